@@ -1,0 +1,107 @@
+"""What a picture is conditioned on: a class, a vector h, a map s = m(h).
+
+van den Oord et al. 2016 (Conditional Image Generation with PixelCNN Decoders), section 2.3.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Condition:
+    """Conditions of a batch of B pictures; what is None does not take part."""
+
+    classes: Tensor | None = None
+    """[B] integers; the number of classes itself stands for "no class"."""
+    vector: Tensor | None = None
+    """[B, D] numbers, the h of the paper."""
+
+    def to(self, device: torch.device | str) -> Condition:
+        """The same condition on another device."""
+        return self._map(lambda t: t.to(device))
+
+    def repeat(self, times: int) -> Condition:
+        """Every picture's condition `times` in a row: [B] → [B · times]."""
+        return self._map(lambda t: t.repeat_interleave(times, dim=0))
+
+    def __getitem__(self, rows: slice | Tensor) -> Condition:
+        return self._map(lambda t: t[rows])
+
+    def _map(self, change) -> Condition:  # type: ignore[no-untyped-def]
+        return Condition(
+            None if self.classes is None else change(self.classes),
+            None if self.vector is None else change(self.vector),
+        )
+
+    @staticmethod
+    def cat(first: Condition, second: Condition) -> Condition:
+        """Two batches after one another; both must hold the same kinds of condition."""
+
+        def join(a: Tensor | None, b: Tensor | None) -> Tensor | None:
+            if (a is None) != (b is None):
+                raise ValueError("conditions of different kinds cannot be joined")
+            return None if a is None or b is None else torch.cat((a, b))
+
+        return Condition(join(first.classes, second.classes), join(first.vector, second.vector))
+
+
+class LayerCondition(nn.Module):
+    """The terms V_f, V_g of one layer for both stacks (equations 4 and 5): 4p maps.
+
+    The first 2p belong to the vertical stack, the last 2p to the horizontal one.
+    """
+
+    def __init__(self, features: int, classes: int, vector: int, map_channels: int) -> None:
+        super().__init__()
+        self.table = nn.Embedding(classes + 1, 4 * features) if classes else None
+        self.linear = nn.Linear(vector, 4 * features, bias=False) if vector else None
+        self.map = nn.Conv2d(map_channels, 4 * features, 1, bias=False) if map_channels else None
+        if self.table is not None:
+            nn.init.normal_(self.table.weight, std=0.02)
+
+    def forward(self, condition: Condition, s: Tensor | None) -> tuple[Tensor, Tensor] | None:
+        """Both stacks' terms, [B, 2p, 1 or H, 1 or W] each, or None where nothing conditions."""
+        total: Tensor | None = None
+        if self.table is not None:
+            total = self.table(condition.classes)[:, :, None, None]
+        if self.linear is not None:
+            bias = self.linear(condition.vector)[:, :, None, None]
+            total = bias if total is None else total + bias
+        if self.map is not None:
+            placed = self.map(s)
+            total = placed if total is None else total + placed
+        if total is None:
+            return None
+        vertical, horizontal = total.chunk(2, dim=1)
+        return vertical, horizontal
+
+
+class MapNetwork(nn.Module):
+    """The deconvolutional network m: a vector h [B, D] → a map s [B, S, H, W]."""
+
+    def __init__(self, vector: int, channels: int, height: int, width: int) -> None:
+        super().__init__()
+        doublings = 0
+        while doublings < 3 and min(height, width) >> doublings > 4:
+            doublings += 1
+        self.size = (height, width)
+        step = 2**doublings
+        self.base = (-(-height // step), -(-width // step))
+        start = max(channels, 64)
+        self.project = nn.Linear(vector, start * self.base[0] * self.base[1])
+        widths = [max(channels, start >> i) for i in range(doublings + 1)]
+        self.up = nn.ModuleList(
+            nn.ConvTranspose2d(a, b, 4, stride=2, padding=1)
+            for a, b in zip(widths[:-1], widths[1:], strict=True)
+        )
+        self.last = nn.Conv2d(widths[-1], channels, 3, padding=1)
+
+    def forward(self, h: Tensor) -> Tensor:
+        s = self.project(h).unflatten(1, (-1, *self.base))
+        for layer in self.up:
+            s = layer(torch.relu(s))
+        return self.last(torch.relu(s))[:, :, : self.size[0], : self.size[1]]

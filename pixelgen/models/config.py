@@ -1,0 +1,220 @@
+"""Configurations of the autoregressive models. No torch here, so that they can be read at once."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import MISSING, asdict, dataclass, fields
+from typing import Any, ClassVar, Literal, TypeVar, cast, get_args
+
+ChannelOrder = Literal["groups", "head", "likelihood"]
+LikelihoodName = Literal["softmax", "logistic"]
+Embedding = Literal["scalar", "table"]
+Normalisation = Literal["none", "channel"]
+
+_C = TypeVar("_C", bound="GridConfig")
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise ValueError(message)
+
+
+def _one_of(name: str, value: object, choices: Any) -> None:
+    allowed = get_args(choices)
+    _require(value in allowed, f"{name} must be one of {', '.join(allowed)}, not {value!r}")
+
+
+@dataclass(frozen=True)
+class GridConfig:
+    """What every model of a grid of discrete values needs to know."""
+
+    model: ClassVar[str]
+
+    channels: int = 3
+    """Values per position of the picture: 3 for RGB, the number of codebooks for a grid of codes."""
+    height: int = 32
+    """Rows of the picture."""
+    width: int = 32
+    """Columns of the picture."""
+    levels: int = 256
+    """Values that an entry can take: 0 … levels - 1."""
+    features: int = 120
+    """Feature maps p of every stack."""
+    layers: int = 15
+    """Layers after the first one (which has its own kernel)."""
+    kernel: int = 5
+    """Filter size n of the layers, odd."""
+    first_kernel: int = 7
+    """Filter size of the first layer, odd."""
+    likelihood: LikelihoodName = "softmax"
+    """Distribution of one value: a `levels`-way softmax, or a discretized mixture of logistics."""
+    mixtures: int = 10
+    """Components of the mixture of logistics."""
+    output_features: int = 256
+    """Feature maps of the 1×1 layer before the likelihood."""
+
+    def __post_init__(self) -> None:
+        for name in ("channels", "height", "width", "features", "mixtures", "output_features"):
+            _require(getattr(self, name) >= 1, f"{name} must be at least 1")
+        _require(self.levels >= 2, "levels must be at least 2")
+        _require(self.layers >= 0, "layers must not be negative")
+        for name in ("kernel", "first_kernel"):
+            value = getattr(self, name)
+            _require(value >= 1 and value % 2 == 1, f"{name} must be odd and positive, not {value}")
+        _one_of("likelihood", self.likelihood, LikelihoodName)
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON-ready dictionary from which `from_dict` rebuilds the configuration."""
+        return {"model": self.model, **asdict(self)}
+
+    @classmethod
+    def from_dict(cls: type[_C], values: Mapping[str, Any]) -> _C:
+        """Inverse of `to_dict`. Raises ValueError for unknown keys and for values of a wrong type."""
+        known = {f.name: f for f in fields(cls)}
+        given = {k: v for k, v in values.items() if k != "model"}
+        for key, value in given.items():
+            if key not in known:
+                near = difflib.get_close_matches(key, known, n=1)
+                raise ValueError(
+                    f"unknown key {key!r} for {cls.model}"
+                    + (f", did you mean {near[0]!r}?" if near else "")
+                )
+            default = known[key].default
+            if default is not MISSING:
+                expected = type(default)
+                fits = isinstance(value, expected) or (
+                    expected is float and isinstance(value, int)
+                )
+                if not fits or (expected is not bool and isinstance(value, bool)):
+                    raise ValueError(f"{key} must be of type {expected.__name__}, not {value!r}")
+        return cls(**given)
+
+
+@dataclass(frozen=True)
+class PixelCNNConfig(GridConfig):
+    """The PixelCNN of van den Oord et al. 2016 (a): masked convolutions, ReLU, residual blocks.
+
+    Channels are autoregressive through masked groups of feature maps. Its receptive field has a
+    blind spot; it is here as the baseline.
+    """
+
+    model: ClassVar[str] = "pixelcnn"
+
+    kernel: int = 3
+    classes: int = 0
+    """Number of classes of a class condition (0: none)."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _require(self.classes >= 0, "classes must not be negative")
+        _require(
+            not self.classes or self.layers > 0, "a class condition needs at least one residual block"
+        )
+        for name in ("features", "output_features"):
+            value = getattr(self, name)
+            _require(
+                value % self.channels == 0,
+                f"{name} ({value}) must be a multiple of channels ({self.channels})",
+            )
+
+
+@dataclass(frozen=True)
+class GatedPixelCNNConfig(GridConfig):
+    """A Gated PixelCNN (van den Oord et al. 2016, section 2) over any grid of discrete values."""
+
+    model: ClassVar[str] = "gated_pixelcnn"
+
+    patch: int = 1
+    """Space-to-depth: model the (patch·patch·channels, height/patch, width/patch) grid instead."""
+    embedding: Embedding = "scalar"
+    """How a value enters: as a number in -1 … 1, or through a learned table per channel."""
+    embedding_features: int = 16
+    """Width of a table's rows."""
+    channel_order: ChannelOrder = "groups"
+    """What makes the channels of one position autoregressive: masked groups of feature maps (the
+    paper), a small network after the stacks (`head`), or the likelihood itself (PixelCNN++)."""
+    head_features: int = 64
+    """Hidden units per channel of the `head`."""
+    head_layers: int = 1
+    """Residual layers of the `head`."""
+    vertical_residual: bool = False
+    """Residual connections in the vertical stack too (the paper has none)."""
+    skip_outputs: bool = False
+    """The output reads every layer instead of the last."""
+    input_skip: bool = False
+    """The linear map of the first layer also reaches the output directly."""
+    normalisation: Normalisation = "none"
+    """Root-mean-square normalisation over the feature maps of a position, before each layer."""
+    dropout: float = 0.0
+    """Dropout on the gated maps of the horizontal stack."""
+    classes: int = 0
+    """Number of classes of a class condition (0: none); one more row stands for "no class"."""
+    vector: int = 0
+    """Length of the condition vector h (0: none)."""
+    vector_bias: bool = True
+    """h enters every layer as V^T h (equation 4). Without it, h acts through the map alone."""
+    map_channels: int = 0
+    """Channels of the map s = m(h) made by a deconvolutional network (equation 5; 0: none)."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _one_of("embedding", self.embedding, Embedding)
+        _one_of("channel_order", self.channel_order, ChannelOrder)
+        _one_of("normalisation", self.normalisation, Normalisation)
+        _require(0 <= self.dropout < 1, "dropout must lie in 0 … 1")
+        for name in ("patch", "embedding_features", "head_features"):
+            _require(getattr(self, name) >= 1, f"{name} must be at least 1")
+        for name in ("head_layers", "classes", "vector", "map_channels"):
+            _require(getattr(self, name) >= 0, f"{name} must not be negative")
+        for name in ("height", "width"):
+            value = getattr(self, name)
+            _require(
+                value % self.patch == 0, f"{name} ({value}) must be a multiple of patch ({self.patch})"
+            )
+        _require(
+            self.map_channels == 0 or self.vector > 0, "map_channels needs a condition vector h"
+        )
+        if self.vector:
+            _require(self.vector_bias or self.map_channels > 0, "the vector h would have no effect")
+        if self.channel_order == "groups":
+            for name in ("features", "output_features"):
+                value = getattr(self, name)
+                _require(
+                    value % self.grid_channels == 0,
+                    f"{name} ({value}) must be a multiple of the grid's channels "
+                    f"({self.grid_channels}) when channel_order is 'groups'",
+                )
+        if self.channel_order == "likelihood":
+            _require(
+                self.likelihood == "logistic" or self.grid_channels == 1,
+                "channel_order 'likelihood' needs the logistic likelihood for more than one channel",
+            )
+
+    @property
+    def grid_channels(self) -> int:
+        """Channels after space-to-depth."""
+        return self.channels * self.patch**2
+
+    @property
+    def grid_height(self) -> int:
+        """Rows after space-to-depth."""
+        return self.height // self.patch
+
+    @property
+    def grid_width(self) -> int:
+        """Columns after space-to-depth."""
+        return self.width // self.patch
+
+
+ModelConfig = PixelCNNConfig | GatedPixelCNNConfig
+
+CONFIGS: dict[str, type[GridConfig]] = {c.model: c for c in (PixelCNNConfig, GatedPixelCNNConfig)}
+
+
+def config_from_dict(values: Mapping[str, Any]) -> ModelConfig:
+    """The configuration that `values` describes; its "model" key names the class."""
+    name = values.get("model")
+    if name not in CONFIGS:
+        raise ValueError(f"unknown model {name!r}, expected one of {', '.join(CONFIGS)}")
+    return cast(ModelConfig, CONFIGS[name].from_dict(values))

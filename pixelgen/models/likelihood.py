@@ -1,0 +1,192 @@
+"""Distributions of discrete values: softmax and discretized mixtures of logistics.
+
+Parameters are laid out [..., C, P]: P numbers for each of the C channels of a position. The coupled
+mixture (PixelCNN++) has one set for all channels and is laid out [..., 1, P]. Values are integers
+x [..., C] in 0 … levels - 1; log-probabilities are in nats.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from pixelgen.models.config import GridConfig
+
+LOG_SCALE_MIN = -7.0
+
+
+def to_unit(x: Tensor, levels: int) -> Tensor:
+    """Integers 0 … levels - 1 as numbers in -1 … 1."""
+    return x.float() * (2.0 / (levels - 1)) - 1.0
+
+
+def bits_per_dim(log_prob: Tensor) -> Tensor:
+    """[B, ...] log-probabilities in nats of every value → [B] bits per dimension."""
+    return log_prob.flatten(1).mean(1) / -math.log(2.0)
+
+
+class Likelihood(nn.Module):
+    """The interface: how many numbers describe a value, and what they say."""
+
+    def __init__(self, channels: int, levels: int, parameters_per_value: int, coupled: bool) -> None:
+        super().__init__()
+        self.channels, self.levels = channels, levels
+        self.parameters_per_value = parameters_per_value
+        self.coupled = coupled
+
+    def initial_bias(self) -> Tensor:
+        """[P], a sensible start for the bias of the layer that makes the parameters."""
+        return torch.zeros(self.parameters_per_value)
+
+    def log_prob(self, parameters: Tensor, x: Tensor) -> Tensor:
+        """log p(x_c | x_<c) of every value: [..., C', P], [..., C] → [..., C] in nats."""
+        raise NotImplementedError
+
+    def log_distribution(self, parameters: Tensor, before: Tensor, channel: int) -> Tensor:
+        """All levels of one channel given the channels before it.
+
+        `parameters` [N, C', P], `before` [N, channel or more] integers → [N, levels] in nats.
+        """
+        raise NotImplementedError
+
+
+class Softmax(Likelihood):
+    """A `levels`-way softmax for every value."""
+
+    def __init__(self, channels: int, levels: int) -> None:
+        super().__init__(channels, levels, levels, coupled=False)
+
+    def log_prob(self, parameters: Tensor, x: Tensor) -> Tensor:
+        flat = parameters.float().flatten(0, -2)  # [N·C, levels]
+        return -F.cross_entropy(flat, x.flatten(), reduction="none").view(x.shape)
+
+    def log_distribution(self, parameters: Tensor, before: Tensor, channel: int) -> Tensor:
+        return F.log_softmax(parameters[:, channel].float(), dim=-1)
+
+
+def logistic_bins(mean: Tensor, log_scale: Tensor, x: Tensor, levels: int) -> Tensor:
+    """log of the mass of a logistic in the bin of `x` (integers), broadcast over all arguments.
+
+    Bins are 2/(levels-1) wide in the -1 … 1 scale; the first and last reach to infinity
+    (Salimans et al. 2017, PixelCNN++, equation 2), so the masses of all levels add up to one.
+    """
+    inverse = torch.exp(-log_scale)
+    centred = (to_unit(x, levels) - mean) * inverse
+    half = inverse / (levels - 1)
+    upper, lower = centred + half, centred - half
+    # log(sigmoid(u) - sigmoid(l)) = logsigmoid(u) + logsigmoid(-l) + log(1 - exp(l - u)), u > l:
+    # exact and stable, without a case for narrow bins.
+    upper_log = F.logsigmoid(upper)
+    lower_log = F.logsigmoid(-lower)
+    inside = upper_log + lower_log + torch.log(-torch.expm1(-2.0 * half))
+    return torch.where(x == 0, upper_log, torch.where(x == levels - 1, lower_log, inside))
+
+
+def mixture_bias(weights: Tensor, means: Tensor) -> Tensor:
+    """Parameters of a mixture whose components share the range between them: log-weights, means,
+    and log-scales of exp(-1.5), about a tenth of the range."""
+    return torch.cat((weights, means, torch.full_like(means, -1.5)))
+
+
+class LogisticMixture(Likelihood):
+    """A discretized mixture of logistics for each value: K weights, K means, K log-scales."""
+
+    def __init__(self, channels: int, levels: int, mixtures: int) -> None:
+        super().__init__(channels, levels, 3 * mixtures, coupled=False)
+
+    def initial_bias(self) -> Tensor:
+        k = self.parameters_per_value // 3
+        return mixture_bias(torch.zeros(k), torch.linspace(-0.8, 0.8, k))
+
+    def _components(self, parameters: Tensor, x: Tensor) -> Tensor:
+        """[..., 3K], x [...] broadcastable → log-probability [...] summed over the mixture."""
+        weight, mean, log_scale = parameters.float().chunk(3, dim=-1)
+        bins = logistic_bins(mean, log_scale.clamp(min=LOG_SCALE_MIN), x[..., None], self.levels)
+        return torch.logsumexp(bins + F.log_softmax(weight, dim=-1), dim=-1)
+
+    def log_prob(self, parameters: Tensor, x: Tensor) -> Tensor:
+        return self._components(parameters, x)
+
+    def log_distribution(self, parameters: Tensor, before: Tensor, channel: int) -> Tensor:
+        values = torch.arange(self.levels, device=parameters.device)
+        return self._components(parameters[:, channel, None], values[None])
+
+
+class CoupledLogisticMixture(Likelihood):
+    """PixelCNN++ (section 2.2): one mixture for all channels of a position.
+
+    The component is shared by the channels, and the means of later channels depend linearly on the
+    earlier ones. Per position: K weights, then for every channel K means and K log-scales, then K
+    coefficients for every pair of channels. The conditional of channel c weighs the components by
+    how well they explained the channels before it, so every factor is exact.
+    """
+
+    def __init__(self, channels: int, levels: int, mixtures: int) -> None:
+        pairs = channels * (channels - 1) // 2
+        super().__init__(channels, levels, mixtures * (1 + 2 * channels + pairs), coupled=True)
+        self.mixtures = mixtures
+
+    def initial_bias(self) -> Tensor:
+        k, c = self.mixtures, self.channels
+        start = mixture_bias(torch.zeros(k), torch.linspace(-0.8, 0.8, k).repeat(c))
+        return torch.cat((start, torch.zeros(self.parameters_per_value - len(start))))
+
+    def _split(self, parameters: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """[..., 1, P] → log-weights [..., K], means and log-scales [..., C, K], pairs [..., ·, K]."""
+        c = self.channels
+        parts = parameters.float().flatten(-2).unflatten(-1, (-1, self.mixtures))  # [..., P/K, K]
+        weight, mean, log_scale, pair = parts.split([1, c, c, parts.shape[-2] - 1 - 2 * c], dim=-2)
+        log_weight = F.log_softmax(weight.squeeze(-2), dim=-1)
+        return log_weight, mean, log_scale.clamp(min=LOG_SCALE_MIN), torch.tanh(pair)
+
+    def _mean(self, mean: Tensor, pair: Tensor, before: Tensor, channel: int) -> Tensor:
+        """Mean of `channel` given the earlier channels, [..., K]."""
+        start = channel * (channel - 1) // 2
+        known = to_unit(before[..., :channel], self.levels)[..., None]  # [..., channel, 1]
+        return mean[..., channel, :] + (pair[..., start : start + channel, :] * known).sum(-2)
+
+    def _joint(self, split: tuple[Tensor, ...], x: Tensor, until: int) -> Tensor:
+        """log(π_k · Π_{c<until} p_k(x_c | x_<c)), [..., K]."""
+        joint, mean, log_scale, pair = split
+        for c in range(until):
+            joint = joint + logistic_bins(
+                self._mean(mean, pair, x, c), log_scale[..., c, :], x[..., c, None], self.levels
+            )
+        return joint
+
+    def log_prob(self, parameters: Tensor, x: Tensor) -> Tensor:
+        split = self._split(parameters)
+        totals = [torch.zeros_like(x[..., 0], dtype=torch.float32)]
+        totals += [torch.logsumexp(self._joint(split, x, c + 1), -1) for c in range(self.channels)]
+        return torch.stack(totals, -1).diff(dim=-1)
+
+    def log_distribution(self, parameters: Tensor, before: Tensor, channel: int) -> Tensor:
+        split = self._split(parameters)
+        _, mean, log_scale, pair = split
+        posterior = F.log_softmax(self._joint(split, before, channel), dim=-1)  # [N, K]
+        centre = self._mean(mean, pair, before, channel)
+        values = torch.arange(self.levels, device=parameters.device)[None, :, None]
+        bins = logistic_bins(
+            centre[:, None], log_scale[:, None, channel], values, self.levels
+        )  # [N, levels, K]
+        return torch.logsumexp(bins + posterior[:, None], dim=-1)
+
+
+def build_likelihood(config: GridConfig, channels: int, coupled: bool) -> Likelihood:
+    """The distribution that `config` names, over the `channels` of a grid position."""
+    if config.likelihood == "softmax":
+        return Softmax(channels, config.levels)
+    if coupled and channels > 1:
+        return CoupledLogisticMixture(channels, config.levels, config.mixtures)
+    return LogisticMixture(channels, config.levels, config.mixtures)
+
+
+def set_bias(layer: nn.Conv2d, likelihood: Likelihood) -> None:
+    """Start the layer that makes the parameters of `likelihood` from its `initial_bias`."""
+    start = likelihood.initial_bias()
+    if layer.bias is not None:
+        with torch.no_grad():
+            layer.bias.copy_(start.repeat(layer.out_channels // len(start)))

@@ -1,0 +1,133 @@
+"""Masked convolutions: weights whose forbidden entries are zero by construction.
+
+Masks follow van den Oord et al. 2016 (Pixel Recurrent Neural Networks, section 3.4). Feature maps
+are split in as many groups as the grid has channels. At the current position a map of group g may
+read maps of earlier groups and, under mask B, of its own; earlier positions may be read whole.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+Mask = Literal["A", "B"]
+
+
+def group_ids(features: int, groups: int, parts: int = 1) -> Tensor:
+    """The group of every feature map, [features]; `parts` repeats the pattern (gate halves)."""
+    if features % (groups * parts):
+        raise ValueError(f"{features} feature maps do not split into {parts} × {groups} groups")
+    return torch.arange(groups).repeat_interleave(features // (groups * parts)).repeat(parts)
+
+
+def channel_mask(
+    in_features: int, out_features: int, groups: int, mask: Mask, out_parts: int = 1
+) -> Tensor:
+    """[out, in] of 0 and 1: which maps of the *current* position an output map may read."""
+    source, target = group_ids(in_features, groups), group_ids(out_features, groups, out_parts)
+    allowed = source[None, :] < target[:, None] if mask == "A" else source[None] <= target[:, None]
+    return allowed.float()
+
+
+class MaskedConv2d(nn.Conv2d):
+    """A convolution whose weight is multiplied by a fixed mask when it is used.
+
+    The parameter itself is never changed, so that an optimiser sees plain gradients. Padding is
+    (left, right, top, bottom), zeros.
+    """
+
+    mask: Tensor
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        kernel_size: tuple[int, int],
+        mask: Tensor,
+        padding: tuple[int, int, int, int] = (0, 0, 0, 0),
+        bias: bool = True,
+    ) -> None:
+        super().__init__(in_features, out_features, kernel_size, bias=bias)
+        self.edges = padding
+        self.register_buffer("mask", mask.expand_as(self.weight).clone(), persistent=False)
+
+    def masked_weight(self) -> Tensor:
+        """The weight that is really applied, [out, in, rows, columns]."""
+        return self.weight * self.mask
+
+    def forward(self, x: Tensor) -> Tensor:
+        if any(self.edges):
+            x = F.pad(x, self.edges)
+        return F.conv2d(x, self.masked_weight(), self.bias)
+
+
+class PaddedConv2d(nn.Conv2d):
+    """A convolution with its own zero padding on each side: (left, right, top, bottom)."""
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        kernel_size: tuple[int, int],
+        padding: tuple[int, int, int, int],
+        bias: bool = True,
+    ) -> None:
+        super().__init__(in_features, out_features, kernel_size, bias=bias)
+        self.edges = padding
+
+    def masked_weight(self) -> Tensor:
+        """The weight that is applied, [out, in, rows, columns]; nothing is masked here."""
+        return self.weight
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.conv2d(F.pad(x, self.edges), self.weight, self.bias)
+
+
+AnyConv = MaskedConv2d | PaddedConv2d
+
+
+def pointwise(
+    in_features: int, out_features: int, groups: int, mask: Mask = "B", out_parts: int = 1
+) -> AnyConv:
+    """A 1×1 convolution, masked between channel groups where `groups` > 1 or the mask is A."""
+    if groups == 1 and mask == "B":
+        return PaddedConv2d(in_features, out_features, (1, 1), (0, 0, 0, 0))
+    allowed = channel_mask(in_features, out_features, groups, mask, out_parts)
+    return MaskedConv2d(in_features, out_features, (1, 1), allowed[:, :, None, None])
+
+
+def vertical_conv(in_features: int, out_features: int, kernel: int) -> PaddedConv2d:
+    """A ceil(n/2)×n convolution over this row and the rows above, as wide as the input.
+
+    Its output at row i holds rows ≤ i; whoever hands it to the horizontal stack shifts it down by
+    one row (`shift_down`). Channels need no mask: rows above are known completely.
+    """
+    reach = kernel // 2
+    return PaddedConv2d(
+        in_features, out_features, (reach + 1, kernel), (reach, reach, reach, 0)
+    )
+
+
+def horizontal_conv(
+    in_features: int, out_features: int, kernel: int, groups: int, mask: Mask
+) -> AnyConv:
+    """A 1×ceil(n/2) causal convolution: the pixels to the left and, as the mask allows, this one.
+
+    `out_features` are two gate halves, each split into the channel groups.
+    """
+    reach = kernel // 2
+    if groups == 1 and mask == "B":
+        return PaddedConv2d(in_features, out_features, (1, reach + 1), (reach, 0, 0, 0))
+    allowed = torch.ones(out_features, in_features, 1, reach + 1)
+    allowed[..., -1] = channel_mask(in_features, out_features, groups, mask, out_parts=2)[..., None]
+    return MaskedConv2d(
+        in_features, out_features, (1, reach + 1), allowed, padding=(reach, 0, 0, 0)
+    )
+
+
+def shift_down(x: Tensor) -> Tensor:
+    """[B, C, H, W] moved down by one row, zeros on top: row i then holds only rows < i."""
+    return F.pad(x, (0, 0, 1, -1))
