@@ -1,0 +1,227 @@
+"""A split of a data set, decoded once into one uint8 tensor.
+
+A folder of parquet files (or of pictures) and a Hub data set take one path, through `datasets`.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from pixelgen.errors import PixelgenError
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class ImageData:
+    """Pictures of one size in memory."""
+
+    images: Tensor
+    """uint8 [N, 3, H, W]."""
+    labels: Tensor | None = None
+    """int64 [N] as the data set numbers them, or None if it has none."""
+    label_names: tuple[str, ...] = ()
+    """Name of every label that the data set declares, by number."""
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def occurring_labels(self) -> list[int]:
+        """The labels that occur, in order: row r of a class condition stands for entry r."""
+        return [] if self.labels is None else torch.unique(self.labels).tolist()
+
+    def rows(self, labels: Iterable[int]) -> Tensor:
+        """int64 [N]: the place of each picture's label in `labels`, the sorted labels of a model.
+
+        Raises PixelgenError when a picture has a label that is not among them.
+        """
+        if self.labels is None:
+            raise PixelgenError(
+                "the data has no labels", "a class-conditional model needs a label column"
+            )
+        known = torch.tensor(sorted(labels), dtype=torch.int64)
+        row = torch.searchsorted(known, self.labels).clamp(max=max(len(known) - 1, 0))
+        foreign = self.labels[known[row] != self.labels] if len(known) else self.labels
+        if len(foreign):
+            raise PixelgenError(
+                f"label {int(foreign[0])} of the data is none of the model's {len(known)}",
+                "use data with the classes that the model was trained on",
+            )
+        return row
+
+    def subset(self, index: Tensor) -> ImageData:
+        """The pictures at `index` (int64 [M])."""
+        labels = None if self.labels is None else self.labels[index]
+        return replace(self, images=self.images[index], labels=labels)
+
+
+def average_down(images: Tensor, factor: int) -> Tensor:
+    """Means of factor×factor squares, rounded half up: uint8 [..., H, W] → [..., H/f, W/f]."""
+    if factor == 1:
+        return images
+    *rest, height, width = images.shape
+    squares = images.view(*rest, height // factor, factor, width // factor, factor)
+    area = factor * factor
+    return ((2 * squares.sum((-3, -1), dtype=torch.int32) + area) // (2 * area)).to(torch.uint8)
+
+
+def load_images(
+    ref: str | Path,
+    split: str,
+    *,
+    size: int | None = None,
+    limit: int | None = None,
+    image_column: str = "image",
+    label_column: str = "label",
+    progress: Progress | None = None,
+) -> ImageData:
+    """Every picture of a split of `ref`: a local folder, or a Hub data set `owner/name`.
+
+    With `size`, pictures are averaged down to size×size by a whole factor. With `limit`, that many
+    rows are taken, spread evenly over the split. A missing label column means no labels. Decoded
+    splits are kept in the user's cache folder. `progress(done, total)` is told of the decoding.
+
+    Raises PixelgenError for a data set, split or column that is not there, and for pictures that
+    are unreadable, of different sizes, or not a whole multiple of `size`.
+    """
+    dataset = _open(ref, split)
+    name = f"{ref} ({split})"
+    if image_column not in dataset.column_names:
+        raise PixelgenError(
+            f"{name} has no column {image_column!r}", f"it has: {', '.join(dataset.column_names)}"
+        )
+    total = len(dataset)
+    if total == 0:
+        raise PixelgenError(f"{name} has no rows")
+    if limit is not None and limit < total:
+        dataset = dataset.select([i * total // limit for i in range(limit)])
+
+    labels: Tensor | None = None
+    names: tuple[str, ...] = ()
+    if label_column in dataset.column_names:
+        values = np.asarray(
+            dataset.select_columns([label_column]).with_format("numpy")[:][label_column]
+        )
+        if values.dtype.kind not in "iu":
+            raise PixelgenError(f"column {label_column!r} of {name} does not hold whole numbers")
+        labels = torch.from_numpy(values.astype(np.int64))
+        names = tuple(getattr(dataset.features[label_column], "names", ()))
+    return ImageData(_pixels(dataset, name, image_column, size, progress), labels, names)
+
+
+def _open(ref: str | Path, split: str) -> Dataset:
+    """The split as `datasets` sees it, its failures turned into one line each."""
+    try:
+        import datasets
+    except ImportError:
+        raise PixelgenError(
+            "reading data sets needs the `datasets` package", "pip install 'pixelgen[train]'"
+        ) from None
+    text = str(ref)
+    path = Path(text).expanduser()
+    local = path.exists() or text.startswith((".", "/", "~")) or text.count("/") != 1
+    if local and not path.is_dir():
+        raise PixelgenError(
+            f"no data folder {text}", "give a folder of parquet files, or a Hub id owner/name"
+        )
+    datasets.disable_progress_bars()
+    try:
+        return datasets.load_dataset(str(path.resolve()) if local else text, split=split)
+    except ValueError as error:
+        raise PixelgenError(f"cannot read split {split!r} of {text}: {_line(error)}") from error
+    except Exception as error:  # `datasets` lets through whatever its readers and the network raise
+        hint = "" if local else "is the id right, and the network reachable?"
+        raise PixelgenError(f"cannot read the data set {text}: {_line(error)}", hint) from error
+
+
+def _line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
+def _pixels(
+    dataset: Dataset, name: str, column: str, size: int | None, progress: Progress | None
+) -> Tensor:
+    """uint8 [N, 3, H, W] of every row, from the cache if it was decoded before."""
+    cache = cache_folder() / f"{dataset._fingerprint}-{column}-{size or 'full'}.npy"
+    try:
+        return torch.from_numpy(np.load(cache))
+    except (OSError, ValueError):
+        pixels = _decode_all(dataset, name, column, size, progress)
+    try:
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        part = cache.with_suffix(f".{os.getpid()}.part")
+        with part.open("wb") as file:
+            np.save(file, pixels.numpy())
+        part.replace(cache)
+    except OSError:
+        part.unlink(missing_ok=True)  # a full or read-only disk costs a second decoding, no more
+    return pixels
+
+
+def cache_folder() -> Path:
+    """Where decoded splits are kept: `$XDG_CACHE_HOME/pixelgen`, by default under ~/.cache."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pixelgen"
+
+
+def _decode_all(
+    dataset: Dataset, name: str, column: str, size: int | None, progress: Progress | None
+) -> Tensor:
+    from datasets import Image as ImageFeature
+
+    rows: Any = dataset.select_columns([column]).cast_column(column, ImageFeature(decode=False))
+    first = _decode(rows[0][column], f"row 0 of {name}")
+    height, width, _ = first.shape
+    factor = _factor(name, height, width, size)
+    out = torch.empty((len(rows), 3, height // factor, width // factor), dtype=torch.uint8)
+    chunk = 1000
+    for start in range(0, len(rows), chunk):
+        decoded = [
+            _decode(row, f"row {start + i} of {name}")
+            for i, row in enumerate(rows[start : start + chunk][column])
+        ]
+        for i, array in enumerate(decoded):
+            if array.shape != first.shape:
+                raise PixelgenError(
+                    f"row {start + i} of {name} is {array.shape[1]}×{array.shape[0]}, "
+                    f"the first row is {width}×{height}",
+                    "all pictures of a data set must have one size",
+                )
+        batch = torch.from_numpy(np.stack(decoded)).permute(0, 3, 1, 2).contiguous()
+        out[start : start + len(batch)] = average_down(batch, factor)
+        if progress is not None:
+            progress(start + len(batch), len(rows))
+    return out
+
+
+def _factor(name: str, height: int, width: int, size: int | None) -> int:
+    if size is None or height == width == size:
+        return 1
+    if height != width or height % size:
+        raise PixelgenError(
+            f"the {width}×{height} pictures of {name} cannot be averaged down to {size}×{size}",
+            "the size must divide that of square pictures",
+        )
+    return height // size
+
+
+def _decode(row: dict[str, Any], where: str) -> np.ndarray:
+    """uint8 [H, W, 3] of a row {"bytes", "path"}."""
+    try:
+        with Image.open(io.BytesIO(row["bytes"]) if row["bytes"] else row["path"]) as image:
+            return np.asarray(image.convert("RGB"))
+    except Exception as error:  # Pillow raises a dozen kinds for broken files
+        raise PixelgenError(f"{where} is no readable picture: {_line(error)}") from error

@@ -1,0 +1,1 @@
+"""Training: recipes, the loop, its state on disk, and the export of weights."""

@@ -1,0 +1,95 @@
+"""Batches drawn from pictures in memory.
+
+Everything random is a function of the seed and of a counter, so a run goes on exactly where it
+stopped, and several processes see the parts of one batch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+_HOLDOUT, _EPOCH, _STEP, _NETWORK = range(4)
+
+
+def mix(seed: int, stream: int, counter: int) -> int:
+    """A seed of its own for every (stream, counter): SplitMix64 (Steele et al. 2014)."""
+    mask = (1 << 64) - 1
+    z = (seed * 0xD1342543DE82EF95 + stream * 0xA0761D6478BD642F + counter) & mask
+    for _ in range(2):
+        z = (z + 0x9E3779B97F4A7C15) & mask
+        z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & mask
+        z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & mask
+        z ^= z >> 31
+    return z >> 1
+
+
+def _generator(seed: int, stream: int, counter: int) -> torch.Generator:
+    return torch.Generator().manual_seed(mix(seed, stream, counter))
+
+
+def network_seed(seed: int, step: int, rank: int) -> int:
+    """For what the network itself draws in a step (dropout), different in every process."""
+    return mix(seed, _NETWORK, (step << 16) + rank)
+
+
+def hold_out(total: int, count: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Indices 0 … total - 1 in two sorted parts: to train on, and `count` never to train on."""
+    order = torch.randperm(total, generator=_generator(seed, _HOLDOUT, 0))
+    return order[count:].sort().values, order[:count].sort().values
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One process's part of a step."""
+
+    x: Tensor
+    """int64 [B, C, H, W]."""
+    classes: Tensor | None
+    """int64 [B], some of them the null class."""
+
+
+class Batches:
+    """Epoch after epoch in a new order, without gaps between epochs."""
+
+    def __init__(
+        self,
+        images: Tensor,
+        classes: Tensor | None,
+        rows: Tensor,
+        *,
+        seed: int,
+        flip: bool,
+        null_class: int = 0,
+        class_dropout: float = 0.0,
+    ) -> None:
+        """`images` uint8 [N, C, H, W], `classes` int64 [N] or None, of which `rows` are drawn."""
+        self.images, self.classes, self.rows = images, classes, rows
+        self.seed, self.flip = seed, flip
+        self.null_class, self.class_dropout = null_class, class_dropout
+        self._epoch = -1
+        self._order = torch.empty(0, dtype=torch.int64)
+
+    def _index(self, position: int) -> int:
+        epoch, place = divmod(position, len(self.rows))
+        if epoch != self._epoch:
+            order = torch.randperm(len(self.rows), generator=_generator(self.seed, _EPOCH, epoch))
+            self._epoch, self._order = epoch, self.rows[order]
+        return int(self._order[place])
+
+    def draw(self, step: int, position: int, size: int, rank: int = 0, ranks: int = 1) -> Batch:
+        """Process `rank`'s `size` pictures of a step whose first picture is number `position`."""
+        index = torch.tensor([self._index(position + i) for i in range(size * ranks)])
+        chance = torch.rand(2, size * ranks, generator=_generator(self.seed, _STEP, step))
+        mine = slice(rank * size, (rank + 1) * size)
+        index, chance = index[mine], chance[:, mine]
+        x = self.images[index]
+        if self.flip:
+            x = torch.where((chance[0] < 0.5)[:, None, None, None], x.flip(-1), x)
+        classes = None
+        if self.classes is not None:
+            dropped = chance[1] < self.class_dropout
+            classes = self.classes[index].masked_fill(dropped, self.null_class)
+        return Batch(x.long(), classes)

@@ -1,0 +1,121 @@
+"""From a run to a checkpoint folder that others can use."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from pixelgen.checkpoints import Figure, ModelCard, save_checkpoint
+from pixelgen.errors import PixelgenError
+from pixelgen.models import build_model
+from pixelgen.training.recipe import Recipe, recipe_from_dict, recipe_text
+from pixelgen.training.state import RunState, load_weights, part_of, read_state
+
+SHEET = "samples.png"
+
+
+def export(
+    run: Path,
+    folder: Path,
+    *,
+    evaluation: Path | None = None,
+    sheet: Path | None = None,
+    overwrite: bool = False,
+) -> Path:
+    """Writes the averaged weights of `run`, in half precision, as the checkpoint `folder`.
+
+    `evaluation`, the JSON of `pixelgen evaluate`, and `sheet`, a PNG of samples, go into the model
+    card. Raises PixelgenError for a run without a state, and for a folder in use.
+    """
+    state, tensors = read_state(run)
+    try:
+        recipe = recipe_from_dict(state.recipe)
+    except ValueError as error:
+        raise PixelgenError(f"the recipe saved in {run} does not fit: {error}") from error
+    if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not overwrite)):
+        raise PixelgenError(f"{folder} exists and is not empty", "add --force to write into it", 2)
+    figures = None if evaluation is None else _read_evaluation(evaluation)
+    if sheet is not None and not sheet.is_file():
+        raise PixelgenError(f"no picture {sheet}", exit_code=3)
+    model = build_model(recipe.model)
+    load_weights(model, part_of(tensors, "ema"), str(run))
+    counters = state.counters
+    training: dict[str, Any] = {
+        "steps": counters.step,
+        "images": counters.images,
+        "minutes": round(counters.seconds / 60, 1),
+        "held_out_bits_per_dim": counters.held_out,
+        "recipe": recipe_text(recipe),
+    }
+    if state.origin:
+        training["started_from"] = state.origin
+    if figures is not None:
+        training["evaluation"] = figures
+    save_checkpoint(
+        folder,
+        model,
+        labels=state.labels,
+        sampling=asdict(recipe.sampling),
+        training=training,
+        data={"path": recipe.data.path, "split": recipe.data.split, "size": recipe.model.height},
+        card_text=str(_card(folder.resolve().name, recipe, state, figures, sheet is not None)),
+    )
+    if sheet is not None:
+        shutil.copyfile(sheet, folder / SHEET)
+    return folder
+
+
+def _read_evaluation(path: Path) -> dict[str, Any]:
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        # The fields that `_card` reads.
+        for key in ("bits_per_dim", "standard_error", "data", "split", "images"):
+            values[key]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise PixelgenError(
+            f"{path} is not the output of `pixelgen evaluate --json`: {error}", exit_code=3
+        ) from error
+    return dict(values)
+
+
+def _card(
+    name: str, recipe: Recipe, state: RunState, evaluation: dict[str, Any] | None, sheet: bool
+) -> ModelCard:
+    config, counters, text = recipe.model, state.counters, recipe.card
+    size = f"{config.width}×{config.height}"
+    figures = []
+    if evaluation is not None:
+        where = f"{evaluation['split']} split, {evaluation['images']} pictures"
+        again = (
+            f"pixelgen evaluate {name} --data {evaluation['data']} --split {evaluation['split']}"
+        )
+        for kind in ("conditional", "unconditional"):
+            if (figure := evaluation.get(kind)) is not None:
+                value = f"{figure['bits_per_dim']:.4f} ± {figure['standard_error'] or 0:.4f}"
+                figures.append(Figure(f"bits/dim, {kind}, {where}", value, again))
+    if counters.held_out is not None:
+        where = f"{recipe.data.holdout} pictures held out of the {recipe.data.split} split"
+        figures.append(Figure(f"bits/dim, {where}", f"{counters.held_out:.4f}"))
+    kind = "class-conditional" if config.classes else "unconditional"
+    use = f"pixelgen sample --weights {name}" + (
+        f" --class {state.labels[0]}" if state.labels else ""
+    )
+    return ModelCard(
+        name=name,
+        summary=text.summary or f"A {kind} autoregressive model of {size} pictures.",
+        license=text.license,
+        license_text=text.license_text,
+        data=text.data,
+        recipe=(
+            f"{counters.step} steps, {counters.images} pictures, "
+            f"{counters.seconds / 60:.0f} minutes, by `pixelgen train` with this recipe:"
+            f"\n\n```toml\n{recipe_text(recipe)}```"
+        ),
+        figures=tuple(figures),
+        usage=use,
+        samples=((f"Samples, {size}, not selected.", SHEET),) if sheet else (),
+        limits=text.limits,
+    )

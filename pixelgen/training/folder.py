@@ -1,0 +1,48 @@
+"""Whether a run may begin, or go on, in a folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from torch import Tensor
+
+from pixelgen.errors import PixelgenError
+from pixelgen.training.recipe import Recipe, recipe_from_dict
+from pixelgen.training.state import RunState, read_state, state_path
+
+
+def check_folder(
+    recipe: Recipe, folder: Path, resume: bool, init: str | None
+) -> tuple[RunState, dict[str, Tensor]] | None:
+    """The saved state to go on with, or None for a new run in a new or empty folder."""
+    if resume:
+        if init is not None:
+            raise PixelgenError("--init starts a run, --resume goes on with one: give one", "", 2)
+        state, tensors = read_state(folder)
+        try:
+            before = recipe_from_dict(state.recipe)
+        except ValueError as error:
+            raise PixelgenError(f"the recipe saved in {folder} does not fit: {error}") from error
+        _check_same(recipe, before)
+        return state, tensors
+    if state_path(folder) is not None:
+        raise PixelgenError(f"{folder} already holds a run", "add --resume to go on with it", 2)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise PixelgenError(f"{folder} exists and is not an empty folder", "give another -o", 2)
+    return None
+
+
+def _check_same(recipe: Recipe, before: Recipe) -> None:
+    """What a run has learnt depends on these; all else may change on the way."""
+    now, then = recipe.to_dict(), before.to_dict()
+    for key in ("seed", "model", "data"):
+        if now[key] == then[key]:
+            continue
+        changed = key
+        if isinstance(now[key], dict):
+            names = sorted(now[key].keys() | then[key].keys())
+            name = next(n for n in names if now[key].get(n) != then[key].get(n))
+            changed = f"{key}.{name}"
+        raise PixelgenError(
+            f"the run was made with another {changed}", "resume with its own recipe", 2
+        )

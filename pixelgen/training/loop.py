@@ -1,0 +1,362 @@
+"""The training loop."""
+
+from __future__ import annotations
+
+import math
+import signal
+import time
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from pixelgen.data import ImageData, load_images
+from pixelgen.errors import PixelgenError
+from pixelgen.models import build_model
+from pixelgen.training.batches import Batches, hold_out, mix, network_seed
+from pixelgen.training.folder import check_folder
+from pixelgen.training.interrupts import collect_signals
+from pixelgen.training.logs import RunLog, Silent, Watcher
+from pixelgen.training.meter import Meter
+from pixelgen.training.objective import BitsPerDim, autocast, image_bits, training_flops
+from pixelgen.training.optimiser import averaged, build_optimiser
+from pixelgen.training.recipe import Recipe
+from pixelgen.training.samples import sample_grid
+from pixelgen.training.schedule import learning_rate, progress
+from pixelgen.training.state import (
+    Counters,
+    RunState,
+    load_optimiser,
+    load_weights,
+    part_of,
+    save_state,
+)
+
+Reason = Literal["finished", "max-minutes", "terminated", "interrupted"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run, or this part of one, ended. Its state is saved."""
+
+    reason: Reason
+    """Why it stopped."""
+    counters: Counters
+    """How far it came."""
+
+
+def train(
+    recipe: Recipe,
+    folder: Path,
+    *,
+    resume: bool = False,
+    init: str | None = None,
+    max_minutes: float | None = None,
+    watcher: Watcher | None = None,
+) -> Outcome:
+    """Makes the model of `recipe` in `folder`, or goes on with it.
+
+    With `init`, the weights of a checkpoint (bundled name, folder or Hub id) are where a new run
+    starts. `max_minutes` stops this part early; the learning rate follows the recipe all the same.
+    Devices and processes are those of `accelerate`. Raises PixelgenError for whatever does not fit.
+    """
+    try:
+        from accelerate import Accelerator, DistributedDataParallelKwargs
+    except ImportError:
+        raise PixelgenError(
+            "training needs the `accelerate` package", "pip install 'pixelgen[train]'"
+        ) from None
+    saved = check_folder(recipe, folder, resume, init)
+    # The last layer's vertical output leads nowhere: replicas must not wait for its gradient.
+    accelerator = Accelerator(kwargs_handlers=[DistributedDataParallelKwargs(static_graph=True)])
+    watcher = watcher if watcher is not None and accelerator.is_main_process else Silent()
+    data = load_images(
+        recipe.data.path,
+        recipe.data.split,
+        size=recipe.data.size or None,
+        progress=lambda done, total: _tell_decoding(watcher, done, total),
+    )
+    run = Run(recipe, folder, data, accelerator, watcher)
+    if saved is not None:
+        run.restore(*saved)
+    elif init is not None:
+        run.start_from(init)
+    with collect_signals() as received:
+        return run.go(received, math.inf if max_minutes is None else 60 * max_minutes)
+
+
+def _tell_decoding(watcher: Watcher, done: int, total: int) -> None:
+    if done == total or done % 20000 == 0:
+        watcher.note(f"decoded {done} of {total} pictures")
+
+
+class Run:
+    """A model in training, and everything that changes with it."""
+
+    def __init__(
+        self, recipe: Recipe, folder: Path, data: ImageData, accelerator: Any, watcher: Watcher
+    ) -> None:
+        self.recipe, self.folder = recipe, folder
+        self.accelerator, self.watcher = accelerator, watcher
+        self.counters = Counters()
+        self.origin = ""
+        self._prepare_data(data)
+        torch.manual_seed(mix(recipe.seed, 0, 0))
+        model: nn.Module = build_model(recipe.model)
+        if recipe.compute.channels_last:
+            model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.model = model.to(accelerator.device)
+        self.ema = averaged(self.model, recipe.optimiser.ema)
+        self.optimiser = build_optimiser(self.model, recipe.optimiser)
+        self.objective = accelerator.prepare(BitsPerDim(self.model))
+        if recipe.compute.compile:
+            self.objective = torch.compile(self.objective, dynamic=False)
+        self._failures = 0
+
+    def _prepare_data(self, data: ImageData) -> None:
+        recipe, config = self.recipe, self.recipe.model
+        shape, wanted = tuple(data.images.shape[1:]), (config.channels, config.height, config.width)
+        if shape != wanted or config.levels != 256:
+            raise PixelgenError(
+                f"the data is 256 levels of {shape}, the model's grid {config.levels} of {wanted} "
+                "(channels, rows, columns)",
+                "set data.size and the [model] table to one size",
+            )
+        self.labels: list[int] = []
+        classes: Tensor | None = None
+        if config.classes:
+            self.labels = data.occurring_labels()
+            if len(self.labels) != config.classes:
+                raise PixelgenError(
+                    f"model.classes is {config.classes}, the data has {len(self.labels)} labels"
+                )
+            classes = data.rows(self.labels)
+        if recipe.data.holdout >= len(data):
+            raise PixelgenError(
+                f"data.holdout is {recipe.data.holdout}, the data has {len(data)} pictures"
+            )
+        kept, held = hold_out(len(data), recipe.data.holdout, recipe.seed)
+        self.held_images = data.images[held]
+        self.held_classes = None if classes is None else classes[held]
+        self.batches = Batches(
+            data.images,
+            classes,
+            kept,
+            seed=recipe.seed,
+            flip=recipe.data.flip,
+            null_class=config.classes,
+            class_dropout=recipe.data.class_dropout,
+        )
+
+    # State
+
+    def restore(self, state: RunState, tensors: dict[str, Tensor]) -> None:
+        """Goes back to a saved state."""
+        source = f"the saved state in {self.folder}"
+        if state.labels != self.labels:
+            raise PixelgenError("the data has other labels than the run was started with")
+        load_weights(self.model, part_of(tensors, "model"), source)
+        load_weights(self.ema.module, part_of(tensors, "ema"), source)
+        load_optimiser(self.optimiser, self.model, tensors)
+        self.ema.n_averaged.fill_(state.averaged)
+        self.counters, self.origin = replace(state.counters), state.origin
+        self.watcher.note(f"resumed at step {self.counters.step}")
+
+    def start_from(self, ref: str) -> None:
+        """Takes the weights of a checkpoint."""
+        from pixelgen.checkpoints import load_checkpoint
+
+        weights = {n: t.float() for n, t in load_checkpoint(ref).model.state_dict().items()}
+        load_weights(self.model, weights, ref)
+        load_weights(self.ema.module, weights, ref)
+        # These weights are an average already: it goes on at its full decay.
+        self.ema.n_averaged.fill_(math.ceil(10 / (1 - self.recipe.optimiser.ema)))
+        self.origin = ref
+        self.watcher.note(f"started from {ref}")
+
+    def save(self) -> None:
+        """Writes the state (main process only), unless the weights may just have gone bad."""
+        if self.accelerator.is_main_process and not self._failures:
+            state = RunState(
+                self.recipe.to_dict(),
+                self.labels,
+                self.counters,
+                int(self.ema.n_averaged),
+                self.origin,
+            )
+            save_state(self.folder, state, self.model, self.ema.module, self.optimiser)
+
+    # The loop
+
+    def go(self, received: list[int], max_seconds: float) -> Outcome:
+        """Steps until the schedule, `max_seconds` of this part, or a signal ends it."""
+        if not self.accelerator.is_main_process:
+            reason = self._loop(received, max_seconds, None)
+            self.accelerator.wait_for_everyone()
+            return Outcome(reason, self.counters)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise PixelgenError(
+                f"cannot make the folder {self.folder}: {error.strerror}"
+            ) from error
+        with closing(RunLog(self.folder, self.counters.step)) as self.log:
+            meter = Meter(self._introduce(), self.counters)
+            if not self.counters.step:
+                self.save()
+            reason = self._loop(received, max_seconds, meter)
+            self.save()
+            if reason == "finished":
+                self._validate()
+                if self.recipe.intervals.samples:
+                    self._sample()
+                self.save()
+            self.log.write("end", self.counters.step, reason=reason, seconds=self.counters.seconds)
+        self.accelerator.wait_for_everyone()
+        return Outcome(reason, self.counters)
+
+    def _introduce(self) -> float:
+        """Says how large the network is; returns its floating-point operations per picture."""
+        first = self.batches.draw(0, 0, 1)
+        flops = training_flops(self.model, *self._to_device(first.x, first.classes))
+        parameters = sum(p.numel() for p in self.model.parameters())
+        self.log.write(
+            "start", self.counters.step, parameters=parameters, gflops_per_image=flops / 1e9
+        )
+        self.watcher.note(
+            f"{parameters / 1e6:.2f} M parameters, {flops / 1e9:.2f} GFLOP per picture, "
+            f"{len(self.batches.rows)} pictures, {len(self.held_images)} held out"
+        )
+        return flops
+
+    def _loop(self, received: list[int], max_seconds: float, meter: Meter | None) -> Reason:
+        recipe, counters = self.recipe, self.counters
+        begun, last = counters.seconds, time.perf_counter()
+        due = dict.fromkeys(("validation", "samples", "checkpoint"), begun)
+        while True:
+            now = time.perf_counter()
+            stop = received[0] if received else 0
+            counters.seconds, stop = self._agree(counters.seconds + now - last, stop)
+            last = now
+            reason: Reason | None = None
+            if stop:
+                reason = "terminated" if stop == signal.SIGTERM else "interrupted"
+            elif progress(recipe.schedule, counters.step, counters.seconds) >= 1:
+                reason = "finished"
+            elif counters.seconds - begun >= max_seconds:
+                reason = "max-minutes"
+            if meter is not None and (values := meter.record(counters, reason is not None)):
+                self.log.write("train", counters.step, **values)
+            if reason is not None:
+                return reason
+            if meter is not None:
+                self._at_intervals(due)
+            lr = learning_rate(recipe.optimiser, recipe.schedule, counters.step, counters.seconds)
+            loss, norm = self._step(lr)
+            if meter is not None:
+                meter.add(loss, norm, lr)
+                self.watcher.progress(meter.progress(recipe, counters))
+
+    def _agree(self, seconds: float, stop: int) -> tuple[float, int]:
+        """The main process's clock and signals, for all: replicas must not drift apart."""
+        if self.accelerator.num_processes == 1:
+            return seconds, stop
+        from accelerate.utils import broadcast
+
+        both = torch.tensor([seconds, stop], dtype=torch.float64, device=self.accelerator.device)
+        both = broadcast(both)
+        return float(both[0]), int(both[1])
+
+    def _at_intervals(self, due: dict[str, float]) -> None:
+        actions = {
+            "validation": self._validate,
+            "samples": self._sample,
+            "checkpoint": self.save,
+        }
+        for name, action in actions.items():
+            interval = 60 * getattr(self.recipe.intervals, name)
+            if interval and self.counters.seconds - due[name] >= interval:
+                due[name] = self.counters.seconds
+                action()
+
+    def _to_device(self, x: Tensor, classes: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        device = self.accelerator.device
+        return x.to(device), None if classes is None else classes.to(device)
+
+    def _step(self, lr: float) -> tuple[float, float]:
+        """One update; returns the loss in bits per dimension and the gradient's norm."""
+        recipe, counters = self.recipe.optimiser, self.counters
+        rank, ranks = self.accelerator.process_index, self.accelerator.num_processes
+        batch = self.batches.draw(counters.step, counters.images, recipe.batch, rank, ranks)
+        torch.manual_seed(network_seed(self.recipe.seed, counters.step, rank))
+        try:
+            with autocast(self.accelerator.device, self.recipe.compute.precision):
+                loss = self.objective(*self._to_device(batch.x, batch.classes))
+        except Exception as error:
+            if not type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
+                raise
+            raise PixelgenError(
+                f"the network cannot be compiled here: {str(error).strip().splitlines()[0]}",
+                "train with --set compute.compile=false",
+            ) from error
+        self.accelerator.backward(loss)
+        norm = torch.nn.utils.clip_grad_norm_(
+            self.model.parameters(), recipe.clip if recipe.clip else math.inf
+        )
+        value = float(self.accelerator.reduce(loss.detach(), "mean"))
+        counters.step += 1
+        counters.images += recipe.batch * ranks
+        if math.isfinite(value) and math.isfinite(norm):
+            for group in self.optimiser.param_groups:
+                group["lr"] = lr
+            self.optimiser.step()
+            self.ema.update_parameters(self.model)
+            self._failures = 0
+        else:
+            counters.skipped += 1
+            self._failures += 1
+            if self._failures >= recipe.patience:
+                raise PixelgenError(
+                    f"{self._failures} steps in a row had a loss or gradient that is not finite "
+                    f"(step {counters.step})",
+                    f"lower optimiser.lr; {self.folder} keeps the last saved state",
+                )
+        self.optimiser.zero_grad()
+        return value, float(norm)
+
+    def _validate(self) -> None:
+        """The figure of the averaged weights on the held-out pictures."""
+        if not len(self.held_images):
+            return
+        bits = image_bits(
+            self.ema.module,
+            self.held_images,
+            self.held_classes,
+            self.recipe.optimiser.batch,
+            precision=self.recipe.compute.precision,
+        )
+        self.counters.held_out = float(bits.mean())
+        self.log.write(
+            "validation",
+            self.counters.step,
+            bits_per_dim=self.counters.held_out,
+            images=self.counters.images,
+            seconds=self.counters.seconds,
+        )
+        self.watcher.note(
+            f"step {self.counters.step}: {self.counters.held_out:.4f} bits/dim on "
+            f"{len(bits)} held-out pictures"
+        )
+
+    def _sample(self) -> None:
+        """A grid of samples of the averaged weights; a failure is noted and costs nothing more."""
+        path = self.folder / "samples" / f"{self.counters.step:08d}.png"
+        try:
+            sample_grid(self.ema.module, self.recipe, path)
+        except Exception as error:  # pictures to look at are not worth a run
+            self.watcher.note(f"no samples at step {self.counters.step}: {error!r}")
+        else:
+            self.watcher.note(f"step {self.counters.step}: samples in {path}")

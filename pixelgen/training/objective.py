@@ -1,0 +1,74 @@
+"""What is minimised, what it costs, and the exact figure over many pictures."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from pixelgen.models.conditioning import Condition
+from pixelgen.models.likelihood import bits_per_dim
+
+
+class BitsPerDim(nn.Module):
+    """Mean negative log-likelihood of a batch, in bits per dimension (section 2, equation 1).
+
+    A module of its own so that wrappers (distributed, compiled) see one forward pass.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, x: Tensor, classes: Tensor | None = None) -> Tensor:
+        """x int64 [B, C, H, W], classes int64 [B] → a number."""
+        condition = None if classes is None else Condition(classes=classes)
+        log_prob: Tensor = self.model.log_prob(x, condition)  # type: ignore[operator]
+        return log_prob.mean() / -math.log(2.0)
+
+
+def autocast(device: torch.device, precision: str) -> torch.autocast:
+    """bf16 for convolutions and matrix products where `precision` is "bf16"."""
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16")
+
+
+def training_flops(model: nn.Module, x: Tensor, classes: Tensor | None) -> float:
+    """Floating-point operations per picture of a forward and a backward pass, counted on `x`."""
+    objective = BitsPerDim(copy.deepcopy(model))
+    with FlopCounterMode(display=False) as counter:
+        objective(x, classes).backward()
+    return counter.get_total_flops() / len(x)
+
+
+@torch.inference_mode()
+def image_bits(
+    model: nn.Module,
+    images: Tensor,
+    classes: Tensor | None,
+    batch: int,
+    *,
+    precision: str = "fp32",
+    progress: Callable[[int, int], None] | None = None,
+) -> Tensor:
+    """Exact bits per dimension of every picture, float64 [N].
+
+    `images` uint8 [N, C, H, W], `classes` int64 [N] or None.
+    `progress(done, total)` is told after every batch.
+    """
+    training, device = model.training, next(model.parameters()).device
+    model.eval()
+    parts: list[Tensor] = []
+    for start in range(0, len(images), batch):
+        part = slice(start, start + batch)
+        condition = None if classes is None else Condition(classes[part].to(device))
+        with autocast(device, precision):
+            log_prob = model.log_prob(images[part].to(device).long(), condition)  # type: ignore[operator]
+        parts.append(bits_per_dim(log_prob.cpu().double()))
+        if progress is not None:
+            progress(min(start + batch, len(images)), len(images))
+    model.train(training)
+    return torch.cat(parts)

@@ -1,0 +1,320 @@
+"""Recipes: one TOML file says everything that makes a model. No torch here."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from pixelgen.errors import PixelgenError
+from pixelgen.models.config import CONFIGS, ModelConfig, config_from_dict
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise ValueError(message)
+
+
+@dataclass(frozen=True)
+class DataRecipe:
+    """`[data]`: the pictures, and what is done to them."""
+
+    path: str = ""
+    """A folder, or a Hub data set `owner/name`."""
+    split: str = "train"
+    """The split to train on."""
+    size: int = 0
+    """Average pictures down to size×size by a whole factor (0: as they are)."""
+    flip: bool = True
+    """Mirror half of the pictures."""
+    class_dropout: float = 0.1
+    """Share of pictures shown without their class, which makes guidance possible."""
+    holdout: int = 2000
+    """Pictures of the split, drawn by the seed, that are never trained on: the running figure."""
+
+    def __post_init__(self) -> None:
+        _require(self.size >= 0, "size must not be negative")
+        _require(self.holdout >= 0, "holdout must not be negative")
+        _require(0 <= self.class_dropout <= 1, "class_dropout must lie in 0 … 1")
+
+
+@dataclass(frozen=True)
+class OptimiserRecipe:
+    """`[optimiser]`: AdamW, and the moving average of the weights."""
+
+    lr: float = 1e-3
+    """Learning rate after the warm-up."""
+    beta1: float = 0.9
+    """Decay of the mean of the gradients."""
+    beta2: float = 0.99
+    """Decay of the mean of their squares."""
+    weight_decay: float = 0.0
+    """Of matrices and filters; biases, norms and embeddings have none."""
+    batch: int = 32
+    """Pictures per step and process."""
+    warmup: int = 200
+    """Steps over which the learning rate rises from 0."""
+    clip: float = 1.0
+    """Largest norm of the gradient (0: no limit)."""
+    ema: float = 0.999
+    """Decay of the moving average of the weights, which is what is exported."""
+    patience: int = 20
+    """Steps in a row with a gradient that is not finite, all skipped, before the run stops."""
+
+    def __post_init__(self) -> None:
+        _require(self.lr > 0, "lr must be positive")
+        for name in ("beta1", "beta2", "ema"):
+            _require(0 <= getattr(self, name) < 1, f"{name} must lie in 0 … 1")
+        for name in ("weight_decay", "warmup", "clip"):
+            _require(getattr(self, name) >= 0, f"{name} must not be negative")
+        for name in ("batch", "patience"):
+            _require(getattr(self, name) >= 1, f"{name} must be at least 1")
+
+
+@dataclass(frozen=True)
+class ScheduleRecipe:
+    """`[schedule]`: how long, and the learning rate on the way."""
+
+    steps: int = 0
+    """Length in steps (0: `minutes` decides)."""
+    minutes: float = 0.0
+    """Length in minutes of training, over all resumed parts (0: `steps` decides)."""
+    decay: Literal["linear", "cosine", "none"] = "linear"
+    """How the learning rate goes down to 0."""
+    decay_from: float = 0.5
+    """Share of the length after which it begins to."""
+
+    def __post_init__(self) -> None:
+        _require(self.steps >= 0, "steps must not be negative")
+        _require(self.minutes >= 0, "minutes must not be negative")
+        _require((self.steps > 0) != (self.minutes > 0), "give either steps or minutes")
+        _require(0 <= self.decay_from < 1, "decay_from must lie in 0 … 1")
+
+
+@dataclass(frozen=True)
+class ComputeRecipe:
+    """`[compute]`: how the same numbers are computed faster."""
+
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """Of convolutions; weights, their average and the log-likelihood are always fp32."""
+    compile: bool = False
+    """Compile the network (needs a C++ compiler on a CPU)."""
+    channels_last: bool = False
+    """Keep the channels of filters and feature maps together in memory."""
+
+
+@dataclass(frozen=True)
+class IntervalsRecipe:
+    """`[intervals]`, in minutes. 0 switches one off (the end of a run always saves)."""
+
+    checkpoint: float = 8.0
+    """Between saved states."""
+    validation: float = 10.0
+    """Between figures for the held-out pictures."""
+    samples: float = 30.0
+    """Between grids of samples."""
+
+    def __post_init__(self) -> None:
+        for f in fields(self):
+            _require(getattr(self, f.name) >= 0, f"{f.name} must not be negative")
+
+
+@dataclass(frozen=True)
+class SamplingRecipe:
+    """`[sampling]`: how samples of these weights look best; the defaults of `pixelgen sample`."""
+
+    temperature: float = 1.0
+    """Divides the log-probabilities."""
+    top_p: float = 1.0
+    """Share of the probability that is kept."""
+    guidance: float = 1.0
+    """Away from the unconditional distribution (1: none)."""
+
+
+@dataclass(frozen=True)
+class CardRecipe:
+    """`[card]`: what the model card says beyond the figures."""
+
+    summary: str = ""
+    """What the model does, in a sentence or two."""
+    license: str = "other"
+    """Licence id of the weights on the Hub, such as "cc-by-nc-4.0"."""
+    license_text: str = ""
+    """What the licence means for a user, and why."""
+    data: str = ""
+    """What the training data are."""
+    limits: tuple[str, ...] = ()
+    """What the model cannot do, or should not be used for."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that makes one model."""
+
+    model: ModelConfig
+    """`[model]`: the network; its key `model` names the class."""
+    seed: int = 0
+    """Of the first weights and of everything random in the run."""
+    data: DataRecipe = field(default_factory=DataRecipe)
+    optimiser: OptimiserRecipe = field(default_factory=OptimiserRecipe)
+    schedule: ScheduleRecipe = field(default_factory=lambda: ScheduleRecipe(steps=1000))
+    compute: ComputeRecipe = field(default_factory=ComputeRecipe)
+    intervals: IntervalsRecipe = field(default_factory=IntervalsRecipe)
+    sampling: SamplingRecipe = field(default_factory=SamplingRecipe)
+    card: CardRecipe = field(default_factory=CardRecipe)
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON- and TOML-ready dictionary from which `recipe_from_dict` rebuilds the recipe."""
+        return {**asdict(self), "model": self.model.to_dict()}
+
+
+def load_recipe(path: Path, overrides: Iterable[str] = ()) -> Recipe:
+    """The recipe in a TOML file, with `key.sub=value` overrides applied.
+
+    Raises PixelgenError (exit code 2) that says which key or value is wrong.
+    """
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise PixelgenError(
+            f"cannot read the recipe {path}: {error.strerror}", exit_code=2
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise PixelgenError(f"{path} is not valid TOML: {error}", exit_code=2) from error
+    for override in overrides:
+        _override(table, override)
+    try:
+        return recipe_from_dict(table)
+    except ValueError as error:
+        raise PixelgenError(f"{path}: {error}", exit_code=2) from error
+
+
+def recipe_from_dict(table: Mapping[str, Any]) -> Recipe:
+    """Inverse of `Recipe.to_dict`. Raises ValueError for unknown keys and wrong values."""
+    if not isinstance(table.get("model"), Mapping):
+        raise ValueError("a recipe needs a [model] table")
+    recipe: Recipe = _build(Recipe, table, "")
+    return recipe
+
+
+def recipe_text(recipe: Recipe) -> str:
+    """The recipe as TOML, without what is left at its default."""
+    lines: list[str] = []
+    # A TOML key that belongs to no table must come before the first one.
+    ordered = sorted(recipe.to_dict().items(), key=lambda item: isinstance(item[1], dict))
+    for key, value in ordered:
+        if not isinstance(value, dict):
+            lines.append(f"{key} = {_toml(value)}")
+            continue
+        defaults = _defaults(recipe, key)
+        kept = [
+            f"{k} = {_toml(v)}" for k, v in value.items() if k not in defaults or defaults[k] != v
+        ]
+        if kept:
+            lines += ["", f"[{key}]", *kept]
+    return "\n".join(lines).strip() + "\n"
+
+
+def _defaults(recipe: Recipe, key: str) -> dict[str, Any]:
+    section = type(getattr(recipe, key))
+    return {f.name: f.default for f in fields(section)}
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False)  # a JSON string is a TOML one
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(_toml, value))}]"
+    return repr(value)
+
+
+def _override(table: dict[str, Any], override: str) -> None:
+    """Puts `key.sub=value` into `table`; the value is read as TOML, else as plain text."""
+    key, equals, text = override.partition("=")
+    *path, last = (part.strip() for part in key.split("."))
+    if not equals or not last or not all(path):
+        raise PixelgenError(
+            f"--set {override!r} is not key=value", "for example --set optimiser.lr=1e-3", 2
+        )
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text
+    for part in path:
+        table = table.setdefault(part, {})
+        if not isinstance(table, dict):
+            raise PixelgenError(f"--set {override!r}: {part!r} is no table", exit_code=2)
+    table[last] = value
+
+
+def _build(cls: type[Any], table: Mapping[str, Any], where: str) -> Any:
+    """An instance of the dataclass `cls` from a table, every key and value checked."""
+    hints = get_type_hints(cls)
+    for key in table:
+        if key not in hints:
+            raise ValueError(f"unknown key {where + key!r}{_nearest(key, where, hints)}")
+    values: dict[str, Any] = {}
+    for key, value in table.items():
+        name, expected = where + key, hints[key]
+        if key == "model" and cls is Recipe:
+            values[key] = _section(config_from_dict, name, value)
+        elif is_dataclass(expected):
+            if not isinstance(value, Mapping):
+                raise ValueError(f"{name!r} must be a table [{name}]")
+            values[key] = _build(expected, value, name + ".")  # type: ignore[arg-type]
+        else:
+            values[key] = _checked(name, expected, value)
+    if cls is Recipe:
+        return cls(**values)
+    return _section(lambda v: cls(**v), where.rstrip("."), values)
+
+
+def _section(make: Any, name: str, values: Any) -> Any:
+    try:
+        return make(values)
+    except ValueError as error:
+        raise ValueError(f"[{name}] {error}") from None
+
+
+def _checked(name: str, expected: Any, value: Any) -> Any:
+    if get_origin(expected) is Literal:
+        if value not in get_args(expected):
+            choices = ", ".join(map(str, get_args(expected)))
+            raise ValueError(f"{name!r} must be one of {choices}, not {value!r}")
+        return value
+    if get_origin(expected) is tuple:
+        if not isinstance(value, list | tuple) or not all(isinstance(v, str) for v in value):
+            raise ValueError(f"{name!r} must be a list of texts, not {value!r}")
+        return tuple(value)
+    if expected is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, expected) or (expected is int and isinstance(value, bool)):
+        raise ValueError(f"{name!r} must be of type {expected.__name__}, not {value!r}")
+    return value
+
+
+def _nearest(key: str, where: str, hints: Mapping[str, Any]) -> str:
+    """The right key that looks most like a wrong one, wherever in the recipe it belongs."""
+    full = {where + name: where + name for name in hints}
+    for section, hint in get_type_hints(Recipe).items():
+        names = get_type_hints(hint) if is_dataclass(hint) else {}
+        full |= {f"{section}.{name}": f"{section}.{name}" for name in names}
+    for config in CONFIGS.values():
+        full |= {f"model.{f.name}": f"model.{f.name}" for f in fields(config)}
+    # First a right name in a wrong table, then a wrong name in the right one.
+    last = {name.rpartition(".")[2]: name for name in full}
+    near = [last[key]] if key in last else []
+    near = near or difflib.get_close_matches(where + key, full, n=1, cutoff=0.7)
+    near = near or [last[n] for n in difflib.get_close_matches(key, last, n=1)]
+    return f", did you mean {near[0]!r}?" if near else ""

@@ -1,0 +1,154 @@
+"""The state of a run on disk: one safetensors file, replaced atomically, never pickle.
+
+Tensors are named `model.NAME`, `ema.NAME` and `optimiser.NAME.KEY`; everything else is JSON in the
+file's header.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from pixelgen.errors import PixelgenError
+
+STATE, PREVIOUS = "state.safetensors", "state.previous.safetensors"
+FORMAT = 1
+
+
+@dataclass
+class Counters:
+    """How far a run has come."""
+
+    step: int = 0
+    """Steps taken, skipped ones included."""
+    images: int = 0
+    """Pictures seen, by all processes: the position in the stream of epochs."""
+    seconds: float = 0.0
+    """Time in the loop, over all resumed parts."""
+    skipped: int = 0
+    """Steps whose gradient was not finite."""
+    held_out: float | None = None
+    """Last bits per dimension of the averaged weights on the held-out pictures."""
+
+
+@dataclass(frozen=True)
+class RunState:
+    """What a state file says beside its tensors."""
+
+    recipe: dict[str, Any]
+    """`Recipe.to_dict()` of the run."""
+    labels: list[int]
+    """The data's label of every class row; empty without classes."""
+    counters: Counters
+    averaged: int
+    """Updates of the moving average."""
+    origin: str = ""
+    """Weights that the run started from, if any."""
+
+
+def save_state(
+    folder: Path, run: RunState, model: nn.Module, ema: nn.Module, optimiser: torch.optim.Optimizer
+) -> None:
+    """Writes the state, keeping the one before. A crash at any moment leaves a whole one."""
+    tensors = {f"model.{name}": t for name, t in model.state_dict().items()}
+    tensors |= {f"ema.{name}": t for name, t in ema.state_dict().items()}
+    for name, parameter in model.named_parameters():
+        for key, value in optimiser.state[parameter].items():
+            tensors[f"optimiser.{name}.{key}"] = value
+    tensors = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
+    header = {"format": FORMAT, **asdict(run)}
+    path, part = folder / STATE, folder / (STATE + ".part")
+    try:
+        save_file(tensors, part, metadata={"run": json.dumps(header)})
+        _sync(part)
+        if path.exists():
+            path.replace(folder / PREVIOUS)  # `read_state` takes it if the next line is never run
+        part.replace(path)
+        _sync(folder)
+    except (OSError, SafetensorError) as error:
+        raise PixelgenError(f"cannot save the run's state in {folder}: {error}") from error
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def state_path(folder: Path) -> Path | None:
+    """The newest state file in `folder`, or None."""
+    return next((p for p in (folder / STATE, folder / PREVIOUS) if p.is_file()), None)
+
+
+def read_state(folder: Path) -> tuple[RunState, dict[str, Tensor]]:
+    """The last state in `folder`, on the CPU. Raises PixelgenError if there is no readable one."""
+    path = state_path(folder)
+    if path is None:
+        raise PixelgenError(
+            f"no run in {folder}: {STATE} is missing", "start it with `pixelgen train` first"
+        )
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = json.loads((file.metadata() or {})["run"])
+            tensors = {name: file.get_tensor(name) for name in [*file.keys()]}
+        if header.pop("format") != FORMAT:
+            raise ValueError("its format is of another version")
+        header["counters"] = Counters(**header["counters"])
+        return RunState(**header), tensors
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise PixelgenError(
+            f"{path} is damaged: {error}", f"delete it, and {PREVIOUS} beside it is taken"
+        ) from error
+
+
+def part_of(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The tensors named `prefix.NAME`, by NAME."""
+    return {n[len(prefix) + 1 :]: t for n, t in tensors.items() if n.startswith(prefix + ".")}
+
+
+def load_weights(module: nn.Module, weights: dict[str, Tensor], source: str) -> None:
+    """Copies `weights` into `module`. Raises PixelgenError for a tensor that does not fit."""
+    own = module.state_dict()
+    for name in sorted(own.keys() | weights.keys()):
+        if name not in weights:
+            raise PixelgenError(f"{source} has no tensor {name}", "is it of the same recipe?")
+        if name not in own:
+            raise PixelgenError(
+                f"{source} has a tensor {name} that the model lacks", "is it of the same recipe?"
+            )
+        if own[name].shape != weights[name].shape:
+            raise PixelgenError(
+                f"tensor {name} of {source} is {list(weights[name].shape)}, "
+                f"the model's is {list(own[name].shape)}"
+            )
+    module.load_state_dict(weights)
+
+
+def load_optimiser(
+    optimiser: torch.optim.Optimizer, model: nn.Module, tensors: dict[str, Tensor]
+) -> None:
+    """Gives every parameter its moments back, named by `save_state`."""
+    saved = part_of(tensors, "optimiser")
+    for name, parameter in model.named_parameters():
+        state = {}
+        for key in ("step", "exp_avg", "exp_avg_sq"):
+            if (value := saved.get(f"{name}.{key}")) is None:
+                continue
+            # A fused step keeps its counter beside the parameter, the others keep it on the CPU.
+            if key != "step":
+                state[key] = torch.empty_like(parameter).copy_(value)
+            else:
+                fused = optimiser.defaults.get("fused")
+                state[key] = value.to(parameter.device if fused else "cpu")
+        if state:
+            optimiser.state[parameter] = state

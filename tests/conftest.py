@@ -1,0 +1,104 @@
+"""No test reaches the network or the user's caches."""
+
+from __future__ import annotations
+
+import os
+import socket
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+_home = tempfile.TemporaryDirectory(prefix="pixelgen-tests-")
+# Read when `datasets` and `huggingface_hub` are imported, so before any test module.
+os.environ |= {
+    "HF_HOME": _home.name,
+    "XDG_CACHE_HOME": _home.name,
+    "HF_HUB_OFFLINE": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "ACCELERATE_USE_CPU": "true",
+}
+
+
+def pytest_unconfigure() -> None:
+    """Removes what was cached for the tests."""
+    _home.cleanup()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _offline() -> Iterator[None]:
+    """A connection to another machine fails at once."""
+    connect = socket.socket.connect
+
+    def guarded(self: socket.socket, address: Any) -> None:
+        if isinstance(address, tuple) and address[0] not in ("127.0.0.1", "::1", "localhost"):
+            raise ConnectionRefusedError(f"a test tried to reach {address[0]}")
+        connect(self, address)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket.socket, "connect", guarded)
+        yield
+
+
+WritePictures = Callable[..., Path]
+
+
+@pytest.fixture(scope="session")
+def write_pictures() -> WritePictures:
+    """Writes a parquet folder as `datasets` reads it."""
+
+    def write(
+        folder: Path,
+        split: str,
+        pictures: Sequence[np.ndarray],
+        labels: Sequence[int] | None = None,
+        classes: int = 10,
+    ) -> Path:
+        """`pictures` uint8 [H, W, 3] each, stored as PNG."""
+        import datasets
+        from PIL import Image
+
+        columns: dict[str, Any] = {"image": [Image.fromarray(p) for p in pictures]}
+        features: dict[str, Any] = {"image": datasets.Image()}
+        if labels is not None:
+            columns["label"] = list(labels)
+            features["label"] = datasets.ClassLabel(names=[f"class {i}" for i in range(classes)])
+        (folder / "data").mkdir(parents=True, exist_ok=True)
+        datasets.disable_progress_bars()
+        datasets.Dataset.from_dict(columns, features=datasets.Features(features)).to_parquet(
+            folder / "data" / f"{split}-00000-of-00001.parquet"
+        )
+        return folder
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint folder `tiny`: random weights of a 4×4 model of the classes 8 and 207."""
+    import torch
+
+    from pixelgen.checkpoints import save_checkpoint
+    from pixelgen.models import GatedPixelCNNConfig, build_model
+
+    torch.manual_seed(0)
+    config = GatedPixelCNNConfig(
+        height=4,
+        width=4,
+        features=6,
+        layers=1,
+        kernel=3,
+        first_kernel=3,
+        output_features=6,
+        classes=2,
+    )
+    return save_checkpoint(
+        tmp_path_factory.mktemp("weights") / "tiny",
+        build_model(config),
+        labels=[8, 207],
+        sampling={"temperature": 0.9},
+        card_text="# tiny\n",
+    )

@@ -1,0 +1,118 @@
+"""Decoding and averaging are exact, and errors say what is wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from pixelgen.data import average_down, images, load_images
+from pixelgen.errors import PixelgenError
+
+
+def noise(n: int, height: int = 4, width: int = 4, seed: int = 0) -> list[np.ndarray]:
+    draw = np.random.default_rng(seed)
+    return [draw.integers(0, 256, (height, width, 3), dtype=np.uint8) for _ in range(n)]
+
+
+def test_pictures_and_labels_are_those_that_were_stored(tmp_path: Path, write_pictures) -> None:
+    pictures = noise(7)
+    write_pictures(tmp_path, "train", pictures, [3, 1, 3, 9, 1, 1, 3])
+    write_pictures(tmp_path, "validation", pictures[:2], [1, 9])
+    data = load_images(tmp_path, "train")
+    assert data.images.dtype == torch.uint8
+    assert np.array_equal(data.images.permute(0, 2, 3, 1).numpy(), np.stack(pictures))
+    assert data.labels is not None
+    assert data.labels.tolist() == [3, 1, 3, 9, 1, 1, 3]
+    assert data.occurring_labels() == [1, 3, 9]
+    assert data.label_names[9] == "class 9"
+    assert data.rows([1, 3, 9]).tolist() == [1, 0, 1, 2, 0, 0, 1]
+    assert len(load_images(tmp_path, "validation")) == 2
+
+
+@pytest.mark.parametrize("factor", [1, 2, 3, 4])
+def test_averages_are_rounded_half_up(factor: int) -> None:
+    draw = np.random.default_rng(factor)
+    x = draw.integers(0, 256, (2, 3, 12, 24), dtype=np.uint8)
+    x[0, 0] = 255
+    squares = x.reshape(2, 3, 12 // factor, factor, 24 // factor, factor).astype(float)
+    expected = np.floor(squares.mean((3, 5)) + 0.5)
+    assert np.array_equal(average_down(torch.from_numpy(x), factor).numpy(), expected)
+
+
+def test_a_half_goes_up() -> None:
+    x = torch.tensor([[[[1, 2], [1, 2]]]], dtype=torch.uint8)
+    assert average_down(x, 2).item() == 2
+
+
+def test_size_averages_every_picture(tmp_path: Path, write_pictures) -> None:
+    pictures = noise(3)
+    write_pictures(tmp_path, "train", pictures)
+    data = load_images(tmp_path, "train", size=2)
+    whole = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).contiguous()
+    assert torch.equal(data.images, average_down(whole, 2))
+    assert data.labels is None
+
+
+def test_a_limit_is_spread_over_the_split(tmp_path: Path, write_pictures) -> None:
+    write_pictures(tmp_path, "train", noise(10), list(range(10)))
+    data = load_images(tmp_path, "train", limit=4)
+    assert data.labels is not None
+    assert data.labels.tolist() == [0, 2, 5, 7]
+    assert len(load_images(tmp_path, "train", limit=99)) == 10
+
+
+def test_decoding_happens_once(tmp_path: Path, write_pictures, monkeypatch) -> None:
+    write_pictures(tmp_path, "train", noise(3, seed=5))
+    first = load_images(tmp_path, "train")
+    monkeypatch.setattr(images, "_decode_all", None)
+    assert torch.equal(load_images(tmp_path, "train").images, first.images)
+
+
+def test_progress_ends_at_the_total(tmp_path: Path, write_pictures) -> None:
+    write_pictures(tmp_path, "train", noise(3, seed=6))
+    seen: list[tuple[int, int]] = []
+    load_images(tmp_path, "train", progress=lambda done, total: seen.append((done, total)))
+    assert seen == [(3, 3)]
+
+
+def test_errors_say_what_is_wrong(tmp_path: Path, write_pictures) -> None:
+    write_pictures(tmp_path / "a", "train", noise(3, 6, 6), [0, 1, 2])
+    write_pictures(tmp_path / "b", "train", [*noise(2), *noise(1, 8, 8)])
+    (tmp_path / "empty").mkdir()
+    for arguments, words in [
+        ((tmp_path / "nowhere", "train"), "no data folder"),
+        ((tmp_path / "empty", "train"), "cannot read the data set"),
+        ((tmp_path / "a", "test"), "train"),
+        ((tmp_path / "b", "train"), "row 2"),
+        (("someone/nothing", "train"), "someone/nothing"),
+    ]:
+        with pytest.raises(PixelgenError, match=words) as caught:
+            load_images(*arguments)
+        assert "\n" not in caught.value.message
+    with pytest.raises(PixelgenError, match="cannot be averaged down"):
+        load_images(tmp_path / "a", "train", size=4)
+    with pytest.raises(PixelgenError, match="no column 'photo'"):
+        load_images(tmp_path / "a", "train", image_column="photo")
+    with pytest.raises(PixelgenError, match="label 2"):
+        load_images(tmp_path / "a", "train").rows([0, 1])
+    with pytest.raises(PixelgenError, match="no labels"):
+        load_images(tmp_path / "a", "train", label_column="none").rows([0, 1])
+
+
+def test_a_broken_picture_is_named(tmp_path: Path) -> None:
+    import datasets
+
+    feature = datasets.Features(
+        {"image": {"bytes": datasets.Value("binary"), "path": datasets.Value("string")}}
+    )
+    rows = {"image": [{"bytes": b"no picture", "path": None}]}
+    (tmp_path / "data").mkdir()
+    broken = datasets.Dataset.from_dict(rows, features=feature).cast_column(
+        "image", datasets.Image()
+    )
+    broken.to_parquet(tmp_path / "data" / "train-00000-of-00001.parquet")
+    with pytest.raises(PixelgenError, match=r"row 0 of .* is no readable picture"):
+        load_images(tmp_path, "train")

@@ -1,0 +1,76 @@
+"""Batches are a function of the seed and the position alone."""
+
+from __future__ import annotations
+
+import torch
+
+from pixelgen.training.batches import Batches, hold_out, mix
+
+
+def numbered(n: int, **options: object) -> Batches:
+    """Pictures of two columns that hold their own number: (number, 0), or (0, number) flipped."""
+    images = torch.zeros(n, 1, 1, 2, dtype=torch.uint8)
+    images[:, 0, 0, 0] = torch.arange(1, n + 1)
+    values = {"seed": 1, "flip": True, "null_class": 5, "class_dropout": 0.25, **options}
+    return Batches(images, torch.arange(n) % 5, torch.arange(n), **values)  # type: ignore[arg-type]
+
+
+def numbers(x: torch.Tensor) -> list[int]:
+    return x.sum((1, 2, 3)).tolist()
+
+
+def test_an_epoch_shows_every_picture_once_and_the_next_in_another_order() -> None:
+    batches = numbered(30)
+    seen = [n for step in range(20) for n in numbers(batches.draw(step, 3 * step, 3).x)]
+    assert sorted(seen[:30]) == sorted(seen[30:]) == list(range(1, 31))
+    assert seen[:30] != seen[30:]
+
+
+def test_batches_may_straddle_epochs() -> None:
+    batches = numbered(10)
+    seen = [n for step in range(10) for n in numbers(batches.draw(step, 7 * step, 7).x)]
+    assert all(sorted(seen[i : i + 10]) == list(range(1, 11)) for i in range(0, 70, 10))
+
+
+def test_a_fresh_reader_draws_the_same_batch_in_any_order() -> None:
+    first, second = numbered(30), numbered(30)
+    late = second.draw(9, 72, 8)
+    for step in range(10):
+        early = first.draw(step, 8 * step, 8)
+    assert torch.equal(early.x, late.x)
+    assert early.classes is not None
+    assert late.classes is not None
+    assert torch.equal(early.classes, late.classes)
+
+
+def test_processes_share_one_batch() -> None:
+    whole = numbered(30).draw(4, 24, 6)
+    parts = [numbered(30).draw(4, 24, 3, rank, 2) for rank in range(2)]
+    assert torch.equal(whole.x, torch.cat([p.x for p in parts]))
+
+
+def test_half_are_flipped_and_a_share_loses_its_class() -> None:
+    batch = numbered(100).draw(0, 0, 4000)
+    flipped = (batch.x[..., 1] > 0).float().mean()
+    assert batch.classes is not None
+    dropped = (batch.classes == 5).float().mean()
+    assert abs(flipped - 0.5) < 0.04
+    assert abs(dropped - 0.25) < 0.04
+    plain = numbered(100, flip=False, class_dropout=0.0).draw(0, 0, 200)
+    assert plain.classes is not None
+    assert plain.x[..., 1].sum() == 0
+    assert (plain.classes < 5).all()
+
+
+def test_held_out_pictures_are_apart_and_fixed() -> None:
+    kept, held = hold_out(50, 10, seed=2)
+    assert sorted([*kept.tolist(), *held.tolist()]) == list(range(50))
+    assert len(held) == 10
+    assert torch.equal(held, hold_out(50, 10, seed=2)[1])
+    assert not torch.equal(held, hold_out(50, 10, seed=3)[1])
+
+
+def test_seeds_differ_by_stream_and_counter() -> None:
+    seeds = {mix(seed, stream, n) for seed in range(3) for stream in range(4) for n in range(50)}
+    assert len(seeds) == 600
+    assert all(0 <= s < 2**63 for s in seeds)

@@ -1,0 +1,69 @@
+"""What is exported is what was trained."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from pixelgen.checkpoints import load_checkpoint
+from pixelgen.errors import PixelgenError
+from pixelgen.training.export import export
+from pixelgen.training.loop import train
+from pixelgen.training.recipe import load_recipe
+from pixelgen.training.state import part_of, read_state
+
+
+def test_the_averaged_weights_come_back(recipe_file: Path, tmp_path: Path) -> None:
+    run, folder = tmp_path / "run", tmp_path / "weights"
+    recipe = load_recipe(recipe_file, ["sampling.top_p=0.9", "card.limits=['Stripes only.']"])
+    outcome = train(recipe, run)
+    assert export(run, folder) == folder
+    loaded = load_checkpoint(folder)
+    expected = part_of(read_state(run)[1], "ema")
+    for name, tensor in loaded.model.state_dict().items():
+        torch.testing.assert_close(tensor, expected[name], atol=1e-4, rtol=1e-3)
+    assert loaded.config.labels == (4, 7)
+    assert loaded.config.sampling.top_p == 0.9
+    assert loaded.config.training["steps"] == 30
+    assert loaded.config.training["held_out_bits_per_dim"] == outcome.counters.held_out
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    assert "30 steps" in card
+    assert "Stripes only." in card
+    text = card.split("```toml\n")[1].split("```")[0]
+    again = tmp_path / "again.toml"
+    again.write_text(text, encoding="utf-8")
+    assert load_recipe(again) == recipe
+
+
+def test_figures_and_samples_enter_the_card(recipe_file: Path, tmp_path: Path) -> None:
+    run, folder = tmp_path / "run", tmp_path / "weights"
+    train(load_recipe(recipe_file, ["schedule.steps=1"]), run)
+    figure = {"bits_per_dim": 3.21, "standard_error": 0.01}
+    measured = {"data": "d", "split": "s", "images": 9, "conditional": figure, **figure}
+    (tmp_path / "e.json").write_text(json.dumps(measured), encoding="utf-8")
+    (tmp_path / "s.png").write_bytes(b"a picture")
+    export(run, folder, evaluation=tmp_path / "e.json", sheet=tmp_path / "s.png")
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    assert "3.2100 ± 0.0100" in card
+    assert "pixelgen evaluate weights --data d --split s" in card
+    assert (folder / "samples.png").read_bytes() == b"a picture"
+
+
+def test_errors(recipe_file: Path, tmp_path: Path) -> None:
+    run, folder = tmp_path / "run", tmp_path / "weights"
+    with pytest.raises(PixelgenError, match="no run in"):
+        export(run, folder)
+    train(load_recipe(recipe_file, ["schedule.steps=1"]), run)
+    (tmp_path / "e.json").write_text("[]", encoding="utf-8")
+    with pytest.raises(PixelgenError, match="is not the output of"):
+        export(run, folder, evaluation=tmp_path / "e.json")
+    with pytest.raises(PixelgenError, match="no picture"):
+        export(run, folder, sheet=tmp_path / "none.png")
+    assert not folder.exists()
+    export(run, folder)
+    with pytest.raises(PixelgenError, match="not empty"):
+        export(run, folder)
+    export(run, folder, overwrite=True)

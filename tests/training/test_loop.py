@@ -1,0 +1,264 @@
+"""The loop learns, stops and goes on exactly, and survives what may happen to it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from pixelgen.errors import PixelgenError
+from pixelgen.training import loop
+from pixelgen.training.export import export
+from pixelgen.training.logs import Silent
+from pixelgen.training.objective import BitsPerDim
+from pixelgen.training.optimiser import averaged, build_optimiser
+from pixelgen.training.recipe import OptimiserRecipe, load_recipe
+from pixelgen.training.state import PREVIOUS, STATE, Counters, read_state
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(recipe_file: Path, folder: Path, *overrides: str, **options: Any) -> Counters:
+    return loop.train(load_recipe(recipe_file, overrides), folder, **options).counters
+
+
+def start(recipe_file: Path, folder: Path, *arguments: str) -> subprocess.Popen[str]:
+    """`pixelgen train` as a process of its own."""
+    command = [sys.executable, "-m", "pixelgen", "train", str(recipe_file), "-o", str(folder)]
+    return subprocess.Popen(
+        [*command, *arguments],
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+    for _ in range(1200):
+        if condition():
+            return
+        if process.poll() is not None:
+            raise AssertionError(process.communicate())
+        time.sleep(0.05)
+    raise AssertionError("nothing happened for a minute")
+
+
+def same(first: Path, second: Path) -> bool:
+    a, b = read_state(first)[1], read_state(second)[1]
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def log(folder: Path, kind: str) -> list[dict[str, Any]]:
+    lines = (folder / "log.jsonl").read_text(encoding="utf-8").splitlines()
+    return [entry for entry in map(json.loads, lines) if entry["kind"] == kind]
+
+
+def test_it_learns_and_reports(recipe_file: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    counters = run(recipe_file, folder, "schedule.steps=150")
+    assert counters.step == 150
+    assert counters.images == 1200
+    assert counters.held_out is not None
+    assert counters.held_out < 5.0  # the pictures have 3 bits of noise; untrained it is above 8
+    assert log(folder, "start")[0]["gflops_per_image"] > 0
+    assert log(folder, "train")[-1]["images_per_second"] > 0
+    assert log(folder, "validation")[-1]["bits_per_dim"] == counters.held_out
+    assert any((folder / "tensorboard").iterdir())
+    state, _ = read_state(folder)
+    assert state.labels == [4, 7]
+    assert state.counters == counters
+
+
+def test_stopped_and_resumed_is_bit_identical(recipe_file: Path, tmp_path: Path) -> None:
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    run(recipe_file, whole)
+    assert run(recipe_file, parts, max_minutes=0).step == 0
+    for minutes in (0.0005, 0.001):
+        run(recipe_file, parts, resume=True, max_minutes=minutes)
+    assert run(recipe_file, parts, resume=True).step == 30
+    assert same(whole, parts)
+
+
+def test_killed_and_resumed_is_bit_identical(recipe_file: Path, tmp_path: Path) -> None:
+    steps = ("schedule.steps=250", "intervals.checkpoint=1e-9")
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    process = start(recipe_file, killed, *(f"--set={s}" for s in steps))
+    wait_for(lambda: (killed / PREVIOUS).exists(), process)
+    time.sleep(0.2)
+    process.kill()
+    process.communicate()
+    assert 0 <= read_state(killed)[0].counters.step < 250
+    run(recipe_file, whole, *steps[:1])
+    run(recipe_file, killed, *steps[:1], resume=True)
+    assert same(whole, killed)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
+def test_signals_save_first(
+    recipe_file: Path, tmp_path: Path, number: signal.Signals, code: int
+) -> None:
+    folder = tmp_path / "run"
+    process = start(recipe_file, folder, "--set=schedule.steps=1000000")
+    wait_for(lambda: (folder / STATE).exists(), process)
+    time.sleep(0.3)
+    process.send_signal(number)
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == code, errors
+    assert output == ""
+    assert "state saved" in errors
+    assert read_state(folder)[0].counters.step > 0
+
+
+def poison(monkeypatch: pytest.MonkeyPatch, steps: Callable[[int], bool]) -> None:
+    """Makes the loss of some steps (counted from 1, the count of FLOPs is call 0) NaN."""
+    forward, calls = BitsPerDim.forward, iter(range(10**9))
+
+    def bad(self: BitsPerDim, x: Tensor, classes: Tensor | None = None) -> Tensor:
+        loss = forward(self, x, classes)
+        return loss * float("nan") if steps(next(calls)) else loss
+
+    monkeypatch.setattr(BitsPerDim, "forward", bad)
+
+
+def test_a_bad_step_is_skipped(
+    recipe_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    poison(monkeypatch, lambda call: call in (4, 5, 9))
+    counters = run(recipe_file, tmp_path / "run", "schedule.steps=12")
+    assert counters.skipped == 3
+    _, tensors = read_state(tmp_path / "run")
+    assert all(t.isfinite().all() for t in tensors.values())
+
+
+def test_bad_steps_in_a_row_end_the_run(
+    recipe_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    poison(monkeypatch, lambda call: call > 6)
+    overrides = ("optimiser.patience=4", "intervals.checkpoint=1e-9")
+    with pytest.raises(PixelgenError, match="4 steps in a row"):
+        run(recipe_file, tmp_path / "run", *overrides)
+    state, tensors = read_state(tmp_path / "run")
+    assert state.counters.step == 6
+    assert all(t.isfinite().all() for t in tensors.values())
+
+
+def test_a_state_that_was_being_replaced_is_found(recipe_file: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    run(recipe_file, folder, "schedule.steps=2")
+    (folder / STATE).unlink()
+    assert read_state(folder)[0].counters.step <= 2
+
+
+def test_folders_and_recipes_that_do_not_fit(recipe_file: Path, tmp_path: Path) -> None:
+    folder, other = tmp_path / "run", tmp_path / "other"
+    with pytest.raises(PixelgenError, match="no run in"):
+        run(recipe_file, folder, resume=True)
+    run(recipe_file, folder, "schedule.steps=1")
+    other.mkdir()
+    (other / "file").touch()
+    for arguments, options, words in [
+        ((folder,), {}, "already holds a run"),
+        ((other,), {}, "not an empty folder"),
+        ((folder, "model.features=16"), {"resume": True}, "another model.features"),
+        ((folder, "seed=4"), {"resume": True}, "another seed"),
+        ((folder,), {"resume": True, "init": "x"}, "give one"),
+        ((tmp_path / "a", "model.classes=3"), {}, "the data has 2 labels"),
+        ((tmp_path / "b", "model.height=8"), {}, "the model.s grid 256 of"),
+        ((tmp_path / "c", "data.holdout=40"), {}, "data.holdout is 40"),
+    ]:
+        with pytest.raises(PixelgenError, match=words):
+            run(recipe_file, *arguments, **options)  # type: ignore[arg-type]
+    assert not (tmp_path / "a").exists()
+    with pytest.raises(PixelgenError, match="cannot make the folder"):
+        run(recipe_file, other / "file" / "run")
+
+
+def test_damaged_states_are_one_line(recipe_file: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    run(recipe_file, folder, "schedule.steps=1")
+    whole = (folder / STATE).read_bytes()
+    for content in (b"", b"nonsense", whole[: len(whole) // 2]):
+        (folder / STATE).write_bytes(content)
+        with pytest.raises(PixelgenError, match="is damaged"):
+            run(recipe_file, folder, resume=True)
+
+
+def test_init_starts_from_exported_weights(recipe_file: Path, tmp_path: Path) -> None:
+    first, second, weights = tmp_path / "first", tmp_path / "second", tmp_path / "weights"
+    trained = run(recipe_file, first, "schedule.steps=120").held_out
+    export(first, weights)
+    again = run(recipe_file, second, "schedule.steps=1", init=str(weights)).held_out
+    assert trained is not None
+    assert again is not None
+    assert abs(again - trained) < 0.5
+    assert read_state(second)[0].origin == str(weights)
+    with pytest.raises(PixelgenError, match=r"tensor .* of .* is"):
+        run(recipe_file, tmp_path / "third", "model.features=16", init=str(weights))
+    with pytest.raises(PixelgenError, match=r"lacks|has no tensor"):
+        run(recipe_file, tmp_path / "fourth", "model.layers=2", init=str(weights))
+
+
+def test_samples_are_drawn_and_their_failure_costs_nothing(
+    recipe_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    overrides = ("schedule.steps=2", "intervals.samples=100")
+    notes: list[str] = []
+
+    class Notes(Silent):
+        def note(self, text: str) -> None:
+            notes.append(text)
+
+    run(recipe_file, tmp_path / "good", *overrides, watcher=Notes())
+    assert "samples in" in notes[-1]
+    assert [p.name for p in (tmp_path / "good" / "samples").iterdir()] == ["00000002.png"]
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("no samples today")
+
+    monkeypatch.setattr(loop, "sample_grid", fail)
+    assert run(recipe_file, tmp_path / "bad", *overrides, watcher=Notes()).step == 2
+    assert "no samples today" in notes[-1]
+
+
+@pytest.mark.parametrize("overrides", [["compute.precision=bf16"], ["compute.channels_last=true"]])
+def test_ways_to_compute_agree(recipe_file: Path, tmp_path: Path, overrides: list[str]) -> None:
+    steps = "schedule.steps=40"
+    plain = run(recipe_file, tmp_path / "plain", steps).held_out
+    other = run(recipe_file, tmp_path / "other", steps, *overrides).held_out
+    assert other == pytest.approx(plain, abs=0.2)
+
+
+def test_only_filters_decay() -> None:
+    model = torch.nn.Sequential(
+        torch.nn.Conv2d(1, 2, 1), torch.nn.Embedding(3, 2), torch.nn.LayerNorm(2)
+    )
+    optimiser = build_optimiser(model, OptimiserRecipe(weight_decay=0.1))
+    decays = {id(p): g["weight_decay"] for g in optimiser.param_groups for p in g["params"]}
+    named = {name: decays[id(p)] for name, p in model.named_parameters()}
+    assert {name for name, decay in named.items() if decay} == {"0.weight"}
+    assert len(decays) == 5
+
+
+def test_the_average_warms_up() -> None:
+    model = torch.nn.Linear(1, 1, bias=False)
+    ema = averaged(model, 0.5)
+    values = []
+    for value in (1.0, 2.0, 4.0):
+        torch.nn.init.constant_(model.weight, value)
+        ema.update_parameters(model)
+        values.append(ema.module.weight.item())
+    # The first update copies; then the decay is 2/11 and 3/12.
+    second = 2 / 11 * 1.0 + 9 / 11 * 2.0
+    assert values == pytest.approx([1.0, second, 3 / 12 * second + 9 / 12 * 4.0])

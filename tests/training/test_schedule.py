@@ -1,0 +1,27 @@
+"""The learning rate rises, stays, and falls to nothing."""
+
+from __future__ import annotations
+
+import pytest
+
+from pixelgen.training.recipe import OptimiserRecipe, ScheduleRecipe
+from pixelgen.training.schedule import learning_rate, progress
+
+OPTIMISER = OptimiserRecipe(lr=2.0, warmup=10)
+
+
+@pytest.mark.parametrize(("decay", "late"), [("linear", 1.0), ("cosine", 1.0), ("none", 2.0)])
+def test_by_steps(decay: str, late: float) -> None:
+    schedule = ScheduleRecipe(steps=100, decay=decay, decay_from=0.5)  # type: ignore[arg-type]
+    assert learning_rate(OPTIMISER, schedule, 0, 0) == pytest.approx(0.2)
+    assert learning_rate(OPTIMISER, schedule, 9, 0) == 2.0
+    assert learning_rate(OPTIMISER, schedule, 50, 1e9) == 2.0
+    assert learning_rate(OPTIMISER, schedule, 75, 0) == pytest.approx(late)
+    assert learning_rate(OPTIMISER, schedule, 100, 0) == pytest.approx(0 if late == 1 else 2)
+
+
+def test_by_time() -> None:
+    schedule = ScheduleRecipe(minutes=10, decay_from=0.0)
+    assert progress(schedule, 10**9, 300) == 0.5
+    assert progress(schedule, 0, 1e9) == 1
+    assert learning_rate(OPTIMISER, schedule, 500, 450) == pytest.approx(0.5)
