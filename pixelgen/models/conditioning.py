@@ -5,7 +5,9 @@ van den Oord et al. 2016 (Conditional Image Generation with PixelCNN Decoders), 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -31,7 +33,7 @@ class Condition:
     def __getitem__(self, rows: slice | Tensor) -> Condition:
         return self._map(lambda t: t[rows])
 
-    def _map(self, change) -> Condition:  # type: ignore[no-untyped-def]
+    def _map(self, change: Callable[[Tensor], Tensor]) -> Condition:
         return Condition(
             None if self.classes is None else change(self.classes),
             None if self.vector is None else change(self.vector),
@@ -95,8 +97,7 @@ class MapNetwork(nn.Module):
         self.project = nn.Linear(vector, start * self.base[0] * self.base[1])
         widths = [max(channels, start >> i) for i in range(doublings + 1)]
         self.up = nn.ModuleList(
-            nn.ConvTranspose2d(a, b, 4, stride=2, padding=1)
-            for a, b in zip(widths[:-1], widths[1:], strict=True)
+            nn.ConvTranspose2d(a, b, 4, stride=2, padding=1) for a, b in pairwise(widths)
         )
         self.last = nn.Conv2d(widths[-1], channels, 3, padding=1)
 

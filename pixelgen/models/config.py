@@ -32,7 +32,7 @@ class GridConfig:
     model: ClassVar[str]
 
     channels: int = 3
-    """Values per position of the picture: 3 for RGB, the number of codebooks for a grid of codes."""
+    """Values per position: 3 for RGB, the number of codebooks for a grid of codes."""
     height: int = 32
     """Rows of the picture."""
     width: int = 32
@@ -70,7 +70,7 @@ class GridConfig:
 
     @classmethod
     def from_dict(cls: type[_C], values: Mapping[str, Any]) -> _C:
-        """Inverse of `to_dict`. Raises ValueError for unknown keys and for values of a wrong type."""
+        """Inverse of `to_dict`. Raises ValueError for unknown keys and values of a wrong type."""
         known = {f.name: f for f in fields(cls)}
         given = {k: v for k, v in values.items() if k != "model"}
         for key, value in given.items():
@@ -83,9 +83,7 @@ class GridConfig:
             default = known[key].default
             if default is not MISSING:
                 expected = type(default)
-                fits = isinstance(value, expected) or (
-                    expected is float and isinstance(value, int)
-                )
+                fits = isinstance(value, expected) or (expected is float and isinstance(value, int))
                 if not fits or (expected is not bool and isinstance(value, bool)):
                     raise ValueError(f"{key} must be of type {expected.__name__}, not {value!r}")
         return cls(**given)
@@ -109,7 +107,8 @@ class PixelCNNConfig(GridConfig):
         super().__post_init__()
         _require(self.classes >= 0, "classes must not be negative")
         _require(
-            not self.classes or self.layers > 0, "a class condition needs at least one residual block"
+            not self.classes or self.layers > 0,
+            "a class condition needs at least one residual block",
         )
         for name in ("features", "output_features"):
             value = getattr(self, name)
@@ -170,7 +169,8 @@ class GatedPixelCNNConfig(GridConfig):
         for name in ("height", "width"):
             value = getattr(self, name)
             _require(
-                value % self.patch == 0, f"{name} ({value}) must be a multiple of patch ({self.patch})"
+                value % self.patch == 0,
+                f"{name} ({value}) must be a multiple of patch ({self.patch})",
             )
         _require(
             self.map_channels == 0 or self.vector > 0, "map_channels needs a condition vector h"
@@ -188,7 +188,7 @@ class GatedPixelCNNConfig(GridConfig):
         if self.channel_order == "likelihood":
             _require(
                 self.likelihood == "logistic" or self.grid_channels == 1,
-                "channel_order 'likelihood' needs the logistic likelihood for more than one channel",
+                "channel_order 'likelihood' needs the logistic likelihood for several channels",
             )
 
     @property

@@ -21,12 +21,13 @@ from pixelgen.models.conditioning import Condition, LayerCondition, MapNetwork
 from pixelgen.models.config import GatedPixelCNNConfig
 from pixelgen.models.likelihood import build_likelihood, set_bias, to_unit
 from pixelgen.models.masked_conv import (
+    AnyConv,
+    MaskedConv2d,
     channel_mask,
     horizontal_conv,
     pointwise,
     shift_down,
     vertical_conv,
-    MaskedConv2d,
 )
 
 
@@ -66,7 +67,7 @@ class GatedLayer(nn.Module):
             # Without channel groups mask A hides the whole current position.
             empty = torch.ones(2 * p, in_features, 1, kernel // 2 + 1)
             empty[..., -1] = 0
-            self.horizontal = MaskedConv2d(
+            self.horizontal: AnyConv = MaskedConv2d(
                 in_features, 2 * p, (1, kernel // 2 + 1), empty, (kernel // 2, 0, 0, 0)
             )
         else:
@@ -77,9 +78,7 @@ class GatedLayer(nn.Module):
         self.link = pointwise(2 * p, 2 * p, 1)
         self.out = pointwise(p, p, groups)
         self.residual = not first
-        self.vertical_out = (
-            pointwise(p, p, 1) if config.vertical_residual and not first else None
-        )
+        self.vertical_out = pointwise(p, p, 1) if config.vertical_residual and not first else None
         self.skip = pointwise(p, p, groups) if config.skip_outputs else None
         normalise = config.normalisation == "channel" and not first
         self.vertical_norm = ChannelNorm(in_features, 1) if normalise else None
@@ -179,7 +178,9 @@ class GatedPixelCNN(nn.Module):
             self.head: nn.Module = ChannelHead(config, in_features, parameters)
         else:
             self.head = pointwise(config.output_features, outputs, groups)
-        set_bias(self.head.out if isinstance(self.head, ChannelHead) else self.head, self.likelihood)
+        set_bias(
+            self.head.out if isinstance(self.head, ChannelHead) else self.head, self.likelihood
+        )
         self.map_network = (
             MapNetwork(config.vector, config.map_channels, config.grid_height, config.grid_width)
             if config.map_channels

@@ -31,7 +31,9 @@ def bits_per_dim(log_prob: Tensor) -> Tensor:
 class Likelihood(nn.Module):
     """The interface: how many numbers describe a value, and what they say."""
 
-    def __init__(self, channels: int, levels: int, parameters_per_value: int, coupled: bool) -> None:
+    def __init__(
+        self, channels: int, levels: int, parameters_per_value: int, coupled: bool
+    ) -> None:
         super().__init__()
         self.channels, self.levels = channels, levels
         self.parameters_per_value = parameters_per_value
@@ -135,7 +137,7 @@ class CoupledLogisticMixture(Likelihood):
         return torch.cat((start, torch.zeros(self.parameters_per_value - len(start))))
 
     def _split(self, parameters: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """[..., 1, P] → log-weights [..., K], means and log-scales [..., C, K], pairs [..., ·, K]."""
+        """[..., 1, P] → log-weights [..., K]; means, log-scales [..., C, K]; pairs [..., ·, K]."""
         c = self.channels
         parts = parameters.float().flatten(-2).unflatten(-1, (-1, self.mixtures))  # [..., P/K, K]
         weight, mean, log_scale, pair = parts.split([1, c, c, parts.shape[-2] - 1 - 2 * c], dim=-2)

@@ -106,9 +106,7 @@ def vertical_conv(in_features: int, out_features: int, kernel: int) -> PaddedCon
     one row (`shift_down`). Channels need no mask: rows above are known completely.
     """
     reach = kernel // 2
-    return PaddedConv2d(
-        in_features, out_features, (reach + 1, kernel), (reach, reach, reach, 0)
-    )
+    return PaddedConv2d(in_features, out_features, (reach + 1, kernel), (reach, reach, reach, 0))
 
 
 def horizontal_conv(

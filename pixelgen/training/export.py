@@ -48,6 +48,7 @@ def export(
         "images": counters.images,
         "minutes": round(counters.seconds / 60, 1),
         "held_out_bits_per_dim": counters.held_out,
+        "class_dropout": recipe.data.class_dropout,
         "recipe": recipe_text(recipe),
     }
     if state.origin:

@@ -1,0 +1,25 @@
+"""A model on disk: `config.json`, `model.safetensors` and `README.md` in a folder.
+
+Importing this brings no torch along; loading and saving do.
+"""
+
+from pixelgen.checkpoints.card import Figure, ModelCard
+from pixelgen.checkpoints.config import CheckpointConfig, SamplingDefaults, read_config
+from pixelgen.checkpoints.source import DEFAULT_WEIGHTS, Source, bundled, find, resolve
+from pixelgen.checkpoints.store import LoadedCheckpoint, load_checkpoint, save_checkpoint
+
+__all__ = [
+    "DEFAULT_WEIGHTS",
+    "CheckpointConfig",
+    "Figure",
+    "LoadedCheckpoint",
+    "ModelCard",
+    "SamplingDefaults",
+    "Source",
+    "bundled",
+    "find",
+    "load_checkpoint",
+    "read_config",
+    "resolve",
+    "save_checkpoint",
+]

@@ -1,0 +1,159 @@
+"""`config.json`: everything that is needed to rebuild a model and to use it. No torch here."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from pixelgen._version import __version__
+from pixelgen.errors import PixelgenError
+from pixelgen.models.config import ModelConfig, config_from_dict
+
+FORMAT = 1
+CONFIG_FILE = "config.json"
+_LARGEST_CONFIG = 2**22
+
+
+@dataclass(frozen=True)
+class SamplingDefaults:
+    """How these weights are sampled where the user does not say."""
+
+    temperature: float = 1.0
+    """Divides the logits; above 0."""
+    top_p: float = 1.0
+    """Share of the probability that is kept; above 0, up to 1."""
+    guidance: float = 1.0
+    """Guidance scale; 1 is none."""
+
+    def __post_init__(self) -> None:
+        for name, value in asdict(self).items():
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                raise ValueError(f"{name} must be a number, not {value!r}")
+            if not math.isfinite(value):
+                raise ValueError(f"{name} must be finite, not {value}")
+        if self.temperature <= 0:
+            raise ValueError(f"temperature must be above 0, not {self.temperature}")
+        if not 0 < self.top_p <= 1:
+            raise ValueError(f"top_p must be above 0 and at most 1, not {self.top_p}")
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> SamplingDefaults:
+        """Raises ValueError for unknown names and bad values."""
+        unknown = set(values) - {f.name for f in fields(cls)}
+        if unknown:
+            raise ValueError(f"unknown sampling option {min(unknown)!r}")
+        return cls(**values)
+
+
+@dataclass(frozen=True)
+class CheckpointConfig:
+    """The content of `config.json`."""
+
+    model: ModelConfig
+    """The network."""
+    labels: tuple[int, ...] = ()
+    """Class index (ILSVRC) that each row of the class condition stands for; empty: no classes."""
+    sampling: SamplingDefaults = field(default_factory=SamplingDefaults)
+    """Defaults for sampling."""
+    data: dict[str, Any] = field(default_factory=dict)
+    """What the weights were trained on, free."""
+    training: dict[str, Any] = field(default_factory=dict)
+    """How the weights were trained, free: recipe, steps, pictures, bits per dimension."""
+    pixelgen_version: str = __version__
+    """The version that wrote the file."""
+
+    def __post_init__(self) -> None:
+        if any(type(i) is not int or i < 0 for i in self.labels):
+            raise ValueError("labels must be whole numbers from 0")
+        if len(set(self.labels)) != len(self.labels):
+            raise ValueError("labels must differ from one another")
+        if len(self.labels) != self.model.classes:
+            raise ValueError(
+                f"{len(self.labels)} labels for a model of {self.model.classes} classes"
+            )
+
+    @property
+    def unconditional(self) -> bool:
+        """Whether the model can draw without a class: it has none, or was trained with some of
+        them left out (`class_dropout` in `training`)."""
+        return not self.labels or self.training.get("class_dropout", 1) != 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON-ready dictionary from which `from_dict` rebuilds this."""
+        return {
+            "format": FORMAT,
+            "pixelgen_version": self.pixelgen_version,
+            "kind": "pixelcnn",
+            "model": self.model.to_dict(),
+            "labels": list(self.labels),
+            "data": self.data,
+            "sampling": asdict(self.sampling),
+            "training": self.training,
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> CheckpointConfig:
+        """Inverse of `to_dict`. Raises ValueError that says what is wrong."""
+        version = values.get("format")
+        if type(version) is int and version > FORMAT:
+            raise ValueError(f"format {version} is newer than this pixelgen, which reads {FORMAT}")
+        if version != FORMAT:
+            raise ValueError(f'"format" must be {FORMAT}, not {version!r}')
+        if values.get("kind") != "pixelcnn":
+            raise ValueError(f'"kind" must be "pixelcnn", not {values.get("kind")!r}')
+        for name, (kind, called) in _PARTS.items():
+            if not isinstance(values.get(name, kind()), kind):
+                raise ValueError(f'"{name}" must be {called}')
+        if "model" not in values:
+            raise ValueError('"model" is missing')
+        return cls(
+            model=config_from_dict(values["model"]),
+            labels=tuple(values.get("labels", ())),
+            sampling=SamplingDefaults.from_dict(values.get("sampling", {})),
+            data=values.get("data", {}),
+            training=values.get("training", {}),
+            pixelgen_version=values.get("pixelgen_version", ""),
+        )
+
+
+_PARTS: dict[str, tuple[type, str]] = {
+    "model": (dict, "an object"),
+    "labels": (list, "a list"),
+    "sampling": (dict, "an object"),
+    "data": (dict, "an object"),
+    "training": (dict, "an object"),
+    "pixelgen_version": (str, "a string"),
+}
+
+
+def read_config(folder: Path, name: str) -> CheckpointConfig:
+    """The configuration of the weights called `name` in `folder`; PixelgenError if it is broken."""
+    path = folder / CONFIG_FILE
+    try:
+        if path.stat().st_size > _LARGEST_CONFIG:
+            raise ValueError("larger than a configuration can be")
+        values = json.loads(path.read_text("utf-8"))
+        if not isinstance(values, dict):
+            raise ValueError("not a JSON object")
+        return CheckpointConfig.from_dict(values)
+    except json.JSONDecodeError as error:
+        why = f"not valid JSON, line {error.lineno} column {error.colno}: {error.msg}"
+    except FileNotFoundError:
+        raise PixelgenError(
+            f"weights {name}: no {CONFIG_FILE} in {folder}",
+            "a checkpoint folder holds config.json and model.safetensors",
+        ) from None
+    except UnicodeDecodeError:
+        why = "not UTF-8 text"
+    except RecursionError:
+        why = "nested too deeply"
+    except OSError as error:
+        why = error.strerror or str(error)
+    except (ValueError, TypeError) as error:
+        why = str(error)
+    hint = "pip install -U pixelgen" if "newer than this" in why else ""
+    raise PixelgenError(f"weights {name}: {CONFIG_FILE}: {why}", hint)

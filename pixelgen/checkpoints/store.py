@@ -1,0 +1,170 @@
+"""Saving a model as safetensors, and loading one from a file that nobody vouches for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pixelgen.checkpoints.config import CONFIG_FILE, CheckpointConfig, SamplingDefaults, read_config
+from pixelgen.checkpoints.source import CARD_FILE, WEIGHTS_FILE, Source, find, missing_tensors
+from pixelgen.errors import PixelgenError
+from pixelgen.files import write_atomically
+from pixelgen.models import build_model
+from pixelgen.models.config import ModelConfig
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from pixelgen.models.gated_pixelcnn import GatedPixelCNN
+    from pixelgen.models.pixelcnn import PixelCNN
+
+
+StorageType = Literal["float16", "float32"]
+
+
+@dataclass(frozen=True)
+class LoadedCheckpoint:
+    """A model that was read from disk, ready to be used."""
+
+    model: GatedPixelCNN | PixelCNN
+    """The network, in float32, in evaluation mode."""
+    config: CheckpointConfig
+    """What config.json says."""
+    path: Path
+    """The folder."""
+    name: str
+    """Bundled name, folder name, or Hub id."""
+    revision: str
+    """The Hub's commit, or a hash of the tensor file."""
+
+
+def save_checkpoint(
+    folder: str | Path,
+    model: GatedPixelCNN | PixelCNN,
+    *,
+    labels: Sequence[int] = (),
+    sampling: SamplingDefaults | Mapping[str, Any] | None = None,
+    training: Mapping[str, Any] | None = None,
+    data: Mapping[str, Any] | None = None,
+    card_text: str = "",
+    dtype: StorageType = "float16",
+) -> Path:
+    """Write `model` as a checkpoint folder, file by file, and return the folder.
+
+    Tensors are stored in `dtype`, save those whose values it cannot hold. Raises ValueError for
+    labels that do not fit the model, PixelgenError where the folder cannot be written.
+    """
+    from safetensors.torch import save_file
+
+    if not isinstance(sampling, SamplingDefaults):
+        sampling = SamplingDefaults.from_dict(sampling or {})
+    config = CheckpointConfig(
+        model=model.config,
+        labels=tuple(labels),
+        sampling=sampling,
+        data=dict(data or {}),
+        training=dict(training or {}),
+    )
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise PixelgenError(f"cannot make the folder {folder}: {error.strerror}") from error
+    tensors = {name: _stored(tensor, dtype) for name, tensor in model.state_dict().items()}
+    write_atomically(
+        folder / WEIGHTS_FILE, lambda part: save_file(tensors, part, metadata={"format": "pt"})
+    )
+    text = json.dumps(config.to_dict(), indent=2, ensure_ascii=False) + "\n"
+    write_atomically(folder / CONFIG_FILE, text.encode())
+    write_atomically(folder / CARD_FILE, card_text.encode())
+    return folder
+
+
+def _stored(tensor: Tensor, dtype: StorageType) -> Tensor:
+    import torch
+
+    tensor = tensor.detach().cpu().contiguous()
+    if not tensor.is_floating_point():
+        return tensor
+    narrow = tensor.to(getattr(torch, dtype))
+    return narrow if torch.equal(narrow.isfinite(), tensor.isfinite()) else tensor.float()
+
+
+def load_checkpoint(
+    ref: str | Path | Source, device: torch.device | str = "cpu"
+) -> LoadedCheckpoint:
+    """Find weights (see `find`), check them, and load them in float32.
+
+    Only safetensors is read, never a pickle. Raises PixelgenError, in one line, for a configuration
+    or a tensor file that is broken, foreign or does not fit the other.
+    """
+    source = find(ref)
+    config = read_config(source.path, source.name)
+    try:
+        tensors = _read_tensors(source.path / WEIGHTS_FILE, config.model)
+    except OSError as error:
+        raise missing_tensors(source.name, source.path, error) from error
+    except ValueError as error:
+        raise PixelgenError(f"weights {source.name}: {WEIGHTS_FILE}: {error}") from error
+    model = build_model(config.model)
+    model.load_state_dict(tensors)
+    model.requires_grad_(False).eval().to(device)
+    return LoadedCheckpoint(model, config, source.path, source.name, source.revision())
+
+
+def _read_tensors(path: Path, config: ModelConfig) -> dict[str, Tensor]:
+    """The tensors of `path`, once their names, shapes and types are known to fit `config`.
+
+    Raises OSError where the file cannot be read and ValueError where it does not fit.
+    """
+    import torch
+    from safetensors import SafetensorError, safe_open
+
+    path.open("rb").close()  # safetensors says less about a file that is missing or unreadable
+    try:
+        with safe_open(path, framework="pt") as file:
+            found = {name: file.get_slice(name) for name in [*file.keys()]}
+            expected = _shapes(config, len(found))
+            _compare_names(expected, set(found))
+            tensors = {}
+            for name, shape in expected.items():
+                kind, actual = found[name].get_dtype(), tuple(found[name].get_shape())
+                if actual != shape:
+                    raise ValueError(
+                        f"tensor {name} has shape {list(actual)}, the model needs {list(shape)}"
+                    )
+                if kind not in ("F16", "BF16", "F32", "F64"):
+                    raise ValueError(f"tensor {name} has type {kind}, not a floating one")
+                tensors[name] = file.get_tensor(name).to(torch.float32)
+            return tensors
+    except SafetensorError as error:
+        raise ValueError(f"not a readable safetensors file ({error})") from error
+
+
+def _shapes(config: ModelConfig, available: int) -> dict[str, tuple[int, ...]]:
+    """Name and shape of every tensor of a model, found without allocating one."""
+    import torch
+
+    # A configuration may claim any size; what is built here must stay within what the file holds.
+    if config.layers > available:
+        raise ValueError(f"{available} tensors cannot make a model of {config.layers} layers")
+    try:
+        with torch.device("meta"):
+            return {k: tuple(v.shape) for k, v in build_model(config).state_dict().items()}
+    except (RuntimeError, OverflowError, MemoryError) as error:
+        raise ValueError(f"no model of this size can be built ({error})") from error
+
+
+def _compare_names(expected: Mapping[str, object], found: set[str]) -> None:
+    missing = [name for name in expected if name not in found]
+    foreign = sorted(found.difference(expected))
+    if missing:
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise ValueError(f"tensor {missing[0]}{more} is missing")
+    if foreign:
+        more = f" and {len(foreign) - 1} more" if len(foreign) > 1 else ""
+        raise ValueError(f"tensor {foreign[0]}{more} does not belong to the model")

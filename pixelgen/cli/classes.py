@@ -1,0 +1,41 @@
+"""`pixelgen classes`."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+
+from pixelgen.checkpoints import find, read_config
+from pixelgen.errors import PixelgenError
+from pixelgen.labels import nearest, search
+
+
+def classes(
+    query: Annotated[
+        str | None,
+        typer.Argument(help="Number, range, WordNet id or part of a name.", show_default=False),
+    ] = None,
+    weights: Annotated[
+        str | None, typer.Option(help="Only the classes that these weights know.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """List the classes: all of ILSVRC, those like QUERY, or those that weights know."""
+    among = None
+    if weights is not None:
+        source = find(weights)
+        among = read_config(source.path, source.name).labels
+    found = search(query or "", among)
+    if query and not found:
+        near = ", ".join(map(str, nearest(query, among)))
+        raise PixelgenError(
+            f"no class matches {query!r}" + (f", the nearest are: {near}" if near else "")
+        )
+    if as_json:
+        rows = [{"index": c.index, "wnid": c.wnid, "names": c.names} for c in found]
+        typer.echo(json.dumps(rows, ensure_ascii=False))
+    else:
+        for c in found:
+            typer.echo(f"{c.index:>3}  {c.wnid}  {', '.join(c.names)}")

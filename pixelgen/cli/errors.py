@@ -1,0 +1,52 @@
+"""Every error as one line on stderr and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+
+import typer
+
+from pixelgen.errors import PixelgenError
+
+INTERRUPTED = 130
+
+
+def report(error: BaseException, debug: bool) -> int:
+    """Print what `error` means to a user, with a traceback if `debug`, and return the exit code."""
+    if isinstance(error, typer.Exit):
+        return error.exit_code
+    if isinstance(error, SystemExit):
+        return error.code if isinstance(error.code, int) else 1
+    if isinstance(error, BrokenPipeError):
+        # Whoever read the output has gone; nothing more may be written at exit either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    if debug:
+        traceback.print_exception(error)
+    if isinstance(error, KeyboardInterrupt | typer.Abort):
+        return INTERRUPTED
+    if isinstance(error, PixelgenError):
+        line, code = _with_hint(error.message, error.hint), error.exit_code
+    elif hasattr(error, "format_message"):
+        # Typer's own errors; their class lives in a different place in every version of it.
+        context = getattr(error, "ctx", None)
+        hint = f"`{context.command_path} --help`" if context is not None else ""
+        line = _with_hint(error.format_message().rstrip("."), hint)
+        code = getattr(error, "exit_code", 2)
+    elif isinstance(error, MemoryError) or "out of memory" in str(error):
+        line, code = _with_hint("not enough memory", "a smaller --batch-size needs less"), 1
+    else:
+        line = _with_hint(f"unexpected {type(error).__name__}: {error}", "--debug shows where")
+        code = 1
+    print(f"error: {_one_line(line)}", file=sys.stderr)
+    return code
+
+
+def _with_hint(message: str, hint: str) -> str:
+    return f"{message} ({hint})" if hint else message
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

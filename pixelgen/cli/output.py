@@ -1,0 +1,97 @@
+"""Where pictures go: `-o FILE|DIR|-`, checked before anything is computed."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+from pixelgen.errors import PixelgenError
+from pixelgen.imaging import IfExists, png_bytes, png_text, save_png
+
+_USAGE = 2
+
+
+@dataclass(frozen=True)
+class Output:
+    """The place for one or more pictures."""
+
+    path: Path | None
+    """The file, numbered if there are several; None: stdout."""
+    named: bool
+    """Whether the user named the file, so that an existing one is an error, or we did, so that the
+    next free number is taken."""
+    force: bool
+    """Existing files are replaced."""
+    count: int
+    """Number of files."""
+
+    @classmethod
+    def plan(cls, given: str | None, default_stem: str, count: int, force: bool) -> Output:
+        """Read `-o`: nothing, a folder, a .png file, or `-` for stdout.
+
+        Raises PixelgenError (exit code 2) for a place that cannot be written to.
+        """
+        if given == "-":
+            if count > 1:
+                raise PixelgenError("stdout takes one picture", "--grid", _USAGE)
+            if sys.stdout.isatty():
+                raise PixelgenError("a terminal does not take a PNG", "redirect stdout", _USAGE)
+            return cls(None, True, force, count)
+        path = Path(given or ".").expanduser()
+        named = not (path.is_dir() or (given or "").endswith(("/", os.sep)))
+        folder = path.parent if named else path
+        if not folder.is_dir():
+            raise PixelgenError(f"no folder {folder}", "", _USAGE)
+        if not os.access(folder, os.W_OK):
+            raise PixelgenError(f"the folder {folder} cannot be written to", "", _USAGE)
+        if named and path.suffix.lower() != ".png":
+            raise PixelgenError(f"{path} is neither a folder nor a .png file", "", _USAGE)
+        return cls(path if named else path / f"{default_stem}.png", named, force, count)
+
+    def files(self) -> list[Path]:
+        """The files as planned: a.png, or a-1.png, a-2.png, …"""
+        if self.path is None:
+            return []
+        if self.count == 1:
+            return [self.path]
+        stem = self.path.stem
+        return [self.path.with_stem(f"{stem}-{i + 1}") for i in range(self.count)]
+
+    def occupied(self) -> list[Path]:
+        """Files that are there already although the user named them and did not allow it."""
+        return [f for f in self.files() if f.exists()] if self.named and not self.force else []
+
+    def refuse_to_overwrite(self, texts: Sequence[Mapping[str, str]]) -> None:
+        """Raise PixelgenError where a named file exists, unless it is this very picture already.
+
+        `texts` are the text chunks that the files will get; they decide the picture.
+        """
+        for file, text in zip(self.files(), texts, strict=False):
+            if file in self.occupied() and not text.items() <= png_text(file).items():
+                raise PixelgenError(f"{file} exists", "--force replaces it", _USAGE)
+
+    def write(
+        self, images: Sequence[Image.Image], texts: Sequence[Mapping[str, str]]
+    ) -> list[Path]:
+        """Write every picture with its text chunks; the files, none for stdout."""
+        if self.path is None:
+            sys.stdout.buffer.write(png_bytes(images[0], texts[0]))
+            sys.stdout.buffer.flush()
+            return []
+        # A named file was either free or held the same picture when `refuse_to_overwrite` looked.
+        if_exists: IfExists = "replace" if self.named or self.force else "number"
+        return [
+            save_png(file, image, text, if_exists)
+            for file, image, text in zip(self.files(), images, texts, strict=True)
+        ]
+
+
+def slug(name: str) -> str:
+    """`name` as part of a file name: golden retriever → golden-retriever."""
+    return re.sub(r"[^a-z0-9]+", "-", name.casefold()).strip("-")

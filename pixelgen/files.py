@@ -1,0 +1,53 @@
+"""Writing files so that nobody ever sees half of one."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from pixelgen.errors import PixelgenError
+
+
+def write_atomically(
+    path: Path, data: bytes | Callable[[Path], None], *, replace: bool = True
+) -> None:
+    """Write `path` through a file beside it that is synced and then renamed.
+
+    `data` is the content, or a function that writes it to the path given to it. Without `replace`,
+    a file that is already there is left alone and FileExistsError raised. Raises PixelgenError
+    where the folder does not take it.
+    """
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        os.close(handle)
+    except OSError as error:
+        raise PixelgenError(f"cannot write {path}: {error.strerror}") from error
+    part = Path(name)
+    try:
+        if callable(data):
+            data(part)
+        else:
+            part.write_bytes(data)
+        os.chmod(part, 0o666 & ~_umask())
+        with part.open("rb") as file:
+            os.fsync(file.fileno())
+        if not replace:
+            path.touch(exist_ok=False)  # takes the name for itself, or raises FileExistsError
+        part.replace(path)
+    except FileExistsError:
+        raise
+    except OSError as error:
+        raise PixelgenError(f"cannot write {path}: {error.strerror or error}") from error
+    finally:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    """The permissions that new files do not get (mkstemp's files are for their owner alone)."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

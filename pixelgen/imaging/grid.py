@@ -1,0 +1,41 @@
+"""Enlarging small pictures for viewing, and laying several out as one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+from PIL import Image
+
+Resample = Literal["nearest", "lanczos"]
+_FILTERS = {"nearest": Image.Resampling.NEAREST, "lanczos": Image.Resampling.LANCZOS}
+
+
+def enlarge(image: Image.Image, scale: int, resample: Resample = "nearest") -> Image.Image:
+    """`image` with every side `scale` times as long."""
+    if scale == 1:
+        return image
+    return image.resize((image.width * scale, image.height * scale), _FILTERS[resample])
+
+
+def square_columns(count: int) -> int:
+    """Columns of the grid nearest to a square that holds `count` pictures."""
+    return math.ceil(math.sqrt(count))
+
+
+def make_grid(
+    images: Sequence[Image.Image], columns: int, gap: int = 2, background: str = "white"
+) -> Image.Image:
+    """Pictures of one size, row by row, `gap` pixels apart; a single one is returned as it is."""
+    if len(images) == 1:
+        return images[0]
+    columns = min(columns, len(images))
+    rows = math.ceil(len(images) / columns)
+    width, height = images[0].size
+    size = (columns * (width + gap) - gap, rows * (height + gap) - gap)
+    grid = Image.new("RGB", size, background)
+    for place, image in enumerate(images):
+        row, column = divmod(place, columns)
+        grid.paste(image, (column * (width + gap), row * (height + gap)))
+    return grid

@@ -1,0 +1,164 @@
+"""The 1000 classes of ILSVRC: their numbers, WordNet ids and names, and how people write them.
+
+`imagenet.tsv` holds one class a line in ILSVRC order: the WordNet id, a tab, the lemmas.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+
+from pixelgen.errors import PixelgenError
+
+_INDEX = re.compile(r"[+-]?\d+")
+_RANGE = re.compile(r"(\d+)\s*(?:-|–|\.\.)\s*(\d+)")
+_WNID = re.compile(r"n\d{8}", re.IGNORECASE)
+_HINT = "`pixelgen classes` lists them"
+
+
+@dataclass(frozen=True)
+class ImageClass:
+    """One class of ILSVRC."""
+
+    index: int
+    """Its place in ILSVRC order, 0 … 999."""
+    wnid: str
+    """WordNet id, such as n02099601."""
+    names: tuple[str, ...]
+    """Its lemmas; the first is the usual one, and not always unique."""
+
+    def __str__(self) -> str:
+        return f"{self.index} {self.names[0]}"
+
+
+@cache
+def imagenet() -> tuple[ImageClass, ...]:
+    """All 1000 classes in order."""
+    text = resources.files("pixelgen.labels").joinpath("imagenet.tsv").read_text("utf-8")
+    pairs = (line.split("\t") for line in text.splitlines())
+    return tuple(ImageClass(i, w, tuple(names.split(", "))) for i, (w, names) in enumerate(pairs))
+
+
+def _plain(text: str) -> str:
+    """`text` without case, spaces and punctuation."""
+    return re.sub(r"[^a-z0-9]", "", text.casefold())
+
+
+def _listed(classes: Iterable[ImageClass]) -> str:
+    return ", ".join(map(str, classes))
+
+
+def _among(indices: Iterable[int] | None) -> Sequence[ImageClass]:
+    """The classes of `indices` in order, or all; indices beyond ILSVRC have no name."""
+    every = imagenet()
+    return every if indices is None else [every[i] for i in sorted(indices) if i < len(every)]
+
+
+def search(query: str, among: Iterable[int] | None = None) -> list[ImageClass]:
+    """The classes that `query` describes, in order: by number, range, WordNet id or part of a name.
+
+    `among` narrows it to these indices.
+    """
+    classes = _among(among)
+    query = query.strip()
+    if numbers := _RANGE.fullmatch(query):
+        low, high = map(int, numbers.groups())
+        return [c for c in classes if low <= c.index <= high]
+    if _INDEX.fullmatch(query):
+        return [c for c in classes if c.index == int(query)]
+    plain = _plain(query)
+    return [c for c in classes if plain == c.wnid or any(plain in _plain(name) for name in c.names)]
+
+
+def nearest(name: str, among: Iterable[int] | None = None, count: int = 4) -> list[ImageClass]:
+    """Up to `count` classes with a name like `name`, the likeliest first."""
+    classes = _among(among)
+    plain = _plain(name)
+
+    def likeness(c: ImageClass) -> float:
+        return max(_alike(plain, _plain(part)) for name in c.names for part in _parts(name))
+
+    ranked = sorted(((likeness(c), -c.index, c) for c in classes), reverse=True)
+    return [c for score, _, c in ranked[:count] if score >= 0.6]
+
+
+def _parts(name: str) -> list[str]:
+    """A name and its words, each of which may be the one that was meant."""
+    return [name, *name.replace("-", " ").split()]
+
+
+def _alike(a: str, b: str) -> float:
+    """0 … 1; a part of a name counts as a good guess at it."""
+    if len(a) >= 3 and a in b:
+        return 0.9 + 0.1 * len(a) / len(b)
+    return difflib.SequenceMatcher(None, a, b).ratio()
+
+
+def parse_classes(specs: Iterable[str], trained: Sequence[int] = ()) -> list[int]:
+    """ILSVRC indices of what a user wrote: `207`, `207-210`, `0..9`, `n02099601`, a name.
+
+    Names are read without case and punctuation. One that belongs to several classes means the only
+    one of them in `trained`, if there is only one. Raises PixelgenError (exit code 2) for what does
+    not name a class.
+    """
+    return [index for spec in specs for index in _parse(spec.strip(), trained)]
+
+
+def _parse(spec: str, trained: Sequence[int]) -> list[int]:
+    last = len(imagenet()) - 1
+    if _INDEX.fullmatch(spec):
+        if not 0 <= int(spec) <= last:
+            raise PixelgenError(f"no class {spec}: classes are 0 to {last}", _HINT, 2)
+        return [int(spec)]
+    if numbers := _RANGE.fullmatch(spec):
+        low, high = map(int, numbers.groups())
+        if not low <= high <= last:
+            raise PixelgenError(f"no range of classes {spec}: classes are 0 to {last}", _HINT, 2)
+        return list(range(low, high + 1))
+    plain = _plain(spec)
+    if _WNID.fullmatch(spec):
+        found = [c for c in imagenet() if c.wnid == plain]
+    else:
+        found = [c for c in imagenet() if plain in map(_plain, c.names)]
+    if len(found) > 1:
+        found = [c for c in found if c.index in trained] or found
+    if len(found) > 1:
+        raise PixelgenError(
+            f"class {spec!r} is ambiguous: "
+            + "; ".join(f"{c.index} {', '.join(c.names[:3])}" for c in found),
+            "give the number of one",
+            2,
+        )
+    if not found:
+        near = _listed(nearest(spec))
+        raise PixelgenError(
+            f"no class {spec!r}" + (f", the nearest are: {near}" if near else ""), _HINT, 2
+        )
+    return [found[0].index]
+
+
+def rows_of(classes: Sequence[int], trained: Sequence[int], weights: str) -> list[int]:
+    """The place of each of `classes` in `trained`, the classes that `weights` know, in their order.
+
+    Raises PixelgenError (exit code 2) for a class that is not among them.
+    """
+    if not trained:
+        raise PixelgenError(f"{weights} takes no class: it is unconditional", "", 2)
+    row = {index: place for place, index in enumerate(trained)}
+    unknown = [c for c in classes if c not in row]
+    if unknown:
+        # ILSVRC order follows the WordNet tree, so neighbours in number are alike in kind.
+        near = sorted(trained, key=lambda i: abs(i - unknown[0]))[:4]
+        more = f" and {len(unknown) - 1} more" if len(unknown) > 1 else ""
+        first = next(iter(_among(unknown[:1])), unknown[0])
+        raise PixelgenError(
+            f"{weights} was not trained on class {first}{more}; it knows {len(trained)} classes, "
+            f"the nearest are: {_listed(_among(near))}",
+            f"`pixelgen classes --weights {weights}` lists them",
+            2,
+        )
+    return [row[c] for c in classes]

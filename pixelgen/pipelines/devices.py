@@ -1,0 +1,42 @@
+"""Device names as users give them."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from pixelgen.errors import PixelgenError
+
+if TYPE_CHECKING:
+    import torch
+
+_NAME = re.compile(r"auto|cpu|mps|cuda(?::(?P<index>\d{1,3}))?")
+
+
+def check_device_name(name: str) -> int:
+    """The N of cuda:N, else 0. Raises PixelgenError (exit code 2) unless `name` is auto, cpu, cuda,
+    cuda:N or mps."""
+    parts = _NAME.fullmatch(name)
+    if parts is None:
+        raise PixelgenError(f"no device {name!r}", "auto, cpu, cuda, cuda:N or mps", 2)
+    return int(parts["index"] or 0)
+
+
+def pick_device(name: str) -> torch.device:
+    """The device called `name`; `auto` takes the first GPU, else Apple's, else the CPU.
+
+    Raises PixelgenError for a device that this machine, or this build of torch, does not have.
+    """
+    import torch
+
+    index = check_device_name(name)
+    cuda = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    mps = torch.backends.mps.is_available()
+    if name == "auto":
+        name = "cuda" if cuda else "mps" if mps else "cpu"
+    if name.startswith("cuda") and index >= cuda:
+        found = f"torch sees {cuda} CUDA devices" if cuda else "torch sees no CUDA device"
+        raise PixelgenError(f"device {name} is not available: {found}", "--device cpu")
+    if name == "mps" and not mps:
+        raise PixelgenError("device mps is not available here", "--device cpu")
+    return torch.device(name)

@@ -1,0 +1,203 @@
+"""Checkpoints come back as they were saved, and broken ones are refused in one line."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import shutil
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from pixelgen.checkpoints import load_checkpoint, save_checkpoint
+from pixelgen.errors import PixelgenError
+from pixelgen.models import GatedPixelCNNConfig, PixelCNNConfig, build_model
+
+CONFIGS = [
+    GatedPixelCNNConfig(height=4, width=4, features=6, layers=1, output_features=6, classes=2),
+    GatedPixelCNNConfig(
+        height=4,
+        width=4,
+        features=8,
+        layers=1,
+        patch=2,
+        channel_order="head",
+        likelihood="logistic",
+        embedding="table",
+        normalisation="channel",
+        vertical_residual=True,
+        skip_outputs=True,
+        input_skip=True,
+    ),
+    GatedPixelCNNConfig(
+        channels=1, height=4, width=4, features=6, layers=1, vector=3, map_channels=2
+    ),
+    PixelCNNConfig(height=4, width=4, features=6, layers=1, output_features=6),
+]
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda c: c.model)
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+def test_what_is_saved_comes_back(config: Any, dtype: Any, tmp_path: Path) -> None:
+    model = build_model(config)
+    labels = range(config.classes) if config.classes else ()
+    save_checkpoint(
+        tmp_path / "w", model, labels=labels, dtype=dtype, training={"steps": 3}, card_text="card"
+    )
+    loaded = load_checkpoint(tmp_path / "w")
+    assert loaded.config.model == config
+    assert loaded.config.training == {"steps": 3}
+    assert loaded.config.labels == tuple(labels)
+    assert (loaded.path / "README.md").read_text() == "card"
+    assert not loaded.model.training
+    expected = model.state_dict()
+    for name, tensor in loaded.model.state_dict().items():
+        assert tensor.dtype == torch.float32
+        torch.testing.assert_close(
+            tensor, expected[name].to(getattr(torch, dtype)).float(), rtol=0, atol=0
+        )
+
+
+def test_values_beyond_half_precision_survive(tmp_path: Path) -> None:
+    model = build_model(CONFIGS[0])
+    with torch.no_grad():
+        model.mix.weight[0, 0] = 1e6
+    save_checkpoint(tmp_path, model, labels=[0, 1])
+    assert load_checkpoint(tmp_path).model.mix.weight[0, 0] == 1e6
+
+
+def test_labels_must_fit_the_model(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="1 labels for a model of 2 classes"):
+        save_checkpoint(tmp_path / "w", build_model(CONFIGS[0]), labels=[5])
+    assert not (tmp_path / "w").exists()
+
+
+def config_change(change: Callable[[dict[str, Any]], Any]) -> Callable[[Path], None]:
+    """Rewrites config.json."""
+
+    def edit(folder: Path) -> None:
+        values = json.loads((folder / "config.json").read_text())
+        change(values)
+        (folder / "config.json").write_text(json.dumps(values))
+
+    return edit
+
+
+def tensor_change(change: Callable[[dict[str, torch.Tensor]], Any]) -> Callable[[Path], None]:
+    """Rewrites model.safetensors."""
+
+    def edit(folder: Path) -> None:
+        tensors = load_file(folder / "model.safetensors")
+        change(tensors)
+        save_file(tensors, folder / "model.safetensors")
+
+    return edit
+
+
+def config_text(text: str | bytes) -> Callable[[Path], object]:
+    """Replaces config.json."""
+    data = text if isinstance(text, bytes) else text.encode()
+    return lambda folder: (folder / "config.json").write_bytes(data)
+
+
+def tensor_bytes(change: Callable[[bytes], bytes]) -> Callable[[Path], object]:
+    """Changes model.safetensors byte by byte."""
+    return lambda folder: (folder / "model.safetensors").write_bytes(
+        change((folder / "model.safetensors").read_bytes())
+    )
+
+
+def header(text: bytes, length: int | None = None) -> bytes:
+    """A safetensors file that has only a header."""
+    return struct.pack("<Q", len(text) if length is None else length) + text
+
+
+MIX = "mix.weight"
+BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
+    "no config": (lambda f: (f / "config.json").unlink(), "no config.json"),
+    "no tensors": (lambda f: (f / "model.safetensors").unlink(), "no model.safetensors"),
+    "broken JSON": (config_text("{"), "config.json: not valid JSON, line 1"),
+    "empty JSON": (config_text(""), "config.json: not valid JSON"),
+    "no object": (config_text("[1]"), "config.json: not a JSON object"),
+    "not text": (config_text(b"\xff\xfe\x00"), "config.json: not UTF-8 text"),
+    "deep JSON": (config_text("[" * 200_000), "config.json: nested too deeply"),
+    "large JSON": (config_text(" " * 2**23), "config.json: larger than"),
+    "foreign JSON": (config_text('{"model_type": "bert"}'), '"format" must be 1, not None'),
+    "newer": (config_change(lambda c: c.update(format=2)), "format 2 is newer"),
+    "other kind": (config_change(lambda c: c.update(kind="gan")), '"kind" must be "pixelcnn"'),
+    "no model": (config_change(lambda c: c.pop("model")), '"model" is missing'),
+    "model is a list": (config_change(lambda c: c.update(model=[])), '"model" must be an object'),
+    "other model": (config_change(lambda c: c["model"].update(model="x")), "unknown model 'x'"),
+    "unhashable model": (config_change(lambda c: c["model"].update(model=[])), "config.json"),
+    "unknown key": (config_change(lambda c: c["model"].update(layer=3)), "unknown key 'layer'"),
+    "wrong type": (config_change(lambda c: c["model"].update(layers="3")), "layers must be"),
+    "negative": (config_change(lambda c: c["model"].update(layers=-1)), "layers must not be"),
+    "label": (config_change(lambda c: c.update(labels=["a", 1])), "labels must be whole numbers"),
+    "labels": (config_change(lambda c: c.update(labels=[1])), "1 labels for a model of 2 classes"),
+    "twice": (config_change(lambda c: c.update(labels=[1, 1])), "labels must differ"),
+    "top-p": (config_change(lambda c: c["sampling"].update(top_p=3)), "top_p must be"),
+    "option": (config_change(lambda c: c["sampling"].update(heat=3)), "unknown sampling option"),
+    "wide": (config_change(lambda c: c["model"].update(features=12)), "the model needs"),
+    "huge": (config_change(lambda c: c["model"].update(features=3 * 10**15)), "model.safetensors"),
+    "endless": (config_change(lambda c: c["model"].update(layers=10**9)), "1000000000 layers"),
+    "truncated": (tensor_bytes(lambda b: b[:-10]), "not a readable safetensors file"),
+    "empty": (tensor_bytes(lambda b: b""), "not a readable safetensors file"),
+    "half header": (tensor_bytes(lambda b: b[:40]), "not a readable safetensors file"),
+    "huge header": (tensor_bytes(lambda b: header(b"{}", 2**62)), "not a readable safetensors"),
+    "header": (tensor_bytes(lambda b: header(b"not JSON")), "not a readable safetensors file"),
+    "no tensor": (tensor_bytes(lambda b: header(b"{}")), "tensors cannot make"),
+    "pickle": (tensor_bytes(lambda b: pickle.dumps({"a": 1})), "not a readable safetensors file"),
+    "missing": (tensor_change(lambda t: t.pop(MIX)), f"tensor {MIX} is missing"),
+    "foreign": (
+        tensor_change(lambda t: t.update(x=torch.ones(1))),
+        "tensor x does not belong to the model",
+    ),
+    "shape": (
+        tensor_change(lambda t: t.update({MIX: torch.ones(2, 2)})),
+        f"tensor {MIX} has shape [2, 2], the model needs [6, 6, 1, 1]",
+    ),
+    "integers": (
+        tensor_change(lambda t: t.update({MIX: t[MIX].long()})),
+        f"tensor {MIX} has type I64",
+    ),
+    "a folder": (
+        lambda f: ((f / "model.safetensors").unlink(), (f / "model.safetensors").mkdir()),
+        "model.safetensors: Is a directory",
+    ),
+}
+
+
+@pytest.mark.parametrize(("breakage", "says"), BROKEN.values(), ids=BROKEN)
+def test_broken_checkpoints(
+    breakage: Callable[[Path], object], says: str, weights: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "broken"
+    shutil.copytree(weights, folder)
+    breakage(folder)
+    with pytest.raises(PixelgenError) as caught:
+        load_checkpoint(folder)
+    assert says in caught.value.message
+    assert caught.value.message.startswith("weights broken: ")
+    assert "\n" not in caught.value.message
+    assert caught.value.exit_code == 1
+
+
+def test_a_failed_write_leaves_the_old_file(weights: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "w"
+    shutil.copytree(weights, folder)
+    before = (folder / "model.safetensors").read_bytes()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pathlib.Path.replace", lambda *_: (_ for _ in ()).throw(OSError(28, "full")))
+        with pytest.raises(PixelgenError, match="full"):
+            save_checkpoint(folder, load_checkpoint(weights).model, labels=[1, 2])
+    assert (folder / "model.safetensors").read_bytes() == before
+    assert {file.name for file in folder.iterdir()} == {
+        "config.json",
+        "model.safetensors",
+        "README.md",
+    }

@@ -1,0 +1,106 @@
+"""The command line as a whole: what it imports, how it ends."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pixelgen import __version__
+from pixelgen.cli.app import COMMANDS
+
+from .conftest import Run
+
+QUIET_START = """
+import sys
+from pixelgen.cli.app import main
+try:
+    main(sys.argv[1:])
+except SystemExit as end:
+    assert end.code == 0, end.code
+heavy = {"torch", "numpy", "datasets", "huggingface_hub", "safetensors"} & set(sys.modules)
+assert not heavy, heavy
+"""
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--help"],
+        ["--version"],
+        ["classes"],
+        ["classes", "retriever", "--weights", "WEIGHTS"],
+        ["weights"],
+        *([name, "--help"] for name in COMMANDS),
+    ],
+)
+def test_answers_without_torch(words: list[str], weights: Path) -> None:
+    words = [str(weights) if word == "WEIGHTS" else word for word in words]
+    done = subprocess.run(
+        [sys.executable, "-c", QUIET_START, *words], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    assert words == ["weights"] or done.stdout
+
+
+def test_help_names_every_command(run: Run) -> None:
+    for words in (["--help"], []):
+        outcome = run(*words)
+        assert outcome.code == 0
+        assert all(name in outcome.out for name in COMMANDS)
+
+
+def test_runs_as_a_module() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "pixelgen", "--version"], capture_output=True, text=True, timeout=60
+    )
+    assert done.stdout == f"pixelgen {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["nonsense"], ["sample", "--nonsense"], ["sample", "-n", "many"], ["sample", "--seed"]],
+)
+def test_usage_errors_are_one_line(run: Run, words: list[str]) -> None:
+    outcome = run(*words)
+    assert outcome.code == 2
+    assert outcome.out == ""
+    assert outcome.err.startswith("error: ")
+    assert outcome.err.count("\n") == 1
+
+
+def test_debug_shows_a_traceback_anywhere(run: Run) -> None:
+    assert "Traceback" not in run("sample", "--weights", "nowhere").err
+    assert "Traceback" in run("sample", "--weights", "nowhere", "--debug").err
+    assert "Traceback" in run("--debug", "sample", "--weights", "nowhere").err
+
+
+def test_an_unforeseen_error_is_one_line(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("two\nlines")
+
+    monkeypatch.setattr("pixelgen.cli.classes.search", broken)
+    outcome = run("classes")
+    assert outcome.code == 1
+    assert outcome.err == "error: unexpected RuntimeError: two lines (--debug shows where)\n"
+
+
+def test_a_reader_that_leaves_is_no_error() -> None:
+    command = f"{sys.executable} -m pixelgen classes | head -n 1"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=60)
+    assert done.stdout.startswith("  0  n01440764")
+    assert done.stderr == ""
+
+
+def test_ctrl_c_ends_with_130_and_writes_nothing(
+    run: Run, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def pressed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pixelgen.pipelines.ClassPipeline.run", pressed)
+    outcome = run("sample", "--weights", weights)
+    assert (outcome.code, outcome.out, outcome.err) == (130, "", "")
+    assert list(Path().iterdir()) == []

@@ -1,0 +1,186 @@
+"""`pixelgen sample`, on random weights."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from pixelgen.imaging import png_text
+
+from .conftest import Run
+
+
+def test_the_same_seed_gives_the_same_bytes_however_the_class_is_named(
+    run: Run, weights: Path
+) -> None:
+    pictures = []
+    for name in ("207", "n02099601", "golden-retriever", "Golden  Retriever"):
+        words = ["--class", name, "-n", 3, "--seed", 1, "-o", "a.png", "--weights", weights]
+        outcome = run("sample", *words)
+        assert (outcome.code, outcome.out) == (0, "a.png\n"), outcome.err
+        pictures.append(Path("a.png").read_bytes())
+    assert len(set(pictures)) == 1
+    run("sample", "--class", 207, "-n", 3, "--seed", 2, "-o", "b.png", "--weights", weights)
+    assert Path("b.png").read_bytes() != pictures[0]
+
+
+def test_the_batch_size_changes_nothing(run: Run, weights: Path) -> None:
+    common = ["sample", "--class", 207, "-n", 5, "--seed", 4, "--guidance", 2, "--weights", weights]
+    for size in (1, 2, 5):
+        assert run(*common, "--batch-size", size, "-o", f"{size}.png").code == 0
+    assert len({Path(f"{size}.png").read_bytes() for size in (1, 2, 5)}) == 1
+
+
+def test_default_names_tell_and_never_overwrite(run: Run, weights: Path) -> None:
+    words = ["sample", "--class", 207, "--seed", 1, "--weights", weights]
+    stem = "pixelgen-golden-retriever-s1"
+    assert [run(*words).out for _ in range(3)] == [
+        f"{stem}.png\n",
+        f"{stem}-2.png\n",
+        f"{stem}-3.png\n",
+    ]
+    assert run("sample", "--seed", 1, "--weights", weights).out == "pixelgen-unconditional-s1.png\n"
+    assert run(*words, "--class", 8).out == "pixelgen-2-classes-s1.png\n"
+    Path("folder").mkdir()
+    assert run(*words, "-o", "folder").out == f"folder/{stem}.png\n"
+
+
+def test_a_named_file_is_replaced_only_by_force(run: Run, weights: Path) -> None:
+    words = ["sample", "--class", 207, "--weights", weights, "-o", "a.png"]
+    assert run(*words, "--seed", 1).code == 0
+    before = Path("a.png").read_bytes()
+    outcome = run(*words, "--seed", 2)
+    assert (outcome.code, outcome.err) == (2, "error: a.png exists (--force replaces it)\n")
+    assert Path("a.png").read_bytes() == before
+    assert run(*words, "--seed", 2, "--force").code == 0
+    assert Path("a.png").read_bytes() != before
+    Path("a.png").write_text("no picture")
+    assert run(*words, "--seed", 2).code == 2
+
+
+def test_the_picture_says_how_it_was_made(run: Run, weights: Path) -> None:
+    outcome = run("sample", "--class", "8", "-n", 2, "--weights", weights, "-o", "a.png")
+    text = png_text(Path("a.png"))
+    assert f"seed {text['seed']}" in outcome.err
+    assert text["weights"] == "tiny"
+    assert text["revision"].startswith("sha256:")
+    assert json.loads(text["parameters"]) == {
+        "classes": [8],
+        "n": 2,
+        "temperature": 0.9,
+        "top_p": 1.0,
+        "guidance": 1.0,
+        "grid": True,
+        "scale": 1,
+    }
+
+
+def test_grid_and_scale(run: Run, weights: Path) -> None:
+    words = ["sample", "--class", 8, "--class", 207, "-n", 3, "--seed", 1, "--weights", weights]
+    run(*words, "-o", "a.png")
+    run(*words, "-o", "b.png", "--scale", 3)
+    run(*words, "-o", "c.png", "--scale", 3, "--resample", "lanczos")
+    small, large, smooth = (Image.open(f"{name}.png") for name in "abc")
+    assert small.size == (3 * 4 + 2 * 2, 2 * 4 + 2)
+    assert large.size == smooth.size == (3 * small.width, 3 * small.height)
+    assert list(large.resize(small.size, Image.Resampling.NEAREST).tobytes()) == list(
+        small.tobytes()
+    )
+    assert smooth.tobytes() != large.tobytes()
+
+
+def test_separate_files_hold_the_pictures_of_the_grid(run: Run, weights: Path) -> None:
+    words = ["sample", "--class", 8, "-n", 2, "--seed", 1, "--weights", weights]
+    run(*words, "-o", "grid.png")
+    outcome = run(*words, "-o", "one.png", "--separate")
+    assert outcome.out.split() == ["one-1.png", "one-2.png"]
+    with Image.open("grid.png") as grid, Image.open("one-2.png") as second:
+        assert grid.crop((6, 0, 10, 4)).tobytes() == second.tobytes()
+
+
+def test_json(run: Run, weights: Path) -> None:
+    outcome = run("sample", "--class", "207", "-n", 2, "--seed", 5, "--weights", weights, "--json")
+    facts = json.loads(outcome.out)
+    assert outcome.err == ""
+    assert facts["seed"] == 5
+    assert facts["classes"] == [207, 207]
+    assert facts["parameters"]["temperature"] == 0.9
+    assert all(0 < bits < 20 for bits in facts["bits_per_dim"])
+    assert Path(facts["files"][0]).is_file()
+
+
+def test_quiet(run: Run, weights: Path) -> None:
+    outcome = run("sample", "--weights", weights, "--quiet", "-o", "a.png")
+    assert (outcome.code, outcome.err) == (0, "")
+
+
+def test_stdout_takes_the_picture(weights: Path, tmp_path: Path) -> None:
+    words = ["-m", "pixelgen", "sample", "--weights", str(weights), "--seed", "1", "-q"]
+    done = subprocess.run([sys.executable, *words, "-o", "-"], capture_output=True, timeout=60)
+    assert done.stdout.startswith(b"\x89PNG")
+    assert done.stderr == b""
+    subprocess.run([sys.executable, *words, "-o", tmp_path / "a.png"], check=True, timeout=60)
+    assert (tmp_path / "a.png").read_bytes() == done.stdout
+
+
+BAD = [
+    (["--class", "5000"], 2, "no class 5000: classes are 0 to 999"),
+    (["--class", "-1"], 2, "no class -1"),
+    (["--class", "9-5"], 2, "no range of classes 9-5"),
+    (["--class", "0..5000"], 2, "no range of classes 0..5000"),
+    (["--class", "zzz"], 2, "no class 'zzz'"),
+    (["--class", ""], 2, "no class ''"),
+    (["--class", "n00000000"], 2, "no class 'n00000000'"),
+    (["--class", "golden retreiver"], 2, "golden retriever"),
+    (["--class", "crane"], 2, "ambiguous: 134 crane, crane bird; 517 crane, crane machine"),
+    (["--class", "207-210"], 2, "tiny was not trained on class 208 Labrador retriever and 2 more"),
+    (["--class", "3"], 2, "it knows 2 classes, the nearest are: 8 hen, 207 golden retriever"),
+    (["--weights", "nowhere"], 2, "no weights called nowhere"),
+    (["--weights", "./nowhere"], 2, "no weights folder ./nowhere"),
+    (["--weights", "../../../etc"], 2, "no weights folder"),
+    (["-o", "/nonexistent/x.png"], 2, "no folder /nonexistent"),
+    (["-o", "nonexistent/"], 2, "no folder nonexistent"),
+    (["-o", "x.jpg"], 2, "x.jpg is neither a folder nor a .png file"),
+    (["-o", "-", "--separate", "-n", "2"], 2, "stdout takes one picture"),
+    (["-o", "-", "--json"], 2, "stdout cannot take both"),
+    (["-n", "0"], 2, "n must be at least 1, not 0"),
+    (["-n", str(2**70)], 2, "n must be below 2^63"),
+    (["--batch-size", "0"], 2, "batch_size must be at least 1"),
+    (["--seed", "-1"], 2, "seed must be at least 0"),
+    (["--temperature", "0"], 2, "temperature must be above 0"),
+    (["--temperature", "nan"], 2, "temperature must be finite"),
+    (["--top-p", "0"], 2, "top_p must be above 0"),
+    (["--top-p", "1.5"], 2, "top_p must be above 0 and at most 1"),
+    (["--class", "207", "--guidance", "inf"], 2, "guidance must be finite"),
+    (["--guidance", "2"], 2, "guidance needs a class"),
+    (["--device", "gpu"], 2, "no device 'gpu'"),
+    (["--scale", "0"], 2, "--scale"),
+]
+
+
+@pytest.mark.parametrize(("words", "code", "says"), BAD, ids=[" ".join(b[0])[:30] for b in BAD])
+def test_bad_input_is_one_line_and_writes_nothing(
+    run: Run, weights: Path, words: list[str], code: int, says: str
+) -> None:
+    outcome = run("sample", *([] if "--weights" in words else ["--weights", weights]), *words)
+    assert says in outcome.err
+    assert outcome.err.startswith("error: ")
+    assert outcome.err.count("\n") == 1
+    assert (outcome.code, outcome.out) == (code, "")
+    assert list(Path().iterdir()) == []
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="the device is there")
+def test_a_device_that_is_not_there(run: Run, weights: Path) -> None:
+    outcome = run("sample", "--weights", weights, "--device", "cuda")
+    assert outcome.code == 1
+    assert outcome.err == (
+        "error: device cuda is not available: torch sees no CUDA device (--device cpu)\n"
+    )
+    assert list(Path().iterdir()) == []

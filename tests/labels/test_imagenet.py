@@ -1,0 +1,73 @@
+"""How people write classes."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pixelgen.errors import PixelgenError
+from pixelgen.labels import imagenet, nearest, parse_classes, rows_of, search
+
+
+def test_the_table() -> None:
+    classes = imagenet()
+    assert len(classes) == len({c.wnid for c in classes}) == 1000
+    assert [c.index for c in classes] == list(range(1000))
+    assert (classes[207].wnid, classes[207].names) == ("n02099601", ("golden retriever",))
+
+
+@pytest.mark.parametrize(
+    ("spec", "indices"),
+    [
+        ("207", [207]),
+        ("207-210", [207, 208, 209, 210]),
+        ("0..2", [0, 1, 2]),
+        ("N02099601", [207]),
+        (" Golden_RETRIEVER ", [207]),
+        ("jack o lantern", [607]),
+        ("Carassius auratus", [1]),
+    ],
+)
+def test_parse(spec: str, indices: list[int]) -> None:
+    assert parse_classes([spec]) == indices
+
+
+def test_every_class_can_be_named() -> None:
+    for c in imagenet():
+        assert parse_classes([c.wnid]) == [c.index]
+        named = {tuple(parse_classes([n], trained=[c.index])) for n in c.names}
+        assert named == {(c.index,)}
+
+
+def test_an_ambiguous_name_means_the_one_that_was_trained() -> None:
+    with pytest.raises(PixelgenError, match="ambiguous"):
+        parse_classes(["panda"])
+    assert parse_classes(["panda"], trained=[5, 388]) == [388]
+    with pytest.raises(PixelgenError, match="ambiguous"):
+        parse_classes(["panda"], trained=[387, 388])
+
+
+@given(st.text(max_size=20))
+def test_any_text_is_a_class_or_one_error(text: str) -> None:
+    code = 0
+    try:
+        assert all(0 <= i < 1000 for i in parse_classes([text]))
+    except PixelgenError as error:
+        code = error.exit_code
+    assert code in (0, 2)
+
+
+def test_nearest_and_search() -> None:
+    assert 207 in [c.index for c in nearest("retriver")]
+    assert nearest("zzz") == []
+    assert [c.index for c in search("panda", among=[388, 1500])] == [388]
+    assert search("1500", among=[388, 1500]) == []
+
+
+def test_rows() -> None:
+    assert rows_of([207, 8], [8, 207], "w") == [1, 0]
+    with pytest.raises(PixelgenError, match="w was not trained on class 9 ostrich; it knows 2"):
+        rows_of([9], [8, 207], "w")
+    with pytest.raises(PixelgenError, match="takes no class"):
+        rows_of([9], [], "w")

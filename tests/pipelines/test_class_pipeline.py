@@ -1,0 +1,115 @@
+"""The Python API for pictures of a class."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import pixelgen
+from pixelgen.checkpoints import load_checkpoint, save_checkpoint
+from pixelgen.errors import PixelgenError
+from pixelgen.models import GatedPixelCNNConfig, build_model
+from pixelgen.models.conditioning import Condition
+from pixelgen.models.likelihood import bits_per_dim
+from pixelgen.pipelines import ClassPipeline, Progress
+from pixelgen.pipelines.class_pipeline import to_images
+from pixelgen.pipelines.devices import pick_device
+
+
+@pytest.fixture(scope="module")
+def pipe(weights: Path) -> ClassPipeline:
+    return ClassPipeline.from_pretrained(weights, device="cpu")
+
+
+def pixels(images: list) -> np.ndarray:  # type: ignore[type-arg]
+    return np.stack([np.asarray(image) for image in images])
+
+
+def test_result(pipe: ClassPipeline) -> None:
+    result = pipe(classes=[207, "hen"], n=2, seed=3)
+    assert result.classes == [207, 207, 8, 8]
+    assert [image.size for image in result.images] == [(4, 4)] * 4
+    assert result.parameters["temperature"] == 0.9
+    x = torch.from_numpy(pixels(result.images)).permute(0, 3, 1, 2).long()
+    rows = Condition(classes=torch.tensor([1, 1, 0, 0]))
+    expected = bits_per_dim(pipe.model.log_prob(x, rows))
+    torch.testing.assert_close(torch.tensor(result.bits_per_dim), expected)
+
+
+def test_pictures_depend_on_the_seed_alone(pipe: ClassPipeline) -> None:
+    first = pixels(pipe(classes=[8], n=5, seed=1).images)
+    for size in (1, 2, 7):
+        assert (pixels(pipe(classes=[8], n=5, seed=1, batch_size=size).images) == first).all()
+    assert (pixels(pipe(classes=[8], n=2, seed=1).images) == first[:2]).all()
+    assert (pixels(pipe(classes=[8], n=5, seed=2).images) != first).any()
+
+
+def test_a_drawn_seed_draws_the_same_again(pipe: ClassPipeline) -> None:
+    once = pipe(n=2)
+    assert once.classes == [None, None]
+    assert (pixels(pipe(n=2, seed=once.seed).images) == pixels(once.images)).all()
+
+
+def test_progress(pipe: ClassPipeline) -> None:
+    seen: list[Progress] = []
+    pipe(n=3, batch_size=2, on_row=seen.append)
+    assert [(p.first, p.rows, p.height) for p in seen] == [
+        (first, row, 4) for first in (0, 2) for row in (1, 2, 3, 4)
+    ]
+    assert [len(p.images()) for p in seen] == [2] * 4 + [1] * 4
+
+
+def test_weights_without_the_null_class(pipe: ClassPipeline, tmp_path: Path) -> None:
+    folder = tmp_path / "strict"
+    save_checkpoint(folder, pipe.model, labels=[8, 207], training={"class_dropout": 0.0})
+    strict = ClassPipeline.from_pretrained(folder, "cpu")
+    assert len(strict([8]).images) == 1
+    with pytest.raises(PixelgenError, match="strict needs a class"):
+        strict()
+    with pytest.raises(PixelgenError, match="allows no guidance"):
+        strict([8], guidance=2.0)
+
+
+def test_models_that_draw_something_else(tmp_path: Path) -> None:
+    shape = {"height": 4, "width": 4, "layers": 0, "features": 6, "output_features": 6}
+    for name, extra in (("vector", {"vector": 3}), ("codes", {"channels": 2})):
+        model = build_model(GatedPixelCNNConfig(**shape, **extra))
+        save_checkpoint(tmp_path / name, model)
+        with pytest.raises(PixelgenError) as caught:
+            ClassPipeline.from_pretrained(tmp_path / name, "cpu")()
+        assert caught.value.exit_code == 2
+
+
+def test_unconditional_weights(tmp_path: Path) -> None:
+    config = GatedPixelCNNConfig(
+        channels=1, height=4, width=6, levels=4, layers=0, features=6, output_features=6
+    )
+    save_checkpoint(tmp_path / "grey", build_model(config))
+    pipe = ClassPipeline.from_pretrained(tmp_path / "grey", "cpu")
+    (image,) = pipe().images
+    assert (image.mode, image.size) == ("L", (6, 4))
+    with pytest.raises(PixelgenError, match="grey takes no class"):
+        pipe([207])
+
+
+def test_few_levels_span_the_whole_range() -> None:
+    (image,) = to_images(torch.tensor([[[[0, 1, 2, 3]]]]), levels=4)
+    assert list(image.tobytes()) == [0, 85, 170, 255]
+
+
+def test_devices() -> None:
+    assert pick_device("cpu") == torch.device("cpu")
+    assert pick_device("auto").type in ("cpu", "cuda", "mps")
+    for name in ("cuda:999", "CPU", "cuda:", ""):
+        with pytest.raises(PixelgenError):
+            pick_device(name)
+
+
+def test_the_package_offers_it(weights: Path) -> None:
+    assert pixelgen.ClassPipeline is ClassPipeline
+    assert pixelgen.ClassPipeline(load_checkpoint(weights))([8], seed=1).seed == 1
+    with pytest.raises(AttributeError):
+        _ = pixelgen.nothing
