@@ -51,7 +51,7 @@ class GridConfig:
     """Distribution of one value: a `levels`-way softmax, or a discretized mixture of logistics."""
     mixtures: int = 10
     """Components of the mixture of logistics."""
-    output_features: int = 256
+    output_features: int = 240
     """Feature maps of the 1×1 layer before the likelihood."""
 
     def __post_init__(self) -> None:
@@ -73,6 +73,8 @@ class GridConfig:
         """Inverse of `to_dict`. Raises ValueError for unknown keys and values of a wrong type."""
         known = {f.name: f for f in fields(cls)}
         given = {k: v for k, v in values.items() if k != "model"}
+        if values.get("model", cls.model) != cls.model:
+            raise ValueError(f"this is the configuration of a {values['model']}, not {cls.model}")
         for key, value in given.items():
             if key not in known:
                 near = difflib.get_close_matches(key, known, n=1)
@@ -142,7 +144,8 @@ class GatedPixelCNNConfig(GridConfig):
     skip_outputs: bool = False
     """The output reads every layer instead of the last."""
     input_skip: bool = False
-    """The linear map of the first layer also reaches the output directly."""
+    """The linear map of the first layer is added to what the last layer or the head reads; no ReLU
+    stands between them then."""
     normalisation: Normalisation = "none"
     """Root-mean-square normalisation over the feature maps of a position, before each layer."""
     dropout: float = 0.0
@@ -215,6 +218,6 @@ CONFIGS: dict[str, type[GridConfig]] = {c.model: c for c in (PixelCNNConfig, Gat
 def config_from_dict(values: Mapping[str, Any]) -> ModelConfig:
     """The configuration that `values` describes; its "model" key names the class."""
     name = values.get("model")
-    if name not in CONFIGS:
+    if not isinstance(name, str) or name not in CONFIGS:
         raise ValueError(f"unknown model {name!r}, expected one of {', '.join(CONFIGS)}")
     return cast(ModelConfig, CONFIGS[name].from_dict(values))

@@ -57,11 +57,13 @@ class ChannelNorm(nn.Module):
 class GatedLayer(nn.Module):
     """One layer of both stacks (Figure 2 of the paper)."""
 
-    def __init__(
-        self, config: GatedPixelCNNConfig, in_features: int, kernel: int, first: bool
-    ) -> None:
+    def __init__(self, config: GatedPixelCNNConfig, index: int) -> None:
         super().__init__()
-        p = config.features
+        p, first, last = config.features, index == 0, index == config.layers
+        in_features, kernel = p, config.kernel
+        if first:
+            table = config.embedding_features if config.embedding == "table" else 1
+            in_features, kernel = config.grid_channels * table, config.first_kernel
         groups = config.grid_channels if config.channel_order == "groups" else 1
         if first and groups == 1:
             # Without channel groups mask A hides the whole current position.
@@ -76,9 +78,11 @@ class GatedLayer(nn.Module):
             )
         self.vertical = vertical_conv(in_features, 2 * p, kernel)
         self.link = pointwise(2 * p, 2 * p, 1)
-        self.out = pointwise(p, p, groups)
         self.residual = not first
-        self.vertical_out = pointwise(p, p, 1) if config.vertical_residual and not first else None
+        # Nobody reads the last layer's vertical maps, nor with skip outputs its horizontal ones.
+        vertical_residual = config.vertical_residual and not first and not last
+        self.vertical_out = pointwise(p, p, 1) if vertical_residual else None
+        self.out = None if config.skip_outputs and last else pointwise(p, p, groups)
         self.skip = pointwise(p, p, groups) if config.skip_outputs else None
         normalise = config.normalisation == "channel" and not first
         self.vertical_norm = ChannelNorm(in_features, 1) if normalise else None
@@ -106,8 +110,8 @@ class GatedLayer(nn.Module):
         if self.vertical_out is not None:
             next_v = v + self.vertical_out(next_v)
         gated = self.dropout(gate(before))
-        next_h = self.out(gated)
-        if self.residual:
+        next_h = gated if self.out is None else self.out(gated)
+        if self.residual and self.out is not None:
             next_h = h + next_h
         return next_v, next_h, before, None if self.skip is None else self.skip(gated)
 
@@ -143,7 +147,7 @@ class ChannelHead(nn.Module):
             z = z + F.silu(layer(z))
         # Half of a level is lost in bf16: the last layer is exact under autocast too.
         with torch.autocast(z.device.type, enabled=False):
-            return self.out(z.float())
+            return self.out(z.to(self.out.weight.dtype))
 
 
 class GatedPixelCNN(nn.Module):
@@ -166,9 +170,9 @@ class GatedPixelCNN(nn.Module):
         parameters = self.likelihood.parameters_per_value
         outputs = parameters * (1 if self.likelihood.coupled else channels)
 
-        self.first = GatedLayer(config, in_features, config.first_kernel, first=True)
+        self.first = GatedLayer(config, 0)
         self.layers = nn.ModuleList(
-            GatedLayer(config, p, config.kernel, first=False) for _ in range(config.layers)
+            GatedLayer(config, index) for index in range(1, config.layers + 1)
         )
         self.mix = pointwise(p, config.output_features, groups)
         self.input_skip = (

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from pixelgen.models.config import GridConfig
 
-LOG_SCALE_MIN = -7.0
+LOG_SCALE_MIN, LOG_SCALE_MAX = -7.0, 7.0
+"""Far beyond what pictures need, within what float32 can differentiate."""
 
 
 def to_unit(x: Tensor, levels: int) -> Tensor:
@@ -106,7 +107,8 @@ class LogisticMixture(Likelihood):
     def _components(self, parameters: Tensor, x: Tensor) -> Tensor:
         """[..., 3K], x [...] broadcastable → log-probability [...] summed over the mixture."""
         weight, mean, log_scale = parameters.float().chunk(3, dim=-1)
-        bins = logistic_bins(mean, log_scale.clamp(min=LOG_SCALE_MIN), x[..., None], self.levels)
+        log_scale = log_scale.clamp(LOG_SCALE_MIN, LOG_SCALE_MAX)
+        bins = logistic_bins(mean, log_scale, x[..., None], self.levels)
         return torch.logsumexp(bins + F.log_softmax(weight, dim=-1), dim=-1)
 
     def log_prob(self, parameters: Tensor, x: Tensor) -> Tensor:
@@ -142,7 +144,7 @@ class CoupledLogisticMixture(Likelihood):
         parts = parameters.float().flatten(-2).unflatten(-1, (-1, self.mixtures))  # [..., P/K, K]
         weight, mean, log_scale, pair = parts.split([1, c, c, parts.shape[-2] - 1 - 2 * c], dim=-2)
         log_weight = F.log_softmax(weight.squeeze(-2), dim=-1)
-        return log_weight, mean, log_scale.clamp(min=LOG_SCALE_MIN), torch.tanh(pair)
+        return log_weight, mean, log_scale.clamp(LOG_SCALE_MIN, LOG_SCALE_MAX), torch.tanh(pair)
 
     def _mean(self, mean: Tensor, pair: Tensor, before: Tensor, channel: int) -> Tensor:
         """Mean of `channel` given the earlier channels, [..., K]."""

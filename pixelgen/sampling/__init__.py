@@ -1,0 +1,72 @@
+"""Drawing pictures from an autoregressive model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import torch
+from torch import Tensor
+
+from pixelgen.models.gated_pixelcnn import GatedPixelCNN
+from pixelgen.sampling.draw import draw_uniforms
+from pixelgen.sampling.incremental import sample_gated
+from pixelgen.sampling.incremental_pixelcnn import sample_pixelcnn
+from pixelgen.sampling.naive import sample_naive
+from pixelgen.sampling.options import SamplingOptions
+from pixelgen.sampling.request import Model, RowCallback, build_request
+
+if TYPE_CHECKING:
+    from pixelgen.models.conditioning import Condition
+    from pixelgen.sampling.draw import Observer
+
+__all__ = ["SamplingOptions", "draw_uniforms", "sample"]
+
+Method = Literal["incremental", "naive"]
+
+
+def sample(
+    model: Model,
+    condition: Condition | None,
+    uniforms: Tensor,
+    *,
+    options: SamplingOptions | None = None,
+    known: Tensor | None = None,
+    known_mask: Tensor | None = None,
+    on_row: RowCallback | None = None,
+    observe: Observer | None = None,
+    method: Method = "incremental",
+) -> Tensor:
+    """Draws pictures, [n, C, H, W] integers on the model's device.
+
+    `uniforms` [n, C, H, W], from `draw_uniforms`, are all the randomness there is: a picture
+    depends on its own numbers and condition alone, not on the batch that it is drawn in.
+    `condition` is of n pictures (None: the null condition). Where `known_mask` [C, H, W] or
+    [n, C, H, W] is true the value of `known` is taken and conditioned on. After every row of the
+    grid `on_row` is called with the rows of the picture that are done, their total, and the picture
+    so far. `observe` is handed the log-distribution [n, levels] of every value in the order of
+    drawing, before temperature and top-p. `method="naive"` runs the whole network for every value:
+    the reference.
+
+    Raises ValueError for shapes or conditions that do not fit the model.
+    """
+    if method not in ("incremental", "naive"):
+        raise ValueError(f"method must be 'incremental' or 'naive', not {method!r}")
+    training = model.training
+    model.eval()
+    try:
+        with torch.inference_mode():
+            request = build_request(
+                model, condition, uniforms, options or SamplingOptions(), known, known_mask,
+                on_row, observe,
+            )  # fmt: skip
+            if method == "naive":
+                sample_naive(request)
+            elif isinstance(model, GatedPixelCNN):
+                sample_gated(request)
+            else:
+                sample_pixelcnn(request)
+            picture = request.picture()
+    finally:
+        model.train(training)
+    # Inference tensors cannot take part in training later (an image that becomes a target).
+    return picture.clone()

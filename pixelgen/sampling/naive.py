@@ -1,0 +1,19 @@
+"""The reference sampler: one full pass of the network for every value."""
+
+from __future__ import annotations
+
+from itertools import islice, product
+
+from pixelgen.sampling.request import Request
+
+
+def sample_naive(request: Request, max_values: int | None = None) -> None:
+    """Draws all values, or the first `max_values` of them (to time a few)."""
+    model = request.model
+    height, width, channels = request.size
+    for i, j, c in islice(product(range(height), range(width), range(channels)), max_values):
+        embedded = model.embed(request.doubled(request.grid()))
+        parameters = model.parameters_of(embedded, request.condition)
+        request.draw(i, j, c, parameters[:, i, j])
+        if (j, c) == (width - 1, channels - 1):
+            request.row_done(i)

@@ -1,0 +1,149 @@
+"""What a sampler is asked for, checked and laid out on the model's grid."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from torch import Tensor
+
+from pixelgen.models.conditioning import Condition
+from pixelgen.models.gated_pixelcnn import GatedPixelCNN
+from pixelgen.models.pixelcnn import PixelCNN
+from pixelgen.sampling.draw import BELOW_ONE, Drawer, Observer
+from pixelgen.sampling.options import SamplingOptions
+
+Model = GatedPixelCNN | PixelCNN
+RowCallback = Callable[[int, int, Tensor], None]
+
+Cell = tuple[Tensor, Tensor, Tensor | None, Tensor | None]
+"""Of one value in all pictures, [N, 1] each: its uniform numbers (at least 0, below 1), where the
+value goes, and where values are given, these and the mask."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """One batch of N pictures to be drawn. The network runs on `rows` = N of them, or on 2N with
+    guidance: first all with their condition, then all with the null condition."""
+
+    model: Model
+    condition: Condition
+    """Of `rows` pictures, complete."""
+    drawer: Drawer
+    drawn: Tensor
+    """[H, W, C, N, 1] the values drawn so far, zero elsewhere."""
+    cells: list[list[list[Cell]]]
+    """Views of everything about row i, column j, channel c of the grid."""
+    copies: int
+    """1, or 2 with guidance."""
+    on_row: RowCallback | None
+
+    @property
+    def size(self) -> tuple[int, int, int]:
+        """Rows, columns and channels of the grid."""
+        height, width, channels = self.drawn.shape[:3]
+        return height, width, channels
+
+    @property
+    def rows(self) -> int:
+        """Pictures that the network runs on."""
+        return self.drawn.shape[3] * self.copies
+
+    def doubled(self, values: Tensor) -> Tensor:
+        """[N, …] → [rows, …]: the same values for both branches of guidance."""
+        return values if self.copies == 1 else torch.cat((values, values))
+
+    def grid(self) -> Tensor:
+        """[N, C, H, W] the values drawn so far, a view."""
+        return self.drawn[..., 0].permute(3, 2, 0, 1)
+
+    def picture(self) -> Tensor:
+        """The same as pictures."""
+        return self.model.from_grid(self.grid().contiguous())
+
+    def draw(self, i: int, j: int, c: int, parameters: Tensor) -> Tensor:
+        """Draws (or takes, where it is known) and stores the value c, i, j of the grid.
+
+        `parameters` [rows, C', P] of this position → the values [rows].
+        """
+        uniforms, value, known, mask = self.cells[i][j][c]
+        before = value
+        if self.model.likelihood.coupled:
+            before = self.doubled(self.drawn[i, j, :, :, 0].t())
+        self.drawer(parameters, before, c, uniforms, out=value)
+        if known is not None and mask is not None:
+            torch.where(mask, known, value, out=value)
+        return self.doubled(value.view(-1))
+
+    def row_done(self, i: int) -> None:
+        """Reports grid row `i`, counted in rows of the picture."""
+        if self.on_row is not None:
+            total = self.model.config.height
+            self.on_row((i + 1) * total // len(self.drawn), total, self.picture())
+
+
+def build_request(
+    model: Model,
+    condition: Condition | None,
+    uniforms: Tensor,
+    options: SamplingOptions,
+    known: Tensor | None,
+    known_mask: Tensor | None,
+    on_row: RowCallback | None,
+    observe: Observer | None,
+) -> Request:
+    """Checks everything and puts it on the model's device. Raises ValueError."""
+    config = model.config
+    device = model.mix.weight.device
+    shape = (config.channels, config.height, config.width)
+    if uniforms.dim() != 4 or uniforms.shape[1:] != shape or not len(uniforms):
+        raise ValueError(f"uniforms must have the shape (n, {shape}), not {tuple(uniforms.shape)}")
+    n = len(uniforms)
+    if (known is None) != (known_mask is None):
+        raise ValueError("known and known_mask go together")
+
+    def place(x: Tensor) -> Tensor:
+        grid = model.to_grid(x.to(device))
+        return grid.permute(2, 3, 1, 0).unsqueeze(-1).contiguous()
+
+    if known is not None and known_mask is not None:
+        for name, given in (("known", known), ("known_mask", known_mask)):
+            if given.shape not in (shape, (n, *shape)):
+                raise ValueError(f"{name} must have the shape {shape} or {(n, *shape)}")
+        known, known_mask = known.long().expand(n, *shape), known_mask.bool().expand(n, *shape)
+        inside = known[known_mask]
+        if inside.numel() and not 0 <= int(inside.min()) <= int(inside.max()) < config.levels:
+            raise ValueError(f"known values must lie in 0 … {config.levels - 1}")
+        known, known_mask = place(known), place(known_mask)
+
+    # Without any condition both branches of guidance are the same.
+    empty = condition is None or (condition.classes is None and condition.vector is None)
+    guided = options.guidance != 1.0 and not empty
+    complete = model.complete_condition(None if condition is None else condition.to(device), n)
+    if guided:
+        complete = Condition.cat(complete, model.null_condition(n))
+    placed = place(uniforms.float().clamp(0.0, BELOW_ONE))
+    drawn = torch.zeros_like(placed, dtype=torch.long)
+    return Request(
+        model=model,
+        condition=complete,
+        drawer=Drawer(model.likelihood, options, guided, observe),
+        drawn=drawn,
+        cells=_cells(placed, drawn, known, known_mask),
+        copies=2 if guided else 1,
+        on_row=on_row,
+    )
+
+
+def _cells(
+    uniforms: Tensor, drawn: Tensor, known: Tensor | None, mask: Tensor | None
+) -> list[list[list[Cell]]]:
+    height, width, channels = drawn.shape[:3]
+    flat: list[Sequence[Tensor | None]] = [
+        [None] * (height * width * channels) if x is None else x.flatten(0, 2).unbind()
+        for x in (uniforms, drawn, known, mask)
+    ]
+    every = iter(cast("list[Cell]", list(zip(*flat, strict=True))))
+    return [[[next(every) for _ in range(channels)] for _ in range(width)] for _ in range(height)]

@@ -1,0 +1,62 @@
+"""Small networks and conditions for the tests of sampling."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+import torch
+
+from pixelgen.models import GatedPixelCNNConfig, ModelConfig, PixelCNNConfig, build_model
+from pixelgen.models.conditioning import Condition
+from pixelgen.sampling import draw_uniforms
+from pixelgen.sampling.request import Model
+
+SMALL: dict[str, Any] = {
+    "height": 4,
+    "width": 5,
+    "levels": 5,
+    "features": 12,
+    "layers": 2,
+    "output_features": 12,
+    "kernel": 3,
+    "first_kernel": 5,
+    "mixtures": 2,
+    "head_features": 4,
+}
+
+
+def gated(**options: Any) -> GatedPixelCNNConfig:
+    """A small Gated PixelCNN's configuration."""
+    return GatedPixelCNNConfig(**{**SMALL, **options})
+
+
+def baseline(**options: Any) -> PixelCNNConfig:
+    """A small PixelCNN's configuration."""
+    known = {f.name for f in fields(PixelCNNConfig)}
+    return PixelCNNConfig(**{k: v for k, v in {**SMALL, **options}.items() if k in known})
+
+
+def network(config: ModelConfig, seed: int = 0) -> Model:
+    """The network with weights far from their initial values: nothing is zero by chance."""
+    torch.manual_seed(seed)
+    model = build_model(config)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.2)
+    return model
+
+
+def condition(config: ModelConfig, n: int) -> Condition:
+    """Classes and vectors as the network reads them, different for every picture."""
+    generator = torch.Generator().manual_seed(5)
+    vector = getattr(config, "vector", 0)
+    return Condition(
+        torch.arange(n) % config.classes if config.classes else None,
+        torch.randn(n, vector, generator=generator) if vector else None,
+    )
+
+
+def uniforms(config: ModelConfig, n: int, seed: int = 3) -> torch.Tensor:
+    """Random numbers of n pictures."""
+    return draw_uniforms(torch.Generator().manual_seed(seed), n, config)

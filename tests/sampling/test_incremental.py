@@ -1,0 +1,169 @@
+"""The incremental sampler against the naive one: same numbers, same picture, same logits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pixelgen.models import ModelConfig
+from pixelgen.sampling import SamplingOptions, sample
+
+from .networks import baseline, condition, gated, network, uniforms
+
+HEADS = [
+    ("groups", "softmax"),
+    ("groups", "logistic"),
+    ("head", "softmax"),
+    ("head", "logistic"),
+    ("likelihood", "logistic"),
+]
+VARIANTS: list[dict[str, Any]] = [
+    {},
+    {"vertical_residual": True},
+    {"skip_outputs": True},
+    {"input_skip": True},
+    {"normalisation": "channel"},
+    {"normalisation": "channel", "skip_outputs": True, "input_skip": True, "kernel": 5},
+    {"normalisation": "channel", "vertical_residual": True, "embedding": "table"},
+    {"height": 5, "width": 7, "kernel": 5, "first_kernel": 7},
+    {"height": 3, "width": 4, "kernel": 7, "first_kernel": 3},
+    {"kernel": 1, "first_kernel": 1},
+    {"layers": 0},
+    {"channels": 1, "head_layers": 2},
+    {"channels": 2, "head_layers": 0, "dropout": 0.3},
+    {"patch": 2, "width": 6, "features": 24},
+    {"classes": 3},
+    {"vector": 4},
+    {"vector": 4, "map_channels": 3},
+    {"vector": 4, "map_channels": 3, "vector_bias": False, "classes": 3, "patch": 2, "width": 2,
+     "features": 12},
+]  # fmt: skip
+
+
+def assert_same(config: ModelConfig, n: int = 2, **arguments: Any) -> None:
+    """Both samplers see the same distributions (but for rounding) and draw the same pictures."""
+    model = network(config)
+    numbers = uniforms(config, n)
+    told = condition(config, n)
+    seen: dict[str, list[torch.Tensor]] = {"naive": [], "incremental": []}
+    pictures = {
+        method: sample(model, told, numbers, method=method, observe=log.append, **arguments)  # type: ignore[arg-type]
+        for method, log in seen.items()
+    }
+    assert torch.equal(pictures["naive"], pictures["incremental"])
+    naive, incremental = (torch.stack(seen[key]) for key in ("naive", "incremental"))
+    # Values of next to no probability are far out on the log scale: 1e-4 in the relative sense.
+    torch.testing.assert_close(incremental, naive, rtol=1e-4, atol=1e-4)
+    assert naive.exp().sum(-1).sub(1).abs().max() < 1e-4
+    # Without an observer a shorter way may be taken.
+    assert torch.equal(sample(model, told, numbers, **arguments), pictures["naive"])
+
+
+def wide_enough(order: str, variant: dict[str, Any]) -> dict[str, Any]:
+    """`variant` with as many maps as channel groups need."""
+    if order == "groups" and "patch" in variant:
+        return {**variant, "features": 24, "output_features": 12}
+    return variant
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids=lambda v: "-".join(v) or "plain")
+@pytest.mark.parametrize(("order", "likelihood"), HEADS)
+def test_gated(order: str, likelihood: str, variant: dict[str, Any]) -> None:
+    options = wide_enough(order, variant)
+    assert_same(gated(channel_order=order, likelihood=likelihood, **options))
+
+
+@pytest.mark.parametrize(
+    "variant",
+    [
+        {},
+        {"height": 5, "width": 7, "kernel": 5, "first_kernel": 7},
+        {"kernel": 1, "first_kernel": 1},
+        {"layers": 0},
+        {"likelihood": "logistic"},
+        {"channels": 1},
+        {"classes": 3},
+    ],
+    ids=lambda v: "-".join(v) or "plain",
+)
+def test_baseline(variant: dict[str, Any]) -> None:
+    assert_same(baseline(**variant))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        SamplingOptions(temperature=0.7),
+        SamplingOptions(top_p=0.6),
+        SamplingOptions(guidance=2.5),
+        SamplingOptions(temperature=1.2, top_p=0.9, guidance=0.5),
+    ],
+    ids=["temperature", "top_p", "guidance", "all"],
+)
+@pytest.mark.parametrize(
+    "config",
+    [
+        gated(classes=3),
+        gated(classes=3, channel_order="head", normalisation="channel", input_skip=True),
+        gated(vector=3, map_channels=2, channel_order="likelihood", likelihood="logistic"),
+        gated(classes=3, skip_outputs=True, embedding="table"),
+        baseline(classes=3),
+    ],
+    ids=["groups", "head", "likelihood", "skips", "baseline"],
+)
+def test_options(config: ModelConfig, options: SamplingOptions) -> None:
+    assert_same(config, options=options)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        gated(classes=3),
+        gated(patch=2, width=6, channel_order="head"),
+        gated(channel_order="likelihood", likelihood="logistic", normalisation="channel"),
+        baseline(),
+    ],
+    ids=["groups", "patch", "likelihood", "baseline"],
+)
+def test_known_values(config: ModelConfig) -> None:
+    shape = (config.channels, config.height, config.width)
+    generator = torch.Generator().manual_seed(1)
+    known = torch.randint(config.levels, shape, generator=generator)
+    mask = torch.rand(shape, generator=generator) < 0.5
+    assert_same(config, known=known, known_mask=mask)
+    model = network(config)
+    picture = sample(model, None, uniforms(config, 2), known=known, known_mask=mask)
+    assert torch.equal(picture[:, mask], known[mask].expand(2, -1))
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_random_configurations(data: st.DataObject) -> None:
+    order, likelihood = data.draw(st.sampled_from(HEADS))
+    switches = {
+        name: data.draw(st.booleans(), label=name)
+        for name in ("vertical_residual", "skip_outputs", "input_skip")
+    }
+    channels = data.draw(st.integers(1, 3), label="channels")
+    vector = data.draw(st.sampled_from((0, 3)), label="vector")
+    config = gated(
+        channel_order=order,
+        likelihood=likelihood,
+        channels=channels,
+        height=data.draw(st.integers(1, 4), label="height"),
+        width=data.draw(st.integers(1, 5), label="width"),
+        kernel=data.draw(st.sampled_from((1, 3, 5, 7)), label="kernel"),
+        first_kernel=data.draw(st.sampled_from((1, 3, 5, 7)), label="first_kernel"),
+        layers=data.draw(st.integers(0, 3), label="layers"),
+        normalisation=data.draw(st.sampled_from(("none", "channel")), label="normalisation"),
+        embedding=data.draw(st.sampled_from(("scalar", "table")), label="embedding"),
+        classes=data.draw(st.sampled_from((0, 2)), label="classes"),
+        vector=vector,
+        map_channels=data.draw(st.sampled_from((0, 2)), label="map") if vector else 0,
+        **switches,
+    )
+    assert_same(config, n=data.draw(st.integers(1, 3), label="n"))
