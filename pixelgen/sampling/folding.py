@@ -114,6 +114,7 @@ def fold_step(
 ) -> Step:
     """`previous` gives W and b (residual unless it is the `first` layer), `horizontal` gives C."""
     groups, q, p = shape.groups, shape.maps, shape.features
+    assert previous.out is not None  # only a last layer may have none
     out = 0.5 * matrix(previous.out)
     centre = horizontal.centre
     if normalised:
@@ -155,6 +156,7 @@ def fold_result(last: GatedLayer, shape: Shape, first: bool) -> tuple[list[Tenso
     Per group c [(c + 1) · (state + q), q], and the bias [G, q].
     """
     groups, q, p = shape.groups, shape.maps, shape.features
+    assert last.out is not None  # without skip outputs
     out = 0.5 * matrix(last.out)
     identity = torch.zeros_like(out) if first else torch.eye(p, device=out.device)
     from_h, from_y = identity.view(groups, q, p), out.view(groups, q, p)
