@@ -62,9 +62,9 @@ def training_rate(
     shape = (batch, config.channels, config.height, config.width)
     x = torch.randint(config.levels, shape, device=device)
     classes = torch.randint(config.classes, (batch,), device=device) if config.classes else None
-    flops = training_flops(model, x[:1], None if classes is None else classes[:1])
-    optimiser, ema = build_optimiser(model, recipe.optimiser), averaged(model, 0.999)
     objective: Any = BitsPerDim(model)
+    flops = training_flops(objective, x[:1], None if classes is None else classes[:1])
+    optimiser, ema = build_optimiser(model, recipe.optimiser), averaged(model, 0.999)
     if recipe.compute.compile:
         objective = torch.compile(objective, dynamic=False)
 

@@ -7,14 +7,15 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pixelgen._version import __version__
 from pixelgen.errors import PixelgenError
-from pixelgen.models.config import ModelConfig, config_from_dict
+from pixelgen.models.config import AnyConfig, TokenizerConfig, config_from_dict
 
 FORMAT = 1
 CONFIG_FILE = "config.json"
+Kind = Literal["pixelcnn", "coded-pixelcnn", "tokenizer"]
 _LARGEST_CONFIG = 2**22
 
 
@@ -53,8 +54,10 @@ class SamplingDefaults:
 class CheckpointConfig:
     """The content of `config.json`."""
 
-    model: ModelConfig
+    model: AnyConfig
     """The network."""
+    tokenizer: TokenizerConfig | None = None
+    """What makes pictures of the grids of codes that `model` draws; None: it draws pictures."""
     labels: tuple[int, ...] = ()
     """Class index (ILSVRC) that each row of the class condition stands for; empty: no classes."""
     sampling: SamplingDefaults = field(default_factory=SamplingDefaults)
@@ -75,6 +78,29 @@ class CheckpointConfig:
             raise ValueError(
                 f"{len(self.labels)} labels for a model of {self.model.classes} classes"
             )
+        if self.tokenizer is not None:
+            if isinstance(self.model, TokenizerConfig):
+                raise ValueError("a tokenizer has no tokenizer of its own")
+            model, codes = self.model, self.tokenizer
+            grid = (model.levels, model.channels, model.height, model.width)
+            if grid != (codes.levels, *codes.code_shape):
+                raise ValueError(
+                    f"the model's grid is {grid} (levels, channels, rows, columns), "
+                    f"the tokenizer's {(codes.levels, *codes.code_shape)}"
+                )
+
+    @property
+    def kind(self) -> Kind:
+        """Of what these weights are."""
+        if isinstance(self.model, TokenizerConfig):
+            return "tokenizer"
+        return "pixelcnn" if self.tokenizer is None else "coded-pixelcnn"
+
+    @property
+    def picture(self) -> tuple[int, int, int]:
+        """Channels, rows and columns of a picture."""
+        seen = self.tokenizer or self.model
+        return seen.channels, seen.height, seen.width
 
     @property
     def unconditional(self) -> bool:
@@ -87,8 +113,9 @@ class CheckpointConfig:
         return {
             "format": FORMAT,
             "pixelgen_version": self.pixelgen_version,
-            "kind": "pixelcnn",
+            "kind": self.kind,
             "model": self.model.to_dict(),
+            **({} if self.tokenizer is None else {"tokenizer": self.tokenizer.to_dict()}),
             "labels": list(self.labels),
             "data": self.data,
             "sampling": asdict(self.sampling),
@@ -103,25 +130,30 @@ class CheckpointConfig:
             raise ValueError(f"format {version} is newer than this pixelgen, which reads {FORMAT}")
         if version != FORMAT:
             raise ValueError(f'"format" must be {FORMAT}, not {version!r}')
-        if values.get("kind") != "pixelcnn":
-            raise ValueError(f'"kind" must be "pixelcnn", not {values.get("kind")!r}')
         for name, (kind, called) in _PARTS.items():
             if not isinstance(values.get(name, kind()), kind):
                 raise ValueError(f'"{name}" must be {called}')
         if "model" not in values:
             raise ValueError('"model" is missing')
-        return cls(
+        config = cls(
             model=config_from_dict(values["model"]),
+            tokenizer=(
+                TokenizerConfig.from_dict(values["tokenizer"]) if "tokenizer" in values else None
+            ),
             labels=tuple(values.get("labels", ())),
             sampling=SamplingDefaults.from_dict(values.get("sampling", {})),
             data=values.get("data", {}),
             training=values.get("training", {}),
             pixelgen_version=values.get("pixelgen_version", ""),
         )
+        if values.get("kind") != config.kind:
+            raise ValueError(f'"kind" must be "{config.kind}", not {values.get("kind")!r}')
+        return config
 
 
 _PARTS: dict[str, tuple[type, str]] = {
     "model": (dict, "an object"),
+    "tokenizer": (dict, "an object"),
     "labels": (list, "a list"),
     "sampling": (dict, "an object"),
     "data": (dict, "an object"),

@@ -13,6 +13,8 @@ from pixelgen.errors import PixelgenError
 DEFAULT_WEIGHTS = "imagenet32"
 """The bundled weights that are used where none are named."""
 WEIGHTS_FILE = "model.safetensors"
+TOKENIZER_FILE = "tokenizer.safetensors"
+"""Beside the other, where the model draws grids of codes."""
 CARD_FILE = "README.md"
 
 _HUB_ID = re.compile(r"(?P<repo>[\w][\w.-]*/[\w][\w.-]*)(?:@(?P<revision>[\w][\w./-]*))?")
@@ -31,27 +33,33 @@ class Source:
     """Commit on the Hub, or None for a local folder."""
 
     def revision(self) -> str:
-        """What these weights are exactly: the Hub's commit, or a hash of the file itself."""
+        """What these weights are exactly: the Hub's commit, or a hash of the files themselves."""
         if self.commit is not None:
             return self.commit
+        files = [self.path / WEIGHTS_FILE]
+        if (self.path / TOKENIZER_FILE).is_file():
+            files.append(self.path / TOKENIZER_FILE)
+        digest = hashlib.sha256()
         try:
-            with (self.path / WEIGHTS_FILE).open("rb") as file:
-                digest = hashlib.sha256()
-                while block := file.read(2**20):
-                    digest.update(block)
+            for path in files:
+                with path.open("rb") as file:
+                    while block := file.read(2**20):
+                        digest.update(block)
             return f"sha256:{digest.hexdigest()[:16]}"
         except OSError as error:
             raise missing_tensors(self.name, self.path, error) from error
 
 
-def missing_tensors(name: str, folder: Path, error: OSError) -> PixelgenError:
+def missing_tensors(
+    name: str, folder: Path, error: OSError, file: str = WEIGHTS_FILE
+) -> PixelgenError:
     """The error for a tensor file that cannot be read."""
     if isinstance(error, FileNotFoundError):
         return PixelgenError(
-            f"weights {name}: no {WEIGHTS_FILE} in {folder}",
-            "a checkpoint folder holds config.json and model.safetensors",
+            f"weights {name}: no {file} in {folder}",
+            f"a checkpoint folder holds config.json and {file}",
         )
-    return PixelgenError(f"weights {name}: {WEIGHTS_FILE}: {error.strerror or error}")
+    return PixelgenError(f"weights {name}: {file}: {error.strerror or error}")
 
 
 def weights_root() -> Path:
@@ -110,7 +118,9 @@ def _download(repo: str, revision: str | None) -> Source:
     name = repo if revision is None else f"{repo}@{revision}"
     try:
         folder = snapshot_download(
-            repo, revision=revision, allow_patterns=[CONFIG_FILE, WEIGHTS_FILE, CARD_FILE]
+            repo,
+            revision=revision,
+            allow_patterns=[CONFIG_FILE, WEIGHTS_FILE, TOKENIZER_FILE, CARD_FILE],
         )
     except (hub.HfHubHTTPError, hub.HFValidationError, OSError, ValueError) as error:
         why, hint = next(

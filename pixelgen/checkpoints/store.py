@@ -5,22 +5,31 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from pixelgen.checkpoints.config import CONFIG_FILE, CheckpointConfig, SamplingDefaults, read_config
-from pixelgen.checkpoints.source import CARD_FILE, WEIGHTS_FILE, Source, find, missing_tensors
+from pixelgen.checkpoints.source import (
+    CARD_FILE,
+    TOKENIZER_FILE,
+    WEIGHTS_FILE,
+    Source,
+    find,
+    missing_tensors,
+)
 from pixelgen.errors import PixelgenError
 from pixelgen.files import write_atomically
 from pixelgen.models import build_model
-from pixelgen.models.config import ModelConfig
+from pixelgen.models.config import AnyConfig, TokenizerConfig
 
 if TYPE_CHECKING:
     import torch
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from pixelgen.models.gated_pixelcnn import GatedPixelCNN
     from pixelgen.models.pixelcnn import PixelCNN
+    from pixelgen.models.tokenizer import Tokenizer
 
 
 StorageType = Literal["float16", "float32"]
@@ -30,8 +39,10 @@ StorageType = Literal["float16", "float32"]
 class LoadedCheckpoint:
     """A model that was read from disk, ready to be used."""
 
-    model: GatedPixelCNN | PixelCNN
-    """The network, in float32, in evaluation mode."""
+    network: GatedPixelCNN | PixelCNN | Tokenizer
+    """What the folder is for, in float32, in evaluation mode."""
+    tokenizer: Tokenizer | None
+    """What makes pictures of the grids that the network draws; None where it draws pictures."""
     config: CheckpointConfig
     """What config.json says."""
     path: Path
@@ -39,13 +50,34 @@ class LoadedCheckpoint:
     name: str
     """Bundled name, folder name, or Hub id."""
     revision: str
-    """The Hub's commit, or a hash of the tensor file."""
+    """The Hub's commit, or a hash of the tensor files."""
+
+    @property
+    def model(self) -> GatedPixelCNN | PixelCNN:
+        """The autoregressive network. Raises PixelgenError for a mere tokenizer."""
+        if isinstance(self.config.model, TokenizerConfig):
+            raise PixelgenError(
+                f"{self.name} is a tokenizer: it draws no pictures of its own",
+                "",
+                2,
+            )
+        return cast("GatedPixelCNN | PixelCNN", self.network)
+
+    @property
+    def codec(self) -> Tokenizer:
+        """The tokenizer, alone or beside a model. Raises PixelgenError where there is none."""
+        if isinstance(self.config.model, TokenizerConfig):
+            return cast("Tokenizer", self.network)
+        if self.tokenizer is None:
+            raise PixelgenError(f"{self.name} has no tokenizer: it models pixels", "", 2)
+        return self.tokenizer
 
 
 def save_checkpoint(
     folder: str | Path,
-    model: GatedPixelCNN | PixelCNN,
+    model: GatedPixelCNN | PixelCNN | Tokenizer,
     *,
+    tokenizer: Tokenizer | None = None,
     labels: Sequence[int] = (),
     sampling: SamplingDefaults | Mapping[str, Any] | None = None,
     training: Mapping[str, Any] | None = None,
@@ -53,7 +85,8 @@ def save_checkpoint(
     card_text: str = "",
     dtype: StorageType = "float16",
 ) -> Path:
-    """Write `model` as a checkpoint folder, file by file, and return the folder.
+    """Write `model`, and the tokenizer whose codes it models, as a checkpoint folder, file by file,
+    and return the folder.
 
     Tensors are stored in `dtype`, save those whose values it cannot hold. Raises ValueError for
     labels that do not fit the model, PixelgenError where the folder cannot be written.
@@ -64,6 +97,7 @@ def save_checkpoint(
         sampling = SamplingDefaults.from_dict(sampling or {})
     config = CheckpointConfig(
         model=model.config,
+        tokenizer=None if tokenizer is None else tokenizer.config,
         labels=tuple(labels),
         sampling=sampling,
         data=dict(data or {}),
@@ -74,10 +108,12 @@ def save_checkpoint(
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise PixelgenError(f"cannot make the folder {folder}: {error.strerror}") from error
-    tensors = {name: _stored(tensor, dtype) for name, tensor in model.state_dict().items()}
-    write_atomically(
-        folder / WEIGHTS_FILE, lambda part: save_file(tensors, part, metadata={"format": "pt"})
-    )
+    networks: dict[str, nn.Module] = {WEIGHTS_FILE: model}
+    if tokenizer is not None:
+        networks[TOKENIZER_FILE] = tokenizer
+    for file, network in networks.items():
+        tensors = {name: _stored(tensor, dtype) for name, tensor in network.state_dict().items()}
+        write_atomically(folder / file, partial(save_file, tensors, metadata={"format": "pt"}))
     text = json.dumps(config.to_dict(), indent=2, ensure_ascii=False) + "\n"
     write_atomically(folder / CONFIG_FILE, text.encode())
     write_atomically(folder / CARD_FILE, card_text.encode())
@@ -104,19 +140,30 @@ def load_checkpoint(
     """
     source = find(ref)
     config = read_config(source.path, source.name)
+    network = _load(source, WEIGHTS_FILE, config.model, device)
+    tokenizer = None
+    if config.tokenizer is not None:
+        tokenizer = cast("Tokenizer", _load(source, TOKENIZER_FILE, config.tokenizer, device))
+    return LoadedCheckpoint(network, tokenizer, config, source.path, source.name, source.revision())
+
+
+def _load(
+    source: Source, file: str, config: AnyConfig, device: torch.device | str
+) -> GatedPixelCNN | PixelCNN | Tokenizer:
+    """The network that `config` describes with the tensors of `file`."""
     try:
-        tensors = _read_tensors(source.path / WEIGHTS_FILE, config.model)
+        tensors = _read_tensors(source.path / file, config)
     except OSError as error:
-        raise missing_tensors(source.name, source.path, error) from error
+        raise missing_tensors(source.name, source.path, error, file) from error
     except ValueError as error:
-        raise PixelgenError(f"weights {source.name}: {WEIGHTS_FILE}: {error}") from error
-    model = build_model(config.model)
-    model.load_state_dict(tensors)
-    model.requires_grad_(False).eval().to(device)
-    return LoadedCheckpoint(model, config, source.path, source.name, source.revision())
+        raise PixelgenError(f"weights {source.name}: {file}: {error}") from error
+    network = build_model(config)
+    network.load_state_dict(tensors)
+    network.requires_grad_(False).eval().to(device)
+    return network
 
 
-def _read_tensors(path: Path, config: ModelConfig) -> dict[str, Tensor]:
+def _read_tensors(path: Path, config: AnyConfig) -> dict[str, Tensor]:
     """The tensors of `path`, once their names, shapes and types are known to fit `config`.
 
     Raises OSError where the file cannot be read and ValueError where it does not fit.
@@ -145,7 +192,7 @@ def _read_tensors(path: Path, config: ModelConfig) -> dict[str, Tensor]:
         raise ValueError(f"not a readable safetensors file ({error})") from error
 
 
-def _shapes(config: ModelConfig, available: int) -> dict[str, tuple[int, ...]]:
+def _shapes(config: AnyConfig, available: int) -> dict[str, tuple[int, ...]]:
     """Name and shape of every tensor of a model, found without allocating one."""
     import torch
 

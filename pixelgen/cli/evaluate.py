@@ -66,7 +66,7 @@ def evaluate(
             "data": data,
             "split": split,
             **asdict(result),
-            **asdict(result.main),
+            **({} if result.main is None else asdict(result.main)),
             "seconds": round(time.perf_counter() - start, 1),
         }
         typer.echo(json.dumps(values, indent=2))
@@ -76,4 +76,8 @@ def evaluate(
         figure: Bits | None = getattr(result, name)
         if figure is not None:
             error = "" if figure.standard_error is None else f" ± {figure.standard_error:.4f}"
-            typer.echo(f"{name:>13}  {figure.bits_per_dim:.4f}{error} bits/dim")
+            unit = "bits/dim" if result.reconstruction is None else "bits/code"
+            typer.echo(f"{name:>13}  {figure.bits_per_dim:.4f}{error} {unit}")
+    if (near := result.reconstruction) is not None:
+        apart = "" if near.perceptual is None else f", perceptual distance {near.perceptual:.4f}"
+        typer.echo(f"{'reconstructed':>13}  {near.psnr:.2f} dB PSNR, {near.ssim:.4f} SSIM{apart}")

@@ -99,5 +99,5 @@ def describe(progress: Progress) -> str:
     return (
         f"step {progress.step} · {progress.images} pictures · "
         f"{progress.images_per_second:.1f}/s · {progress.gflops:.0f} GFLOP/s · {left} left · "
-        f"{progress.bits_per_dim:.3f} bits/dim · lr {progress.lr:.1e}{skipped}"
+        f"{progress.loss:.3f} {progress.unit} · lr {progress.lr:.1e}{skipped}"
     )

@@ -30,8 +30,8 @@ def weights(
         return
     for row in rows:
         typer.echo(
-            f"{row['name']}  {row['width']}×{row['height']}, {row['classes'] or 'no'} classes, "
-            f"{row['megabytes']} MB, {row['path']}"
+            f"{row['name']}  {row['kind']}, {row['width']}×{row['height']}, "
+            f"{row['classes'] or 'no'} classes, {row['megabytes']} MB, {row['path']}"
         )
 
 
@@ -41,8 +41,9 @@ def _summary(source: Source) -> dict[str, Any]:
     return {
         "name": source.name,
         "path": str(source.path),
-        "width": config.model.width,
-        "height": config.model.height,
+        "kind": config.kind,
+        "width": config.picture[2],
+        "height": config.picture[1],
         "classes": len(config.labels),
         "megabytes": round(size / 1e6, 1),
     }

@@ -1,19 +1,23 @@
-"""Exact bits per dimension of weights over a split."""
+"""What weights reach on a split: exact bits per dimension, and how near reconstructions come."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from pixelgen.checkpoints import LoadedCheckpoint
-from pixelgen.data import load_images
+from pixelgen.data import ImageData, cut, load_images
 from pixelgen.errors import PixelgenError
+from pixelgen.models.likelihood import to_unit
 from pixelgen.training.objective import image_bits
+from pixelgen.training.perceptual import load_perceptual
+from pixelgen.training.reconstruction import encode, psnr, reconstruct
 
 Progress = Callable[[str, int, int], None]
 
@@ -35,22 +39,36 @@ class Bits:
 
 
 @dataclass(frozen=True)
+class Reconstructions:
+    """How near a tokenizer's reconstructions come to the pictures, means over all."""
+
+    psnr: float
+    """Peak signal-to-noise ratio in dB."""
+    ssim: float
+    """Structural similarity, up to 1."""
+    perceptual: float | None
+    """Distance of a classifier's features, from 0; None without the package that holds it, and for
+    pictures that are too small for it."""
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """What the weights reach on a split."""
 
     images: int
     """Pictures, every one counted."""
     conditional: Bits | None
-    """Each picture given its class; None for weights without classes, or if not asked for."""
+    """Each picture (its codes, where the model draws codes) given its class; None for weights
+    without classes, or if not asked for."""
     unconditional: Bits | None
-    """Without a class (the null class of class-conditional weights)."""
+    """Without a class (the null class of class-conditional weights); None for a tokenizer."""
+    reconstruction: Reconstructions | None
+    """Of the tokenizer; None for weights that model pixels."""
 
     @property
-    def main(self) -> Bits:
-        """The figure that these weights are for."""
-        figure = self.conditional or self.unconditional
-        assert figure is not None  # `evaluate` measures at least one
-        return figure
+    def main(self) -> Bits | None:
+        """The likelihood that these weights are for."""
+        return self.conditional or self.unconditional
 
 
 def evaluate(
@@ -65,33 +83,91 @@ def evaluate(
 ) -> Evaluation:
     """Exact bits per dimension over every row of a split, the last, smaller batch included.
 
-    Pictures larger than the model's are averaged down. `limit` takes that many rows, spread evenly.
-    With `unconditional`, class-conditional weights are measured without classes only.
+    Of weights with a tokenizer, the likelihood is that of the codes, and the reconstructions are
+    measured too. Pictures are cut and averaged down as for the training. `limit` takes that many
+    rows, spread evenly. With `unconditional`, class-conditional weights are measured without
+    classes only.
     `progress(what, done, total)` is told after every batch. Raises PixelgenError where the data do
     not fit the weights.
     """
-    config, model = weights.config.model, weights.model
+    config = weights.config
 
     def told(what: str) -> Callable[[int, int], None] | None:
         return None if progress is None else lambda done, total: progress(what, done, total)
 
-    size = config.height if config.height == config.width else None
-    pictures = load_images(data, split, size=size, limit=limit, progress=told("decoding"))
-    shape, wanted = tuple(pictures.images.shape[1:]), (config.channels, config.height, config.width)
-    if shape != wanted or config.levels != 256:
-        raise PixelgenError(
-            f"the pictures are {shape} (channels, rows, columns), the weights are for {wanted}"
-        )
+    pictures = fitting_pictures(weights, data, split, limit, told("decoding"))
+    grids = pictures.images
+    reconstruction = None
+    if config.kind != "pixelcnn":
+        codec = weights.codec
+        made = reconstruct(codec, grids, batch, progress=told("reconstruction"))
+        reconstruction = compare(grids, made, next(codec.parameters()).device, batch)
+        if config.kind == "tokenizer":
+            return Evaluation(len(pictures), None, None, reconstruction)
+        grids = encode(codec, grids, batch, progress=told("codes"))
+    elif config.model.levels != 256:
+        raise PixelgenError(f"{weights.name} models other values than those of pictures")
+    model, classes = weights.model, config.model.classes
     found: dict[str, Bits] = {}
-    if config.classes and not unconditional:
+    if classes and not unconditional:
         if pictures.labels is None:
             raise PixelgenError(
                 f"{data} has no column of labels", "add --unconditional to do without"
             )
-        rows = pictures.rows(weights.config.labels)
-        bits = image_bits(model, pictures.images, rows, batch, progress=told("conditional"))
+        rows = pictures.rows(config.labels)
+        bits = image_bits(model, grids, rows, batch, progress=told("conditional"))
         found["conditional"] = Bits.of(bits)
-    null = torch.full((len(pictures),), config.classes) if config.classes else None
-    bits = image_bits(model, pictures.images, null, batch, progress=told("unconditional"))
+    null = torch.full((len(pictures),), classes) if classes else None
+    bits = image_bits(model, grids, null, batch, progress=told("unconditional"))
     found["unconditional"] = Bits.of(bits)
-    return Evaluation(len(pictures), found.get("conditional"), found["unconditional"])
+    return Evaluation(
+        len(pictures), found.get("conditional"), found["unconditional"], reconstruction
+    )
+
+
+def fitting_pictures(
+    weights: LoadedCheckpoint,
+    data: str | Path,
+    split: str,
+    limit: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> ImageData:
+    """The pictures of a split in the size that the weights are for: averaged down or, for weights
+    that were trained on a cut of their data, that cut. Raises PixelgenError where they do not fit.
+    """
+    channels, height, width = weights.config.picture
+    crop = weights.config.data.get("crop") == height == width
+    size = None if crop or height != width else height
+    pictures = load_images(data, split, size=size, limit=limit, progress=progress)
+    if crop and min(pictures.images.shape[-2:]) >= height:
+        pictures = replace(pictures, images=cut(pictures.images, height).contiguous())
+    shape, wanted = tuple(pictures.images.shape[1:]), (channels, height, width)
+    if shape != wanted:
+        raise PixelgenError(
+            f"the pictures are {shape} (channels, rows, columns), the weights are for {wanted}"
+        )
+    return pictures
+
+
+def compare(images: Tensor, others: Tensor, device: torch.device, batch: int) -> Reconstructions:
+    """How far apart pictures uint8 [N, 3, H, W] and their reconstructions are."""
+    from torchmetrics.functional.image import structural_similarity_index_measure as ssim
+
+    distance = None
+    if min(images.shape[-2:]) >= 32:
+        with suppress(PixelgenError):
+            distance = load_perceptual().to(device)
+    alike, apart = [], []
+    for start in range(0, len(images), batch):
+        a = images[start : start + batch].to(device).float()
+        b = others[start : start + batch].to(device).float()
+        value = ssim(b, a, data_range=255.0, reduction="none")
+        alike.append(torch.as_tensor(value).view(-1).cpu().double())
+        if distance is not None:
+            with torch.inference_mode():
+                apart.append(distance(to_unit(b, 256), to_unit(a, 256)).cpu().double())
+    return Reconstructions(
+        float(psnr(images, others).mean()),
+        float(torch.cat(alike).mean()),
+        float(torch.cat(apart).mean()) if apart else None,
+    )

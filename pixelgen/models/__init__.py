@@ -1,34 +1,52 @@
-"""Autoregressive models of grids of discrete values: pure torch, no files, no printing."""
+"""The networks: pure torch, no files, no printing."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 
 from pixelgen.models.config import (
+    AnyConfig,
     GatedPixelCNNConfig,
     ModelConfig,
     PixelCNNConfig,
+    TokenizerConfig,
     config_from_dict,
 )
 
 if TYPE_CHECKING:
     from pixelgen.models.gated_pixelcnn import GatedPixelCNN
     from pixelgen.models.pixelcnn import PixelCNN
+    from pixelgen.models.tokenizer import Tokenizer
 
 __all__ = [
+    "AnyConfig",
     "GatedPixelCNNConfig",
     "ModelConfig",
     "PixelCNNConfig",
+    "TokenizerConfig",
     "build_model",
     "config_from_dict",
 ]
 
 
-def build_model(config: ModelConfig) -> GatedPixelCNN | PixelCNN:
+@overload
+def build_model(config: ModelConfig) -> GatedPixelCNN | PixelCNN: ...
+
+
+@overload
+def build_model(config: TokenizerConfig) -> Tokenizer: ...
+
+
+def build_model(config: AnyConfig) -> GatedPixelCNN | PixelCNN | Tokenizer:
     """The network that `config` describes, freshly initialised."""
-    from pixelgen.models.gated_pixelcnn import GatedPixelCNN
+    if isinstance(config, TokenizerConfig):
+        from pixelgen.models.tokenizer import Tokenizer
+
+        return Tokenizer(config)
+    if isinstance(config, GatedPixelCNNConfig):
+        from pixelgen.models.gated_pixelcnn import GatedPixelCNN
+
+        return GatedPixelCNN(config)
     from pixelgen.models.pixelcnn import PixelCNN
 
-    if isinstance(config, GatedPixelCNNConfig):
-        return GatedPixelCNN(config)
     return PixelCNN(config)

@@ -1,4 +1,4 @@
-"""Configurations of the autoregressive models. No torch here, so that they can be read at once."""
+"""Configurations of the networks. No torch here, so that they can be read at once."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ LikelihoodName = Literal["softmax", "logistic"]
 Embedding = Literal["scalar", "table"]
 Normalisation = Literal["none", "channel"]
 
-_C = TypeVar("_C", bound="GridConfig")
+_C = TypeVar("_C", bound="Config")
 
 
 def _require(condition: bool, message: str) -> None:
@@ -26,10 +26,41 @@ def _one_of(name: str, value: object, choices: Any) -> None:
 
 
 @dataclass(frozen=True)
-class GridConfig:
-    """What every model of a grid of discrete values needs to know."""
+class Config:
+    """A configuration as a dictionary; the key "model" names its class."""
 
     model: ClassVar[str]
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON-ready dictionary from which `from_dict` rebuilds the configuration."""
+        return {"model": self.model, **asdict(self)}
+
+    @classmethod
+    def from_dict(cls: type[_C], values: Mapping[str, Any]) -> _C:
+        """Inverse of `to_dict`. Raises ValueError for unknown keys and values of a wrong type."""
+        known = {f.name: f for f in fields(cls)}
+        given = {k: v for k, v in values.items() if k != "model"}
+        if values.get("model", cls.model) != cls.model:
+            raise ValueError(f"this is the configuration of a {values['model']}, not {cls.model}")
+        for key, value in given.items():
+            if key not in known:
+                near = difflib.get_close_matches(key, known, n=1)
+                raise ValueError(
+                    f"unknown key {key!r} for {cls.model}"
+                    + (f", did you mean {near[0]!r}?" if near else "")
+                )
+            default = known[key].default
+            if default is not MISSING:
+                expected = type(default)
+                fits = isinstance(value, expected) or (expected is float and isinstance(value, int))
+                if not fits or (expected is not bool and isinstance(value, bool)):
+                    raise ValueError(f"{key} must be of type {expected.__name__}, not {value!r}")
+        return cls(**given)
+
+
+@dataclass(frozen=True)
+class GridConfig(Config):
+    """What every model of a grid of discrete values needs to know."""
 
     channels: int = 3
     """Values per position: 3 for RGB, the number of codebooks for a grid of codes."""
@@ -63,32 +94,6 @@ class GridConfig:
             value = getattr(self, name)
             _require(value >= 1 and value % 2 == 1, f"{name} must be odd and positive, not {value}")
         _one_of("likelihood", self.likelihood, LikelihoodName)
-
-    def to_dict(self) -> dict[str, Any]:
-        """A JSON-ready dictionary from which `from_dict` rebuilds the configuration."""
-        return {"model": self.model, **asdict(self)}
-
-    @classmethod
-    def from_dict(cls: type[_C], values: Mapping[str, Any]) -> _C:
-        """Inverse of `to_dict`. Raises ValueError for unknown keys and values of a wrong type."""
-        known = {f.name: f for f in fields(cls)}
-        given = {k: v for k, v in values.items() if k != "model"}
-        if values.get("model", cls.model) != cls.model:
-            raise ValueError(f"this is the configuration of a {values['model']}, not {cls.model}")
-        for key, value in given.items():
-            if key not in known:
-                near = difflib.get_close_matches(key, known, n=1)
-                raise ValueError(
-                    f"unknown key {key!r} for {cls.model}"
-                    + (f", did you mean {near[0]!r}?" if near else "")
-                )
-            default = known[key].default
-            if default is not MISSING:
-                expected = type(default)
-                fits = isinstance(value, expected) or (expected is float and isinstance(value, int))
-                if not fits or (expected is not bool and isinstance(value, bool)):
-                    raise ValueError(f"{key} must be of type {expected.__name__}, not {value!r}")
-        return cls(**given)
 
 
 @dataclass(frozen=True)
@@ -210,14 +215,97 @@ class GatedPixelCNNConfig(GridConfig):
         return self.width // self.patch
 
 
+@dataclass(frozen=True)
+class TokenizerConfig(Config):
+    """An auto-encoder between square RGB pictures and grids of codes (Mentzer et al. 2023).
+
+    It works at two resolutions: wide, after space-to-depth by `patch`, and deep, half of that.
+    """
+
+    model: ClassVar[str] = "tokenizer"
+    channels: ClassVar[int] = 3
+    """Of a picture."""
+    classes: ClassVar[int] = 0
+    """Pictures of all classes share their codes."""
+
+    size: int = 64
+    """Rows and columns of a picture."""
+    patch: int = 4
+    """Space-to-depth before the first convolution, depth-to-space after the last but one."""
+    wide_features: int = 128
+    """Feature maps of the wide stage, size/patch rows and columns."""
+    wide_blocks: int = 2
+    """Residual blocks of the wide stage, in the encoder and again in the decoder."""
+    deep_features: int = 256
+    """Feature maps of the deep stage, half as many rows and columns."""
+    deep_blocks: int = 2
+    """Residual blocks of the deep stage, in the encoder and again in the decoder."""
+    output_features: int = 8
+    """Feature maps of full size before the last, thin convolution."""
+    code_size: int = 8
+    """Rows and columns of the grid of codes: those of the deep or of the wide stage. In the second
+    case the deep stage is a branch that runs beside the wide one."""
+    code_channels: int = 5
+    """Codes per position."""
+    levels: int = 8
+    """Values that a code can take: 0 … levels - 1."""
+
+    def __post_init__(self) -> None:
+        for name in (
+            "size",
+            "patch",
+            "wide_features",
+            "deep_features",
+            "output_features",
+            "code_channels",
+        ):
+            _require(getattr(self, name) >= 1, f"{name} must be at least 1")
+        for name in ("wide_blocks", "deep_blocks"):
+            _require(getattr(self, name) >= 0, f"{name} must not be negative")
+        _require(self.levels >= 2, "levels must be at least 2")
+        _require(
+            self.size % (2 * self.patch) == 0,
+            f"size ({self.size}) must be a multiple of twice the patch ({self.patch})",
+        )
+        sizes = (self.size // (2 * self.patch), self.size // self.patch)
+        _require(
+            self.code_size in sizes,
+            f"code_size must be {sizes[0]} or {sizes[1]}, not {self.code_size}",
+        )
+
+    @property
+    def height(self) -> int:
+        """Rows of a picture."""
+        return self.size
+
+    @property
+    def width(self) -> int:
+        """Columns of a picture."""
+        return self.size
+
+    @property
+    def layers(self) -> int:
+        """Residual blocks in all."""
+        return 2 * (self.wide_blocks + self.deep_blocks)
+
+    @property
+    def code_shape(self) -> tuple[int, int, int]:
+        """Channels, rows and columns of a grid of codes."""
+        return self.code_channels, self.code_size, self.code_size
+
+
 ModelConfig = PixelCNNConfig | GatedPixelCNNConfig
+"""Of an autoregressive model."""
+AnyConfig = ModelConfig | TokenizerConfig
 
-CONFIGS: dict[str, type[GridConfig]] = {c.model: c for c in (PixelCNNConfig, GatedPixelCNNConfig)}
+CONFIGS: dict[str, type[Config]] = {
+    c.model: c for c in (PixelCNNConfig, GatedPixelCNNConfig, TokenizerConfig)
+}
 
 
-def config_from_dict(values: Mapping[str, Any]) -> ModelConfig:
+def config_from_dict(values: Mapping[str, Any]) -> AnyConfig:
     """The configuration that `values` describes; its "model" key names the class."""
     name = values.get("model")
     if not isinstance(name, str) or name not in CONFIGS:
         raise ValueError(f"unknown model {name!r}, expected one of {', '.join(CONFIGS)}")
-    return cast(ModelConfig, CONFIGS[name].from_dict(values))
+    return cast(AnyConfig, CONFIGS[name].from_dict(values))

@@ -12,6 +12,7 @@ from PIL import Image
 
 from pixelgen.checkpoints import DEFAULT_WEIGHTS, LoadedCheckpoint, Source, load_checkpoint
 from pixelgen.pipelines.devices import pick_device
+from pixelgen.pipelines.pictures import decode_images, to_images
 from pixelgen.pipelines.request import SampleRequest
 
 if TYPE_CHECKING:
@@ -28,17 +29,17 @@ class Progress:
     first: int
     """Number of the batch's first picture among all."""
     rows: int
-    """Rows that are finished; those below are not drawn yet."""
+    """Rows of the pictures that are finished; those below are not drawn yet."""
     height: int
-    """Rows in all."""
-    pixels: Tensor
-    """The batch [B, C, H, W], values 0 … levels - 1."""
-    levels: int
-    """Values that an entry can take."""
+    """Their rows in all."""
+    grids: Tensor
+    """The batch [B, C, H, W] as the model draws it, pixels or codes."""
+    show: Callable[[Tensor], list[Image.Image]]
+    """Makes pictures of such grids."""
 
     def images(self) -> list[Image.Image]:
         """The batch as it stands."""
-        return to_images(self.pixels, self.levels)
+        return self.show(self.grids)
 
 
 @dataclass(frozen=True)
@@ -52,8 +53,8 @@ class SampleResult:
     seed: int
     """The seed that draws the same pictures again on the same kind of device."""
     bits_per_dim: list[float]
-    """-log2 p(picture | class) per value, of the model itself: at temperature 1, without guidance
-    or top-p."""
+    """-log2 p(picture | class) per value (per code, where the model draws codes), of the model
+    itself: at temperature 1, without guidance or top-p."""
     seconds: float
     """Time of the sampling."""
     parameters: dict[str, Any]
@@ -70,6 +71,7 @@ class ClassPipeline:
         self.checkpoint = checkpoint
         self.device = device
         self.model = checkpoint.model.to(device)
+        self.tokenizer = checkpoint.tokenizer and checkpoint.tokenizer.to(device)
 
     @classmethod
     def from_pretrained(
@@ -139,10 +141,10 @@ class ClassPipeline:
                     condition,
                     draw_uniforms(generator, chunk.stop - first, config),
                     options=options,
-                    on_row=None if on_row is None else _reporter(on_row, first, config.levels),
+                    on_row=None if on_row is None else self._reporter(on_row, first),
                 )
                 bits += bits_per_dim(self.model.log_prob(x, condition)).tolist()
-            images += to_images(x, config.levels)
+            images += self._show(x)
         return SampleResult(
             images=images,
             classes=[c for c in request.classes or (None,) for _ in range(request.n)],
@@ -162,17 +164,16 @@ class ClassPipeline:
         rows = torch.tensor(request.rows).repeat_interleave(request.n)[chunk]
         return Condition(classes=rows.to(self.device))
 
+    def _show(self, x: Tensor) -> list[Image.Image]:
+        """Pictures of what the model drew, [B, C, H, W]."""
+        if self.tokenizer is None:
+            return to_images(x, self.model.config.levels)
+        return decode_images(self.tokenizer, x)
 
-def _reporter(
-    on_row: Callable[[Progress], None], first: int, levels: int
-) -> Callable[[int, int, Tensor], None]:
-    return lambda rows, height, pixels: on_row(Progress(first, rows, height, pixels, levels))
-
-
-def to_images(x: Tensor, levels: int) -> list[Image.Image]:
-    """Values [B, C, H, W], 0 … levels - 1, as RGB or grey pictures of 0 … 255."""
-    import torch
-
-    scaled = x if levels == 256 else (x * 255 / (levels - 1)).round()
-    arrays = scaled.to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
-    return [Image.fromarray(a[..., 0] if a.shape[-1] == 1 else a) for a in arrays]
+    def _reporter(
+        self, on_row: Callable[[Progress], None], first: int
+    ) -> Callable[[int, int, Tensor], None]:
+        height = self.checkpoint.config.picture[1]
+        return lambda rows, total, grids: on_row(
+            Progress(first, rows * height // total, height, grids, self._show)
+        )

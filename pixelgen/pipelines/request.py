@@ -55,13 +55,17 @@ class SampleRequest:
             if value is not None and not low <= value <= _LARGEST:
                 limit = f"at least {low}" if value < low else "below 2^63"
                 raise PixelgenError(f"{name} must be {limit}, not {value}", "", _USAGE)
+        if config.kind == "tokenizer":
+            raise PixelgenError(
+                f"{weights} is a tokenizer: it draws nothing by itself",
+                "`pixelgen encode` and `pixelgen decode` use it",
+                _USAGE,
+            )
         if getattr(config.model, "vector", 0):
             raise PixelgenError(f"{weights} draws from a vector, not from a class", "", _USAGE)
-        if config.model.channels not in (1, 3):
+        if (channels := config.picture[0]) not in (1, 3):
             raise PixelgenError(
-                f"{weights} does not model pictures: it has {config.model.channels} channels",
-                "",
-                _USAGE,
+                f"{weights} does not model pictures: it has {channels} channels", "", _USAGE
             )
         found = parse_classes(map(str, classes or ()), config.labels)
         rows = rows_of(found, config.labels, weights) if found else []

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-_HOLDOUT, _EPOCH, _STEP, _NETWORK = range(4)
+from pixelgen.data import cut
+
+_HOLDOUT, _EPOCH, _STEP, _NETWORK, _SHIFT, _VIEW = range(6)
 
 
 def mix(seed: int, stream: int, counter: int) -> int:
@@ -35,6 +37,12 @@ def network_seed(seed: int, step: int, rank: int) -> int:
     return mix(seed, _NETWORK, (step << 16) + rank)
 
 
+def random_shifts(seed: int, counter: int, count: int, jitter: int) -> Tensor:
+    """int64 [count, 2] of -jitter … jitter, the same for the same seed and counter."""
+    generator = _generator(seed, _SHIFT, counter)
+    return torch.randint(-jitter, jitter + 1, (count, 2), generator=generator)
+
+
 def hold_out(total: int, count: int, seed: int) -> tuple[Tensor, Tensor]:
     """Indices 0 … total - 1 in two sorted parts: to train on, and `count` never to train on."""
     order = torch.randperm(total, generator=_generator(seed, _HOLDOUT, 0))
@@ -56,18 +64,23 @@ class Batches:
 
     def __init__(
         self,
-        images: Tensor,
+        views: Tensor,
         classes: Tensor | None,
         rows: Tensor,
         *,
         seed: int,
         flip: bool,
+        crop: int = 0,
+        jitter: int = 0,
         null_class: int = 0,
         class_dropout: float = 0.0,
     ) -> None:
-        """`images` uint8 [N, C, H, W], `classes` int64 [N] or None, of which `rows` are drawn."""
-        self.images, self.classes, self.rows = images, classes, rows
+        """`views` uint8 [V, N, C, H, W], V forms of each picture of which one is drawn at random,
+        `classes` int64 [N] or None; only `rows` are drawn. `flip` mirrors half of them, and the
+        middle `crop`×`crop` (0: everything) is cut out, moved by up to `jitter` each way."""
+        self.views, self.classes, self.rows = views, classes, rows
         self.seed, self.flip = seed, flip
+        self.crop, self.jitter = crop or views.shape[-1], jitter
         self.null_class, self.class_dropout = null_class, class_dropout
         self._epoch = -1
         self._order = torch.empty(0, dtype=torch.int64)
@@ -85,7 +98,16 @@ class Batches:
         chance = torch.rand(2, size * ranks, generator=_generator(self.seed, _STEP, step))
         mine = slice(rank * size, (rank + 1) * size)
         index, chance = index[mine], chance[:, mine]
-        x = self.images[index]
+        if len(self.views) == 1:
+            x = self.views[0, index]
+        else:
+            generator = _generator(self.seed, _VIEW, step)
+            view = torch.randint(len(self.views), (size * ranks,), generator=generator)[mine]
+            x = self.views[view, index]
+        if self.jitter:
+            x = cut(x, self.crop, random_shifts(self.seed, step, size * ranks, self.jitter)[mine])
+        elif self.crop < x.shape[-1]:
+            x = cut(x, self.crop)
         if self.flip:
             x = torch.where((chance[0] < 0.5)[:, None, None, None], x.flip(-1), x)
         classes = None

@@ -11,8 +11,11 @@ from typing import Any
 from pixelgen.checkpoints import Figure, ModelCard, save_checkpoint
 from pixelgen.errors import PixelgenError
 from pixelgen.models import build_model
+from pixelgen.models.config import TokenizerConfig
+from pixelgen.training.codes import run_tokenizer
 from pixelgen.training.recipe import Recipe, recipe_from_dict, recipe_text
 from pixelgen.training.state import RunState, load_weights, part_of, read_state
+from pixelgen.training.tasks import kind_of_task
 
 SHEET = "samples.png"
 
@@ -42,12 +45,13 @@ def export(
         raise PixelgenError(f"no picture {sheet}", exit_code=3)
     model = build_model(recipe.model)
     load_weights(model, part_of(tensors, "ema"), str(run))
+    tokenizer = run_tokenizer(run) if recipe.data.tokenizer else None
     counters = state.counters
     training: dict[str, Any] = {
         "steps": counters.step,
         "images": counters.images,
         "minutes": round(counters.seconds / 60, 1),
-        "held_out_bits_per_dim": counters.held_out,
+        f"held_out_{kind_of_task(recipe).figure}": counters.held_out,
         "class_dropout": recipe.data.class_dropout,
         "recipe": recipe_text(recipe),
     }
@@ -55,14 +59,24 @@ def export(
         training["started_from"] = state.origin
     if figures is not None:
         training["evaluation"] = figures
+    shown = recipe.model if tokenizer is None else tokenizer.config
+    card = _card(
+        folder.resolve().name,
+        recipe,
+        (shown.height, shown.width),
+        state,
+        figures,
+        sheet is not None,
+    )
     save_checkpoint(
         folder,
         model,
+        tokenizer=tokenizer,
         labels=state.labels,
         sampling=asdict(recipe.sampling),
         training=training,
-        data={"path": recipe.data.path, "split": recipe.data.split, "size": recipe.model.height},
-        card_text=str(_card(folder.resolve().name, recipe, state, figures, sheet is not None)),
+        data={"path": recipe.data.path, "split": recipe.data.split, "crop": recipe.data.crop},
+        card_text=str(card),
     )
     if sheet is not None:
         shutil.copyfile(sheet, folder / SHEET)
@@ -73,7 +87,7 @@ def _read_evaluation(path: Path) -> dict[str, Any]:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
         # The fields that `_card` reads.
-        for key in ("bits_per_dim", "standard_error", "data", "split", "images"):
+        for key in ("data", "split", "images", "reconstruction"):
             values[key]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise PixelgenError(
@@ -83,11 +97,18 @@ def _read_evaluation(path: Path) -> dict[str, Any]:
 
 
 def _card(
-    name: str, recipe: Recipe, state: RunState, evaluation: dict[str, Any] | None, sheet: bool
+    name: str,
+    recipe: Recipe,
+    picture: tuple[int, int],
+    state: RunState,
+    evaluation: dict[str, Any] | None,
+    sheet: bool,
 ) -> ModelCard:
     config, counters, text = recipe.model, state.counters, recipe.card
-    size = f"{config.width}×{config.height}"
-    figures = []
+    height, width = picture
+    size = f"{width}×{height}"
+    task, figures = kind_of_task(recipe), []
+    unit = task.figure_unit
     if evaluation is not None:
         where = f"{evaluation['split']} split, {evaluation['images']} pictures"
         again = (
@@ -96,17 +117,32 @@ def _card(
         for kind in ("conditional", "unconditional"):
             if (figure := evaluation.get(kind)) is not None:
                 value = f"{figure['bits_per_dim']:.4f} ± {figure['standard_error'] or 0:.4f}"
-                figures.append(Figure(f"bits/dim, {kind}, {where}", value, again))
+                figures.append(Figure(f"{unit}, {kind}, {where}", value, again))
+        if (near := evaluation["reconstruction"]) is not None:
+            what = f"of reconstructions, {where}"
+            figures.append(Figure(f"dB PSNR {what}", f"{near['psnr']:.2f}", again))
+            figures.append(Figure(f"SSIM {what}", f"{near['ssim']:.4f}", again))
+            if near["perceptual"] is not None:
+                figures.append(
+                    Figure(f"perceptual distance {what}", f"{near['perceptual']:.4f}", again)
+                )
     if counters.held_out is not None:
         where = f"{recipe.data.holdout} pictures held out of the {recipe.data.split} split"
-        figures.append(Figure(f"bits/dim, {where}", f"{counters.held_out:.4f}"))
-    kind = "class-conditional" if config.classes else "unconditional"
-    use = f"pixelgen sample --weights {name}" + (
-        f" --class {state.labels[0]}" if state.labels else ""
-    )
+        figures.append(Figure(f"{unit}, {where}", f"{counters.held_out:.4f}"))
+    if isinstance(config, TokenizerConfig):
+        shown = "Pictures, each with its reconstruction"
+        summary = f"A tokenizer: {size} pictures as grids of codes, and back."
+        use = f"pixelgen encode photo.jpg --weights {name} -o codes.safetensors"
+    else:
+        shown = "Samples"
+        kind = "class-conditional" if config.classes else "unconditional"
+        summary = f"A {kind} autoregressive model of {size} pictures."
+        use = f"pixelgen sample --weights {name}" + (
+            f" --class {state.labels[0]}" if state.labels else ""
+        )
     return ModelCard(
         name=name,
-        summary=text.summary or f"A {kind} autoregressive model of {size} pictures.",
+        summary=text.summary or summary,
         license=text.license,
         license_text=text.license_text,
         data=text.data,
@@ -117,6 +153,6 @@ def _card(
         ),
         figures=tuple(figures),
         usage=use,
-        samples=((f"Samples, {size}, not selected.", SHEET),) if sheet else (),
+        samples=((f"{shown}, {size}, not selected.", SHEET),) if sheet else (),
         limits=text.limits,
     )

@@ -26,8 +26,10 @@ class Progress:
     """Over the last reporting interval."""
     gflops: float
     """Billions of the network's floating-point operations per second."""
-    bits_per_dim: float
+    loss: float
     """Of the training pictures, smoothed."""
+    unit: str
+    """What follows the loss."""
     lr: float
     """Learning rate."""
     skipped: int

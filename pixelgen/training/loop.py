@@ -13,7 +13,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from pixelgen.data import ImageData, load_images
+from pixelgen.data import ImageData, cut, load_images
 from pixelgen.errors import PixelgenError
 from pixelgen.models import build_model
 from pixelgen.training.batches import Batches, hold_out, mix, network_seed
@@ -21,10 +21,9 @@ from pixelgen.training.folder import check_folder
 from pixelgen.training.interrupts import collect_signals
 from pixelgen.training.logs import RunLog, Silent, Watcher
 from pixelgen.training.meter import Meter
-from pixelgen.training.objective import BitsPerDim, autocast, image_bits, training_flops
+from pixelgen.training.objective import autocast, training_flops
 from pixelgen.training.optimiser import averaged, build_optimiser
 from pixelgen.training.recipe import Recipe
-from pixelgen.training.samples import sample_grid
 from pixelgen.training.schedule import learning_rate, progress
 from pixelgen.training.state import (
     Counters,
@@ -34,6 +33,7 @@ from pixelgen.training.state import (
     part_of,
     save_state,
 )
+from pixelgen.training.tasks import task_of
 
 Reason = Literal["finished", "max-minutes", "terminated", "interrupted"]
 
@@ -103,7 +103,10 @@ class Run:
         self.accelerator, self.watcher = accelerator, watcher
         self.counters = Counters()
         self.origin = ""
-        self._prepare_data(data)
+        self.task = task_of(recipe)
+        with accelerator.main_process_first():
+            views = self.task.prepare(data, folder, watcher.note)
+        self._prepare_data(data, views)
         torch.manual_seed(mix(recipe.seed, 0, 0))
         model: nn.Module = build_model(recipe.model)
         if recipe.compute.channels_last:
@@ -111,20 +114,14 @@ class Run:
         self.model = model.to(accelerator.device)
         self.ema = averaged(self.model, recipe.optimiser.ema)
         self.optimiser = build_optimiser(self.model, recipe.optimiser)
-        self.objective = accelerator.prepare(BitsPerDim(self.model))
+        self._plain_objective = self.task.objective(self.model)
+        self.objective = accelerator.prepare(self._plain_objective)
         if recipe.compute.compile:
             self.objective = torch.compile(self.objective, dynamic=False)
         self._failures = 0
 
-    def _prepare_data(self, data: ImageData) -> None:
+    def _prepare_data(self, data: ImageData, views: Tensor) -> None:
         recipe, config = self.recipe, self.recipe.model
-        shape, wanted = tuple(data.images.shape[1:]), (config.channels, config.height, config.width)
-        if shape != wanted or config.levels != 256:
-            raise PixelgenError(
-                f"the data is 256 levels of {shape}, the model's grid {config.levels} of {wanted} "
-                "(channels, rows, columns)",
-                "set data.size and the [model] table to one size",
-            )
         self.labels: list[int] = []
         classes: Tensor | None = None
         if config.classes:
@@ -139,14 +136,21 @@ class Run:
                 f"data.holdout is {recipe.data.holdout}, the data has {len(data)} pictures"
             )
         kept, held = hold_out(len(data), recipe.data.holdout, recipe.seed)
-        self.held_images = data.images[held]
+        crops = {"crop": recipe.data.crop, "jitter": recipe.data.jitter}
+        flip = recipe.data.flip
+        if recipe.data.tokenizer:
+            crops, flip = {}, False  # the views differ by them already
+        self.held_images = views[0, held]
+        if crops and recipe.data.crop:
+            self.held_images = cut(self.held_images, recipe.data.crop)
         self.held_classes = None if classes is None else classes[held]
         self.batches = Batches(
-            data.images,
+            views,
             classes,
             kept,
             seed=recipe.seed,
-            flip=recipe.data.flip,
+            flip=flip,
+            **crops,
             null_class=config.classes,
             class_dropout=recipe.data.class_dropout,
         )
@@ -169,7 +173,7 @@ class Run:
         """Takes the weights of a checkpoint."""
         from pixelgen.checkpoints import load_checkpoint
 
-        weights = {n: t.float() for n, t in load_checkpoint(ref).model.state_dict().items()}
+        weights = {n: t.float() for n, t in load_checkpoint(ref).network.state_dict().items()}
         load_weights(self.model, weights, ref)
         load_weights(self.ema.module, weights, ref)
         # These weights are an average already: it goes on at its full decay.
@@ -204,7 +208,8 @@ class Run:
                 f"cannot make the folder {self.folder}: {error.strerror}"
             ) from error
         with closing(RunLog(self.folder, self.counters.step)) as self.log:
-            meter = Meter(self._introduce(), self.counters)
+            flops = self._introduce()
+            meter = Meter(flops, self.counters, self.task.loss, self.task.loss_unit)
             if not self.counters.step:
                 self.save()
             reason = self._loop(received, max_seconds, meter)
@@ -220,8 +225,8 @@ class Run:
 
     def _introduce(self) -> float:
         """Says how large the network is; returns its floating-point operations per picture."""
-        first = self.batches.draw(0, 0, 1)
-        flops = training_flops(self.model, *self._to_device(first.x, first.classes))
+        first = self.batches.draw(0, 0, min(4, self.recipe.optimiser.batch))
+        flops = training_flops(self._plain_objective, *self._to_device(first.x, first.classes))
         parameters = sum(p.numel() for p in self.model.parameters())
         self.log.write(
             "start", self.counters.step, parameters=parameters, gflops_per_image=flops / 1e9
@@ -287,7 +292,7 @@ class Run:
         return x.to(device), None if classes is None else classes.to(device)
 
     def _step(self, lr: float) -> tuple[float, float]:
-        """One update; returns the loss in bits per dimension and the gradient's norm."""
+        """One update; returns the loss and the gradient's norm."""
         recipe, counters = self.recipe.optimiser, self.counters
         rank, ranks = self.accelerator.process_index, self.accelerator.num_processes
         batch = self.batches.draw(counters.step, counters.images, recipe.batch, rank, ranks)
@@ -331,31 +336,25 @@ class Run:
         """The figure of the averaged weights on the held-out pictures."""
         if not len(self.held_images):
             return
-        bits = image_bits(
-            self.ema.module,
-            self.held_images,
-            self.held_classes,
-            self.recipe.optimiser.batch,
-            precision=self.recipe.compute.precision,
-        )
-        self.counters.held_out = float(bits.mean())
+        figures = self.task.held_out(self.ema.module, self.held_images, self.held_classes)
+        self.counters.held_out = float(figures.mean())
         self.log.write(
             "validation",
             self.counters.step,
-            bits_per_dim=self.counters.held_out,
+            **{self.task.figure: self.counters.held_out},
             images=self.counters.images,
             seconds=self.counters.seconds,
         )
         self.watcher.note(
-            f"step {self.counters.step}: {self.counters.held_out:.4f} bits/dim on "
-            f"{len(bits)} held-out pictures"
+            f"step {self.counters.step}: {self.counters.held_out:.4f} {self.task.figure_unit} on "
+            f"{len(figures)} held-out pictures"
         )
 
     def _sample(self) -> None:
-        """A grid of samples of the averaged weights; a failure is noted and costs nothing more."""
+        """Pictures by the averaged weights; a failure is noted and costs nothing more."""
         path = self.folder / "samples" / f"{self.counters.step:08d}.png"
         try:
-            sample_grid(self.ema.module, self.recipe, path)
+            self.task.show(self.ema.module, self.held_images, path)
         except Exception as error:  # pictures to look at are not worth a run
             self.watcher.note(f"no samples at step {self.counters.step}: {error!r}")
         else:

@@ -17,9 +17,10 @@ REPORT_SECONDS = 10.0
 class Meter:
     """Speed and loss over the steps since the last record, and the loss smoothed over more."""
 
-    def __init__(self, flops: float, counters: Counters) -> None:
-        """`flops`: floating-point operations of the network per picture."""
-        self._flops = flops
+    def __init__(self, flops: float, counters: Counters, name: str, unit: str) -> None:
+        """`flops`: floating-point operations of the network per picture; `name` of the loss, and
+        `unit` after its number."""
+        self._flops, self._name, self._unit = flops, name, unit
         self._smooth = math.nan
         self._speed = self._norm = self._lr = 0.0
         self._restart(counters)
@@ -30,7 +31,7 @@ class Meter:
         self._step, self._images = counters.step, counters.images
 
     def add(self, loss: float, norm: float, lr: float) -> None:
-        """Takes in a step: bits per dimension, norm of the gradient, learning rate."""
+        """Takes in a step: loss, norm of the gradient, learning rate."""
         self._norm, self._lr = norm, lr
         if math.isfinite(loss):
             self._losses.append(loss)
@@ -55,7 +56,8 @@ class Meter:
             seconds_left=max(left, 0.0),
             images_per_second=speed,
             gflops=speed * self._flops / 1e9,
-            bits_per_dim=self._smooth,
+            loss=self._smooth,
+            unit=self._unit,
             lr=self._lr,
             skipped=counters.skipped,
         )
@@ -67,7 +69,7 @@ class Meter:
             return None
         self._speed = self._measure(counters)
         values = {
-            "bits_per_dim": sum(self._losses) / len(self._losses) if self._losses else None,
+            self._name: sum(self._losses) / len(self._losses) if self._losses else None,
             "images": counters.images,
             "seconds": counters.seconds,
             "images_per_second": self._speed,

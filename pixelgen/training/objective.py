@@ -36,9 +36,9 @@ def autocast(device: torch.device, precision: str) -> torch.autocast:
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16")
 
 
-def training_flops(model: nn.Module, x: Tensor, classes: Tensor | None) -> float:
+def training_flops(objective: nn.Module, x: Tensor, classes: Tensor | None) -> float:
     """Floating-point operations per picture of a forward and a backward pass, counted on `x`."""
-    objective = BitsPerDim(copy.deepcopy(model))
+    objective = copy.deepcopy(objective)
     with FlopCounterMode(display=False) as counter:
         objective(x, classes).backward()
     return counter.get_total_flops() / len(x)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from pixelgen.errors import PixelgenError
-from pixelgen.models.config import CONFIGS, ModelConfig, config_from_dict
+from pixelgen.models.config import CONFIGS, AnyConfig, TokenizerConfig, config_from_dict
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -34,17 +34,51 @@ class DataRecipe:
     """The split to train on."""
     size: int = 0
     """Average pictures down to size×size by a whole factor (0: as they are)."""
+    crop: int = 0
+    """Cut the middle crop×crop out of them (0: take them whole)."""
+    jitter: int = 0
+    """Move that cut by up to so many pixels each way, mirrored where it leaves the picture."""
     flip: bool = True
     """Mirror half of the pictures."""
     class_dropout: float = 0.1
     """Share of pictures shown without their class, which makes guidance possible."""
+    tokenizer: str = ""
+    """Weights of a tokenizer (name, folder or Hub id): the network models its codes."""
+    views: int = 2
+    """With a tokenizer: encode each picture so many times. Every second view is mirrored if `flip`
+    says so, and those after the first two (without `flip` the first one) are moved by `jitter`."""
     holdout: int = 2000
     """Pictures of the split, drawn by the seed, that are never trained on: the running figure."""
 
     def __post_init__(self) -> None:
-        _require(self.size >= 0, "size must not be negative")
+        for name in ("size", "crop", "jitter"):
+            _require(getattr(self, name) >= 0, f"{name} must not be negative")
+        _require(self.views >= 1, "views must be at least 1")
         _require(self.holdout >= 0, "holdout must not be negative")
         _require(0 <= self.class_dropout <= 1, "class_dropout must lie in 0 … 1")
+
+
+@dataclass(frozen=True)
+class LossesRecipe:
+    """`[losses]`: what makes a reconstruction a good one. For a tokenizer only."""
+
+    pixel: Literal["l1", "l2", "charbonnier"] = "l1"
+    """Difference of two values in -1 … 1: its size, its square, or a smooth form of its size."""
+    pixel_weight: float = 1.0
+    """Of the mean difference of values."""
+    perceptual: float = 0.2
+    """Weight of the perceptual distance (0: none)."""
+    perceptual_share: float = 0.25
+    """Share of a batch for which the perceptual distance is computed."""
+    perceptual_scale: int = 1
+    """The classifier behind it sees pictures this many times larger."""
+
+    def __post_init__(self) -> None:
+        _require(self.pixel_weight >= 0, "pixel_weight must not be negative")
+        _require(self.perceptual >= 0, "perceptual must not be negative")
+        _require(self.pixel_weight + self.perceptual > 0, "one of the weights must be positive")
+        _require(0 < self.perceptual_share <= 1, "perceptual_share must lie above 0 and up to 1")
+        _require(self.perceptual_scale >= 1, "perceptual_scale must be at least 1")
 
 
 @dataclass(frozen=True)
@@ -160,17 +194,25 @@ class CardRecipe:
 class Recipe:
     """Everything that makes one model."""
 
-    model: ModelConfig
+    model: AnyConfig
     """`[model]`: the network; its key `model` names the class."""
     seed: int = 0
     """Of the first weights and of everything random in the run."""
     data: DataRecipe = field(default_factory=DataRecipe)
+    losses: LossesRecipe = field(default_factory=LossesRecipe)
     optimiser: OptimiserRecipe = field(default_factory=OptimiserRecipe)
     schedule: ScheduleRecipe = field(default_factory=lambda: ScheduleRecipe(steps=1000))
     compute: ComputeRecipe = field(default_factory=ComputeRecipe)
     intervals: IntervalsRecipe = field(default_factory=IntervalsRecipe)
     sampling: SamplingRecipe = field(default_factory=SamplingRecipe)
     card: CardRecipe = field(default_factory=CardRecipe)
+
+    def __post_init__(self) -> None:
+        if isinstance(self.model, TokenizerConfig):
+            _require(self.sampling == SamplingRecipe(), "[sampling] is not for a tokenizer")
+            _require(not self.data.tokenizer, "data.tokenizer is not for a tokenizer")
+        else:
+            _require(self.losses == LossesRecipe(), "[losses] is for a tokenizer")
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON- and TOML-ready dictionary from which `recipe_from_dict` rebuilds the recipe."""

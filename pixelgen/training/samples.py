@@ -1,4 +1,4 @@
-"""Grids of samples to look at while a run goes on."""
+"""Pictures to look at while a run goes on."""
 
 from __future__ import annotations
 
@@ -9,19 +9,28 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from pixelgen.errors import PixelgenError
 from pixelgen.files import write_atomically
+from pixelgen.models.config import TokenizerConfig
+from pixelgen.models.tokenizer import Tokenizer, to_bytes
 from pixelgen.training.batches import mix
 from pixelgen.training.recipe import Recipe
+from pixelgen.training.reconstruction import reconstruct
 
 SIDE = 4
 
 
-def sample_grid(model: nn.Module, recipe: Recipe, path: Path) -> None:
-    """Writes SIDE×SIDE samples as a PNG: one class a row, spread over all, the same every time."""
+def sample_grid(
+    model: nn.Module, recipe: Recipe, path: Path, tokenizer: Tokenizer | None = None
+) -> None:
+    """Writes SIDE×SIDE samples as a PNG: one class a row, spread over all, the same every time.
+
+    `tokenizer` makes pictures of them where the model draws codes."""
     from pixelgen.models.conditioning import Condition
     from pixelgen.sampling import SamplingOptions, draw_uniforms, sample
 
     config, count = recipe.model, SIDE * SIDE
+    assert not isinstance(config, TokenizerConfig)  # that one has a task of its own
     device = next(model.parameters()).device
     generator = torch.Generator().manual_seed(mix(recipe.seed, 9, 0))
     condition = None
@@ -30,8 +39,26 @@ def sample_grid(model: nn.Module, recipe: Recipe, path: Path) -> None:
         condition = Condition(classes=rows.repeat_interleave(SIDE).to(device))
     options = SamplingOptions(**asdict(recipe.sampling))
     x = sample(model, condition, draw_uniforms(generator, count, config), options=options)  # type: ignore[arg-type]
+    if tokenizer is not None:
+        with torch.inference_mode():
+            x = to_bytes(tokenizer.to(device).decode(x))
+    _write(x, SIDE, path)
+
+
+def reconstruction_sheet(model: nn.Module, images: Tensor, path: Path) -> None:
+    """Writes up to SIDE×SIDE of `images` uint8 [N, 3, S, S] as a PNG, each with its reconstruction
+    at its right, SIDE pairs a row."""
+    count = min(SIDE * SIDE, len(images) // SIDE * SIDE)
+    if not count:
+        raise PixelgenError(f"fewer than {SIDE} pictures are held out", "raise data.holdout")
+    images = images[:count]
+    pairs = torch.stack((images, reconstruct(model, images, SIDE)), 1)  # [N, 2, 3, S, S]
+    _write(pairs.flatten(0, 1), 2 * SIDE, path)
+
+
+def _write(x: Tensor, columns: int, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, lambda part: picture(x, SIDE).save(part, format="png"))
+    write_atomically(path, lambda part: picture(x, columns).save(part, format="png"))
 
 
 def picture(x: Tensor, columns: int) -> Image.Image:

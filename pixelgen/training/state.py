@@ -36,7 +36,8 @@ class Counters:
     skipped: int = 0
     """Steps whose gradient was not finite."""
     held_out: float | None = None
-    """Last bits per dimension of the averaged weights on the held-out pictures."""
+    """Last figure of the averaged weights on the held-out pictures: bits per dimension, or the PSNR
+    of a tokenizer in dB."""
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,8 @@ def test_hub(weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr("huggingface_hub.snapshot_download", download)
     loaded = load_checkpoint("owner/name@v1")
     assert (loaded.name, loaded.revision) == ("owner/name", "0123abcd")
-    assert asked == [("owner/name", "v1", ["config.json", "model.safetensors", "README.md"])]
+    files = ["config.json", "model.safetensors", "tokenizer.safetensors", "README.md"]
+    assert asked == [("owner/name", "v1", files)]
 
 
 def hub_error(kind: str) -> Exception:

@@ -12,7 +12,7 @@ def numbered(n: int, **options: object) -> Batches:
     images = torch.zeros(n, 1, 1, 2, dtype=torch.uint8)
     images[:, 0, 0, 0] = torch.arange(1, n + 1)
     values = {"seed": 1, "flip": True, "null_class": 5, "class_dropout": 0.25, **options}
-    return Batches(images, torch.arange(n) % 5, torch.arange(n), **values)  # type: ignore[arg-type]
+    return Batches(images[None], torch.arange(n) % 5, torch.arange(n), **values)  # type: ignore[arg-type]
 
 
 def numbers(x: torch.Tensor) -> list[int]:
@@ -60,6 +60,31 @@ def test_half_are_flipped_and_a_share_loses_its_class() -> None:
     assert plain.classes is not None
     assert plain.x[..., 1].sum() == 0
     assert (plain.classes < 5).all()
+
+
+def test_every_view_of_a_picture_is_drawn() -> None:
+    views = torch.arange(1, 13, dtype=torch.uint8).view(3, 4, 1, 1, 1)
+    options = {"seed": 1, "flip": False}
+    batch = Batches(views, None, torch.arange(4), **options).draw(0, 0, 400)  # type: ignore[arg-type]
+    counts = batch.x.flatten().bincount(minlength=13)[1:]
+    assert counts.sum() == 400
+    assert counts.min() > 15
+    halves = [
+        Batches(views, None, torch.arange(4), **options).draw(0, 0, 200, rank, 2)  # type: ignore[arg-type]
+        for rank in range(2)
+    ]
+    assert torch.equal(batch.x, torch.cat([half.x for half in halves]))
+
+
+def test_cuts_move_by_the_jitter_and_no_further() -> None:
+    picture = torch.arange(64, dtype=torch.uint8).view(1, 1, 1, 8, 8)
+    options = {"seed": 1, "flip": False, "crop": 4}
+    still = Batches(picture, None, torch.arange(1), **options).draw(0, 0, 5).x  # type: ignore[arg-type]
+    assert (still[:, 0, 0, 0] == 2 * 8 + 2).all()
+    batches = Batches(picture, None, torch.arange(1), jitter=1, **options)  # type: ignore[arg-type]
+    corners = batches.draw(0, 0, 300).x[:, 0, 0, 0]
+    assert sorted(set(corners.tolist())) == [9, 10, 11, 17, 18, 19, 25, 26, 27]
+    assert not torch.equal(corners, batches.draw(1, 300, 300).x[:, 0, 0, 0])
 
 
 def test_held_out_pictures_are_apart_and_fixed() -> None:

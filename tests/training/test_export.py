@@ -42,12 +42,14 @@ def test_figures_and_samples_enter_the_card(recipe_file: Path, tmp_path: Path) -
     run, folder = tmp_path / "run", tmp_path / "weights"
     train(load_recipe(recipe_file, ["schedule.steps=1"]), run)
     figure = {"bits_per_dim": 3.21, "standard_error": 0.01}
-    measured = {"data": "d", "split": "s", "images": 9, "conditional": figure, **figure}
+    measured = {"data": "d", "split": "s", "images": 9, "conditional": figure}
+    measured |= {"reconstruction": {"psnr": 20.5, "ssim": 0.7, "perceptual": None}}
     (tmp_path / "e.json").write_text(json.dumps(measured), encoding="utf-8")
     (tmp_path / "s.png").write_bytes(b"a picture")
     export(run, folder, evaluation=tmp_path / "e.json", sheet=tmp_path / "s.png")
     card = (folder / "README.md").read_text(encoding="utf-8")
     assert "3.2100 ± 0.0100" in card
+    assert "| dB PSNR of reconstructions, s split, 9 pictures | 20.50 |" in card
     assert "pixelgen evaluate weights --data d --split s" in card
     assert (folder / "samples.png").read_bytes() == b"a picture"
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from pixelgen.errors import PixelgenError
-from pixelgen.training import loop
+from pixelgen.training import loop, tasks
 from pixelgen.training.export import export
 from pixelgen.training.logs import Silent
 from pixelgen.training.objective import BitsPerDim
@@ -227,7 +227,7 @@ def test_samples_are_drawn_and_their_failure_costs_nothing(
     def fail(*_: object) -> None:
         raise RuntimeError("no samples today")
 
-    monkeypatch.setattr(loop, "sample_grid", fail)
+    monkeypatch.setattr(tasks, "sample_grid", fail)
     assert run(recipe_file, tmp_path / "bad", *overrides, watcher=Notes()).step == 2
     assert "no samples today" in notes[-1]
 

@@ -1,0 +1,185 @@
+"""Pictures as small grids of codes, and back: an auto-encoder with finite scalar quantization.
+
+Mentzer, Minnen, Agustsson, Tschannen, "Finite Scalar Quantization: VQ-VAE Made Simple", 2023 (arXiv
+2309.15505). Deviations: one number of levels for all channels; a code's channels stay apart instead
+of being merged into one index, so that a grid of codes is what `GatedPixelCNN` models: integers
+[B, C, h, w] of 0 … levels - 1; quantized values are spread evenly over -1 … 1.
+
+The network is built for processors without a GPU: nothing is computed at full size but one thin
+convolution, and most parameters work where the grid is smallest.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from pixelgen.models.config import TokenizerConfig
+from pixelgen.models.gated_pixelcnn import ChannelNorm
+from pixelgen.models.likelihood import to_unit
+
+
+def to_bytes(images: Tensor) -> Tensor:
+    """Pictures of -1 … 1 → uint8 of 0 … 255: the inverse of `to_unit`, and clamped."""
+    return ((images.float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+
+
+class ScalarQuantizer(nn.Module):
+    """Rounds every number to one of `levels` values (section 3.1, and the code in appendix A.1)."""
+
+    def __init__(self, levels: int) -> None:
+        super().__init__()
+        self.levels = levels
+        # A little less than half of the range, so that rounding never leaves it.
+        self.reach = (levels - 1) * (1 - 1e-3) / 2
+        # With an even number of levels none of them is at zero: all are moved by half a step.
+        self.offset = 0.5 if levels % 2 == 0 else 0.0
+        # Zero lies in the middle of a level; with two of them, between both.
+        self.shift = math.atanh(self.offset / self.reach) if levels > 2 else 0.0
+
+    def bound(self, z: Tensor) -> Tensor:
+        """Any numbers → between the lowest and the highest level, counted from the middle one."""
+        return torch.tanh(z.float() + self.shift) * self.reach - self.offset
+
+    def codes(self, z: Tensor) -> Tensor:
+        """Numbers → the nearest levels, int64 of 0 … levels - 1."""
+        return self.bound(z).round().long() + self.levels // 2
+
+    def values(self, codes: Tensor) -> Tensor:
+        """Levels → the numbers -1 … 1 that stand for them."""
+        return to_unit(codes, self.levels)
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Numbers → those of the nearest levels, -1 … 1; gradients pass as if nothing was rounded
+        (straight through)."""
+        bounded = self.bound(z)
+        rounded = bounded + (bounded.round() - bounded).detach()
+        return to_unit(rounded + self.levels // 2, self.levels)
+
+
+class ResidualBlock(nn.Module):
+    """x + two convolutions of the normalised x; at the start x itself."""
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.norm = ChannelNorm(features, 1)
+        self.first = nn.Conv2d(features, features, 3, padding=1)
+        self.second = nn.Conv2d(features, features, 3, padding=1)
+        nn.init.zeros_(self.second.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.second(F.silu(self.first(self.norm(x))))
+        return x + out
+
+
+def blocks(features: int, count: int) -> nn.Sequential:
+    """`count` residual blocks."""
+    return nn.Sequential(*(ResidualBlock(features) for _ in range(count)))
+
+
+class DeepStage(nn.Sequential):
+    """Residual blocks at half the resolution: [B, W, 2n, 2n] → [B, W, 2n, 2n]."""
+
+    def __init__(self, config: TokenizerConfig) -> None:
+        super().__init__(
+            shrink(config), blocks(config.deep_features, config.deep_blocks), enlarge(config)
+        )
+
+
+def shrink(config: TokenizerConfig) -> nn.Module:
+    """[B, W, 2n, 2n] → [B, D, n, n] by space-to-depth."""
+    return nn.Sequential(
+        nn.PixelUnshuffle(2), nn.Conv2d(4 * config.wide_features, config.deep_features, 1)
+    )
+
+
+def enlarge(config: TokenizerConfig) -> nn.Module:
+    """[B, D, n, n] → [B, W, 2n, 2n] by depth-to-space."""
+    return nn.Sequential(
+        ChannelNorm(config.deep_features, 1),
+        nn.Conv2d(config.deep_features, 4 * config.wide_features, 1),
+        nn.PixelShuffle(2),
+    )
+
+
+class Encoder(nn.Module):
+    """Pictures [B, 3, S, S] of -1 … 1 → numbers [B, C, h, w], not yet bounded."""
+
+    def __init__(self, config: TokenizerConfig) -> None:
+        super().__init__()
+        wide, deep = config.wide_features, config.deep_features
+        self.beside = config.code_size == config.size // config.patch
+        self.patch = nn.PixelUnshuffle(config.patch)
+        self.stem = nn.Conv2d(config.channels * config.patch**2, wide, 3, padding=1)
+        self.wide = blocks(wide, config.wide_blocks)
+        self.deep: nn.Module = (
+            DeepStage(config)
+            if self.beside
+            else nn.Sequential(shrink(config), blocks(deep, config.deep_blocks))
+        )
+        last = wide if self.beside else deep
+        self.out = nn.Sequential(ChannelNorm(last, 1), nn.Conv2d(last, config.code_channels, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.wide(self.stem(self.patch(x)))  # [B, W, S/p, S/p]
+        deep = self.deep(x)
+        z: Tensor = self.out(x + deep if self.beside else deep)
+        return z
+
+
+class Decoder(nn.Module):
+    """Quantized numbers [B, C, h, w] of -1 … 1 → pictures [B, 3, S, S], about -1 … 1."""
+
+    def __init__(self, config: TokenizerConfig) -> None:
+        super().__init__()
+        wide, deep = config.wide_features, config.deep_features
+        self.beside = config.code_size == config.size // config.patch
+        self.stem = nn.Conv2d(config.code_channels, wide if self.beside else deep, 3, padding=1)
+        self.deep: nn.Module = (
+            DeepStage(config)
+            if self.beside
+            else nn.Sequential(blocks(deep, config.deep_blocks), enlarge(config))
+        )
+        self.wide = blocks(wide, config.wide_blocks)
+        self.patches = nn.Sequential(
+            ChannelNorm(wide, 1),
+            nn.Conv2d(wide, config.output_features * config.patch**2, 3, padding=1),
+            nn.PixelShuffle(config.patch),
+        )
+        self.out = nn.Conv2d(config.output_features, config.channels, 3, padding=1)
+
+    def forward(self, z: Tensor) -> Tensor:
+        x = self.stem(z)
+        deep = self.deep(x)
+        x = self.wide(x + deep if self.beside else deep)  # [B, W, S/p, S/p]
+        picture: Tensor = self.out(self.patches(x))
+        return picture.float()
+
+
+class Tokenizer(nn.Module):
+    """Pictures ↔ grids of codes."""
+
+    def __init__(self, config: TokenizerConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.encoder = Encoder(config)
+        self.quantizer = ScalarQuantizer(config.levels)
+        self.decoder = Decoder(config)
+
+    def encode(self, images: Tensor) -> Tensor:
+        """Pictures [B, 3, S, S] of -1 … 1 → codes int64 [B, C, h, w] of 0 … levels - 1."""
+        return self.quantizer.codes(self.encoder(images))
+
+    def decode(self, codes: Tensor) -> Tensor:
+        """Codes [B, C, h, w] → pictures [B, 3, S, S] of -1 … 1."""
+        picture: Tensor = self.decoder(self.quantizer.values(codes))
+        return picture.clamp(-1, 1)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Pictures [B, 3, S, S] of -1 … 1 → their reconstructions, not clamped, and the quantized
+        numbers [B, C, h, w] of -1 … 1 that these were made of; both differentiable."""
+        z: Tensor = self.quantizer(self.encoder(images))
+        return self.decoder(z), z

@@ -1,0 +1,59 @@
+"""Between tensors and PIL images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from PIL import Image
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from pixelgen.models.tokenizer import Tokenizer
+
+
+def to_images(x: Tensor, levels: int) -> list[Image.Image]:
+    """Values [B, C, H, W], 0 … levels - 1, as RGB or grey pictures of 0 … 255."""
+    import torch
+
+    scaled = x if levels == 256 else (x * 255 / (levels - 1)).round()
+    arrays = scaled.to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
+    return [Image.fromarray(a[..., 0] if a.shape[-1] == 1 else a) for a in arrays]
+
+
+def to_tensor(images: Sequence[Image.Image]) -> Tensor:
+    """RGB pictures of one size as uint8 [N, 3, H, W]."""
+    import numpy as np
+    import torch
+
+    arrays = np.stack([np.asarray(image.convert("RGB")) for image in images])
+    return torch.from_numpy(arrays).permute(0, 3, 1, 2).contiguous()
+
+
+def encode_images(tokenizer: Tokenizer, images: Sequence[Image.Image]) -> Tensor:
+    """RGB pictures of the tokenizer's size → codes int64 [N, C, h, w], one picture after the other:
+    the codes of a picture do not depend on the others."""
+    import torch
+
+    from pixelgen.models.likelihood import to_unit
+
+    device = next(tokenizer.parameters()).device
+    with torch.inference_mode():
+        codes = [
+            tokenizer.encode(to_unit(to_tensor([image]).to(device), 256)).cpu() for image in images
+        ]
+    return torch.cat(codes).clone()
+
+
+def decode_images(tokenizer: Tokenizer, codes: Tensor) -> list[Image.Image]:
+    """Codes [N, C, h, w] → pictures, one after the other: a picture does not depend on the others,
+    not even in how sums are rounded."""
+    import torch
+
+    from pixelgen.models.tokenizer import to_bytes
+
+    device = next(tokenizer.parameters()).device
+    with torch.inference_mode():
+        made = [to_bytes(tokenizer.decode(one[None].to(device))) for one in codes]
+    return to_images(torch.cat(made), 256)

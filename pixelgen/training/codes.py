@@ -1,0 +1,111 @@
+"""Grids of codes to train on: pictures encoded once by a tokenizer, kept in the run's folder."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from pixelgen.checkpoints import load_checkpoint, save_checkpoint
+from pixelgen.data import ImageData, cut
+from pixelgen.errors import PixelgenError
+from pixelgen.files import write_atomically
+from pixelgen.models.tokenizer import Tokenizer
+from pixelgen.training.batches import random_shifts
+from pixelgen.training.recipe import DataRecipe
+from pixelgen.training.reconstruction import encode
+
+TOKENIZER, CODES = "tokenizer", "codes.safetensors"
+_BATCH = 250
+
+
+def run_tokenizer(folder: Path, ref: str = "") -> Tokenizer:
+    """The tokenizer of the run in `folder`: its own copy, which is made of the weights `ref` first
+    where there is none. Raises PixelgenError for weights without a tokenizer."""
+    copy = folder / TOKENIZER
+    if not copy.is_dir():
+        tokenizer = load_checkpoint(ref).codec
+        save_checkpoint(copy, tokenizer, dtype="float32", card_text=f"# Tokenizer of {ref}\n")
+    return load_checkpoint(copy).codec
+
+
+def encoded_views(
+    tokenizer: Tokenizer,
+    data: ImageData,
+    recipe: DataRecipe,
+    seed: int,
+    folder: Path,
+    note: Callable[[str], None],
+) -> Tensor:
+    """Codes of `recipe.views` forms of every picture, uint8 [V, N, C, h, w].
+
+    They are taken from `folder` if they were made before, of the same pictures in the same way.
+    """
+    path = folder / CODES
+    key = {
+        "path": recipe.path,
+        "split": recipe.split,
+        "images": len(data),
+        "size": recipe.size,
+        "views": recipe.views,
+        "flip": recipe.flip,
+        "jitter": recipe.jitter,
+        "seed": seed,
+        "tokenizer": _fingerprint(tokenizer),
+    }
+    known = _cached(path, key)
+    if known is not None:
+        return known
+    shape = (recipe.views, len(data), *tokenizer.config.code_shape)
+    views = torch.empty(shape, dtype=torch.uint8)
+    size, plain = tokenizer.config.size, 2 if recipe.flip else 1
+    for view in range(recipe.views):
+        for start in range(0, len(data), _BATCH):
+            images = data.images[start : start + _BATCH]
+            shift = None
+            if view >= plain and recipe.jitter:
+                counter = -1 - (view * math.ceil(len(data) / _BATCH) + start // _BATCH)
+                shift = random_shifts(seed, counter, len(images), recipe.jitter)
+            images = cut(images, size, shift)
+            if recipe.flip and view % 2:
+                images = images.flip(-1)
+            views[view, start : start + len(images)] = encode(tokenizer, images, _BATCH)
+        note(f"encoded view {view + 1} of {recipe.views} of {len(data)} pictures")
+    metadata = {"key": json.dumps(key)}
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, lambda part: save_file({"codes": views}, part, metadata=metadata))
+    return views
+
+
+def _fingerprint(tokenizer: Tokenizer) -> list[float]:
+    """Two numbers that other weights would not have."""
+    total = torch.stack([p.detach().double().sum() for p in tokenizer.parameters()])
+    return [float(total.sum()), float(total.square().sum())]
+
+
+def _cached(path: Path, key: dict[str, Any]) -> Tensor | None:
+    try:
+        with safe_open(path, framework="pt") as file:
+            if json.loads((file.metadata() or {})["key"]) != key:
+                return None
+            return cast(Tensor, file.get_tensor("codes"))
+    except (OSError, SafetensorError, KeyError, ValueError):
+        return None
+
+
+def check_size(data: ImageData, recipe: DataRecipe, tokenizer: Tokenizer) -> None:
+    """Raises PixelgenError for pictures that the tokenizer does not take."""
+    size = tokenizer.config.size
+    height, width = data.images.shape[-2:]
+    if (recipe.crop or height, recipe.crop or width) != (size, size):
+        raise PixelgenError(
+            f"the data is {width}×{height}, the tokenizer takes {size}×{size}",
+            "set data.size or data.crop",
+        )

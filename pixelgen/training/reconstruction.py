@@ -1,0 +1,108 @@
+"""What a tokenizer minimises, and how near its reconstructions come."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from pixelgen.models.likelihood import to_unit
+from pixelgen.models.tokenizer import Tokenizer, to_bytes
+from pixelgen.training.objective import autocast
+from pixelgen.training.perceptual import PerceptualDistance
+from pixelgen.training.recipe import LossesRecipe
+
+BEST_PSNR = 100.0
+"""Decibels that stand for no difference at all."""
+
+
+class Reconstruction(nn.Module):
+    """The weighted losses of a batch and its reconstruction.
+
+    A module of its own so that wrappers (distributed, compiled) see one forward pass.
+    """
+
+    def __init__(
+        self, model: nn.Module, losses: LossesRecipe, perceptual: PerceptualDistance | None
+    ) -> None:
+        super().__init__()
+        self.model, self.losses, self.perceptual = model, losses, perceptual
+
+    def forward(self, x: Tensor, classes: Tensor | None = None) -> Tensor:
+        """x int64 [B, 3, S, S] of 0 … 255 → a number. There is no use for `classes`."""
+        images = to_unit(x, 256)
+        reconstruction, _ = self.model(images)
+        loss = self.losses.pixel_weight * pixel_loss(reconstruction - images, self.losses.pixel)
+        if self.perceptual is not None:
+            # Batches are drawn in random order, so their first pictures are a random share.
+            few = slice(math.ceil(self.losses.perceptual_share * len(x)))
+            distance = self.perceptual(reconstruction[few], images[few])
+            loss = loss + self.losses.perceptual * distance.mean()
+        return loss
+
+
+def pixel_loss(difference: Tensor, name: str) -> Tensor:
+    """The mean over all values of a difference, by the name that a recipe gives it."""
+    if name == "l1":
+        return difference.abs().mean()
+    squared = difference.square()
+    # Charbonnier: a hyperbola, smooth over about one level of 256.
+    return squared.mean() if name == "l2" else (squared + 1e-4).sqrt().mean() - 1e-2
+
+
+def psnr(images: Tensor, others: Tensor) -> Tensor:
+    """Peak signal-to-noise ratio of pictures uint8 [N, C, H, W], float64 [N] in dB: 10 log10 of
+    255² over the mean squared difference; `BEST_PSNR` where there is none."""
+    difference = images.double() - others.double()
+    error = difference.square().flatten(1).mean(1)
+    return (10 * torch.log10(255**2 / error)).clamp(max=BEST_PSNR)
+
+
+@torch.inference_mode()
+def encode(
+    model: Tokenizer,
+    images: Tensor,
+    batch: int,
+    *,
+    progress: Callable[[int, int], None] | None = None,
+) -> Tensor:
+    """The codes of pictures uint8 [N, 3, S, S], uint8 [N, C, h, w] on the CPU.
+
+    `progress(done, total)` is told after every batch.
+    """
+    device = next(model.parameters()).device
+    parts: list[Tensor] = []
+    for start in range(0, len(images), batch):
+        codes = model.encode(to_unit(images[start : start + batch].to(device), 256))
+        parts.append(codes.to("cpu", torch.uint8))
+        if progress is not None:
+            progress(min(start + batch, len(images)), len(images))
+    return torch.cat(parts)
+
+
+@torch.inference_mode()
+def reconstruct(
+    model: nn.Module,
+    images: Tensor,
+    batch: int,
+    *,
+    precision: str = "fp32",
+    progress: Callable[[int, int], None] | None = None,
+) -> Tensor:
+    """What a tokenizer makes of pictures uint8 [N, 3, S, S] and their codes; of the same form.
+
+    `progress(done, total)` is told after every batch.
+    """
+    training, device = model.training, next(model.parameters()).device
+    model.eval()
+    parts: list[Tensor] = []
+    for start in range(0, len(images), batch):
+        with autocast(device, precision):
+            made, _ = model(to_unit(images[start : start + batch].to(device), 256))
+        parts.append(to_bytes(made).cpu())
+        if progress is not None:
+            progress(min(start + batch, len(images)), len(images))
+    model.train(training)
+    return torch.cat(parts)

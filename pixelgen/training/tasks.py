@@ -1,0 +1,175 @@
+"""What a run minimises, measures and shows: one class for each kind of network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import ClassVar, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from pixelgen.data import ImageData
+from pixelgen.errors import PixelgenError
+from pixelgen.models.config import TokenizerConfig
+from pixelgen.models.tokenizer import Tokenizer
+from pixelgen.training.codes import check_size, encoded_views, run_tokenizer
+from pixelgen.training.objective import BitsPerDim, image_bits
+from pixelgen.training.perceptual import load_perceptual
+from pixelgen.training.recipe import Recipe
+from pixelgen.training.reconstruction import Reconstruction, psnr, reconstruct
+from pixelgen.training.samples import reconstruction_sheet, sample_grid
+
+
+class Task(Protocol):
+    """The kind of work that a recipe's network is for."""
+
+    loss: ClassVar[str]
+    """Name of the loss in the logs."""
+    loss_unit: ClassVar[str]
+    """What follows its number."""
+    figure: ClassVar[str]
+    """Name of the figure for held-out pictures in the logs."""
+    figure_unit: ClassVar[str]
+    """What follows its number."""
+
+    def prepare(self, data: ImageData, folder: Path, note: Callable[[str], None]) -> Tensor:
+        """What is trained on, uint8 [V, N, C, H, W]: V forms of each picture. Raises PixelgenError
+        for pictures that do not fit the network."""
+
+    def objective(self, model: nn.Module) -> nn.Module:
+        """A module: x int64 [B, C, H, W], classes int64 [B] or None → the loss."""
+
+    def held_out(self, model: nn.Module, images: Tensor, classes: Tensor | None) -> Tensor:
+        """The figure of each picture, float64 [N], of uint8 [N, C, H, W]."""
+
+    def show(self, model: nn.Module, held: Tensor, path: Path) -> None:
+        """Writes pictures to look at; `held` uint8 [N, C, H, W] were not trained on."""
+
+
+def kind_of_task(recipe: Recipe) -> type[Likelihood] | type[TokenizerTask]:
+    """The kind of task of the recipe's network."""
+    if isinstance(recipe.model, TokenizerConfig):
+        return TokenizerTask
+    return CodesLikelihood if recipe.data.tokenizer else Likelihood
+
+
+def task_of(recipe: Recipe) -> Task:
+    """The task of the recipe's network."""
+    return kind_of_task(recipe)(recipe)
+
+
+def _shape(data: ImageData, recipe: Recipe) -> tuple[int, int, int]:
+    """Channels, rows and columns of what is cut out of the pictures."""
+    channels, height, width = data.images.shape[1:]
+    return channels, recipe.data.crop or height, recipe.data.crop or width
+
+
+class Likelihood:
+    """An autoregressive model: bits per dimension, and samples."""
+
+    loss: ClassVar[str] = "bits_per_dim"
+    loss_unit: ClassVar[str] = "bits/dim"
+    figure: ClassVar[str] = "bits_per_dim"
+    figure_unit: ClassVar[str] = "bits/dim"
+
+    def __init__(self, recipe: Recipe) -> None:
+        self.recipe = recipe
+
+    def prepare(self, data: ImageData, folder: Path, note: Callable[[str], None]) -> Tensor:
+        """The pictures. Raises PixelgenError for those that are not the model's grid."""
+        config = self.recipe.model
+        shape, wanted = _shape(data, self.recipe), (config.channels, config.height, config.width)
+        if shape != wanted or config.levels != 256:
+            raise PixelgenError(
+                f"the data is 256 levels of {shape}, the model's grid {config.levels} of {wanted} "
+                "(channels, rows, columns)",
+                "set data.size and the [model] table to one size",
+            )
+        return data.images[None]
+
+    def objective(self, model: nn.Module) -> nn.Module:
+        """The mean bits per dimension."""
+        return BitsPerDim(model)
+
+    def held_out(self, model: nn.Module, images: Tensor, classes: Tensor | None) -> Tensor:
+        """Exact bits per dimension."""
+        batch, precision = self.recipe.optimiser.batch, self.recipe.compute.precision
+        return image_bits(model, images, classes, batch, precision=precision)
+
+    def show(self, model: nn.Module, held: Tensor, path: Path) -> None:
+        """A grid of samples."""
+        sample_grid(model, self.recipe, path)
+
+
+class CodesLikelihood(Likelihood):
+    """An autoregressive model of a tokenizer's codes: bits per code, and decoded samples."""
+
+    loss_unit: ClassVar[str] = "bits/code"
+    figure_unit: ClassVar[str] = "bits/code"
+    tokenizer: Tokenizer
+
+    def prepare(self, data: ImageData, folder: Path, note: Callable[[str], None]) -> Tensor:
+        """The codes of the pictures. Raises PixelgenError where pictures, tokenizer and model do
+        not fit together."""
+        config = self.recipe.model
+        ref = self.recipe.data.tokenizer
+        assert not isinstance(config, TokenizerConfig)  # the recipe refuses that
+        self.tokenizer = run_tokenizer(folder, ref)
+        codes = self.tokenizer.config
+        grid = (config.levels, config.channels, config.height, config.width)
+        if grid != (codes.levels, *codes.code_shape):
+            raise PixelgenError(
+                f"the codes of {ref} are {(codes.levels, *codes.code_shape)} (levels, channels, "
+                f"rows, columns), the model's grid is {grid}",
+                "set levels, channels, height and width of [model] to those of the codes",
+            )
+        check_size(data, self.recipe.data, self.tokenizer)
+        return encoded_views(self.tokenizer, data, self.recipe.data, self.recipe.seed, folder, note)
+
+    def show(self, model: nn.Module, held: Tensor, path: Path) -> None:
+        """A grid of samples, decoded."""
+        sample_grid(model, self.recipe, path, self.tokenizer)
+
+
+class TokenizerTask:
+    """A tokenizer: the weighted losses of reconstructions, their PSNR, and a sheet of them."""
+
+    loss: ClassVar[str] = "loss"
+    loss_unit: ClassVar[str] = "loss"
+    figure: ClassVar[str] = "psnr"
+    figure_unit: ClassVar[str] = "dB PSNR"
+
+    def __init__(self, recipe: Recipe) -> None:
+        self.recipe = recipe
+        losses = recipe.losses
+        self.perceptual = load_perceptual(losses.perceptual_scale) if losses.perceptual else None
+
+    def prepare(self, data: ImageData, folder: Path, note: Callable[[str], None]) -> Tensor:
+        """The pictures. Raises PixelgenError for those of another size."""
+        config = self.recipe.model
+        shape, wanted = _shape(data, self.recipe), (config.channels, config.height, config.width)
+        if shape != wanted:
+            raise PixelgenError(
+                f"the data is {shape}, the tokenizer is for {wanted} (channels, rows, columns)",
+                "set data.size, data.crop and model.size to one size",
+            )
+        return data.images[None]
+
+    def objective(self, model: nn.Module) -> nn.Module:
+        """The weighted losses."""
+        perceptual = self.perceptual
+        if perceptual is not None:
+            perceptual = perceptual.to(next(model.parameters()).device)
+            if self.recipe.compute.channels_last:
+                perceptual = perceptual.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return Reconstruction(model, self.recipe.losses, perceptual)
+
+    def held_out(self, model: nn.Module, images: Tensor, classes: Tensor | None) -> Tensor:
+        """Peak signal-to-noise ratios of the reconstructions, in dB."""
+        batch, precision = self.recipe.optimiser.batch, self.recipe.compute.precision
+        return psnr(images, reconstruct(model, images, batch, precision=precision))
+
+    def show(self, model: nn.Module, held: Tensor, path: Path) -> None:
+        """Pictures beside their reconstructions."""
+        reconstruction_sheet(model, held, path)

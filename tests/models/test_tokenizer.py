@@ -1,0 +1,114 @@
+"""Codes are what the quantizer says, gradients pass, and both grids of codes work."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pixelgen.models import TokenizerConfig, build_model, config_from_dict
+from pixelgen.models.likelihood import to_unit
+from pixelgen.models.tokenizer import ScalarQuantizer, to_bytes
+
+SMALL = {
+    "size": 16,
+    "wide_features": 8,
+    "deep_features": 12,
+    "wide_blocks": 1,
+    "deep_blocks": 1,
+    "output_features": 4,
+    "code_channels": 3,
+}
+
+
+def tokenizer(**options: int):  # type: ignore[no-untyped-def]
+    torch.manual_seed(0)
+    return build_model(TokenizerConfig(**{**SMALL, "code_size": 2, **options}))
+
+
+@given(st.integers(2, 17))
+def test_every_level_is_reached_and_none_beyond(levels: int) -> None:
+    quantizer = ScalarQuantizer(levels)
+    z = torch.linspace(-20, 20, 4001)
+    codes = quantizer.codes(z)
+    assert codes.unique().tolist() == list(range(levels))
+    assert (codes.diff() >= 0).all()
+    # What the decoder is trained on is what it will be given.
+    torch.testing.assert_close(quantizer(z), quantizer.values(codes))
+    assert quantizer.values(codes).aminmax() == (-1, 1)
+
+
+@given(st.integers(3, 16))
+def test_zero_is_inside_a_level(levels: int) -> None:
+    quantizer = ScalarQuantizer(levels)
+    near = torch.tensor([-1e-3, 0.0, 1e-3])
+    assert len(quantizer.codes(near).unique()) == 1
+
+
+def test_gradients_pass_straight_through() -> None:
+    quantizer, z = ScalarQuantizer(8), torch.randn(50, requires_grad=True)
+    (gradient,) = torch.autograd.grad(quantizer(z).sum(), z)
+    smooth = torch.autograd.grad(to_unit(quantizer.bound(z) + 4, 8).sum(), z)[0]
+    torch.testing.assert_close(gradient, smooth)
+    assert (gradient > 0).all()
+
+
+@pytest.mark.parametrize("code_size", [2, 4])
+def test_shapes_and_gradients(code_size: int) -> None:
+    model = tokenizer(code_size=code_size)
+    images = torch.rand(2, 3, 16, 16) * 2 - 1
+    codes = model.encode(images)
+    assert codes.shape == (2, *model.config.code_shape) == (2, 3, code_size, code_size)
+    assert codes.dtype == torch.int64
+    assert codes.min() >= 0
+    assert codes.max() < model.config.levels
+    made, z = model(images)
+    assert made.shape == images.shape
+    torch.testing.assert_close(z, model.quantizer.values(codes))
+    torch.testing.assert_close(made.clamp(-1, 1), model.decode(codes))
+    # From the second step on, when the zeros of the residual blocks are gone.
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    made, _ = model(images)
+    made.square().mean().backward()
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in model.parameters())
+
+
+def test_the_codes_of_a_place_are_of_that_place() -> None:
+    """With a mirrored picture and no deep stage between, only codes near the change differ."""
+    model = tokenizer(code_size=4, size=32, patch=8, deep_blocks=0)
+    images = torch.rand(1, 3, 32, 32) * 2 - 1
+    other = images.clone()
+    other[..., :8, :8] = 1.0
+    differ = (model.encoder(images) != model.encoder(other)).any(1)[0]
+    assert differ[0, 0]
+    assert not differ[3, 3]
+
+
+def test_bytes_there_and_back() -> None:
+    levels = torch.arange(256)
+    assert torch.equal(to_bytes(to_unit(levels, 256)), levels.to(torch.uint8))
+    assert to_bytes(torch.tensor([-3.0, 3.0, math.inf])).tolist() == [0, 255, 255]
+
+
+def test_round_trip_of_the_configuration() -> None:
+    config = TokenizerConfig(**SMALL, code_size=2)
+    assert config_from_dict(config.to_dict()) == config
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        ({"size": 60}, "multiple of twice the patch"),
+        ({"code_size": 5}, "code_size must be 8 or 16"),
+        ({"levels": 1}, "levels must be at least 2"),
+        ({"code_channels": 0}, "code_channels must be at least 1"),
+        ({"deep_blocks": -1}, "deep_blocks must not be negative"),
+    ],
+)
+def test_bad_values(values: dict[str, int], says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        TokenizerConfig(**values)

@@ -1,0 +1,239 @@
+"""From a tokenizer's recipe to a model of its codes, in one folder that draws pictures."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from pixelgen.checkpoints import load_checkpoint
+from pixelgen.data import load_images
+from pixelgen.errors import PixelgenError
+from pixelgen.evaluation.bits import evaluate
+from pixelgen.models.likelihood import to_unit
+from pixelgen.pipelines import ClassPipeline
+from pixelgen.training.codes import CODES
+from pixelgen.training.export import export
+from pixelgen.training.logs import Silent
+from pixelgen.training.loop import Run, train
+from pixelgen.training.recipe import load_recipe
+from pixelgen.training.state import read_state
+
+TOKENIZER = """
+seed = 2
+[model]
+model = "tokenizer"
+size = 8
+patch = 2
+wide_features = 16
+wide_blocks = 1
+deep_features = 16
+deep_blocks = 1
+output_features = 4
+code_size = 2
+code_channels = 2
+levels = 5
+[data]
+path = "{data}"
+crop = 8
+jitter = 1
+holdout = 8
+[losses]
+perceptual = 0.0
+[optimiser]
+batch = 8
+lr = 1e-2
+warmup = 5
+ema = 0.9
+[schedule]
+steps = 60
+[intervals]
+samples = 0
+"""
+PRIOR = """
+seed = 3
+[model]
+model = "gated_pixelcnn"
+channels = 2
+height = 2
+width = 2
+levels = 5
+features = 8
+layers = 1
+kernel = 3
+first_kernel = 3
+output_features = 16
+channel_order = "head"
+head_features = 8
+classes = 2
+[data]
+path = "{data}"
+crop = 8
+jitter = 1
+tokenizer = "{tokenizer}"
+views = 3
+holdout = 8
+[optimiser]
+batch = 8
+lr = 1e-2
+warmup = 5
+ema = 0.9
+[schedule]
+steps = 20
+[intervals]
+samples = 100
+"""
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory, write_pictures: Callable[..., Path]) -> Path:
+    """10×10 pictures, dark (label 4) or bright (label 7), with a gradient across."""
+    draw = np.random.default_rng(0)
+    folder = tmp_path_factory.mktemp("pictures")
+    ramp = np.linspace(0, 50, 10)[None, :, None]
+    labels = [4, 7] * 20
+    made = [
+        (ramp + draw.integers(0, 8, (10, 10, 3)) + (20 if label == 4 else 180)).astype(np.uint8)
+        for label in labels
+    ]
+    for split in ("train", "validation"):
+        write_pictures(folder, split, made, labels)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> Path:
+    """Exported weights of a tokenizer trained for a second."""
+    folder = tmp_path_factory.mktemp("tokenizer")
+    (folder / "t.toml").write_text(TOKENIZER.format(data=pictures.as_posix()), encoding="utf-8")
+    outcome = train(load_recipe(folder / "t.toml"), folder / "run")
+    assert outcome.counters.held_out is not None
+    assert outcome.counters.held_out > 15  # dB; a grey picture reaches 9
+    return export(folder / "run", folder / "weights")
+
+
+@pytest.fixture
+def prior_recipe(tmp_path: Path, pictures: Path, tokenizer: Path) -> Path:
+    path = tmp_path / "prior.toml"
+    text = PRIOR.format(data=pictures.as_posix(), tokenizer=tokenizer.as_posix())
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_one_folder_draws_pictures_and_is_measured(
+    prior_recipe: Path, pictures: Path, tmp_path: Path
+) -> None:
+    run, folder = tmp_path / "run", tmp_path / "weights"
+    train(load_recipe(prior_recipe, ["schedule.steps=150"]), run)
+    assert [p.name for p in (run / "samples").iterdir()] == ["00000150.png"]
+    export(run, folder)
+    loaded = load_checkpoint(folder)
+    assert loaded.config.kind == "coded-pixelcnn"
+    assert loaded.config.picture == (3, 8, 8)
+    seen: list[tuple[int, int, tuple[int, int]]] = []
+    pipe = ClassPipeline.from_pretrained(folder)
+    result = pipe(
+        classes=[4, 7],
+        n=3,
+        seed=1,
+        on_row=lambda p: seen.append((p.rows, p.height, p.images()[0].size)),
+    )
+    assert [i.size for i in result.images] == [(8, 8)] * 6
+    assert seen == [(4, 8, (8, 8)), (8, 8, (8, 8))]
+    one_by_one = pipe(classes=[4, 7], n=3, seed=1, batch_size=1).images
+    assert [i.tobytes() for i in result.images] == [i.tobytes() for i in one_by_one]
+    means = [np.asarray(i).mean() for i in result.images]
+    assert max(means[:3]) < min(means[3:])  # dark ones, then bright ones
+
+    figures = evaluate(loaded, pictures, "validation")
+    assert figures.main is not None
+    assert 0 < figures.main.bits_per_dim < 3
+    assert figures.reconstruction is not None
+    assert figures.reconstruction.psnr > 15
+    (tmp_path / "e.json").write_text(
+        json.dumps(
+            {
+                "data": "d",
+                "split": "s",
+                "images": 40,
+                "conditional": {"bits_per_dim": 1.5, "standard_error": None},
+                "reconstruction": {"psnr": 20.0, "ssim": 0.5, "perceptual": 0.25},
+            }
+        )
+    )
+    export(run, folder, evaluation=tmp_path / "e.json", overwrite=True)
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    assert "| bits/code, conditional, s split, 40 pictures | 1.5000 ± 0.0000 |" in card
+
+
+def test_a_tokenizer_alone_is_measured_but_draws_nothing(tokenizer: Path, pictures: Path) -> None:
+    loaded = load_checkpoint(tokenizer)
+    assert loaded.config.kind == "tokenizer"
+    figures = evaluate(loaded, pictures, "validation")
+    assert figures.main is None
+    assert figures.reconstruction is not None
+    assert 0 < figures.reconstruction.ssim <= 1
+    with pytest.raises(PixelgenError, match="is a tokenizer"):
+        ClassPipeline.from_pretrained(tokenizer)(n=1)
+
+
+def test_codes_are_those_of_the_pictures_and_kept(
+    prior_recipe: Path, pictures: Path, tokenizer: Path, tmp_path: Path
+) -> None:
+    from accelerate import Accelerator
+
+    recipe, folder = load_recipe(prior_recipe), tmp_path / "run"
+    data = load_images(pictures, "train")
+    run = Run(recipe, folder, data, Accelerator(), Silent())
+    codec = load_checkpoint(tokenizer).codec
+    middle = data.images[:, :, 1:9, 1:9]
+    assert run.batches.views.shape == (3, 40, 2, 2, 2)
+    plain = codec.encode(to_unit(middle, 256))
+    mirrored = codec.encode(to_unit(middle.flip(-1), 256))
+    # A few numbers may lie at the border of two levels, where the batch decides.
+    assert (run.batches.views[0] == plain).float().mean() > 0.99
+    assert (run.batches.views[1] == mirrored).float().mean() > 0.99
+    assert not torch.equal(run.batches.views[2], run.batches.views[0])
+    written = (folder / CODES).stat().st_mtime_ns
+    again = Run(recipe, folder, data, Accelerator(), Silent())
+    assert torch.equal(again.batches.views, run.batches.views)
+    assert (folder / CODES).stat().st_mtime_ns == written
+    (folder / CODES).write_bytes(b"nonsense")
+    assert torch.equal(
+        Run(recipe, folder, data, Accelerator(), Silent()).batches.views, run.batches.views
+    )
+
+
+def test_stopped_and_resumed_is_bit_identical_without_the_tokenizer(
+    prior_recipe: Path, tokenizer: Path, tmp_path: Path
+) -> None:
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    train(load_recipe(prior_recipe), whole)
+    train(load_recipe(prior_recipe), parts, max_minutes=0)
+    hidden = tokenizer.rename(tokenizer.with_name("hidden"))
+    try:
+        train(load_recipe(prior_recipe), parts, resume=True)
+    finally:
+        hidden.rename(tokenizer)
+    first, second = read_state(whole)[1], read_state(parts)[1]
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+@pytest.mark.parametrize(
+    ("override", "says"),
+    [
+        ("model.levels=6", "the codes of .* are"),
+        ("data.crop=9", "the tokenizer takes 8×8"),
+        ("data.tokenizer=nowhere", "no weights called nowhere"),
+        ("data.views=0", "views must be at least 1"),
+        ("losses.perceptual=0.1", "losses.* is for a tokenizer"),
+    ],
+)
+def test_what_does_not_fit(prior_recipe: Path, tmp_path: Path, override: str, says: str) -> None:
+    with pytest.raises(PixelgenError, match=says):
+        train(load_recipe(prior_recipe, [override]), tmp_path / "run")
+    assert not (tmp_path / "run" / "state.safetensors").exists()
