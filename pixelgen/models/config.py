@@ -144,6 +144,9 @@ class GatedPixelCNNConfig(GridConfig):
     """Hidden units per channel of the `head`."""
     head_layers: int = 1
     """Residual layers of the `head`."""
+    head_linear_mean: bool = False
+    """The `head` moves the means of a value's logistics by a linear map of what it reads: its small
+    network then models what a linear prediction leaves over."""
     vertical_residual: bool = False
     """Residual connections in the vertical stack too (the paper has none)."""
     skip_outputs: bool = False
@@ -193,6 +196,11 @@ class GatedPixelCNNConfig(GridConfig):
                     f"{name} ({value}) must be a multiple of the grid's channels "
                     f"({self.grid_channels}) when channel_order is 'groups'",
                 )
+        _require(
+            not self.head_linear_mean
+            or (self.channel_order == "head" and self.likelihood == "logistic"),
+            "head_linear_mean needs channel_order 'head' and the logistic likelihood",
+        )
         if self.channel_order == "likelihood":
             _require(
                 self.likelihood == "logistic" or self.grid_channels == 1,

@@ -13,6 +13,8 @@ option switched on is the paper's (Figure 2). Deviations, each behind a switch o
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -26,6 +28,7 @@ from pixelgen.models.masked_conv import (
     channel_mask,
     horizontal_conv,
     pointwise,
+    scale_init,
     shift_down,
     vertical_conv,
 )
@@ -91,6 +94,20 @@ class GatedLayer(nn.Module):
             p, config.classes, config.vector if config.vector_bias else 0, config.map_channels
         )
         self.dropout = nn.Dropout(config.dropout)
+        self._initialise(config)
+
+    def _initialise(self, config: GatedPixelCNNConfig) -> None:
+        """Gates start in their curved part, and all layers speak about equally loud."""
+        # A gate of two standard normal numbers has a standard deviation of about a third.
+        quiet = self.vertical_norm is None and not config.vertical_residual and self.residual
+        scale_init(self.vertical, 3.0 if quiet else 1.0)
+        for conv in (self.horizontal, self.link):
+            scale_init(conv, math.sqrt(0.5))
+        for out in (self.vertical_out, self.out):
+            if out is not None:
+                scale_init(out)
+        if self.skip is not None:
+            scale_init(self.skip, 3.0 / math.sqrt(config.layers + 1))
 
     def forward(
         self, v: Tensor, h: Tensor, condition: Condition, s: Tensor | None
@@ -116,6 +133,39 @@ class GatedLayer(nn.Module):
         return next_v, next_h, before, None if self.skip is None else self.skip(gated)
 
 
+class LinearMean(nn.Module):
+    """A linear prediction of every channel from the context and the channels before it.
+
+    It starts as the prediction that lossless coders make in a patch: the same colour of the pixel
+    before, moved as the colour before it has moved.
+    """
+
+    def __init__(self, config: GatedPixelCNNConfig, in_features: int, channels: int) -> None:
+        super().__init__()
+        self.context = nn.Conv2d(config.output_features, channels, 1)
+        allowed = channel_mask(in_features, channels, channels, "A")
+        self.coupling = MaskedConv2d(
+            in_features, channels, (1, 1), allowed[:, :, None, None], bias=False
+        )
+        nn.init.zeros_(self.context.weight)
+        nn.init.zeros_(self.coupling.weight)
+        if in_features == channels:
+            colours = config.channels
+            with torch.no_grad():
+                for c in range(channels):
+                    if c >= colours:
+                        self.coupling.weight[c, c - colours] = 1.0
+                    if c % colours:
+                        self.coupling.weight[c, c - 1] = 1.0
+                    if c >= colours and c % colours:
+                        self.coupling.weight[c, c - colours - 1] = -1.0
+
+    def forward(self, context: Tensor, embedded: Tensor) -> Tensor:
+        """[B, F, H, W] and the embedded grid [B, C·e, H, W] → [B, C, H, W]."""
+        total: Tensor = self.context(context) + self.coupling(embedded)
+        return total
+
+
 class ChannelHead(nn.Module):
     """The channels of one position, one after the other, given the stacks' context.
 
@@ -137,6 +187,14 @@ class ChannelHead(nn.Module):
             for _ in range(config.head_layers)
         )
         self.out = nn.Conv2d(channels * hidden, channels * parameters, 1, groups=channels)
+        scale_init(self.coupling)
+        nn.init.normal_(self.context.weight, std=config.output_features**-0.5)
+        with torch.no_grad():  # what is random about the first distributions stays small
+            self.out.weight *= 0.1
+        self.mixtures = config.mixtures
+        self.linear_mean = (
+            LinearMean(config, in_features, channels) if config.head_linear_mean else None
+        )
 
     def forward(self, context: Tensor, embedded: Tensor) -> Tensor:
         """[B, F, H, W] and the embedded grid [B, C·e, H, W] → [B, C·P, H, W]."""
@@ -147,7 +205,13 @@ class ChannelHead(nn.Module):
             z = z + F.silu(layer(z))
         # Half of a level is lost in bf16: the last layer is exact under autocast too.
         with torch.autocast(z.device.type, enabled=False):
-            return self.out(z.to(self.out.weight.dtype))
+            out: Tensor = self.out(z.to(self.out.weight.dtype))
+            if self.linear_mean is None:
+                return out
+            k = self.mixtures
+            weights, means, scales = out.unflatten(1, (self.channels, -1)).split(k, dim=2)
+            moved = means + self.linear_mean(context.to(out.dtype), embedded)[:, :, None]
+            return torch.cat((weights, moved, scales), 2).flatten(1, 2)
 
 
 class GatedPixelCNN(nn.Module):
@@ -182,15 +246,39 @@ class GatedPixelCNN(nn.Module):
             self.head: nn.Module = ChannelHead(config, in_features, parameters)
         else:
             self.head = pointwise(config.output_features, outputs, groups)
+        # What has passed a ReLU has half of the variance left.
+        both = 1.0 if self.input_skip is None else math.sqrt(0.5)
+        scale_init(self.mix, both * math.sqrt(2.0))
+        if self.input_skip is not None:
+            scale_init(self.input_skip, both)
         set_bias(
             self.head.out if isinstance(self.head, ChannelHead) else self.head, self.likelihood
         )
+        if config.head_linear_mean and isinstance(self.head, ChannelHead):
+            with torch.no_grad():  # what a prediction leaves over is spread less widely
+                bias = self.head.out.bias.view(channels, 3, -1)  # type: ignore[union-attr]
+                bias[:, 1] *= 0.4
+                bias[:, 2] -= 1.0
         self.map_network = (
             MapNetwork(config.vector, config.map_channels, config.grid_height, config.grid_width)
             if config.map_channels
             else None
         )
         self.null_vector = nn.Parameter(torch.zeros(config.vector)) if config.vector else None
+
+    def learning_rates(self) -> dict[str, float]:
+        """Parameters by name that should learn at another rate, relative to the others.
+
+        A step of Adam changes a mean by up to the learning rate times the sum of what it is made
+        of. The means of sharp distributions bear only a fraction of what other maps do.
+        """
+        if not isinstance(self.head, ChannelHead):
+            return {}
+        rates = {"head.out.weight": 0.1}
+        if self.head.linear_mean is not None:
+            rates["head.linear_mean.coupling.weight"] = 0.1
+            rates["head.linear_mean.context.weight"] = 0.01
+        return rates
 
     # Conditions
 
@@ -308,7 +396,7 @@ class GatedPixelCNN(nn.Module):
         return self.from_grid(self.likelihood.log_prob(parameters, grid).permute(0, 3, 1, 2))
 
 
-def pointwise_halves(in_features: int, out_features: int, groups: int) -> nn.Module:
+def pointwise_halves(in_features: int, out_features: int, groups: int) -> AnyConv:
     """A 1×1 convolution that reads maps before their gate: two halves, each in channel groups."""
     if groups == 1:
         return pointwise(in_features, out_features, 1)

@@ -89,6 +89,17 @@ class PaddedConv2d(nn.Conv2d):
 AnyConv = MaskedConv2d | PaddedConv2d
 
 
+@torch.no_grad()
+def scale_init(conv: AnyConv, gain: float = 1.0) -> None:
+    """Draws the weight anew so that inputs of variance 1 give outputs of variance gain² (LeCun et
+    al. 1998, section 4.6), counting for each output only what its mask lets through."""
+    seen = torch.ones_like(conv.weight)
+    if isinstance(conv, MaskedConv2d):
+        seen = conv.mask
+    fan_in = seen.sum((1, 2, 3), keepdim=True).clamp(min=1)
+    conv.weight.normal_().mul_(gain * fan_in.rsqrt())
+
+
 def pointwise(
     in_features: int, out_features: int, groups: int, mask: Mask = "B", out_parts: int = 1
 ) -> AnyConv:

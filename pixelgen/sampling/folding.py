@@ -188,20 +188,16 @@ def fold_outputs(model: GatedPixelCNN, shape: Shape) -> Outputs:
     groups, q = shape.groups, shape.maps
     mix, bias = matrix(model.mix).unflatten(0, (groups, q)), bias_of(model.mix)
     if model.input_skip is not None:
-        skip = (
-            matrix(cast(AnyConv, model.input_skip))
-            .unflatten(0, (2, groups, q))
-            .transpose(0, 1)
-            .clone()
-        )
+        skip = matrix(model.input_skip).unflatten(0, (2, groups, q)).transpose(0, 1).clone()
         skip[:, 1] *= 2.0  # f and g are kept with g halved
         mix = torch.cat((mix, skip.flatten(1, 2)), 1)
-        bias = bias + bias_of(cast(AnyConv, model.input_skip))
+        bias = bias + bias_of(model.input_skip)
     if isinstance(model.head, ChannelHead):
-        weight, head_bias = (
-            model.head.context.weight[:, :, 0, 0].t().float(),
-            bias_of(model.head.context),
-        )
+        maps = [model.head.context]
+        if model.head.linear_mean is not None:
+            maps.append(model.head.linear_mean.context)
+        weight = torch.cat([m.weight[:, :, 0, 0].t().float() for m in maps], 1)
+        head_bias = torch.cat([bias_of(m) for m in maps])
         linear = True
     else:
         head = cast(AnyConv, model.head)

@@ -65,9 +65,10 @@ class HeadStage:
 
     def __init__(self, head: ChannelHead, embedded: int, buffer: Tensor) -> None:
         batch, channels = buffer.shape[:2]
-        self.context = buffer.new_zeros(batch, head.context.out_channels)
-        """[B, C · 2 · hidden]: what the stacks say, the bias included."""
-        self.contexts = self.context.chunk(channels, dim=1)
+        width, linear = head.context.out_channels, head.linear_mean
+        self.context = buffer.new_zeros(batch, width + (channels if linear is not None else 0))
+        """[B, C · 2 · hidden (+ C, for the linear means)]: what the stacks say, bias included."""
+        self.contexts = self.context[:, :width].chunk(channels, dim=1)
         each = embedded // channels
         self.visible = [c * each for c in range(channels)]
         coupling = head_columns(head.coupling.masked_weight(), channels)
@@ -77,6 +78,13 @@ class HeadStage:
         self.hidden = [_per_channel(layer, channels) for layer in head.hidden]
         self.out, self.out_bias = _per_channel(head.out, channels)
         self.targets = buffer.unbind(1)
+        self.linear: list[Tensor] | None = None
+        if linear is not None:
+            columns = head_columns(linear.coupling.masked_weight(), channels)
+            self.linear = [w[:n].contiguous() for w, n in zip(columns, self.visible, strict=True)]
+            self.linear_contexts = self.context[:, width:].chunk(channels, dim=1)
+            k = head.mixtures
+            self.means = [target[:, k : 2 * k] for target in self.targets]
 
     def run(self, c: int, embedded: Tensor) -> None:
         """Writes the parameters of channel `c`."""
@@ -87,6 +95,11 @@ class HeadStage:
         for weights, biases in self.hidden:
             z = F.silu(torch.addmm(biases[c], z, weights[c]), inplace=True).add_(z)
         torch.addmm(self.out_bias[c], z, self.out[c], out=self.targets[c])
+        if self.linear is not None:
+            mean = self.linear_contexts[c]
+            if c:
+                mean = torch.addmm(mean, embedded[:, : self.visible[c]], self.linear[c])
+            self.means[c].add_(mean)
 
 
 def head_columns(weight: Tensor, channels: int) -> list[Tensor]:

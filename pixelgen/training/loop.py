@@ -316,7 +316,7 @@ class Run:
         counters.images += recipe.batch * ranks
         if math.isfinite(value) and math.isfinite(norm):
             for group in self.optimiser.param_groups:
-                group["lr"] = lr
+                group["lr"] = lr * group["rate"]
             self.optimiser.step()
             self.ema.update_parameters(self.model)
             self._failures = 0

@@ -12,15 +12,25 @@ from pixelgen.training.recipe import OptimiserRecipe
 
 
 def build_optimiser(model: nn.Module, recipe: OptimiserRecipe) -> torch.optim.AdamW:
-    """AdamW; only the filters and matrices of layers are subject to weight decay."""
+    """AdamW; only the filters and matrices of layers are subject to weight decay.
+
+    A group's "rate" is what its learning rate is multiplied by: see the model's `learning_rates`.
+    """
     layers = (nn.Linear, nn.modules.conv._ConvNd)
     decayed = {id(m.weight) for m in model.modules() if isinstance(m, layers)}
+    rates: dict[str, float] = getattr(model, "learning_rates", dict)()
     groups = [
         {
-            "params": [p for p in model.parameters() if (id(p) in decayed) == decays],
+            "params": [
+                p
+                for name, p in model.named_parameters()
+                if (id(p) in decayed) == decays and rates.get(name, 1.0) == rate
+            ],
             "weight_decay": recipe.weight_decay if decays else 0.0,
+            "rate": rate,
         }
         for decays in (True, False)
+        for rate in sorted({1.0, *rates.values()})
     ]
     fused = next(model.parameters()).device.type in ("cpu", "cuda")
     return torch.optim.AdamW(

@@ -28,6 +28,10 @@ SWITCHES: list[list[Choice]] = [
         ("groups-logistic", {"channel_order": "groups", "likelihood": "logistic"}),
         ("head-softmax", {"channel_order": "head", "likelihood": "softmax"}),
         ("head-logistic", {"channel_order": "head", "likelihood": "logistic"}),
+        (
+            "head-linear",
+            {"channel_order": "head", "likelihood": "logistic", "head_linear_mean": True},
+        ),
         ("coupled", {"channel_order": "likelihood", "likelihood": "logistic"}),
     ],
     [

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from pixelgen.errors import PixelgenError
+from pixelgen.models import build_model
 from pixelgen.training import loop, tasks
 from pixelgen.training.export import export
 from pixelgen.training.logs import Silent
@@ -249,6 +250,17 @@ def test_only_filters_decay() -> None:
     named = {name: decays[id(p)] for name, p in model.named_parameters()}
     assert {name for name, decay in named.items() if decay} == {"0.weight"}
     assert len(decays) == 5
+
+
+def test_what_makes_sharp_means_learns_more_slowly(recipe_file: Path) -> None:
+    recipe = load_recipe(recipe_file, ["model.head_linear_mean=true"])
+    model = build_model(recipe.model)
+    optimiser = build_optimiser(model, recipe.optimiser)
+    rates = {id(p): g["rate"] for g in optimiser.param_groups for p in g["params"]}
+    named = {name: rates[id(p)] for name, p in model.named_parameters()}
+    assert len(rates) == len(list(model.parameters()))
+    assert {n: r for n, r in named.items() if r != 1} == model.learning_rates()  # type: ignore[operator]
+    assert named["head.out.weight"] == 0.1
 
 
 def test_the_average_warms_up() -> None:
