@@ -11,11 +11,16 @@ from typing import Any, Literal
 
 from pixelgen._version import __version__
 from pixelgen.errors import PixelgenError
-from pixelgen.models.config import AnyConfig, TokenizerConfig, config_from_dict
+from pixelgen.models.config import (
+    AnyConfig,
+    FaceEmbedderConfig,
+    TokenizerConfig,
+    config_from_dict,
+)
 
 FORMAT = 1
 CONFIG_FILE = "config.json"
-Kind = Literal["pixelcnn", "coded-pixelcnn", "tokenizer"]
+Kind = Literal["pixelcnn", "coded-pixelcnn", "tokenizer", "face-embedder"]
 _LARGEST_CONFIG = 2**22
 
 
@@ -79,8 +84,8 @@ class CheckpointConfig:
                 f"{len(self.labels)} labels for a model of {self.model.classes} classes"
             )
         if self.tokenizer is not None:
-            if isinstance(self.model, TokenizerConfig):
-                raise ValueError("a tokenizer has no tokenizer of its own")
+            if isinstance(self.model, TokenizerConfig | FaceEmbedderConfig):
+                raise ValueError(f"a {self.kind} has no tokenizer of its own")
             model, codes = self.model, self.tokenizer
             grid = (model.levels, model.channels, model.height, model.width)
             if grid != (codes.levels, *codes.code_shape):
@@ -94,7 +99,19 @@ class CheckpointConfig:
         """Of what these weights are."""
         if isinstance(self.model, TokenizerConfig):
             return "tokenizer"
+        if isinstance(self.model, FaceEmbedderConfig):
+            return "face-embedder"
         return "pixelcnn" if self.tokenizer is None else "coded-pixelcnn"
+
+    @property
+    def draws(self) -> bool:
+        """Whether these weights draw anything."""
+        return self.kind in ("pixelcnn", "coded-pixelcnn")
+
+    @property
+    def has_codec(self) -> bool:
+        """Whether these weights turn pictures into codes and back."""
+        return self.kind in ("coded-pixelcnn", "tokenizer")
 
     @property
     def picture(self) -> tuple[int, int, int]:

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
+    from pixelgen.models import AnyNetwork
+    from pixelgen.models.face_embedder import FaceEmbedder
     from pixelgen.models.gated_pixelcnn import GatedPixelCNN
     from pixelgen.models.pixelcnn import PixelCNN
     from pixelgen.models.tokenizer import Tokenizer
@@ -39,7 +41,7 @@ StorageType = Literal["float16", "float32"]
 class LoadedCheckpoint:
     """A model that was read from disk, ready to be used."""
 
-    network: GatedPixelCNN | PixelCNN | Tokenizer
+    network: AnyNetwork
     """What the folder is for, in float32, in evaluation mode."""
     tokenizer: Tokenizer | None
     """What makes pictures of the grids that the network draws; None where it draws pictures."""
@@ -54,13 +56,9 @@ class LoadedCheckpoint:
 
     @property
     def model(self) -> GatedPixelCNN | PixelCNN:
-        """The autoregressive network. Raises PixelgenError for a mere tokenizer."""
-        if isinstance(self.config.model, TokenizerConfig):
-            raise PixelgenError(
-                f"{self.name} is a tokenizer: it draws no pictures of its own",
-                "",
-                2,
-            )
+        """The autoregressive network. Raises PixelgenError for weights that draw nothing."""
+        if not self.config.draws:
+            raise PixelgenError(f"{self.name} is a {self.config.kind}: it draws nothing", "", 2)
         return cast("GatedPixelCNN | PixelCNN", self.network)
 
     @property
@@ -69,13 +67,20 @@ class LoadedCheckpoint:
         if isinstance(self.config.model, TokenizerConfig):
             return cast("Tokenizer", self.network)
         if self.tokenizer is None:
-            raise PixelgenError(f"{self.name} has no tokenizer: it models pixels", "", 2)
+            raise PixelgenError(f"{self.name} has no tokenizer", "", 2)
         return self.tokenizer
+
+    @property
+    def embedder(self) -> FaceEmbedder:
+        """The face embedder. Raises PixelgenError for other weights."""
+        if self.config.kind != "face-embedder":
+            raise PixelgenError(f"{self.name} is no face embedder", "", 2)
+        return cast("FaceEmbedder", self.network)
 
 
 def save_checkpoint(
     folder: str | Path,
-    model: GatedPixelCNN | PixelCNN | Tokenizer,
+    model: AnyNetwork,
     *,
     tokenizer: Tokenizer | None = None,
     labels: Sequence[int] = (),
@@ -147,9 +152,7 @@ def load_checkpoint(
     return LoadedCheckpoint(network, tokenizer, config, source.path, source.name, source.revision())
 
 
-def _load(
-    source: Source, file: str, config: AnyConfig, device: torch.device | str
-) -> GatedPixelCNN | PixelCNN | Tokenizer:
+def _load(source: Source, file: str, config: AnyConfig, device: torch.device | str) -> AnyNetwork:
     """The network that `config` describes with the tensors of `file`."""
     try:
         tensors = _read_tensors(source.path / file, config)

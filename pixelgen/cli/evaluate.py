@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from pixelgen.errors import PixelgenError
+
 if TYPE_CHECKING:
-    from pixelgen.evaluation.bits import Bits
+    from pixelgen.evaluation.bits import Bits, Evaluation
+    from pixelgen.evaluation.quality import Marks, Quality
 
 
 def evaluate(
@@ -28,14 +31,61 @@ def evaluate(
     unconditional: Annotated[
         bool, typer.Option("--unconditional", help="Measure without classes only.")
     ] = False,
+    quality: Annotated[
+        bool, typer.Option("--quality", help="Judge reconstructions and samples by a classifier.")
+    ] = False,
+    no_likelihood: Annotated[
+        bool, typer.Option("--no-likelihood", help="With --quality: nothing else.")
+    ] = False,
+    samples_per_class: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="With --quality: pictures to draw of every class. Default: 4.",
+        ),
+    ] = None,
+    part: Annotated[
+        Literal["tune", "report", "all"] | None,
+        typer.Option(
+            help="With --quality: every second class, to choose settings by; the others, to "
+            "report; or all, the default."
+        ),
+    ] = None,
+    temperature: Annotated[
+        float | None, typer.Option(help="Of the samples. Default: the weights' own.")
+    ] = None,
+    top_p: Annotated[
+        float | None, typer.Option(help="Of the samples. Default: the weights' own.")
+    ] = None,
+    guidance: Annotated[
+        float | None, typer.Option(help="Of the samples. Default: the weights' own.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Of the samples. Default: 0.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Exact bits per dimension of weights over every row of a split, with its standard error."""
+    """Exact bits per dimension of weights over every row of a split, with its standard error; with
+    --quality, also how recognisable, near to real pictures and diverse their samples are."""
+    given = {
+        "no_likelihood": no_likelihood or None,
+        "samples_per_class": samples_per_class,
+        "part": part,
+        "temperature": temperature,
+        "top_p": top_p,
+        "guidance": guidance,
+        "seed": seed,
+    }
+    options: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    if options and not quality:
+        name = next(iter(options)).replace("_", "-")
+        raise PixelgenError(f"--{name} is for quality", "add --quality", 2)
+    options.pop("no_likelihood", None)
+
     from rich.console import Console
     from rich.progress import Progress
 
     from pixelgen.checkpoints import load_checkpoint
+    from pixelgen.evaluation.bits import Evaluation
     from pixelgen.evaluation.bits import evaluate as measure
     from pixelgen.pipelines.devices import pick_device
 
@@ -50,15 +100,16 @@ def evaluate(
                 tasks[what] = bar.add_task(what, total=total)
             bar.update(tasks[what], completed=done)
 
-        result = measure(
-            loaded,
-            data,
-            split,
-            limit=limit,
-            batch=batch_size,
-            unconditional=unconditional,
-            progress=show,
-        )
+        shared: dict[str, Any] = {"limit": limit, "batch": batch_size, "progress": show}
+        judged = None
+        if quality:
+            from pixelgen.evaluation.quality import measure_quality
+
+            judged = measure_quality(loaded, data, split, **shared, **options)
+        if judged is not None and no_likelihood:
+            result = Evaluation(judged.real.pictures, None, None, None)
+        else:
+            result = measure(loaded, data, split, unconditional=unconditional, **shared)
     if as_json:
         values = {
             "weights": loaded.name,
@@ -67,11 +118,18 @@ def evaluate(
             "split": split,
             **asdict(result),
             **({} if result.main is None else asdict(result.main)),
+            "quality": None if judged is None else asdict(judged),
             "seconds": round(time.perf_counter() - start, 1),
         }
         typer.echo(json.dumps(values, indent=2))
         return
     typer.echo(f"{loaded.name} on {result.images} pictures of {data} ({split})")
+    _tell_likelihood(result)
+    if judged is not None:
+        _tell_quality(judged)
+
+
+def _tell_likelihood(result: Evaluation) -> None:
     for name in ("conditional", "unconditional"):
         figure: Bits | None = getattr(result, name)
         if figure is not None:
@@ -81,3 +139,33 @@ def evaluate(
     if (near := result.reconstruction) is not None:
         apart = "" if near.perceptual is None else f", perceptual distance {near.perceptual:.4f}"
         typer.echo(f"{'reconstructed':>13}  {near.psnr:.2f} dB PSNR, {near.ssim:.4f} SSIM{apart}")
+
+    if (told := result.verification) is not None:
+        typer.echo(
+            f"{'people':>13}  {told.auc:.4f} ROC AUC, {told.accepted:.1%} of {told.pairs} pairs "
+            f"accepted at 1 % of {told.others} others"
+        )
+
+
+def _tell_quality(quality: Quality) -> None:
+    """What was judged, and a table."""
+    how = ""
+    if (drawn := quality.sampling) is not None:
+        how = (
+            f"; samples: {drawn.samples_per_class} a class, temperature {drawn.temperature:g}, "
+            f"top-p {drawn.top_p:g}, guidance {drawn.guidance:g}, seed {drawn.seed}"
+        )
+    size, few = quality.judge_size, "" if quality.part == "all" else f" (part {quality.part})"
+    typer.echo(f"{quality.classes} classes{few}, judged at {size}×{size}{how}")
+    typer.echo(f"{'':13}  {'top-1':>7}  {'top-5':>7}  {'KID':>16}  {'diversity':>9}")
+    for name in ("real", "reconstructed", "samples"):
+        marks: Marks | None = getattr(quality, name)
+        if marks is None:
+            continue
+        kid = "–"
+        if marks.kid is not None:
+            error = marks.kid.standard_error
+            kid = f"{marks.kid.mean:.4f}" + ("" if error is None else f" ± {error:.4f}")
+        diversity = "–" if marks.diversity is None else f"{marks.diversity:.3f}"
+        shares = f"{marks.top1:>7.1%}  {marks.top5:>7.1%}"
+        typer.echo(f"{name:>13}  {shares}  {kid:>16}  {diversity:>9}")

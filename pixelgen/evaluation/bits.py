@@ -18,6 +18,7 @@ from pixelgen.models.likelihood import to_unit
 from pixelgen.training.objective import image_bits
 from pixelgen.training.perceptual import load_perceptual
 from pixelgen.training.reconstruction import encode, psnr, reconstruct
+from pixelgen.training.triplets import Verification, embed, verify
 
 Progress = Callable[[str, int, int], None]
 
@@ -64,6 +65,8 @@ class Evaluation:
     """Without a class (the null class of class-conditional weights); None for a tokenizer."""
     reconstruction: Reconstructions | None
     """Of the tokenizer; None for weights that model pixels."""
+    verification: Verification | None = None
+    """How well a face embedder tells people apart; None for other weights."""
 
     @property
     def main(self) -> Bits | None:
@@ -98,14 +101,20 @@ def evaluate(
     pictures = fitting_pictures(weights, data, split, limit, told("decoding"))
     grids = pictures.images
     reconstruction = None
-    if config.kind != "pixelcnn":
+    if config.kind == "face-embedder":
+        if pictures.labels is None:
+            raise PixelgenError(
+                f"{data} has no column {_label_column(weights)!r}", "it must say who is on them"
+            )
+        return Evaluation(len(pictures), None, None, None, _verification(weights, pictures, batch))
+    if config.has_codec:
         codec = weights.codec
         made = reconstruct(codec, grids, batch, progress=told("reconstruction"))
         reconstruction = compare(grids, made, next(codec.parameters()).device, batch)
         if config.kind == "tokenizer":
             return Evaluation(len(pictures), None, None, reconstruction)
         grids = encode(codec, grids, batch, progress=told("codes"))
-    elif config.model.levels != 256:
+    elif weights.model.config.levels != 256:
         raise PixelgenError(f"{weights.name} models other values than those of pictures")
     model, classes = weights.model, config.model.classes
     found: dict[str, Bits] = {}
@@ -138,7 +147,14 @@ def fitting_pictures(
     channels, height, width = weights.config.picture
     crop = weights.config.data.get("crop") == height == width
     size = None if crop or height != width else height
-    pictures = load_images(data, split, size=size, limit=limit, progress=progress)
+    pictures = load_images(
+        data,
+        split,
+        size=size,
+        limit=limit,
+        label_column=_label_column(weights),
+        progress=progress,
+    )
     if crop and min(pictures.images.shape[-2:]) >= height:
         pictures = replace(pictures, images=cut(pictures.images, height).contiguous())
     shape, wanted = tuple(pictures.images.shape[1:]), (channels, height, width)
@@ -147,6 +163,19 @@ def fitting_pictures(
             f"the pictures are {shape} (channels, rows, columns), the weights are for {wanted}"
         )
     return pictures
+
+
+def _label_column(weights: LoadedCheckpoint) -> str:
+    """The column that held the labels when the weights were trained."""
+    return str(weights.config.data.get("label") or "label")
+
+
+def _verification(weights: LoadedCheckpoint, pictures: ImageData, batch: int) -> Verification:
+    assert pictures.labels is not None  # `evaluate` has looked
+    try:
+        return verify(embed(weights.embedder, pictures.images, batch), pictures.labels)
+    except ValueError as error:
+        raise PixelgenError(f"these pictures verify nothing: {error}") from error
 
 
 def compare(images: Tensor, others: Tensor, device: torch.device, batch: int) -> Reconstructions:

@@ -1,14 +1,20 @@
-"""Pictures outside of models: grids, enlargement, PNG files."""
+"""Pictures outside of models: reading photos, grids, enlargement, PNG files."""
 
 from pixelgen.imaging.grid import enlarge, make_grid, square_columns
 from pixelgen.imaging.png import IfExists, png_bytes, png_text, save_png
+from pixelgen.imaging.read import MAX_PIXELS, Fit, read_image, square, to_rgb
 
 __all__ = [
+    "MAX_PIXELS",
+    "Fit",
     "IfExists",
     "enlarge",
     "make_grid",
     "png_bytes",
     "png_text",
+    "read_image",
     "save_png",
+    "square",
     "square_columns",
+    "to_rgb",
 ]

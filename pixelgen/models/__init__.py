@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, overload
 
 from pixelgen.models.config import (
     AnyConfig,
+    FaceEmbedderConfig,
     GatedPixelCNNConfig,
     ModelConfig,
     PixelCNNConfig,
@@ -14,12 +15,16 @@ from pixelgen.models.config import (
 )
 
 if TYPE_CHECKING:
+    from pixelgen.models.face_embedder import FaceEmbedder
     from pixelgen.models.gated_pixelcnn import GatedPixelCNN
     from pixelgen.models.pixelcnn import PixelCNN
     from pixelgen.models.tokenizer import Tokenizer
 
+    AnyNetwork = GatedPixelCNN | PixelCNN | Tokenizer | FaceEmbedder
+
 __all__ = [
     "AnyConfig",
+    "FaceEmbedderConfig",
     "GatedPixelCNNConfig",
     "ModelConfig",
     "PixelCNNConfig",
@@ -37,8 +42,16 @@ def build_model(config: ModelConfig) -> GatedPixelCNN | PixelCNN: ...
 def build_model(config: TokenizerConfig) -> Tokenizer: ...
 
 
-def build_model(config: AnyConfig) -> GatedPixelCNN | PixelCNN | Tokenizer:
+@overload
+def build_model(config: FaceEmbedderConfig) -> FaceEmbedder: ...
+
+
+def build_model(config: AnyConfig) -> AnyNetwork:
     """The network that `config` describes, freshly initialised."""
+    if isinstance(config, FaceEmbedderConfig):
+        from pixelgen.models.face_embedder import FaceEmbedder
+
+        return FaceEmbedder(config)
     if isinstance(config, TokenizerConfig):
         from pixelgen.models.tokenizer import Tokenizer
 

@@ -302,12 +302,75 @@ class TokenizerConfig(Config):
         return self.code_channels, self.code_size, self.code_size
 
 
+@dataclass(frozen=True)
+class FaceEmbedderConfig(Config):
+    """A convolutional network from aligned faces to points on a sphere (Schroff et al. 2015)."""
+
+    model: ClassVar[str] = "face_embedder"
+    channels: ClassVar[int] = 3
+    """Of a picture."""
+    classes: ClassVar[int] = 0
+    """It knows distances, not people."""
+
+    size: int = 64
+    """Rows and columns of a picture."""
+    patch: int = 4
+    """Space-to-depth before the first convolution."""
+    wide_features: int = 96
+    """Feature maps of the wide stage, size/patch rows and columns."""
+    wide_blocks: int = 2
+    """Residual blocks of the wide stage."""
+    deep_features: int = 192
+    """Feature maps of the deep stage, half as many rows and columns."""
+    deep_blocks: int = 3
+    """Residual blocks of the deep stage."""
+    place_features: int = 32
+    """Feature maps that are kept of every place of the deep stage."""
+    dropout: float = 0.0
+    """Of these."""
+    embedding: int = 64
+    """Numbers of an embedding."""
+
+    def __post_init__(self) -> None:
+        for name in (
+            "size",
+            "patch",
+            "wide_features",
+            "deep_features",
+            "place_features",
+            "embedding",
+        ):
+            _require(getattr(self, name) >= 1, f"{name} must be at least 1")
+        for name in ("wide_blocks", "deep_blocks"):
+            _require(getattr(self, name) >= 0, f"{name} must not be negative")
+        _require(0 <= self.dropout < 1, "dropout must lie in 0 … 1")
+        _require(
+            self.size % (2 * self.patch) == 0,
+            f"size ({self.size}) must be a multiple of twice the patch ({self.patch})",
+        )
+
+    @property
+    def height(self) -> int:
+        """Rows of a picture."""
+        return self.size
+
+    @property
+    def width(self) -> int:
+        """Columns of a picture."""
+        return self.size
+
+    @property
+    def layers(self) -> int:
+        """Residual blocks in all."""
+        return self.wide_blocks + self.deep_blocks
+
+
 ModelConfig = PixelCNNConfig | GatedPixelCNNConfig
 """Of an autoregressive model."""
-AnyConfig = ModelConfig | TokenizerConfig
+AnyConfig = ModelConfig | TokenizerConfig | FaceEmbedderConfig
 
 CONFIGS: dict[str, type[Config]] = {
-    c.model: c for c in (PixelCNNConfig, GatedPixelCNNConfig, TokenizerConfig)
+    c.model: c for c in (PixelCNNConfig, GatedPixelCNNConfig, TokenizerConfig, FaceEmbedderConfig)
 }
 
 

@@ -85,15 +85,15 @@ class DeepStage(nn.Sequential):
 
     def __init__(self, config: TokenizerConfig) -> None:
         super().__init__(
-            shrink(config), blocks(config.deep_features, config.deep_blocks), enlarge(config)
+            shrink(config.wide_features, config.deep_features),
+            blocks(config.deep_features, config.deep_blocks),
+            enlarge(config),
         )
 
 
-def shrink(config: TokenizerConfig) -> nn.Module:
-    """[B, W, 2n, 2n] → [B, D, n, n] by space-to-depth."""
-    return nn.Sequential(
-        nn.PixelUnshuffle(2), nn.Conv2d(4 * config.wide_features, config.deep_features, 1)
-    )
+def shrink(wide: int, deep: int) -> nn.Module:
+    """[B, wide, 2n, 2n] → [B, deep, n, n] by space-to-depth."""
+    return nn.Sequential(nn.PixelUnshuffle(2), nn.Conv2d(4 * wide, deep, 1))
 
 
 def enlarge(config: TokenizerConfig) -> nn.Module:
@@ -118,7 +118,7 @@ class Encoder(nn.Module):
         self.deep: nn.Module = (
             DeepStage(config)
             if self.beside
-            else nn.Sequential(shrink(config), blocks(deep, config.deep_blocks))
+            else nn.Sequential(shrink(wide, deep), blocks(deep, config.deep_blocks))
         )
         last = wide if self.beside else deep
         self.out = nn.Sequential(ChannelNorm(last, 1), nn.Conv2d(last, config.code_channels, 1))

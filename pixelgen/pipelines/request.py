@@ -55,12 +55,8 @@ class SampleRequest:
             if value is not None and not low <= value <= _LARGEST:
                 limit = f"at least {low}" if value < low else "below 2^63"
                 raise PixelgenError(f"{name} must be {limit}, not {value}", "", _USAGE)
-        if config.kind == "tokenizer":
-            raise PixelgenError(
-                f"{weights} is a tokenizer: it draws nothing by itself",
-                "`pixelgen encode` and `pixelgen decode` use it",
-                _USAGE,
-            )
+        if not config.draws:
+            raise PixelgenError(f"{weights} is a {config.kind}: it draws nothing", "", _USAGE)
         if getattr(config.model, "vector", 0):
             raise PixelgenError(f"{weights} draws from a vector, not from a class", "", _USAGE)
         if (channels := config.picture[0]) not in (1, 3):

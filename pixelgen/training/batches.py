@@ -7,13 +7,14 @@ stopped, and several processes see the parts of one batch.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from pixelgen.data import cut
 
-_HOLDOUT, _EPOCH, _STEP, _NETWORK, _SHIFT, _VIEW = range(6)
+_HOLDOUT, _EPOCH, _STEP, _NETWORK, _SHIFT, _VIEW, _PEOPLE = range(7)
 
 
 def mix(seed: int, stream: int, counter: int) -> int:
@@ -49,6 +50,14 @@ def hold_out(total: int, count: int, seed: int) -> tuple[Tensor, Tensor]:
     return order[count:].sort().values, order[:count].sort().values
 
 
+def framed(x: Tensor, size: int, shift: Tensor | None, flipped: Tensor | None) -> Tensor:
+    """The middle size×size of pictures [B, C, H, W], moved by `shift` [B, 2], and mirrored where
+    `flipped` [B] is true."""
+    if shift is not None or size < x.shape[-1]:
+        x = cut(x, size, shift)
+    return x if flipped is None else torch.where(flipped[:, None, None, None], x.flip(-1), x)
+
+
 @dataclass(frozen=True)
 class Batch:
     """One process's part of a step."""
@@ -57,6 +66,16 @@ class Batch:
     """int64 [B, C, H, W]."""
     classes: Tensor | None
     """int64 [B], some of them the null class."""
+
+
+class Draws(Protocol):
+    """Where batches come from."""
+
+    rows: Tensor
+    """int64: the pictures that are drawn."""
+
+    def draw(self, step: int, position: int, size: int, rank: int = 0, ranks: int = 1) -> Batch:
+        """Process `rank`'s `size` pictures of a step whose first picture is number `position`."""
 
 
 class Batches:
@@ -104,14 +123,69 @@ class Batches:
             generator = _generator(self.seed, _VIEW, step)
             view = torch.randint(len(self.views), (size * ranks,), generator=generator)[mine]
             x = self.views[view, index]
+        shift = None
         if self.jitter:
-            x = cut(x, self.crop, random_shifts(self.seed, step, size * ranks, self.jitter)[mine])
-        elif self.crop < x.shape[-1]:
-            x = cut(x, self.crop)
-        if self.flip:
-            x = torch.where((chance[0] < 0.5)[:, None, None, None], x.flip(-1), x)
+            shift = random_shifts(self.seed, step, size * ranks, self.jitter)[mine]
+        x = framed(x, self.crop, shift, chance[0] < 0.5 if self.flip else None)
         classes = None
         if self.classes is not None:
             dropped = chance[1] < self.class_dropout
             classes = self.classes[index].masked_fill(dropped, self.null_class)
         return Batch(x.long(), classes)
+
+
+class IdentityBatches:
+    """`shots` pictures of each of several people, who are drawn anew for every step."""
+
+    def __init__(
+        self,
+        images: Tensor,
+        who: Tensor,
+        rows: Tensor,
+        *,
+        shots: int,
+        seed: int,
+        flip: bool,
+        crop: int = 0,
+        jitter: int = 0,
+    ) -> None:
+        """`images` uint8 [N, C, H, W], `who` int64 [N]; of `rows`, those of people with at least
+        two pictures are drawn. Raises ValueError where there are no two such people."""
+        order = rows[who[rows].argsort(stable=True)]
+        _, counts = who[order].unique_consecutive(return_counts=True)
+        ends = counts.cumsum(0)
+        several = counts >= 2
+        if int(several.sum()) < 2:
+            raise ValueError("fewer than two people have two pictures each")
+        self.images, self.who, self._order = images, who, order
+        self._first, self._count = (ends - counts)[several], counts[several]
+        self.rows = order[several.repeat_interleave(counts)]
+        self.shots, self.seed, self.flip = shots, seed, flip
+        self.crop, self.jitter = crop or images.shape[-1], jitter
+
+    def draw(self, step: int, position: int, size: int, rank: int = 0, ranks: int = 1) -> Batch:
+        """Process `rank`'s `size` pictures, `shots` of a person after one another; a person with
+        fewer pictures is shown with all of them, some twice. Each process draws its own people."""
+        generator = _generator(self.seed, _PEOPLE, step * ranks + rank)
+        people = -(-size // self.shots)
+        chosen = torch.randperm(len(self._first), generator=generator)
+        # Where a batch holds more people than there are, it begins again with the first.
+        chosen = chosen.repeat(-(-people // len(chosen)))[:people]
+        count = self._count[chosen][:, None]
+        start = (torch.rand(people, 1, generator=generator) * count).long()
+        stride = _strides(count, generator)
+        places = (start + stride * torch.arange(self.shots)) % count  # all different while they can
+        index = self._order[self._first[chosen][:, None] + places].flatten()[:size]
+        shift = None
+        if self.jitter:
+            bounds = (-self.jitter, self.jitter + 1)
+            shift = torch.randint(*bounds, (size, 2), generator=generator)
+        flipped = torch.rand(size, generator=generator) < 0.5 if self.flip else None
+        x = framed(self.images[index], self.crop, shift, flipped)
+        return Batch(x.long(), self.who[index])
+
+
+def _strides(count: Tensor, generator: torch.Generator) -> Tensor:
+    """For rings of `count` int64 [P, 1] places, a random step that visits them all."""
+    drawn = (torch.rand(count.shape, generator=generator) * count).long().clamp(min=1)
+    return torch.where(torch.gcd(drawn, count) == 1, drawn, 1)

@@ -11,7 +11,7 @@ from typing import Any
 from pixelgen.checkpoints import Figure, ModelCard, save_checkpoint
 from pixelgen.errors import PixelgenError
 from pixelgen.models import build_model
-from pixelgen.models.config import TokenizerConfig
+from pixelgen.models.config import FaceEmbedderConfig, TokenizerConfig
 from pixelgen.training.codes import run_tokenizer
 from pixelgen.training.recipe import Recipe, recipe_from_dict, recipe_text
 from pixelgen.training.state import RunState, load_weights, part_of, read_state
@@ -75,7 +75,12 @@ def export(
         labels=state.labels,
         sampling=asdict(recipe.sampling),
         training=training,
-        data={"path": recipe.data.path, "split": recipe.data.split, "crop": recipe.data.crop},
+        data={
+            "path": recipe.data.path,
+            "split": recipe.data.split,
+            "crop": recipe.data.crop,
+            "label": recipe.data.label,
+        },
         card_text=str(card),
     )
     if sheet is not None:
@@ -118,6 +123,11 @@ def _card(
             if (figure := evaluation.get(kind)) is not None:
                 value = f"{figure['bits_per_dim']:.4f} ± {figure['standard_error'] or 0:.4f}"
                 figures.append(Figure(f"{unit}, {kind}, {where}", value, again))
+        if (told := evaluation.get("verification")) is not None:
+            what = f"all pairs, {where}"
+            figures.append(Figure(f"ROC AUC of verification, {what}", f"{told['auc']:.4f}", again))
+            what = f"true accepts at 1 % false accepts, {what}"
+            figures.append(Figure(what, f"{told['accepted']:.1%}", again))
         if (near := evaluation["reconstruction"]) is not None:
             what = f"of reconstructions, {where}"
             figures.append(Figure(f"dB PSNR {what}", f"{near['psnr']:.2f}", again))
@@ -126,10 +136,16 @@ def _card(
                 figures.append(
                     Figure(f"perceptual distance {what}", f"{near['perceptual']:.4f}", again)
                 )
+        if (quality := evaluation.get("quality")) is not None:
+            figures += _quality_figures(quality, f"{evaluation['split']} split", again)
     if counters.held_out is not None:
         where = f"{recipe.data.holdout} pictures held out of the {recipe.data.split} split"
         figures.append(Figure(f"{unit}, {where}", f"{counters.held_out:.4f}"))
-    if isinstance(config, TokenizerConfig):
+    if isinstance(config, FaceEmbedderConfig):
+        shown = "Held-out faces, each followed by those nearest to it"
+        summary = f"A face embedder: aligned {size} faces as points on a sphere."
+        use = f"pixelgen evaluate {name} --data FACES"
+    elif isinstance(config, TokenizerConfig):
         shown = "Pictures, each with its reconstruction"
         summary = f"A tokenizer: {size} pictures as grids of codes, and back."
         use = f"pixelgen encode photo.jpg --weights {name} -o codes.safetensors"
@@ -156,3 +172,30 @@ def _card(
         samples=((f"{shown}, {size}, not selected.", SHEET),) if sheet else (),
         limits=text.limits,
     )
+
+
+def _quality_figures(quality: dict[str, Any], split: str, again: str) -> list[Figure]:
+    """What `Quality` says, as the JSON of `pixelgen evaluate --quality` holds it."""
+    part = "" if quality["part"] == "all" else f" ({quality['part']} half)"
+    where = f"{quality['classes']} classes{part} of the {split}"
+    command = f"{again} --quality --no-likelihood --part {quality['part']}"
+    for option, value in (quality["sampling"] or {}).items():
+        command += f" --{option.replace('_', '-')} {value}"
+    figures = []
+    for kind, called in (
+        ("real", "real pictures"),
+        ("reconstructed", "reconstructions"),
+        ("samples", "samples"),
+    ):
+        if (marks := quality[kind]) is None:
+            continue
+        what = f"of {marks['pictures']} {called}, {where}"
+        value = f"{marks['top1']:.1%} / {marks['top5']:.1%}"
+        figures.append(Figure(f"recognised, top-1 / top-5, {what}", value, command))
+        if (kid := marks["kid"]) is not None:
+            value = f"{kid['mean']:.4f} ± {kid['standard_error'] or 0:.4f}"
+            figures.append(Figure(f"KID (EfficientNet-lite2) {what}", value, command))
+        if kind != "real" and marks["diversity"] is not None:
+            value = f"{marks['diversity']:.3f}"
+            figures.append(Figure(f"diversity, real = 1, {what}", value, command))
+    return figures

@@ -13,10 +13,10 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from pixelgen.data import ImageData, cut, load_images
+from pixelgen.data import ImageData, load_images
 from pixelgen.errors import PixelgenError
 from pixelgen.models import build_model
-from pixelgen.training.batches import Batches, hold_out, mix, network_seed
+from pixelgen.training.batches import mix, network_seed
 from pixelgen.training.folder import check_folder
 from pixelgen.training.interrupts import collect_signals
 from pixelgen.training.logs import RunLog, Silent, Watcher
@@ -77,6 +77,7 @@ def train(
         recipe.data.path,
         recipe.data.split,
         size=recipe.data.size or None,
+        label_column=recipe.data.label,
         progress=lambda done, total: _tell_decoding(watcher, done, total),
     )
     run = Run(recipe, folder, data, accelerator, watcher)
@@ -105,8 +106,9 @@ class Run:
         self.origin = ""
         self.task = task_of(recipe)
         with accelerator.main_process_first():
-            views = self.task.prepare(data, folder, watcher.note)
-        self._prepare_data(data, views)
+            material = self.task.prepare(data, folder, watcher.note)
+        self.batches, self.labels = material.batches, material.labels
+        self.held_images, self.held_classes = material.held, material.held_classes
         torch.manual_seed(mix(recipe.seed, 0, 0))
         model: nn.Module = build_model(recipe.model)
         if recipe.compute.channels_last:
@@ -119,41 +121,6 @@ class Run:
         if recipe.compute.compile:
             self.objective = torch.compile(self.objective, dynamic=False)
         self._failures = 0
-
-    def _prepare_data(self, data: ImageData, views: Tensor) -> None:
-        recipe, config = self.recipe, self.recipe.model
-        self.labels: list[int] = []
-        classes: Tensor | None = None
-        if config.classes:
-            self.labels = data.occurring_labels()
-            if len(self.labels) != config.classes:
-                raise PixelgenError(
-                    f"model.classes is {config.classes}, the data has {len(self.labels)} labels"
-                )
-            classes = data.rows(self.labels)
-        if recipe.data.holdout >= len(data):
-            raise PixelgenError(
-                f"data.holdout is {recipe.data.holdout}, the data has {len(data)} pictures"
-            )
-        kept, held = hold_out(len(data), recipe.data.holdout, recipe.seed)
-        crops = {"crop": recipe.data.crop, "jitter": recipe.data.jitter}
-        flip = recipe.data.flip
-        if recipe.data.tokenizer:
-            crops, flip = {}, False  # the views differ by them already
-        self.held_images = views[0, held]
-        if crops and recipe.data.crop:
-            self.held_images = cut(self.held_images, recipe.data.crop)
-        self.held_classes = None if classes is None else classes[held]
-        self.batches = Batches(
-            views,
-            classes,
-            kept,
-            seed=recipe.seed,
-            flip=flip,
-            **crops,
-            null_class=config.classes,
-            class_dropout=recipe.data.class_dropout,
-        )
 
     # State
 

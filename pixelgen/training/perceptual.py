@@ -28,17 +28,8 @@ class PerceptualDistance(nn.Module):
         times larger."""
         super().__init__()
         self.scale = scale
-        self.stem = nn.Sequential(_fused(network, "_conv_stem", "_bn0"), nn.ReLU6())
-        for block in network._blocks[: DEPTHS[-1] + 1]:
-            for conv, norm in (
-                ("_expand_conv", "_bn0"),
-                ("_depthwise_conv", "_bn1"),
-                ("_project_conv", "_bn2"),
-            ):
-                if hasattr(block, conv):
-                    setattr(block, conv, _fused(block, conv, norm))
-                    setattr(block, norm, nn.Identity())
-        self.blocks = nn.ModuleList(network._blocks[: DEPTHS[-1] + 1])
+        self.stem = nn.Sequential(fused(network, "_conv_stem", "_bn0"), nn.ReLU6())
+        self.blocks = nn.ModuleList(map(fused_block, network._blocks[: DEPTHS[-1] + 1]))
         self.requires_grad_(False).eval()
 
     def train(self, mode: bool = True) -> PerceptualDistance:
@@ -67,9 +58,22 @@ class PerceptualDistance(nn.Module):
         return torch.stack(each).mean(0)
 
 
-def _fused(module: nn.Module, conv: str, norm: str) -> nn.Module:
+def fused(module: nn.Module, conv: str, norm: str) -> nn.Module:
     """A convolution that does its frozen normalisation's work too."""
     return fuse_conv_bn_eval(getattr(module, conv).eval(), getattr(module, norm).eval())
+
+
+def fused_block(block: nn.Module) -> nn.Module:
+    """A block of an `EfficientNet`, changed in place: its convolutions do the normalisation too."""
+    for conv, norm in (
+        ("_expand_conv", "_bn0"),
+        ("_depthwise_conv", "_bn1"),
+        ("_project_conv", "_bn2"),
+    ):
+        if hasattr(block, conv):
+            setattr(block, conv, fused(block, conv, norm))
+            setattr(block, norm, nn.Identity())
+    return block
 
 
 def load_perceptual(scale: int = 1) -> PerceptualDistance:

@@ -11,7 +11,13 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from pixelgen.errors import PixelgenError
-from pixelgen.models.config import CONFIGS, AnyConfig, TokenizerConfig, config_from_dict
+from pixelgen.models.config import (
+    CONFIGS,
+    AnyConfig,
+    FaceEmbedderConfig,
+    TokenizerConfig,
+    config_from_dict,
+)
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -30,6 +36,8 @@ class DataRecipe:
 
     path: str = ""
     """A folder, or a Hub data set `owner/name`."""
+    label: str = "label"
+    """The column of class labels, or for a face embedder that of the people."""
     split: str = "train"
     """The split to train on."""
     size: int = 0
@@ -79,6 +87,24 @@ class LossesRecipe:
         _require(self.pixel_weight + self.perceptual > 0, "one of the weights must be positive")
         _require(0 < self.perceptual_share <= 1, "perceptual_share must lie above 0 and up to 1")
         _require(self.perceptual_scale >= 1, "perceptual_scale must be at least 1")
+
+
+@dataclass(frozen=True)
+class TripletsRecipe:
+    """`[triplets]`: what teaches a face embedder whose face it is. For a face embedder only."""
+
+    margin: float = 0.2
+    """By how much a person's pictures must be nearer to each other than to anybody else's, in
+    squared distance (0 … 4)."""
+    shots: int = 4
+    """Pictures of each person in a batch."""
+    colour: float = 0.2
+    """Change contrast, brightness and colours by up to so much."""
+
+    def __post_init__(self) -> None:
+        _require(self.margin > 0, "margin must be positive")
+        _require(self.shots >= 2, "shots must be at least 2")
+        _require(0 <= self.colour <= 1, "colour must lie in 0 … 1")
 
 
 @dataclass(frozen=True)
@@ -200,6 +226,7 @@ class Recipe:
     """Of the first weights and of everything random in the run."""
     data: DataRecipe = field(default_factory=DataRecipe)
     losses: LossesRecipe = field(default_factory=LossesRecipe)
+    triplets: TripletsRecipe = field(default_factory=TripletsRecipe)
     optimiser: OptimiserRecipe = field(default_factory=OptimiserRecipe)
     schedule: ScheduleRecipe = field(default_factory=lambda: ScheduleRecipe(steps=1000))
     compute: ComputeRecipe = field(default_factory=ComputeRecipe)
@@ -208,11 +235,15 @@ class Recipe:
     card: CardRecipe = field(default_factory=CardRecipe)
 
     def __post_init__(self) -> None:
-        if isinstance(self.model, TokenizerConfig):
-            _require(self.sampling == SamplingRecipe(), "[sampling] is not for a tokenizer")
-            _require(not self.data.tokenizer, "data.tokenizer is not for a tokenizer")
-        else:
+        config = self.model
+        if isinstance(config, TokenizerConfig | FaceEmbedderConfig):
+            what = config.model.replace("_", " ")
+            _require(self.sampling == SamplingRecipe(), f"[sampling] is not for a {what}")
+            _require(not self.data.tokenizer, f"data.tokenizer is not for a {what}")
+        if not isinstance(config, TokenizerConfig):
             _require(self.losses == LossesRecipe(), "[losses] is for a tokenizer")
+        if not isinstance(config, FaceEmbedderConfig):
+            _require(self.triplets == TripletsRecipe(), "[triplets] is for a face embedder")
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON- and TOML-ready dictionary from which `recipe_from_dict` rebuilds the recipe."""

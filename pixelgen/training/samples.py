@@ -56,6 +56,15 @@ def reconstruction_sheet(model: nn.Module, images: Tensor, path: Path) -> None:
     _write(pairs.flatten(0, 1), 2 * SIDE, path)
 
 
+def neighbour_sheet(embeddings: Tensor, images: Tensor, path: Path) -> None:
+    """Writes a row for each of 2·SIDE of `images` uint8 [N, 3, S, S], spread over all: the picture,
+    and the 2·SIDE - 1 whose `embeddings` [N, D] are nearest to its own."""
+    across = min(2 * SIDE, len(images))
+    rows = torch.arange(2 * SIDE) * len(images) // (2 * SIDE)
+    nearest = (embeddings[rows] @ embeddings.t()).topk(across).indices  # the first is itself
+    _write(images[nearest.flatten()], across, path)
+
+
 def _write(x: Tensor, columns: int, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, lambda part: picture(x, columns).save(part, format="png"))

@@ -11,14 +11,16 @@ from torch import Tensor, nn
 
 from pixelgen.data import ImageData
 from pixelgen.errors import PixelgenError
-from pixelgen.models.config import TokenizerConfig
+from pixelgen.models.config import FaceEmbedderConfig, GridConfig, TokenizerConfig
 from pixelgen.models.tokenizer import Tokenizer
 from pixelgen.training.codes import check_size, encoded_views, run_tokenizer
+from pixelgen.training.material import Material, by_identity, by_picture
 from pixelgen.training.objective import BitsPerDim, image_bits
 from pixelgen.training.perceptual import load_perceptual
 from pixelgen.training.recipe import Recipe
 from pixelgen.training.reconstruction import Reconstruction, psnr, reconstruct
-from pixelgen.training.samples import reconstruction_sheet, sample_grid
+from pixelgen.training.samples import neighbour_sheet, reconstruction_sheet, sample_grid
+from pixelgen.training.triplets import Triplets, embed, verify
 
 
 class Task(Protocol):
@@ -33,22 +35,23 @@ class Task(Protocol):
     figure_unit: ClassVar[str]
     """What follows its number."""
 
-    def prepare(self, data: ImageData, folder: Path, note: Callable[[str], None]) -> Tensor:
-        """What is trained on, uint8 [V, N, C, H, W]: V forms of each picture. Raises PixelgenError
-        for pictures that do not fit the network."""
+    def prepare(self, data: ImageData, folder: Path, note: Callable[[str], None]) -> Material:
+        """What is trained on. Raises PixelgenError for pictures that do not fit the network."""
 
     def objective(self, model: nn.Module) -> nn.Module:
         """A module: x int64 [B, C, H, W], classes int64 [B] or None → the loss."""
 
     def held_out(self, model: nn.Module, images: Tensor, classes: Tensor | None) -> Tensor:
-        """The figure of each picture, float64 [N], of uint8 [N, C, H, W]."""
+        """The figure of each picture, float64 [N], of uint8 [N, C, H, W]; or of all, [1]."""
 
     def show(self, model: nn.Module, held: Tensor, path: Path) -> None:
         """Writes pictures to look at; `held` uint8 [N, C, H, W] were not trained on."""
 
 
-def kind_of_task(recipe: Recipe) -> type[Likelihood] | type[TokenizerTask]:
+def kind_of_task(recipe: Recipe) -> type[Likelihood] | type[TokenizerTask] | type[EmbedderTask]:
     """The kind of task of the recipe's network."""
+    if isinstance(recipe.model, FaceEmbedderConfig):
+        return EmbedderTask
     if isinstance(recipe.model, TokenizerConfig):
         return TokenizerTask
     return CodesLikelihood if recipe.data.tokenizer else Likelihood
@@ -57,6 +60,17 @@ def kind_of_task(recipe: Recipe) -> type[Likelihood] | type[TokenizerTask]:
 def task_of(recipe: Recipe) -> Task:
     """The task of the recipe's network."""
     return kind_of_task(recipe)(recipe)
+
+
+def _check_size(data: ImageData, recipe: Recipe, what: str) -> None:
+    """Raises PixelgenError for pictures that are not of the size of the network, `what`."""
+    config = recipe.model
+    shape, wanted = _shape(data, recipe), (config.channels, config.height, config.width)
+    if shape != wanted:
+        raise PixelgenError(
+            f"the data is {shape}, the {what} is for {wanted} (channels, rows, columns)",
+            "set data.size, data.crop and model.size to one size",
+        )
 
 
 def _shape(data: ImageData, recipe: Recipe) -> tuple[int, int, int]:
@@ -76,9 +90,10 @@ class Likelihood:
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
 
-    def prepare(self, data: ImageData, folder: Path, note: Callable[[str], None]) -> Tensor:
+    def prepare(self, data: ImageData, folder: Path, note: Callable[[str], None]) -> Material:
         """The pictures. Raises PixelgenError for those that are not the model's grid."""
         config = self.recipe.model
+        assert isinstance(config, GridConfig)  # `kind_of_task` sees to that
         shape, wanted = _shape(data, self.recipe), (config.channels, config.height, config.width)
         if shape != wanted or config.levels != 256:
             raise PixelgenError(
@@ -86,7 +101,7 @@ class Likelihood:
                 "(channels, rows, columns)",
                 "set data.size and the [model] table to one size",
             )
-        return data.images[None]
+        return by_picture(self.recipe, data, data.images[None])
 
     def objective(self, model: nn.Module) -> nn.Module:
         """The mean bits per dimension."""
@@ -109,12 +124,12 @@ class CodesLikelihood(Likelihood):
     figure_unit: ClassVar[str] = "bits/code"
     tokenizer: Tokenizer
 
-    def prepare(self, data: ImageData, folder: Path, note: Callable[[str], None]) -> Tensor:
+    def prepare(self, data: ImageData, folder: Path, note: Callable[[str], None]) -> Material:
         """The codes of the pictures. Raises PixelgenError where pictures, tokenizer and model do
         not fit together."""
         config = self.recipe.model
         ref = self.recipe.data.tokenizer
-        assert not isinstance(config, TokenizerConfig)  # the recipe refuses that
+        assert isinstance(config, GridConfig)  # the recipe sees to that
         self.tokenizer = run_tokenizer(folder, ref)
         codes = self.tokenizer.config
         grid = (config.levels, config.channels, config.height, config.width)
@@ -125,7 +140,10 @@ class CodesLikelihood(Likelihood):
                 "set levels, channels, height and width of [model] to those of the codes",
             )
         check_size(data, self.recipe.data, self.tokenizer)
-        return encoded_views(self.tokenizer, data, self.recipe.data, self.recipe.seed, folder, note)
+        views = encoded_views(
+            self.tokenizer, data, self.recipe.data, self.recipe.seed, folder, note
+        )
+        return by_picture(self.recipe, data, views)
 
     def show(self, model: nn.Module, held: Tensor, path: Path) -> None:
         """A grid of samples, decoded."""
@@ -145,16 +163,10 @@ class TokenizerTask:
         losses = recipe.losses
         self.perceptual = load_perceptual(losses.perceptual_scale) if losses.perceptual else None
 
-    def prepare(self, data: ImageData, folder: Path, note: Callable[[str], None]) -> Tensor:
+    def prepare(self, data: ImageData, folder: Path, note: Callable[[str], None]) -> Material:
         """The pictures. Raises PixelgenError for those of another size."""
-        config = self.recipe.model
-        shape, wanted = _shape(data, self.recipe), (config.channels, config.height, config.width)
-        if shape != wanted:
-            raise PixelgenError(
-                f"the data is {shape}, the tokenizer is for {wanted} (channels, rows, columns)",
-                "set data.size, data.crop and model.size to one size",
-            )
-        return data.images[None]
+        _check_size(data, self.recipe, "tokenizer")
+        return by_picture(self.recipe, data, data.images[None])
 
     def objective(self, model: nn.Module) -> nn.Module:
         """The weighted losses."""
@@ -173,3 +185,34 @@ class TokenizerTask:
     def show(self, model: nn.Module, held: Tensor, path: Path) -> None:
         """Pictures beside their reconstructions."""
         reconstruction_sheet(model, held, path)
+
+
+class EmbedderTask:
+    """A face embedder: the triplet loss, how well it tells people apart, and its near mistakes."""
+
+    loss: ClassVar[str] = "loss"
+    loss_unit: ClassVar[str] = "loss"
+    figure: ClassVar[str] = "auc"
+    figure_unit: ClassVar[str] = "ROC AUC"
+
+    def __init__(self, recipe: Recipe) -> None:
+        self.recipe = recipe
+
+    def prepare(self, data: ImageData, folder: Path, note: Callable[[str], None]) -> Material:
+        """Pictures by person. Raises PixelgenError for those of another size or without people."""
+        _check_size(data, self.recipe, "embedder")
+        return by_identity(self.recipe, data)
+
+    def objective(self, model: nn.Module) -> nn.Module:
+        """The triplet loss."""
+        return Triplets(model, self.recipe.triplets)
+
+    def held_out(self, model: nn.Module, images: Tensor, classes: Tensor | None) -> Tensor:
+        """The area under the ROC curve over all pairs of held-out pictures, [1]."""
+        assert classes is not None  # `by_identity` gives them
+        embeddings = embed(model, images, self.recipe.optimiser.batch)
+        return torch.tensor([verify(embeddings, classes).auc], dtype=torch.float64)
+
+    def show(self, model: nn.Module, held: Tensor, path: Path) -> None:
+        """Each of a few pictures, and at its right those that are nearest to it."""
+        neighbour_sheet(embed(model, held, self.recipe.optimiser.batch), held, path)

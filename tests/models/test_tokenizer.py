@@ -6,7 +6,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pixelgen.models import TokenizerConfig, build_model, config_from_dict
@@ -29,6 +29,7 @@ def tokenizer(**options: int):  # type: ignore[no-untyped-def]
     return build_model(TokenizerConfig(**{**SMALL, "code_size": 2, **options}))
 
 
+@settings(deadline=None)
 @given(st.integers(2, 17))
 def test_every_level_is_reached_and_none_beyond(levels: int) -> None:
     quantizer = ScalarQuantizer(levels)
@@ -41,6 +42,7 @@ def test_every_level_is_reached_and_none_beyond(levels: int) -> None:
     assert quantizer.values(codes).aminmax() == (-1, 1)
 
 
+@settings(deadline=None)
 @given(st.integers(3, 16))
 def test_zero_is_inside_a_level(levels: int) -> None:
     quantizer = ScalarQuantizer(levels)

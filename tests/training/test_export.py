@@ -54,6 +54,37 @@ def test_figures_and_samples_enter_the_card(recipe_file: Path, tmp_path: Path) -
     assert (folder / "samples.png").read_bytes() == b"a picture"
 
 
+def test_quality_enters_the_card(recipe_file: Path, tmp_path: Path) -> None:
+    run, folder = tmp_path / "run", tmp_path / "weights"
+    train(load_recipe(recipe_file, ["schedule.steps=1"]), run)
+    real = {"pictures": 24, "top1": 0.5, "top5": 0.75, "kid": None, "diversity": 1.0}
+    kid = {"mean": 0.0123, "standard_error": 0.0004}
+    options = {"samples_per_class": 4, "temperature": 0.9, "top_p": 1.0, "guidance": 2.0, "seed": 0}
+    measured = {"data": "d", "split": "s", "images": 9, "reconstruction": None}
+    measured["quality"] = {
+        "part": "report",
+        "classes": 2,
+        "judge_size": 128,
+        "real": real,
+        "reconstructed": None,
+        "samples": {**real, "pictures": 8, "top1": 0.25, "kid": kid, "diversity": 0.9},
+        "sampling": options,
+    }
+    (tmp_path / "e.json").write_text(json.dumps(measured), encoding="utf-8")
+    export(run, folder, evaluation=tmp_path / "e.json")
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    of = "of 8 samples, 2 classes (report half) of the s split"
+    assert f"| recognised, top-1 / top-5, {of} | 25.0% / 75.0% |" in card
+    assert f"| KID (EfficientNet-lite2) {of} | 0.0123 ± 0.0004 |" in card
+    assert f"| diversity, real = 1, {of} | 0.900 |" in card
+    assert "of 24 real pictures" in card
+    assert "reconstructions" not in card
+    assert (
+        "`pixelgen evaluate weights --data d --split s --quality --no-likelihood --part report "
+        "--samples-per-class 4 --temperature 0.9 --top-p 1.0 --guidance 2.0 --seed 0`"
+    ) in card
+
+
 def test_errors(recipe_file: Path, tmp_path: Path) -> None:
     run, folder = tmp_path / "run", tmp_path / "weights"
     with pytest.raises(PixelgenError, match="no run in"):

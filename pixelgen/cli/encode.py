@@ -1,0 +1,137 @@
+"""`pixelgen encode`."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from PIL import Image
+
+from pixelgen.checkpoints import bundled, find, read_config
+from pixelgen.errors import PixelgenError
+from pixelgen.imaging import Fit, read_image, square
+from pixelgen.pipelines import CodecPipeline, CodesFile
+from pixelgen.pipelines.codes_file import check_amount
+from pixelgen.pipelines.devices import check_device_name
+
+_USAGE, _UNREADABLE = 2, 3
+
+
+def encode(
+    images: Annotated[
+        list[str],
+        typer.Argument(metavar="IMG", help="Pictures; - is stdin.", show_default=False),
+    ],
+    output: Annotated[
+        Path,
+        typer.Option("-o", "--output", help="The .safetensors file to write.", show_default=False),
+    ],
+    weights: Annotated[
+        str | None,
+        typer.Option(
+            help="Weights with a tokenizer: a name, a folder, or a Hub owner/name. "
+            "Default: the first that is bundled."
+        ),
+    ] = None,
+    fit: Annotated[
+        Fit, typer.Option(help="Make pictures square: cut out the middle, or squeeze all.")
+    ] = "crop",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON about the result.")] = False,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Nothing but errors.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
+) -> None:
+    """Turn pictures into grids of codes: `pixelgen encode cat.jpg -o cat.safetensors`."""
+    started = time.perf_counter()
+    check_device_name(device)
+    output = output.expanduser()
+    _check_output(output, force)
+    if images.count("-") > 1:
+        raise PixelgenError("stdin holds one picture", "give - once", _USAGE)
+    ref = _bundled_codec() if weights is None else weights
+    source = find(ref)
+    size = read_config(source.path, source.name).picture[1]
+    check_amount(len(images), size)
+    # One at a time: a photo may be a thousand times as large as what is kept of it.
+    squares = [square(_read(image), size, fit) for image in images]
+
+    pipe = CodecPipeline.from_pretrained(source, device)
+    made = CodesFile(
+        codes=pipe.encode(squares),
+        levels=pipe.codec.config.levels,
+        weights=ref,
+        revision=pipe.checkpoint.revision,
+        files=tuple(Path(image).name for image in images),
+    )
+    made.save(output, replace=force)
+    _tell(made, pipe, output, time.perf_counter() - started, as_json, quiet)
+
+
+def _check_output(path: Path, force: bool) -> None:
+    """Raises PixelgenError (exit code 2) where the codes cannot go."""
+    if path.suffix != ".safetensors":
+        raise PixelgenError(f"{path} is not a .safetensors file", "", _USAGE)
+    if not path.parent.is_dir():
+        raise PixelgenError(f"no folder {path.parent}", "", _USAGE)
+    if not os.access(path.parent, os.W_OK):
+        raise PixelgenError(f"the folder {path.parent} cannot be written to", "", _USAGE)
+    if path.is_dir():
+        raise PixelgenError(f"{path} is a folder", "", _USAGE)
+    if path.exists() and not force:
+        raise PixelgenError(f"{path} exists", "--force replaces it", _USAGE)
+
+
+def _bundled_codec() -> str:
+    """The first of the bundled weights that have a tokenizer."""
+    for name, path in bundled().items():
+        if read_config(path, name).has_codec:
+            return name
+    raise PixelgenError(
+        "none of the bundled weights has a tokenizer", "--weights FOLDER or owner/name", _USAGE
+    )
+
+
+def _read(given: str) -> Image.Image:
+    if given == "-":
+        if sys.stdin is None:
+            raise PixelgenError("cannot read stdin: it is closed", "", _UNREADABLE)
+        return read_image(sys.stdin.buffer, name="stdin")
+    return read_image(Path(given).expanduser(), name=given)
+
+
+def _tell(
+    made: CodesFile,
+    pipe: CodecPipeline,
+    path: Path,
+    seconds: float,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """The path or JSON on stdout, a closing line on stderr."""
+    count, *shape = made.codes.shape
+    if as_json:
+        facts = {
+            "file": str(path),
+            "pictures": made.files,
+            "shape": list(made.codes.shape),
+            "levels": made.levels,
+            "weights": pipe.checkpoint.name,
+            "revision": made.revision,
+            "device": str(pipe.device),
+            "seconds": round(seconds, 3),
+        }
+        typer.echo(json.dumps(facts))
+        return
+    typer.echo(str(path))
+    if not quiet:
+        grid = "×".join(map(str, shape))
+        typer.echo(
+            f"{count} picture{'s' * (count > 1)} as {grid} codes of {made.levels} levels "
+            f"in {seconds:.1f} s",
+            err=True,
+        )

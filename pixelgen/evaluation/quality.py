@@ -1,0 +1,228 @@
+"""How recognisable, how near to real pictures and how diverse samples of class-conditional weights
+are, in the eyes of a classifier."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from pixelgen.checkpoints import LoadedCheckpoint
+from pixelgen.errors import PixelgenError
+from pixelgen.evaluation.bits import Progress, fitting_pictures
+from pixelgen.evaluation.judge import Judge, best_labels, load_judge
+from pixelgen.evaluation.kid import Kid, kernel_distance
+from pixelgen.labels import imagenet
+from pixelgen.pipelines import ClassPipeline, SampleRequest
+from pixelgen.pipelines import Progress as Moment
+from pixelgen.pipelines.pictures import to_tensor
+from pixelgen.training.reconstruction import reconstruct
+
+Part = Literal["all", "tune", "report"]
+
+CALIBRATED_ON = 1000
+"""Real pictures at most, spread evenly, that the judge is calibrated on."""
+
+
+@dataclass(frozen=True)
+class Marks:
+    """What the judge makes of some pictures."""
+
+    pictures: int
+    """How many they are."""
+    top1: float
+    """Share that it takes for their own class, among all classes that the weights know."""
+    top5: float
+    """Share whose own class is among its first five."""
+    kid: Kid | None
+    """Distance to the real pictures; None for these themselves, and for a single picture."""
+    diversity: float | None
+    """Mean distance between the features of different pictures of a class, over that of real ones:
+    1 is as diverse. None where no class has two pictures."""
+
+
+@dataclass(frozen=True)
+class Draws:
+    """How the samples were drawn."""
+
+    samples_per_class: int
+    temperature: float
+    top_p: float
+    guidance: float
+    seed: int
+
+
+@dataclass(frozen=True)
+class Quality:
+    """Real pictures, their reconstructions and samples of the same classes, side by side."""
+
+    part: Part
+    """Which of the classes that the weights know."""
+    classes: int
+    """How many of them."""
+    judge_size: int
+    """The side to which the judge enlarges pictures, calibrated on the real ones."""
+    real: Marks
+    reconstructed: Marks | None
+    """None for weights that model pixels."""
+    samples: Marks | None
+    """None for a tokenizer."""
+    sampling: Draws | None
+    """None for a tokenizer."""
+
+
+def classes_of(part: Part, labels: Sequence[int]) -> list[int]:
+    """The classes of a part: `tune`, to choose settings by, is every second one in order, from the
+    first; `report`, for figures that these choices did not see, is the others."""
+    first, step = {"all": (0, 1), "tune": (0, 2), "report": (1, 2)}[part]
+    return sorted(labels)[first::step]
+
+
+def measure_quality(
+    weights: LoadedCheckpoint,
+    data: str | Path,
+    split: str,
+    *,
+    samples_per_class: int = 4,
+    part: Part = "all",
+    temperature: float | None = None,
+    top_p: float | None = None,
+    guidance: float | None = None,
+    seed: int = 0,
+    limit: int | None = None,
+    batch: int = 64,
+    judge: Judge | None = None,
+    progress: Progress | None = None,
+) -> Quality:
+    """Marks of the real pictures of a part's classes in a split, of their reconstructions, and of
+    `samples_per_class` samples of every one of these classes.
+
+    What is left out of the sampling options comes from the weights' own defaults. A tokenizer draws
+    no samples; it knows the classes that occur in the split. Labels are ILSVRC indices. `limit`
+    takes that many rows of the split, spread evenly; a class without a row is left out. Without a
+    `judge` it is that of `load_judge`. `progress(what, done, total)` is told as the work goes on.
+    Raises PixelgenError for weights without classes (exit code 2) and data without labels.
+    """
+    config, name = weights.config, weights.name
+    device = next(weights.network.parameters()).device
+    alone = config.kind == "tokenizer"
+    if config.kind == "face-embedder":
+        raise PixelgenError(f"{name} is a face-embedder: it draws nothing", "", 2)
+    if alone and any(option is not None for option in (temperature, top_p, guidance)):
+        raise PixelgenError(f"{name} is a tokenizer: it draws no samples", "", 2)
+    if not alone and not config.labels:
+        raise PixelgenError(f"{name} knows no classes, so none can be recognised", "", 2)
+
+    def told(what: str) -> Callable[[int, int], None] | None:
+        return None if progress is None else lambda done, total: progress(what, done, total)
+
+    pictures = fitting_pictures(weights, data, split, limit, told("decoding"))
+    if pictures.labels is None:
+        raise PixelgenError(f"{data} has no column of labels", "quality is judged by class")
+    known = sorted(config.labels or pictures.occurring_labels())
+    if known[-1] >= len(imagenet()):
+        raise PixelgenError(f"the judge knows the {len(imagenet())} classes of ILSVRC only")
+    wanted = torch.tensor(classes_of(part, known), dtype=torch.int64)
+    rows = torch.isin(pictures.labels, wanted).nonzero()[:, 0]
+    images, labels = pictures.images[rows], pictures.labels[rows]
+    if not len(images):
+        whose = "that the weights know" if part == "all" else f"of the part {part}"
+        raise PixelgenError(f"{data} ({split}) has no pictures of the classes {whose}")
+    classes = torch.unique(labels).tolist()
+    request = None
+    if not alone:
+        request = SampleRequest.make(
+            config,
+            name,
+            classes=classes,
+            n=samples_per_class,
+            seed=seed,
+            temperature=temperature,
+            top_p=top_p,
+            guidance=guidance,
+            batch_size=batch,
+        )
+
+    judge = judge or load_judge(device, batch)
+    some = torch.linspace(0, len(images) - 1, min(len(images), CALIBRATED_ON)).long()
+    size = judge.calibrate(images[some], labels[some], known, progress=told("calibrating"))
+
+    def see(what: str, images: Tensor, labels: Tensor) -> _Seen:
+        return _Seen(labels, *judge.see(images, told(f"judging {what}")))
+
+    real = see("real", images, labels)
+    reconstructed = samples = None
+    if config.has_codec:
+        made = reconstruct(weights.codec, images, batch, progress=told("reconstruction"))
+        reconstructed = _marks(see("reconstructed", made, labels), real, known)
+    if request is not None:
+        drawn = _draw(ClassPipeline(weights, device), request, told("samples"))
+        of = torch.tensor(request.classes).repeat_interleave(request.n)
+        samples = _marks(see("samples", drawn, of), real, known)
+    return Quality(
+        part=part,
+        classes=len(classes),
+        judge_size=size,
+        real=_marks(real, real, known),
+        reconstructed=reconstructed,
+        samples=samples,
+        sampling=None if request is None else _draws(request),
+    )
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """Pictures as the judge sees them."""
+
+    labels: Tensor
+    logits: Tensor
+    features: Tensor
+
+
+def _draw(
+    pipe: ClassPipeline, request: SampleRequest, progress: Callable[[int, int], None] | None
+) -> Tensor:
+    """Samples uint8 [N, 3, H, W]."""
+
+    def row(moment: Moment) -> None:
+        if progress is not None:
+            done = len(moment.grids) * moment.rows // moment.height
+            progress(moment.first + done, request.count)
+
+    return to_tensor(pipe.run(request, row).images)
+
+
+def _draws(request: SampleRequest) -> Draws:
+    options = request.options
+    return Draws(request.n, options.temperature, options.top_p, options.guidance, request.seed)
+
+
+def _marks(seen: _Seen, real: _Seen, known: Sequence[int]) -> Marks:
+    hits = best_labels(seen.logits, known, 5) == seen.labels[:, None]
+    return Marks(
+        pictures=len(hits),
+        top1=float(hits[:, 0].double().mean()),
+        top5=float(hits.any(1).double().mean()),
+        kid=None if seen is real else kernel_distance(real.features, seen.features),
+        diversity=_diversity(_spread(seen), _spread(real)),
+    )
+
+
+def _spread(seen: _Seen) -> dict[int, float]:
+    """Of every class with two pictures or more, the mean distance between their features."""
+    spread = {}
+    for label in torch.unique(seen.labels).tolist():
+        own = seen.features[seen.labels == label]
+        if len(own) > 1:
+            spread[label] = float(torch.pdist(own).mean())
+    return spread
+
+
+def _diversity(spread: dict[int, float], real: dict[int, float]) -> float | None:
+    both = spread.keys() & real.keys()
+    distance = sum(real[label] for label in both)
+    return sum(spread[label] for label in both) / distance if distance else None

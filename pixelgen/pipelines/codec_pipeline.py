@@ -1,0 +1,85 @@
+"""Pictures as grids of codes, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PIL import Image
+
+from pixelgen.checkpoints import LoadedCheckpoint, Source, load_checkpoint
+from pixelgen.errors import PixelgenError
+from pixelgen.imaging import Fit, square
+from pixelgen.pipelines.devices import pick_device
+from pixelgen.pipelines.pictures import decode_images, encode_images
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+_UNREADABLE = 3
+
+
+class CodecPipeline:
+    """Makes codes of pictures, and pictures of codes.
+
+    Example: `CodecPipeline.from_pretrained("my-weights").reconstruct([image])`.
+    """
+
+    def __init__(self, checkpoint: LoadedCheckpoint, device: torch.device | str = "cpu") -> None:
+        self.checkpoint = checkpoint
+        self.device = device
+        self.codec = checkpoint.codec.to(device)
+
+    @classmethod
+    def from_pretrained(cls, ref: str | Path | Source, device: str = "auto") -> CodecPipeline:
+        """Weights by bundled name, folder or Hub id `owner/name[@revision]`, on `device`
+        (auto, cpu, cuda, cuda:N, mps). Raises PixelgenError where either is not to be had, and for
+        weights without a tokenizer."""
+        target = pick_device(device)
+        return cls(load_checkpoint(ref), target)
+
+    def encode(self, images: Sequence[Image.Image], fit: Fit = "crop") -> Tensor:
+        """Pictures of any size and mode, made square as `fit` says → codes int64 [N, C, h, w] of
+        0 … levels - 1. Those of a picture do not depend on the others."""
+        import torch
+
+        if not images:
+            return torch.empty((0, *self.codec.config.code_shape), dtype=torch.int64)
+        size = self.codec.config.size
+        return encode_images(self.codec, [square(image, size, fit) for image in images])
+
+    def decode(self, codes: Tensor) -> list[Image.Image]:
+        """Codes, whole numbers [N, C, h, w] → RGB pictures of the tokenizer's size. One does not
+        depend on the others. Raises PixelgenError (exit code 3) for codes of another tokenizer."""
+        whole = self._checked(codes)
+        return decode_images(self.codec, whole) if len(whole) else []
+
+    def reconstruct(self, images: Sequence[Image.Image], fit: Fit = "crop") -> list[Image.Image]:
+        """What is left of pictures on the way to codes and back."""
+        return self.decode(self.encode(images, fit))
+
+    def _checked(self, codes: Tensor) -> Tensor:
+        """`codes` as int64 once they are known to be this tokenizer's."""
+        import torch
+
+        config, name = self.codec.config, self.checkpoint.name
+        if codes.is_floating_point() or codes.is_complex() or codes.dtype == torch.bool:
+            raise PixelgenError(f"codes are whole numbers, not {codes.dtype}", "", _UNREADABLE)
+        if codes.ndim != 4 or tuple(codes.shape[1:]) != config.code_shape:
+            needed = ", ".join(map(str, config.code_shape))
+            raise PixelgenError(
+                f"codes {list(codes.shape)} do not fit {name}, which takes [N, {needed}]",
+                "",
+                _UNREADABLE,
+            )
+        codes = codes.to(torch.int64)
+        if len(codes) and not 0 <= int(codes.min()) <= int(codes.max()) < config.levels:
+            raise PixelgenError(
+                f"codes of {int(codes.min())} … {int(codes.max())} do not fit {name}, "
+                f"whose codes are 0 … {config.levels - 1}",
+                "",
+                _UNREADABLE,
+            )
+        return codes

@@ -1,0 +1,159 @@
+"""Grids of codes on disk, as safetensors: one tensor `codes`, and where it comes from."""
+
+from __future__ import annotations
+
+import json
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pixelgen.errors import PixelgenError
+from pixelgen.files import write_atomically
+from pixelgen.imaging import MAX_PIXELS
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_USAGE, _UNREADABLE = 2, 3
+_LARGEST_HEADER = 2**26
+_LARGEST_COUNT = 2**27
+_WHOLE = ("U8", "I16", "I32", "I64")
+
+
+@dataclass(frozen=True)
+class CodesFile:
+    """The content of a file of codes."""
+
+    codes: Tensor
+    """Whole numbers [N, C, h, w]."""
+    levels: int | None = None
+    """Values that a code can take; None: the file does not say."""
+    weights: str = ""
+    """The weights that made the codes, as `find` takes them; empty: the file does not say."""
+    revision: str = ""
+    """What these weights were exactly; empty: the file does not say."""
+    files: tuple[str, ...] = ()
+    """Names of the pictures' files, without their folders."""
+
+    def save(self, path: Path, *, replace: bool = False) -> None:
+        """Write the file; equal content gives equal bytes.
+
+        Raises PixelgenError (exit code 2) for a file that is there already, unless `replace`.
+        """
+        try:
+            write_atomically(path, self._bytes(), replace=replace)
+        except FileExistsError:
+            raise PixelgenError(f"{path} exists", "--force replaces it", _USAGE) from None
+
+    def _bytes(self) -> bytes:
+        import torch
+
+        small = self.levels is not None and self.levels <= 256
+        data = self.codes.to(torch.uint8 if small else torch.int64).cpu().contiguous().numpy()
+        # `safetensors` itself writes metadata in an order that differs from one time to the next.
+        header = {
+            "__metadata__": {
+                "weights": self.weights if self.weights.isprintable() else "",
+                "revision": self.revision,
+                "levels": "" if self.levels is None else str(self.levels),
+                "files": json.dumps(self.files),
+            },
+            "codes": {
+                "dtype": "U8" if small else "I64",
+                "shape": list(self.codes.shape),
+                "data_offsets": [0, data.nbytes],
+            },
+        }
+        text = json.dumps(header, separators=(",", ":")).encode()
+        text += b" " * (-len(text) % 8)
+        little = data.astype(data.dtype.newbyteorder("<"))
+        return struct.pack("<Q", len(text)) + text + little.tobytes()
+
+    @classmethod
+    def load(cls, path: Path) -> CodesFile:
+        """The file at `path`, which nobody vouches for; nothing is unpickled.
+
+        Raises PixelgenError (exit code 3), in one line, for what is no such file.
+        """
+        from safetensors import SafetensorError, safe_open
+
+        try:
+            _check_header(path)
+            with safe_open(path, framework="pt") as file:
+                if "codes" not in [*file.keys()]:
+                    raise ValueError("it holds no tensor called codes")
+                part = file.get_slice("codes")
+                _check_tensor(part.get_dtype(), part.get_shape())
+                metadata = file.metadata() or {}
+                return cls(file.get_tensor("codes"), **_facts(metadata, part.get_shape()[0]))
+        except SafetensorError as error:
+            why = f"no readable safetensors file ({error})"
+        except OSError as error:
+            why = error.strerror or str(error)
+        except ValueError as error:
+            why = str(error)
+        raise PixelgenError(f"cannot read {path}: {_line(why)}", "", _UNREADABLE)
+
+
+def check_amount(count: int, size: int) -> None:
+    """Raises PixelgenError (exit code 2) where `count` pictures of size×size pixels are more than
+    are made at once."""
+    if count * size**2 > MAX_PIXELS:
+        raise PixelgenError(
+            f"{count} pictures of {size}×{size} pixels are too many at once",
+            f"at most {MAX_PIXELS // 10**6} million pixels",
+            _USAGE,
+        )
+
+
+def _check_header(path: Path) -> None:
+    """Raises ValueError for a header that would take long to read, or a pipe that would never end,
+    OSError for a file that cannot be opened."""
+    if path.exists() and not path.is_file():
+        raise ValueError("it is not a file")
+    with path.open("rb") as file:
+        start = file.read(8)
+    if len(start) == 8 and struct.unpack("<Q", start)[0] > _LARGEST_HEADER:
+        raise ValueError("no safetensors file, or one with far too large a header")
+
+
+def _check_tensor(kind: str, shape: list[int]) -> None:
+    if kind not in _WHOLE:
+        raise ValueError(f"its codes are of type {kind}, not whole numbers")
+    if len(shape) != 4 or 0 in shape:
+        raise ValueError(f"its codes have shape {shape}, not [pictures, channels, rows, columns]")
+    count = 1
+    for length in shape:
+        count *= length
+    if count > _LARGEST_COUNT:
+        raise ValueError(f"it holds {count} codes, more than are read at once")
+
+
+def _facts(metadata: dict[str, str], pictures: int) -> dict[str, Any]:
+    """What the metadata says, as fields of `CodesFile`; ValueError if that is nonsense."""
+    for name in ("weights", "revision"):
+        if not metadata.get(name, "").isprintable():
+            raise ValueError(f"its metadata {name} is not plain text")
+    levels = metadata.get("levels", "")
+    if levels and not (levels.isascii() and levels.isdigit() and len(levels) < 10):
+        raise ValueError(f"its metadata levels is {levels[:20]!r}, not a number")
+    try:
+        files = json.loads(metadata.get("files", "[]"))
+    except (ValueError, RecursionError):
+        files = None
+    if not isinstance(files, list) or not all(isinstance(name, str) for name in files):
+        raise ValueError("its metadata files is no list of names")
+    if files and len(files) != pictures:
+        raise ValueError(f"it names {len(files)} files of {pictures} pictures")
+    return {
+        "levels": int(levels) if levels else None,
+        "weights": metadata.get("weights", ""),
+        "revision": metadata.get("revision", ""),
+        "files": tuple(files),
+    }
+
+
+def _line(text: str) -> str:
+    """`text` as something that a terminal may show."""
+    return "".join(c if c.isprintable() else "?" for c in text[:200])

@@ -1,0 +1,100 @@
+"""What a run trains on and is watched by: batches, and pictures that are held out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from pixelgen.data import ImageData, cut
+from pixelgen.errors import PixelgenError
+from pixelgen.training.batches import Batches, Draws, IdentityBatches, hold_out, mix
+from pixelgen.training.recipe import DataRecipe, Recipe
+
+
+@dataclass(frozen=True)
+class Material:
+    """A data set, made ready for a network."""
+
+    batches: Draws
+    """What is trained on."""
+    held: Tensor
+    """Pictures (or grids of codes) that are never trained on, uint8 [M, C, H, W]."""
+    held_classes: Tensor | None
+    """Their rows of the class condition, or whose faces they are, int64 [M]."""
+    labels: list[int]
+    """The data's label of every row of the class condition."""
+
+
+def check_holdout(recipe: DataRecipe, data: ImageData) -> None:
+    """Raises PixelgenError where nothing would be left to train on."""
+    if recipe.holdout >= len(data):
+        raise PixelgenError(f"data.holdout is {recipe.holdout}, the data has {len(data)} pictures")
+
+
+def by_picture(recipe: Recipe, data: ImageData, views: Tensor) -> Material:
+    """Every picture counts for itself; `views` uint8 [V, N, C, H, W] are its forms, cut and
+    mirrored already if they are several."""
+    config, given = recipe.model, recipe.data
+    labels: list[int] = []
+    classes: Tensor | None = None
+    if config.classes:
+        labels = data.occurring_labels()
+        if len(labels) != config.classes:
+            raise PixelgenError(
+                f"model.classes is {config.classes}, the data has {len(labels)} labels"
+            )
+        classes = data.rows(labels)
+    check_holdout(given, data)
+    kept, held = hold_out(len(data), given.holdout, recipe.seed)
+    ready = bool(given.tokenizer)
+    held_images = views[0, held]
+    if given.crop and not ready:
+        held_images = cut(held_images, given.crop)
+    batches = Batches(
+        views,
+        classes,
+        kept,
+        seed=recipe.seed,
+        flip=given.flip and not ready,
+        crop=0 if ready else given.crop,
+        jitter=0 if ready else given.jitter,
+        null_class=config.classes,
+        class_dropout=given.class_dropout,
+    )
+    return Material(batches, held_images, None if classes is None else classes[held], labels)
+
+
+def by_identity(recipe: Recipe, data: ImageData) -> Material:
+    """Batches of several pictures of each of several people; whole people are held out, until there
+    are `data.holdout` pictures of them."""
+    given = recipe.data
+    if data.labels is None:
+        raise PixelgenError(
+            f"{given.path} has no column {given.label!r}", "set data.label to that of the people"
+        )
+    check_holdout(given, data)
+    people, who, counts = data.labels.unique(return_inverse=True, return_counts=True)
+    order = torch.randperm(
+        len(people), generator=torch.Generator().manual_seed(mix(recipe.seed, 8, 0))
+    )
+    before = counts[order].cumsum(0) - counts[order]
+    aside = torch.zeros(len(people), dtype=torch.bool)
+    aside[order[before < given.holdout]] = True
+    held = aside[who].nonzero().flatten()
+    size = given.crop or data.images.shape[-1]
+    try:
+        batches = IdentityBatches(
+            data.images,
+            who,
+            (~aside[who]).nonzero().flatten(),
+            shots=recipe.triplets.shots,
+            seed=recipe.seed,
+            flip=given.flip,
+            crop=given.crop,
+            jitter=given.jitter,
+        )
+    except ValueError as error:
+        raise PixelgenError(f"{given.path}: {error}") from error
+    return Material(batches, cut(data.images[held], size).contiguous(), who[held], [])

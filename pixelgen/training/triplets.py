@@ -1,0 +1,116 @@
+"""What a face embedder minimises, and how well it tells people apart.
+
+Schroff, Kalenichenko, Philbin, "FaceNet", 2015 (arXiv 1503.03832), section 3.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from pixelgen.models.likelihood import to_unit
+from pixelgen.training.recipe import TripletsRecipe
+
+
+def squared_distances(embeddings: Tensor) -> Tensor:
+    """[N, D] of length 1 → [N, N], 0 … 4."""
+    return (2 - 2 * embeddings @ embeddings.t()).clamp(min=0)
+
+
+def triplet_loss(embeddings: Tensor, people: Tensor, margin: float) -> Tensor:
+    """The mean over all pairs of one person of how far the pair is from being nearer, by `margin`,
+    than a semi-hard negative (equation 4): the nearest other person who is farther than the pair,
+    or where nobody is, the farthest other person.
+
+    `embeddings` [B, D] of length 1, `people` int64 [B] → a number; 0 without such pairs.
+    """
+    distance = squared_distances(embeddings.float())
+    same = people[:, None] == people[None]
+    pairs = (same & ~torch.eye(len(people), dtype=torch.bool, device=people.device)).nonzero()
+    if not len(pairs) or bool(same.all()):
+        return embeddings.sum() * 0.0
+    anchor, positive = pairs.unbind(1)
+    apart = distance[anchor, positive]  # [pairs]
+    with torch.no_grad():
+        others = distance[anchor].masked_fill(same[anchor], -torch.inf)  # [pairs, B]
+        farther = others.masked_fill(others <= apart[:, None], torch.inf)
+        chosen = torch.where(farther.isfinite().any(1), farther.argmin(1), others.argmax(1))
+    return F.relu(apart - distance[anchor, chosen] + margin).mean()
+
+
+class Triplets(nn.Module):
+    """The triplet loss of a batch.
+
+    A module of its own so that wrappers (distributed, compiled) see one forward pass.
+    """
+
+    def __init__(self, model: nn.Module, recipe: TripletsRecipe) -> None:
+        super().__init__()
+        self.model, self.recipe = model, recipe
+
+    def forward(self, x: Tensor, classes: Tensor | None = None) -> Tensor:
+        """x int64 [B, 3, S, S] of 0 … 255, `classes` int64 [B]: who is on it → a number."""
+        assert classes is not None  # batches by identity have them
+        images = recoloured(to_unit(x, 256), self.recipe.colour)
+        return triplet_loss(self.model(images), classes, self.recipe.margin)
+
+
+def recoloured(images: Tensor, amount: float) -> Tensor:
+    """Pictures [B, 3, S, S] of -1 … 1 with contrast, brightness and each colour's share changed by
+    up to `amount` at random: light is not what makes a person."""
+    if not amount:
+        return images
+    change = torch.rand(3, len(images), 3, 1, 1, device=images.device) * 2 - 1
+    contrast = 1 + amount * change[0, :, :1]
+    brightness = amount * (change[1, :, :1] + 0.5 * change[2])
+    return (images * contrast + brightness).clamp(-1, 1)
+
+
+@torch.inference_mode()
+def embed(model: nn.Module, images: Tensor, batch: int) -> Tensor:
+    """Embeddings [N, D] of faces uint8 [N, 3, S, S], on the CPU."""
+    training, device = model.training, next(model.parameters()).device
+    model.eval()
+    parts = [
+        model(to_unit(images[start : start + batch].to(device), 256)).float().cpu()
+        for start in range(0, len(images), batch)
+    ]
+    model.train(training)
+    return torch.cat(parts)
+
+
+@dataclass(frozen=True)
+class Verification:
+    """How well distances tell whether two pictures show one person."""
+
+    auc: float
+    """Area under the ROC curve: the chance that a pair of one person is nearer than a pair of
+    two."""
+    accepted: float
+    """Share of the pairs of one person that are accepted where 1 % of the others are."""
+    pairs: int
+    """Pairs of one person."""
+    others: int
+    """Pairs of two people."""
+
+
+def verify(embeddings: Tensor, people: Tensor) -> Verification:
+    """Over all pairs of pictures, `embeddings` [N, D], `people` int64 [N].
+
+    Raises ValueError where there are no pairs of either kind.
+    """
+    from torchmetrics.functional.classification import binary_auroc
+
+    first, second = torch.triu_indices(len(people), len(people), 1)
+    near = -squared_distances(embeddings)[first, second]
+    same = people[first] == people[second]
+    pairs, others = near[same], near[~same]
+    if not len(pairs) or not len(others):
+        raise ValueError("there must be pairs of one person and pairs of two")
+    auc = float(binary_auroc(1 + near / 4, same.int()))  # scores of 0 … 1 are taken as they are
+    threshold = others.topk(max(1, round(0.01 * len(others)))).values[-1]
+    accepted = float((pairs > threshold).double().mean())
+    return Verification(auc, accepted, len(pairs), len(others))

@@ -1,0 +1,218 @@
+"""Marks of real pictures, reconstructions and samples: who is counted, and among which classes."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+from typer.testing import CliRunner
+
+from pixelgen.checkpoints import LoadedCheckpoint
+from pixelgen.cli.app import app
+from pixelgen.errors import PixelgenError
+from pixelgen.evaluation import quality as module
+from pixelgen.evaluation.judge import Judge
+from pixelgen.evaluation.quality import Quality, classes_of, measure_quality
+
+from .conftest import KNOWN, grey_judge
+
+
+def test_the_parts_are_disjoint_and_cover_all_classes() -> None:
+    labels = [7, 3, 11, 5, 900]
+    tune, report = classes_of("tune", labels), classes_of("report", labels)
+    assert tune == [3, 7, 900]
+    assert report == [5, 11]
+    assert sorted(tune + report) == classes_of("all", labels) == sorted(labels)
+
+
+def test_real_pictures_are_recognised(grey: Path, pixels: LoadedCheckpoint, judge: Judge) -> None:
+    result = measure_quality(pixels, grey, "validation", samples_per_class=2, judge=judge)
+    assert (result.classes, result.real.pictures) == (4, 48)
+    assert result.real.top1 == result.real.top5 == 1
+    assert result.real.kid is None
+    assert result.real.diversity == pytest.approx(1)
+    assert result.judge_size == 96
+    assert result.reconstructed is None
+    assert result.samples is not None
+    assert result.sampling is not None
+    assert result.samples.pictures == 8
+    assert result.samples.top1 < 1
+    assert result.samples.top5 == 1  # there are but four classes
+    assert result.samples.diversity is not None
+    assert result.samples.diversity > 2  # noise beside plain grey
+    assert result.sampling.temperature == 1
+
+
+def test_samples_that_are_real_pictures(
+    grey: Path, pixels: LoadedCheckpoint, judge: Judge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Drawn by a perfect model, samples get the marks of real pictures."""
+    from pixelgen.data import load_images
+
+    kept = load_images(grey, "validation", size=4).images.view(4, 12, 3, 4, 4)[:, :5]
+
+    def draw(*_: object) -> Tensor:
+        return kept.flatten(0, 1)
+
+    monkeypatch.setattr(module, "_draw", draw)
+    samples = measure_quality(pixels, grey, "validation", samples_per_class=5, judge=judge).samples
+    assert samples is not None
+    assert samples.kid is not None
+    assert samples.kid.standard_error is not None
+    assert samples.top1 == 1
+    assert abs(samples.kid.mean) < 3 * samples.kid.standard_error
+    assert samples.diversity == pytest.approx(1, abs=0.2)
+
+
+def test_each_part_on_its_own(grey: Path, pixels: LoadedCheckpoint, judge: Judge) -> None:
+    for part, classes in (("tune", (2, 6)), ("report", (5, 9))):
+        result = measure_quality(
+            pixels, grey, "validation", samples_per_class=1, part=part, judge=judge
+        )
+        assert (result.classes, result.real.pictures) == (len(classes), 24)
+        assert result.samples is not None
+        assert (result.samples.pictures, result.samples.diversity) == (2, None)
+        # The other part's classes still compete.
+        assert result.real.top1 == 1
+
+
+def test_no_figure_depends_on_the_batches(
+    grey: Path, coded: LoadedCheckpoint, judge: Judge
+) -> None:
+    def measured(batch: int) -> dict[str, float]:
+        judge.batch = batch
+        result = measure_quality(
+            coded, grey, "validation", samples_per_class=3, judge=judge, batch=batch, seed=4
+        )
+        return _numbers(result)
+
+    first = measured(5)
+    assert measured(64) == pytest.approx(first, abs=1e-4)
+
+
+def _numbers(result: Quality) -> dict[str, float]:
+    found = {}
+    for name in ("real", "reconstructed", "samples"):
+        marks = getattr(result, name)
+        found |= {f"{name} {key}": getattr(marks, key) for key in ("top1", "top5", "diversity")}
+        if marks.kid is not None:
+            found |= {f"{name} kid": marks.kid.mean, f"{name} error": marks.kid.standard_error}
+    return found
+
+
+def test_a_seed_gives_the_same_samples_and_options_change_them(
+    grey: Path, pixels: LoadedCheckpoint, judge: Judge
+) -> None:
+    def samples(**options: float) -> object:
+        return measure_quality(pixels, grey, "validation", judge=judge, **options).samples  # type: ignore[arg-type]
+
+    assert samples() == samples(seed=0)
+    assert samples(seed=1) != samples()
+    assert samples(temperature=0.5, top_p=0.8) != samples()
+
+
+def test_a_tokenizer_has_no_samples(grey: Path, tokenizer: LoadedCheckpoint, judge: Judge) -> None:
+    told: list[str] = []
+    result = measure_quality(
+        tokenizer, grey, "validation", judge=judge, progress=lambda what, *_: told.append(what)
+    )
+    assert result.samples is result.sampling is None
+    assert result.reconstructed is not None
+    assert result.reconstructed.kid is not None
+    assert result.reconstructed.pictures == result.real.pictures == 48
+    assert {"calibrating", "judging real", "reconstruction", "judging reconstructed"} <= set(told)
+    with pytest.raises(PixelgenError, match="draws no samples") as error:
+        measure_quality(tokenizer, grey, "validation", judge=judge, guidance=2)
+    assert error.value.exit_code == 2
+
+
+def test_what_cannot_be_judged(
+    grey: Path, pixels: LoadedCheckpoint, classless: LoadedCheckpoint, judge: Judge
+) -> None:
+    def fails(weights: LoadedCheckpoint, data: Path, says: str, **options: object) -> PixelgenError:
+        with pytest.raises(PixelgenError, match=says) as error:
+            measure_quality(weights, data, "validation", judge=judge, **options)  # type: ignore[arg-type]
+        assert "\n" not in error.value.message
+        return error.value
+
+    assert fails(classless, grey, "knows no classes").exit_code == 2
+    assert fails(pixels, grey, "temperature must be", temperature=0).exit_code == 2
+    fails(pixels, grey.parent / "bare", "no column of labels")
+    foreign = replace(pixels, config=replace(pixels.config, labels=(10, 11, 12, 13)))
+    fails(foreign, grey, "no pictures of the classes that the weights know")
+    fails(foreign, grey, "no pictures of the classes of the part tune", part="tune")
+    beyond = replace(pixels, config=replace(pixels.config, labels=(2, 5, 6, 1000)))
+    fails(beyond, grey, "1000 classes of ILSVRC only")
+
+
+@pytest.fixture
+def command(grey: Path, coded: LoadedCheckpoint, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    monkeypatch.setattr(module, "load_judge", lambda *_: grey_judge())
+    return ["evaluate", str(coded.path), "--data", str(grey), "--device", "cpu", "--quality"]
+
+
+def test_the_command(command: list[str], grey: Path, coded: LoadedCheckpoint, judge: Judge) -> None:
+    options = ["--no-likelihood", "--part", "report", "--samples-per-class", "2", "--top-p", "0.9"]
+    printed = CliRunner().invoke(app, [*command, *options, "--seed", "3", "--json"])
+    assert printed.exit_code == 0, printed.output
+    values = json.loads(printed.stdout)
+    assert values["conditional"] is values["reconstruction"] is None
+    assert values["images"] == 24
+    found = values["quality"]
+    assert found["part"] == "report"
+    assert found["sampling"] == {
+        "samples_per_class": 2,
+        "temperature": 1.0,
+        "top_p": 0.9,
+        "guidance": 1.0,
+        "seed": 3,
+    }
+    expected = measure_quality(
+        coded, grey, "validation", part="report", samples_per_class=2, top_p=0.9, seed=3,
+        judge=judge,
+    )  # fmt: skip
+    assert expected.reconstructed is not None
+    assert expected.reconstructed.kid is not None
+    assert found["real"]["top1"] == 1
+    assert found["real"]["kid"] is None
+    assert found["reconstructed"]["kid"]["mean"] == pytest.approx(expected.reconstructed.kid.mean)
+    assert found["samples"]["pictures"] == 4
+
+
+def test_the_table(command: list[str]) -> None:
+    text = CliRunner().invoke(app, command)
+    assert text.exit_code == 0, text.output
+    assert "bits/code" in text.stdout
+    assert "4 classes, judged at 96×96; samples: 4 a class, temperature 1, top-p 1" in text.stdout
+    table = text.stdout.splitlines()[-4:]
+    assert table[0].split() == ["top-1", "top-5", "KID", "diversity"]
+    assert [line.split()[0] for line in table[1:]] == ["real", "reconstructed", "samples"]
+    assert {len(line) for line in table} == {len(table[0])}
+
+
+def test_without_quality_its_options_are_errors(
+    command: list[str], coded: LoadedCheckpoint
+) -> None:
+    plain = [word for word in command if word != "--quality"]
+    for option in (["--part", "tune"], ["--seed", "1"], ["--no-likelihood"], ["--top-p", "0.9"]):
+        done = CliRunner().invoke(app, [*plain, *option])
+        assert isinstance(done.exception, PixelgenError)
+        assert (done.exception.message, done.exception.exit_code) == (
+            f"{option[0]} is for quality",
+            2,
+        )
+    nothing = json.loads(CliRunner().invoke(app, [*plain, "--json"]).stdout)
+    assert nothing["quality"] is None
+
+
+def test_marks_are_shares_of_all_known_classes(judge: Judge) -> None:
+    """A picture that resembles a class of the other part is not recognised."""
+    images = torch.full((2, 3, 4, 4), 100, dtype=torch.uint8)
+    images[1] = 40
+    seen = module._Seen(torch.tensor([6, 2]), *judge.see(images))
+    marks = module._marks(seen, seen, KNOWN)
+    assert (marks.top1, marks.top5) == (0.5, 1)
