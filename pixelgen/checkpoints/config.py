@@ -63,6 +63,9 @@ class CheckpointConfig:
     """The network."""
     tokenizer: TokenizerConfig | None = None
     """What makes pictures of the grids of codes that `model` draws; None: it draws pictures."""
+    embedder: FaceEmbedderConfig | None = None
+    """What makes the model's condition vector of a face; None: it has none, or it comes from
+    elsewhere."""
     labels: tuple[int, ...] = ()
     """Class index (ILSVRC) that each row of the class condition stands for; empty: no classes."""
     sampling: SamplingDefaults = field(default_factory=SamplingDefaults)
@@ -92,6 +95,14 @@ class CheckpointConfig:
                 raise ValueError(
                     f"the model's grid is {grid} (levels, channels, rows, columns), "
                     f"the tokenizer's {(codes.levels, *codes.code_shape)}"
+                )
+
+        if self.embedder is not None:
+            wanted = getattr(self.model, "vector", 0)
+            if wanted != self.embedder.embedding:
+                raise ValueError(
+                    f"embeddings of {self.embedder.embedding} numbers do not fit a model whose "
+                    f"condition vector has {wanted}"
                 )
 
     @property
@@ -133,6 +144,7 @@ class CheckpointConfig:
             "kind": self.kind,
             "model": self.model.to_dict(),
             **({} if self.tokenizer is None else {"tokenizer": self.tokenizer.to_dict()}),
+            **({} if self.embedder is None else {"embedder": self.embedder.to_dict()}),
             "labels": list(self.labels),
             "data": self.data,
             "sampling": asdict(self.sampling),
@@ -157,6 +169,9 @@ class CheckpointConfig:
             tokenizer=(
                 TokenizerConfig.from_dict(values["tokenizer"]) if "tokenizer" in values else None
             ),
+            embedder=(
+                FaceEmbedderConfig.from_dict(values["embedder"]) if "embedder" in values else None
+            ),
             labels=tuple(values.get("labels", ())),
             sampling=SamplingDefaults.from_dict(values.get("sampling", {})),
             data=values.get("data", {}),
@@ -171,6 +186,7 @@ class CheckpointConfig:
 _PARTS: dict[str, tuple[type, str]] = {
     "model": (dict, "an object"),
     "tokenizer": (dict, "an object"),
+    "embedder": (dict, "an object"),
     "labels": (list, "a list"),
     "sampling": (dict, "an object"),
     "data": (dict, "an object"),

@@ -15,6 +15,8 @@ DEFAULT_WEIGHTS = "imagenet32"
 WEIGHTS_FILE = "model.safetensors"
 TOKENIZER_FILE = "tokenizer.safetensors"
 """Beside the other, where the model draws grids of codes."""
+EMBEDDER_FILE = "embedder.safetensors"
+"""Beside the other, where the model draws portraits of a face."""
 CARD_FILE = "README.md"
 
 _HUB_ID = re.compile(r"(?P<repo>[\w][\w.-]*/[\w][\w.-]*)(?:@(?P<revision>[\w][\w./-]*))?")
@@ -36,9 +38,8 @@ class Source:
         """What these weights are exactly: the Hub's commit, or a hash of the files themselves."""
         if self.commit is not None:
             return self.commit
-        files = [self.path / WEIGHTS_FILE]
-        if (self.path / TOKENIZER_FILE).is_file():
-            files.append(self.path / TOKENIZER_FILE)
+        parts = [self.path / name for name in (TOKENIZER_FILE, EMBEDDER_FILE)]
+        files = [self.path / WEIGHTS_FILE, *filter(Path.is_file, parts)]
         digest = hashlib.sha256()
         try:
             for path in files:
@@ -120,7 +121,7 @@ def _download(repo: str, revision: str | None) -> Source:
         folder = snapshot_download(
             repo,
             revision=revision,
-            allow_patterns=[CONFIG_FILE, WEIGHTS_FILE, TOKENIZER_FILE, CARD_FILE],
+            allow_patterns=[CONFIG_FILE, WEIGHTS_FILE, TOKENIZER_FILE, EMBEDDER_FILE, CARD_FILE],
         )
     except (hub.HfHubHTTPError, hub.HFValidationError, OSError, ValueError) as error:
         why, hint = next(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from pixelgen.checkpoints.config import CONFIG_FILE, CheckpointConfig, SamplingDefaults, read_config
 from pixelgen.checkpoints.source import (
     CARD_FILE,
+    EMBEDDER_FILE,
     TOKENIZER_FILE,
     WEIGHTS_FILE,
     Source,
@@ -45,6 +46,8 @@ class LoadedCheckpoint:
     """What the folder is for, in float32, in evaluation mode."""
     tokenizer: Tokenizer | None
     """What makes pictures of the grids that the network draws; None where it draws pictures."""
+    face_embedder: FaceEmbedder | None
+    """What makes the network's condition vector of a face; None where it has no such vector."""
     config: CheckpointConfig
     """What config.json says."""
     path: Path
@@ -72,10 +75,12 @@ class LoadedCheckpoint:
 
     @property
     def embedder(self) -> FaceEmbedder:
-        """The face embedder. Raises PixelgenError for other weights."""
-        if self.config.kind != "face-embedder":
-            raise PixelgenError(f"{self.name} is no face embedder", "", 2)
-        return cast("FaceEmbedder", self.network)
+        """The face embedder, alone or beside a model. Raises PixelgenError where there is none."""
+        if self.config.kind == "face-embedder":
+            return cast("FaceEmbedder", self.network)
+        if self.face_embedder is None:
+            raise PixelgenError(f"{self.name} has no face embedder", "", 2)
+        return self.face_embedder
 
 
 def save_checkpoint(
@@ -83,6 +88,7 @@ def save_checkpoint(
     model: AnyNetwork,
     *,
     tokenizer: Tokenizer | None = None,
+    embedder: FaceEmbedder | None = None,
     labels: Sequence[int] = (),
     sampling: SamplingDefaults | Mapping[str, Any] | None = None,
     training: Mapping[str, Any] | None = None,
@@ -90,8 +96,8 @@ def save_checkpoint(
     card_text: str = "",
     dtype: StorageType = "float16",
 ) -> Path:
-    """Write `model`, and the tokenizer whose codes it models, as a checkpoint folder, file by file,
-    and return the folder.
+    """Write `model`, the tokenizer whose codes it models, and the face embedder that conditions it,
+    as a checkpoint folder, file by file, and return the folder.
 
     Tensors are stored in `dtype`, save those whose values it cannot hold. Raises ValueError for
     labels that do not fit the model, PixelgenError where the folder cannot be written.
@@ -103,6 +109,7 @@ def save_checkpoint(
     config = CheckpointConfig(
         model=model.config,
         tokenizer=None if tokenizer is None else tokenizer.config,
+        embedder=None if embedder is None else embedder.config,
         labels=tuple(labels),
         sampling=sampling,
         data=dict(data or {}),
@@ -116,6 +123,8 @@ def save_checkpoint(
     networks: dict[str, nn.Module] = {WEIGHTS_FILE: model}
     if tokenizer is not None:
         networks[TOKENIZER_FILE] = tokenizer
+    if embedder is not None:
+        networks[EMBEDDER_FILE] = embedder
     for file, network in networks.items():
         tensors = {name: _stored(tensor, dtype) for name, tensor in network.state_dict().items()}
         write_atomically(folder / file, partial(save_file, tensors, metadata={"format": "pt"}))
@@ -146,10 +155,14 @@ def load_checkpoint(
     source = find(ref)
     config = read_config(source.path, source.name)
     network = _load(source, WEIGHTS_FILE, config.model, device)
-    tokenizer = None
+    tokenizer = embedder = None
     if config.tokenizer is not None:
         tokenizer = cast("Tokenizer", _load(source, TOKENIZER_FILE, config.tokenizer, device))
-    return LoadedCheckpoint(network, tokenizer, config, source.path, source.name, source.revision())
+    if config.embedder is not None:
+        embedder = cast("FaceEmbedder", _load(source, EMBEDDER_FILE, config.embedder, device))
+    return LoadedCheckpoint(
+        network, tokenizer, embedder, config, source.path, source.name, source.revision()
+    )
 
 
 def _load(source: Source, file: str, config: AnyConfig, device: torch.device | str) -> AnyNetwork:

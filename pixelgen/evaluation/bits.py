@@ -14,7 +14,9 @@ from torch import Tensor
 from pixelgen.checkpoints import LoadedCheckpoint
 from pixelgen.data import ImageData, cut, load_images
 from pixelgen.errors import PixelgenError
+from pixelgen.models.conditioning import Condition
 from pixelgen.models.likelihood import to_unit
+from pixelgen.training.material import other_photos
 from pixelgen.training.objective import image_bits
 from pixelgen.training.perceptual import load_perceptual
 from pixelgen.training.reconstruction import encode, psnr, reconstruct
@@ -59,10 +61,10 @@ class Evaluation:
     images: int
     """Pictures, every one counted."""
     conditional: Bits | None
-    """Each picture (its codes, where the model draws codes) given its class; None for weights
-    without classes, or if not asked for."""
+    """Each picture (its codes, where the model draws codes) given its class, or another picture of
+    the same person; None for weights without conditions, or if not asked for."""
     unconditional: Bits | None
-    """Without a class (the null class of class-conditional weights); None for a tokenizer."""
+    """Without a condition; None for weights that draw nothing."""
     reconstruction: Reconstructions | None
     """Of the tokenizer; None for weights that model pixels."""
     verification: Verification | None = None
@@ -116,22 +118,29 @@ def evaluate(
         grids = encode(codec, grids, batch, progress=told("codes"))
     elif weights.model.config.levels != 256:
         raise PixelgenError(f"{weights.name} models other values than those of pictures")
-    model, classes = weights.model, config.model.classes
-    found: dict[str, Bits] = {}
-    if classes and not unconditional:
-        if pictures.labels is None:
-            raise PixelgenError(
-                f"{data} has no column of labels", "add --unconditional to do without"
-            )
-        rows = pictures.rows(config.labels)
-        bits = image_bits(model, grids, rows, batch, progress=told("conditional"))
-        found["conditional"] = Bits.of(bits)
-    null = torch.full((len(pictures),), classes) if classes else None
-    bits = image_bits(model, grids, null, batch, progress=told("unconditional"))
-    found["unconditional"] = Bits.of(bits)
-    return Evaluation(
-        len(pictures), found.get("conditional"), found["unconditional"], reconstruction
-    )
+    model, conditional = weights.model, None
+    condition = None if unconditional else _condition(weights, pictures, str(data), batch)
+    if condition is not None:
+        bits = image_bits(model, grids, condition, batch, progress=told("conditional"))
+        conditional = Bits.of(bits)
+    bits = image_bits(model, grids, None, batch, progress=told("unconditional"))
+    return Evaluation(len(pictures), conditional, Bits.of(bits), reconstruction)
+
+
+def _condition(
+    weights: LoadedCheckpoint, pictures: ImageData, data: str, batch: int
+) -> Condition | None:
+    """What the weights are conditioned on: the class of each picture, or the embedding of another
+    picture of the same person; None for weights without conditions."""
+    config = weights.config
+    if not config.labels and config.embedder is None:
+        return None
+    if pictures.labels is None:
+        raise PixelgenError(f"{data} has no column of labels", "add --unconditional to do without")
+    if config.embedder is None:
+        return Condition(pictures.rows(config.labels))
+    others = other_photos(pictures.labels, torch.arange(len(pictures)))
+    return Condition(vector=embed(weights.embedder, pictures.images, batch)[others])
 
 
 def fitting_pictures(

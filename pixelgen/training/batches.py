@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 
 from pixelgen.data import cut
+from pixelgen.training.companions import Companions
 
-_HOLDOUT, _EPOCH, _STEP, _NETWORK, _SHIFT, _VIEW, _PEOPLE = range(7)
+_HOLDOUT, _EPOCH, _STEP, _NETWORK, _SHIFT, _VIEW, _PEOPLE, _VECTOR = range(8)
 
 
 def mix(seed: int, stream: int, counter: int) -> int:
@@ -65,7 +66,42 @@ class Batch:
     x: Tensor
     """int64 [B, C, H, W]."""
     classes: Tensor | None
-    """int64 [B], some of them the null class."""
+    """int64 [B], some of them the null class; or who is on the pictures."""
+    vector: Tensor | None = None
+    """[B, D], the condition vectors."""
+    dropped: Tensor | None = None
+    """bool [B]: for which pictures the vector is to be left out."""
+
+    def inputs(self, device: torch.device | str) -> tuple[Tensor | None, ...]:
+        """What the objective is called with."""
+        given = (self.x, self.classes, self.vector, self.dropped)
+        # A network without vectors need not know of them.
+        used = given if self.vector is not None else given[:2]
+        return tuple(None if t is None else t.to(device) for t in used)
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """Condition vectors of pictures that show people."""
+
+    embeddings: Tensor
+    """[N, D], one of each picture."""
+    companions: Companions
+    """Who is on them."""
+    other: float
+    """Share of the pictures that are shown with the vector of another picture of the person."""
+    noise: float
+    """Standard deviation of what is added to each number."""
+
+    def draw(self, index: Tensor, generator: torch.Generator, total: int, mine: slice) -> Tensor:
+        """[B, D] for the pictures `index`, the part `mine` of the `total` of a step."""
+        chance = torch.rand(2, total, generator=generator)[:, mine]
+        source = torch.where(chance[0] < self.other, self.companions.other(index, chance[1]), index)
+        vector = self.embeddings[source]
+        if self.noise:
+            size = (total, vector.shape[1])
+            vector = vector + self.noise * torch.randn(size, generator=generator)[mine]
+        return vector
 
 
 class Draws(Protocol):
@@ -93,6 +129,7 @@ class Batches:
         jitter: int = 0,
         null_class: int = 0,
         class_dropout: float = 0.0,
+        vectors: Vectors | None = None,
     ) -> None:
         """`views` uint8 [V, N, C, H, W], V forms of each picture of which one is drawn at random,
         `classes` int64 [N] or None; only `rows` are drawn. `flip` mirrors half of them, and the
@@ -101,6 +138,7 @@ class Batches:
         self.seed, self.flip = seed, flip
         self.crop, self.jitter = crop or views.shape[-1], jitter
         self.null_class, self.class_dropout = null_class, class_dropout
+        self.vectors = vectors
         self._epoch = -1
         self._order = torch.empty(0, dtype=torch.int64)
 
@@ -127,11 +165,14 @@ class Batches:
         if self.jitter:
             shift = random_shifts(self.seed, step, size * ranks, self.jitter)[mine]
         x = framed(x, self.crop, shift, chance[0] < 0.5 if self.flip else None)
-        classes = None
+        dropped = chance[1] < self.class_dropout
+        classes = vector = None
         if self.classes is not None:
-            dropped = chance[1] < self.class_dropout
             classes = self.classes[index].masked_fill(dropped, self.null_class)
-        return Batch(x.long(), classes)
+        if self.vectors is not None:
+            generator = _generator(self.seed, _VECTOR, step)
+            vector = self.vectors.draw(index, generator, size * ranks, mine)
+        return Batch(x.long(), classes, vector, None if vector is None else dropped)
 
 
 class IdentityBatches:

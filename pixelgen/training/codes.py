@@ -13,7 +13,6 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from pixelgen.checkpoints import load_checkpoint, save_checkpoint
 from pixelgen.data import ImageData, cut
 from pixelgen.errors import PixelgenError
 from pixelgen.files import write_atomically
@@ -22,18 +21,8 @@ from pixelgen.training.batches import random_shifts
 from pixelgen.training.recipe import DataRecipe
 from pixelgen.training.reconstruction import encode
 
-TOKENIZER, CODES = "tokenizer", "codes.safetensors"
+CODES = "codes.safetensors"
 _BATCH = 250
-
-
-def run_tokenizer(folder: Path, ref: str = "") -> Tokenizer:
-    """The tokenizer of the run in `folder`: its own copy, which is made of the weights `ref` first
-    where there is none. Raises PixelgenError for weights without a tokenizer."""
-    copy = folder / TOKENIZER
-    if not copy.is_dir():
-        tokenizer = load_checkpoint(ref).codec
-        save_checkpoint(copy, tokenizer, dtype="float32", card_text=f"# Tokenizer of {ref}\n")
-    return load_checkpoint(copy).codec
 
 
 def encoded_views(

@@ -12,7 +12,7 @@ from pixelgen.checkpoints import Figure, ModelCard, save_checkpoint
 from pixelgen.errors import PixelgenError
 from pixelgen.models import build_model
 from pixelgen.models.config import FaceEmbedderConfig, TokenizerConfig
-from pixelgen.training.codes import run_tokenizer
+from pixelgen.training.parts import run_embedder, run_tokenizer
 from pixelgen.training.recipe import Recipe, recipe_from_dict, recipe_text
 from pixelgen.training.state import RunState, load_weights, part_of, read_state
 from pixelgen.training.tasks import kind_of_task
@@ -46,6 +46,7 @@ def export(
     model = build_model(recipe.model)
     load_weights(model, part_of(tensors, "ema"), str(run))
     tokenizer = run_tokenizer(run) if recipe.data.tokenizer else None
+    embedder = run_embedder(run) if recipe.data.embedder else None
     counters = state.counters
     training: dict[str, Any] = {
         "steps": counters.step,
@@ -72,6 +73,7 @@ def export(
         folder,
         model,
         tokenizer=tokenizer,
+        embedder=embedder,
         labels=state.labels,
         sampling=asdict(recipe.sampling),
         training=training,

@@ -108,7 +108,7 @@ class Run:
         with accelerator.main_process_first():
             material = self.task.prepare(data, folder, watcher.note)
         self.batches, self.labels = material.batches, material.labels
-        self.held_images, self.held_classes = material.held, material.held_classes
+        self.held_images, self.held_condition = material.held, material.held_condition
         torch.manual_seed(mix(recipe.seed, 0, 0))
         model: nn.Module = build_model(recipe.model)
         if recipe.compute.channels_last:
@@ -193,7 +193,9 @@ class Run:
     def _introduce(self) -> float:
         """Says how large the network is; returns its floating-point operations per picture."""
         first = self.batches.draw(0, 0, min(4, self.recipe.optimiser.batch))
-        flops = training_flops(self._plain_objective, *self._to_device(first.x, first.classes))
+        x, *more = first.inputs(self.accelerator.device)
+        assert x is not None
+        flops = training_flops(self._plain_objective, x, *more)
         parameters = sum(p.numel() for p in self.model.parameters())
         self.log.write(
             "start", self.counters.step, parameters=parameters, gflops_per_image=flops / 1e9
@@ -254,10 +256,6 @@ class Run:
                 due[name] = self.counters.seconds
                 action()
 
-    def _to_device(self, x: Tensor, classes: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        device = self.accelerator.device
-        return x.to(device), None if classes is None else classes.to(device)
-
     def _step(self, lr: float) -> tuple[float, float]:
         """One update; returns the loss and the gradient's norm."""
         recipe, counters = self.recipe.optimiser, self.counters
@@ -266,7 +264,7 @@ class Run:
         torch.manual_seed(network_seed(self.recipe.seed, counters.step, rank))
         try:
             with autocast(self.accelerator.device, self.recipe.compute.precision):
-                loss = self.objective(*self._to_device(batch.x, batch.classes))
+                loss = self.objective(*batch.inputs(self.accelerator.device))
         except Exception as error:
             if not type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
                 raise
@@ -303,7 +301,7 @@ class Run:
         """The figure of the averaged weights on the held-out pictures."""
         if not len(self.held_images):
             return
-        figures = self.task.held_out(self.ema.module, self.held_images, self.held_classes)
+        figures = self.task.held_out(self.ema.module, self.held_images, self.held_condition)
         self.counters.held_out = float(figures.mean())
         self.log.write(
             "validation",
@@ -321,7 +319,7 @@ class Run:
         """Pictures by the averaged weights; a failure is noted and costs nothing more."""
         path = self.folder / "samples" / f"{self.counters.step:08d}.png"
         try:
-            self.task.show(self.ema.module, self.held_images, path)
+            self.task.show(self.ema.module, self.held_images, self.held_condition, path)
         except Exception as error:  # pictures to look at are not worth a run
             self.watcher.note(f"no samples at step {self.counters.step}: {error!r}")
         else:

@@ -9,7 +9,9 @@ from torch import Tensor
 
 from pixelgen.data import ImageData, cut
 from pixelgen.errors import PixelgenError
-from pixelgen.training.batches import Batches, Draws, IdentityBatches, hold_out, mix
+from pixelgen.models.conditioning import Condition
+from pixelgen.training.batches import Batches, Draws, IdentityBatches, Vectors, hold_out, mix
+from pixelgen.training.companions import Companions
 from pixelgen.training.recipe import DataRecipe, Recipe
 
 
@@ -21,8 +23,8 @@ class Material:
     """What is trained on."""
     held: Tensor
     """Pictures (or grids of codes) that are never trained on, uint8 [M, C, H, W]."""
-    held_classes: Tensor | None
-    """Their rows of the class condition, or whose faces they are, int64 [M]."""
+    held_condition: Condition | None
+    """Their condition; for a face embedder, as classes, who is on them."""
     labels: list[int]
     """The data's label of every row of the class condition."""
 
@@ -33,9 +35,15 @@ def check_holdout(recipe: DataRecipe, data: ImageData) -> None:
         raise PixelgenError(f"data.holdout is {recipe.holdout}, the data has {len(data)} pictures")
 
 
-def by_picture(recipe: Recipe, data: ImageData, views: Tensor) -> Material:
+def by_picture(
+    recipe: Recipe, data: ImageData, views: Tensor, embeddings: Tensor | None = None
+) -> Material:
     """Every picture counts for itself; `views` uint8 [V, N, C, H, W] are its forms, cut and
-    mirrored already if they are several."""
+    mirrored already if they are codes.
+
+    With `embeddings` [N, D], the condition vectors, `data.label` says who is on the pictures, and
+    whole people are held out.
+    """
     config, given = recipe.model, recipe.data
     labels: list[int] = []
     classes: Tensor | None = None
@@ -47,7 +55,15 @@ def by_picture(recipe: Recipe, data: ImageData, views: Tensor) -> Material:
             )
         classes = data.rows(labels)
     check_holdout(given, data)
-    kept, held = hold_out(len(data), given.holdout, recipe.seed)
+    vectors: Vectors | None = None
+    vector: Tensor | None = None
+    if embeddings is None:
+        kept, held = hold_out(len(data), given.holdout, recipe.seed)
+    else:
+        who, kept, held = _people(recipe, data)
+        companions = Companions(who, kept)
+        vectors = Vectors(embeddings, companions, given.other_photo, given.vector_noise)
+        vector = embeddings[other_photos(who, held)]
     ready = bool(given.tokenizer)
     held_images = views[0, held]
     if given.crop and not ready:
@@ -62,19 +78,28 @@ def by_picture(recipe: Recipe, data: ImageData, views: Tensor) -> Material:
         jitter=0 if ready else given.jitter,
         null_class=config.classes,
         class_dropout=given.class_dropout,
+        vectors=vectors,
     )
-    return Material(batches, held_images, None if classes is None else classes[held], labels)
+    condition = None
+    if classes is not None or vector is not None:
+        condition = Condition(None if classes is None else classes[held], vector)
+    return Material(batches, held_images, condition, labels)
 
 
-def by_identity(recipe: Recipe, data: ImageData) -> Material:
-    """Batches of several pictures of each of several people; whole people are held out, until there
-    are `data.holdout` pictures of them."""
+def other_photos(who: Tensor, rows: Tensor) -> Tensor:
+    """For each of the pictures `rows` another one among them of the same person, always the same;
+    the picture itself where there is no other."""
+    return Companions(who, rows).other(rows, torch.zeros(len(rows)))
+
+
+def _people(recipe: Recipe, data: ImageData) -> tuple[Tensor, Tensor, Tensor]:
+    """Who is on each picture, int64 [N]; the rows to train on; and those of whole people who are
+    held out, at least `data.holdout` pictures. Raises PixelgenError for data without people."""
     given = recipe.data
     if data.labels is None:
         raise PixelgenError(
             f"{given.path} has no column {given.label!r}", "set data.label to that of the people"
         )
-    check_holdout(given, data)
     people, who, counts = data.labels.unique(return_inverse=True, return_counts=True)
     order = torch.randperm(
         len(people), generator=torch.Generator().manual_seed(mix(recipe.seed, 8, 0))
@@ -82,13 +107,21 @@ def by_identity(recipe: Recipe, data: ImageData) -> Material:
     before = counts[order].cumsum(0) - counts[order]
     aside = torch.zeros(len(people), dtype=torch.bool)
     aside[order[before < given.holdout]] = True
-    held = aside[who].nonzero().flatten()
+    return who, (~aside[who]).nonzero().flatten(), aside[who].nonzero().flatten()
+
+
+def by_identity(recipe: Recipe, data: ImageData) -> Material:
+    """Batches of several pictures of each of several people; whole people are held out, until there
+    are `data.holdout` pictures of them."""
+    given = recipe.data
+    check_holdout(given, data)
+    who, kept, held = _people(recipe, data)
     size = given.crop or data.images.shape[-1]
     try:
         batches = IdentityBatches(
             data.images,
             who,
-            (~aside[who]).nonzero().flatten(),
+            kept,
             shots=recipe.triplets.shots,
             seed=recipe.seed,
             flip=given.flip,
@@ -97,4 +130,5 @@ def by_identity(recipe: Recipe, data: ImageData) -> Material:
         )
     except ValueError as error:
         raise PixelgenError(f"{given.path}: {error}") from error
-    return Material(batches, cut(data.images[held], size).contiguous(), who[held], [])
+    faces = cut(data.images[held], size).contiguous()
+    return Material(batches, faces, Condition(classes=who[held]), [])

@@ -24,9 +24,20 @@ class BitsPerDim(nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, x: Tensor, classes: Tensor | None = None) -> Tensor:
-        """x int64 [B, C, H, W], classes int64 [B] → a number."""
-        condition = None if classes is None else Condition(classes=classes)
+    def forward(
+        self,
+        x: Tensor,
+        classes: Tensor | None = None,
+        vector: Tensor | None = None,
+        dropped: Tensor | None = None,
+    ) -> Tensor:
+        """x int64 [B, C, H, W], classes int64 [B], vector [B, D], of which those are left out where
+        `dropped` bool [B] is true → a number."""
+        condition = None
+        if classes is not None or vector is not None:
+            condition = Condition(classes, vector)
+        if condition is not None and dropped is not None:
+            condition = self.model.drop_condition(condition, dropped)  # type: ignore[operator]
         log_prob: Tensor = self.model.log_prob(x, condition)  # type: ignore[operator]
         return log_prob.mean() / -math.log(2.0)
 
@@ -36,11 +47,12 @@ def autocast(device: torch.device, precision: str) -> torch.autocast:
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16")
 
 
-def training_flops(objective: nn.Module, x: Tensor, classes: Tensor | None) -> float:
-    """Floating-point operations per picture of a forward and a backward pass, counted on `x`."""
+def training_flops(objective: nn.Module, x: Tensor, *more: Tensor | None) -> float:
+    """Floating-point operations per picture of a forward and a backward pass, counted on `x` and
+    what else the objective takes."""
     objective = copy.deepcopy(objective)
     with FlopCounterMode(display=False) as counter:
-        objective(x, classes).backward()
+        objective(x, *more).backward()
     return counter.get_total_flops() / len(x)
 
 
@@ -48,7 +60,7 @@ def training_flops(objective: nn.Module, x: Tensor, classes: Tensor | None) -> f
 def image_bits(
     model: nn.Module,
     images: Tensor,
-    classes: Tensor | None,
+    condition: Condition | None,
     batch: int,
     *,
     precision: str = "fp32",
@@ -56,7 +68,7 @@ def image_bits(
 ) -> Tensor:
     """Exact bits per dimension of every picture, float64 [N].
 
-    `images` uint8 [N, C, H, W], `classes` int64 [N] or None.
+    `images` uint8 [N, C, H, W], `condition` of all of them or None.
     `progress(done, total)` is told after every batch.
     """
     training, device = model.training, next(model.parameters()).device
@@ -64,9 +76,9 @@ def image_bits(
     parts: list[Tensor] = []
     for start in range(0, len(images), batch):
         part = slice(start, start + batch)
-        condition = None if classes is None else Condition(classes[part].to(device))
+        given = None if condition is None else condition[part].to(device)
         with autocast(device, precision):
-            log_prob = model.log_prob(images[part].to(device).long(), condition)  # type: ignore[operator]
+            log_prob = model.log_prob(images[part].to(device).long(), given)  # type: ignore[operator]
         parts.append(bits_per_dim(log_prob.cpu().double()))
         if progress is not None:
             progress(min(start + batch, len(images)), len(images))

@@ -49,9 +49,17 @@ class DataRecipe:
     flip: bool = True
     """Mirror half of the pictures."""
     class_dropout: float = 0.1
-    """Share of pictures shown without their class, which makes guidance possible."""
+    """Share of pictures shown without their class or vector, which makes guidance possible."""
     tokenizer: str = ""
     """Weights of a tokenizer (name, folder or Hub id): the network models its codes."""
+    embedder: str = ""
+    """Weights of a face embedder: the network is conditioned on its embeddings of faces, and
+    `label` is the column of the people."""
+    other_photo: float = 0.8
+    """With an embedder: share of the pictures that are shown with the embedding of another photo of
+    the same person, so that the network learns the person and not the photo."""
+    vector_noise: float = 0.02
+    """With an embedder: standard deviation of what is added to each number of an embedding."""
     views: int = 2
     """With a tokenizer: encode each picture so many times. Every second view is mirrored if `flip`
     says so, and those after the first two (without `flip` the first one) are moved by `jitter`."""
@@ -63,7 +71,9 @@ class DataRecipe:
             _require(getattr(self, name) >= 0, f"{name} must not be negative")
         _require(self.views >= 1, "views must be at least 1")
         _require(self.holdout >= 0, "holdout must not be negative")
-        _require(0 <= self.class_dropout <= 1, "class_dropout must lie in 0 … 1")
+        for name in ("class_dropout", "other_photo"):
+            _require(0 <= getattr(self, name) <= 1, f"{name} must lie in 0 … 1")
+        _require(self.vector_noise >= 0, "vector_noise must not be negative")
 
 
 @dataclass(frozen=True)
@@ -239,7 +249,12 @@ class Recipe:
         if isinstance(config, TokenizerConfig | FaceEmbedderConfig):
             what = config.model.replace("_", " ")
             _require(self.sampling == SamplingRecipe(), f"[sampling] is not for a {what}")
-            _require(not self.data.tokenizer, f"data.tokenizer is not for a {what}")
+            for name in ("tokenizer", "embedder"):
+                _require(not getattr(self.data, name), f"data.{name} is not for a {what}")
+        elif getattr(config, "vector", 0):
+            _require(bool(self.data.embedder), "model.vector needs data.embedder")
+        elif self.data.embedder:
+            raise ValueError("data.embedder needs model.vector, the length of its embeddings")
         if not isinstance(config, TokenizerConfig):
             _require(self.losses == LossesRecipe(), "[losses] is for a tokenizer")
         if not isinstance(config, FaceEmbedderConfig):

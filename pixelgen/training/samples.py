@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from pixelgen.errors import PixelgenError
 from pixelgen.files import write_atomically
-from pixelgen.models.config import TokenizerConfig
+from pixelgen.models.conditioning import Condition
 from pixelgen.models.tokenizer import Tokenizer, to_bytes
 from pixelgen.training.batches import mix
 from pixelgen.training.recipe import Recipe
@@ -26,23 +26,50 @@ def sample_grid(
     """Writes SIDE×SIDE samples as a PNG: one class a row, spread over all, the same every time.
 
     `tokenizer` makes pictures of them where the model draws codes."""
-    from pixelgen.models.conditioning import Condition
-    from pixelgen.sampling import SamplingOptions, draw_uniforms, sample
-
-    config, count = recipe.model, SIDE * SIDE
-    assert not isinstance(config, TokenizerConfig)  # that one has a task of its own
-    device = next(model.parameters()).device
-    generator = torch.Generator().manual_seed(mix(recipe.seed, 9, 0))
+    config = recipe.model
     condition = None
     if config.classes:
         rows = torch.arange(SIDE) * config.classes // SIDE
-        condition = Condition(classes=rows.repeat_interleave(SIDE).to(device))
+        condition = Condition(classes=rows.repeat_interleave(SIDE))
+    _write(_draw(model, recipe, condition, tokenizer), SIDE, path)
+
+
+def portrait_sheet(
+    model: nn.Module,
+    recipe: Recipe,
+    path: Path,
+    tokenizer: Tokenizer | None,
+    held: Tensor,
+    condition: Condition,
+) -> None:
+    """Writes SIDE of the pictures (or codes) `held`, each with SIDE samples of its condition at its
+    right."""
+    rows = torch.arange(SIDE) * len(held) // SIDE
+    drawn = _draw(model, recipe, condition[rows].repeat(SIDE), tokenizer)
+    sources = _decode(held[rows].to(drawn.device), tokenizer)
+    both = torch.cat((sources[:, None], drawn.unflatten(0, (SIDE, SIDE))), 1)
+    _write(both.flatten(0, 1), SIDE + 1, path)
+
+
+def _draw(
+    model: nn.Module, recipe: Recipe, condition: Condition | None, tokenizer: Tokenizer | None
+) -> Tensor:
+    """SIDE·SIDE pictures, always with the same random numbers."""
+    from pixelgen.sampling import SamplingOptions, draw_uniforms, sample
+
+    generator = torch.Generator().manual_seed(mix(recipe.seed, 9, 0))
+    uniforms = draw_uniforms(generator, SIDE * SIDE, model.config)  # type: ignore[arg-type]
     options = SamplingOptions(**asdict(recipe.sampling))
-    x = sample(model, condition, draw_uniforms(generator, count, config), options=options)  # type: ignore[arg-type]
-    if tokenizer is not None:
-        with torch.inference_mode():
-            x = to_bytes(tokenizer.to(device).decode(x))
-    _write(x, SIDE, path)
+    x = sample(model, condition, uniforms, options=options)  # type: ignore[arg-type]
+    return _decode(x, tokenizer)
+
+
+def _decode(x: Tensor, tokenizer: Tokenizer | None) -> Tensor:
+    """Pictures of what a model drew."""
+    if tokenizer is None:
+        return x
+    with torch.inference_mode():
+        return to_bytes(tokenizer.to(x.device).decode(x.long()))
 
 
 def reconstruction_sheet(model: nn.Module, images: Tensor, path: Path) -> None:

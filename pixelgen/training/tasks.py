@@ -9,17 +9,24 @@ from typing import ClassVar, Protocol
 import torch
 from torch import Tensor, nn
 
-from pixelgen.data import ImageData
+from pixelgen.data import ImageData, cut
 from pixelgen.errors import PixelgenError
+from pixelgen.models.conditioning import Condition
 from pixelgen.models.config import FaceEmbedderConfig, GridConfig, TokenizerConfig
 from pixelgen.models.tokenizer import Tokenizer
-from pixelgen.training.codes import check_size, encoded_views, run_tokenizer
+from pixelgen.training.codes import check_size, encoded_views
 from pixelgen.training.material import Material, by_identity, by_picture
 from pixelgen.training.objective import BitsPerDim, image_bits
+from pixelgen.training.parts import run_embedder, run_tokenizer
 from pixelgen.training.perceptual import load_perceptual
 from pixelgen.training.recipe import Recipe
 from pixelgen.training.reconstruction import Reconstruction, psnr, reconstruct
-from pixelgen.training.samples import neighbour_sheet, reconstruction_sheet, sample_grid
+from pixelgen.training.samples import (
+    neighbour_sheet,
+    portrait_sheet,
+    reconstruction_sheet,
+    sample_grid,
+)
 from pixelgen.training.triplets import Triplets, embed, verify
 
 
@@ -39,13 +46,14 @@ class Task(Protocol):
         """What is trained on. Raises PixelgenError for pictures that do not fit the network."""
 
     def objective(self, model: nn.Module) -> nn.Module:
-        """A module: x int64 [B, C, H, W], classes int64 [B] or None → the loss."""
+        """A module: what `Batch.inputs` gives → the loss."""
 
-    def held_out(self, model: nn.Module, images: Tensor, classes: Tensor | None) -> Tensor:
+    def held_out(self, model: nn.Module, images: Tensor, condition: Condition | None) -> Tensor:
         """The figure of each picture, float64 [N], of uint8 [N, C, H, W]; or of all, [1]."""
 
-    def show(self, model: nn.Module, held: Tensor, path: Path) -> None:
-        """Writes pictures to look at; `held` uint8 [N, C, H, W] were not trained on."""
+    def show(self, model: nn.Module, held: Tensor, condition: Condition | None, path: Path) -> None:
+        """Writes pictures to look at; `held` uint8 [N, C, H, W] were not trained on, `condition`
+        is theirs."""
 
 
 def kind_of_task(recipe: Recipe) -> type[Likelihood] | type[TokenizerTask] | type[EmbedderTask]:
@@ -101,20 +109,53 @@ class Likelihood:
                 "(channels, rows, columns)",
                 "set data.size and the [model] table to one size",
             )
-        return by_picture(self.recipe, data, data.images[None])
+        embeddings = self._embeddings(data, folder)
+        return by_picture(self.recipe, data, data.images[None], embeddings)
+
+    def _embeddings(self, data: ImageData, folder: Path) -> Tensor | None:
+        """The condition vectors of all pictures, [N, D]; None where they have none."""
+        given = self.recipe.data
+        if not given.embedder:
+            return None
+        embedder = run_embedder(folder, given.embedder)
+        config, wanted = embedder.config, getattr(self.recipe.model, "vector", 0)
+        if config.embedding != wanted:
+            raise PixelgenError(
+                f"the embeddings of {given.embedder} have {config.embedding} numbers, "
+                f"model.vector is {wanted}"
+            )
+        if _shape(data, self.recipe)[1:] != (config.height, config.width):
+            raise PixelgenError(
+                f"the embedder takes {config.width}×{config.height} pictures",
+                "set data.size or data.crop",
+            )
+        return embed(embedder, cut(data.images, config.size), 250)
 
     def objective(self, model: nn.Module) -> nn.Module:
         """The mean bits per dimension."""
         return BitsPerDim(model)
 
-    def held_out(self, model: nn.Module, images: Tensor, classes: Tensor | None) -> Tensor:
+    def held_out(self, model: nn.Module, images: Tensor, condition: Condition | None) -> Tensor:
         """Exact bits per dimension."""
         batch, precision = self.recipe.optimiser.batch, self.recipe.compute.precision
-        return image_bits(model, images, classes, batch, precision=precision)
+        return image_bits(model, images, condition, batch, precision=precision)
 
-    def show(self, model: nn.Module, held: Tensor, path: Path) -> None:
+    def show(self, model: nn.Module, held: Tensor, condition: Condition | None, path: Path) -> None:
         """A grid of samples."""
-        sample_grid(model, self.recipe, path)
+        self._show(model, held, condition, path, None)
+
+    def _show(
+        self,
+        model: nn.Module,
+        held: Tensor,
+        condition: Condition | None,
+        path: Path,
+        tokenizer: Tokenizer | None,
+    ) -> None:
+        if condition is None or condition.vector is None:
+            sample_grid(model, self.recipe, path, tokenizer)
+        else:
+            portrait_sheet(model, self.recipe, path, tokenizer, held, condition)
 
 
 class CodesLikelihood(Likelihood):
@@ -143,11 +184,11 @@ class CodesLikelihood(Likelihood):
         views = encoded_views(
             self.tokenizer, data, self.recipe.data, self.recipe.seed, folder, note
         )
-        return by_picture(self.recipe, data, views)
+        return by_picture(self.recipe, data, views, self._embeddings(data, folder))
 
-    def show(self, model: nn.Module, held: Tensor, path: Path) -> None:
+    def show(self, model: nn.Module, held: Tensor, condition: Condition | None, path: Path) -> None:
         """A grid of samples, decoded."""
-        sample_grid(model, self.recipe, path, self.tokenizer)
+        self._show(model, held, condition, path, self.tokenizer)
 
 
 class TokenizerTask:
@@ -177,12 +218,12 @@ class TokenizerTask:
                 perceptual = perceptual.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         return Reconstruction(model, self.recipe.losses, perceptual)
 
-    def held_out(self, model: nn.Module, images: Tensor, classes: Tensor | None) -> Tensor:
+    def held_out(self, model: nn.Module, images: Tensor, condition: Condition | None) -> Tensor:
         """Peak signal-to-noise ratios of the reconstructions, in dB."""
         batch, precision = self.recipe.optimiser.batch, self.recipe.compute.precision
         return psnr(images, reconstruct(model, images, batch, precision=precision))
 
-    def show(self, model: nn.Module, held: Tensor, path: Path) -> None:
+    def show(self, model: nn.Module, held: Tensor, condition: Condition | None, path: Path) -> None:
         """Pictures beside their reconstructions."""
         reconstruction_sheet(model, held, path)
 
@@ -207,12 +248,13 @@ class EmbedderTask:
         """The triplet loss."""
         return Triplets(model, self.recipe.triplets)
 
-    def held_out(self, model: nn.Module, images: Tensor, classes: Tensor | None) -> Tensor:
+    def held_out(self, model: nn.Module, images: Tensor, condition: Condition | None) -> Tensor:
         """The area under the ROC curve over all pairs of held-out pictures, [1]."""
-        assert classes is not None  # `by_identity` gives them
+        assert condition is not None  # `by_identity` gives it
+        assert condition.classes is not None
         embeddings = embed(model, images, self.recipe.optimiser.batch)
-        return torch.tensor([verify(embeddings, classes).auc], dtype=torch.float64)
+        return torch.tensor([verify(embeddings, condition.classes).auc], dtype=torch.float64)
 
-    def show(self, model: nn.Module, held: Tensor, path: Path) -> None:
+    def show(self, model: nn.Module, held: Tensor, condition: Condition | None, path: Path) -> None:
         """Each of a few pictures, and at its right those that are nearest to it."""
         neighbour_sheet(embed(model, held, self.recipe.optimiser.batch), held, path)

@@ -50,7 +50,8 @@ def test_hub(weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr("huggingface_hub.snapshot_download", download)
     loaded = load_checkpoint("owner/name@v1")
     assert (loaded.name, loaded.revision) == ("owner/name", "0123abcd")
-    files = ["config.json", "model.safetensors", "tokenizer.safetensors", "README.md"]
+    parts = ["model.safetensors", "tokenizer.safetensors", "embedder.safetensors"]
+    files = ["config.json", *parts, "README.md"]
     assert asked == [("owner/name", "v1", files)]
 
 
