@@ -14,7 +14,17 @@ from pixelgen._version import __version__
 from pixelgen.cli.errors import report
 
 # Module, function and command have one name.
-COMMANDS = ("sample", "classes", "weights", "encode", "decode", "evaluate", "train", "export")
+COMMANDS = (
+    "sample",
+    "classes",
+    "weights",
+    "encode",
+    "decode",
+    "faces",
+    "evaluate",
+    "train",
+    "export",
+)
 
 
 class LazyGroup(TyperGroup):

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 import time
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from PIL import Image
 
 from pixelgen.checkpoints import bundled, find, read_config
+from pixelgen.cli.photos import read_photo
 from pixelgen.errors import PixelgenError
-from pixelgen.imaging import Fit, read_image, square
+from pixelgen.imaging import Fit, square
 from pixelgen.pipelines import CodecPipeline, CodesFile
 from pixelgen.pipelines.codes_file import check_amount
 from pixelgen.pipelines.devices import check_device_name
 
-_USAGE, _UNREADABLE = 2, 3
+_USAGE = 2
 
 
 def encode(
@@ -58,7 +57,7 @@ def encode(
     size = read_config(source.path, source.name).picture[1]
     check_amount(len(images), size)
     # One at a time: a photo may be a thousand times as large as what is kept of it.
-    squares = [square(_read(image), size, fit) for image in images]
+    squares = [square(read_photo(image), size, fit) for image in images]
 
     pipe = CodecPipeline.from_pretrained(source, device)
     made = CodesFile(
@@ -94,14 +93,6 @@ def _bundled_codec() -> str:
     raise PixelgenError(
         "none of the bundled weights has a tokenizer", "--weights FOLDER or owner/name", _USAGE
     )
-
-
-def _read(given: str) -> Image.Image:
-    if given == "-":
-        if sys.stdin is None:
-            raise PixelgenError("cannot read stdin: it is closed", "", _UNREADABLE)
-        return read_image(sys.stdin.buffer, name="stdin")
-    return read_image(Path(given).expanduser(), name=given)
 
 
 def _tell(

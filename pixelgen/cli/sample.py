@@ -88,7 +88,7 @@ def sample(
         guidance=guidance,
         batch_size=batch_size,
     )
-    stem = f"pixelgen-{_subject(request.classes)}-s{request.seed}"
+    stem = f"pixelgen-{_subject(request.classes)}-s{request.drawing.seed}"
     target = Output.plan(output, stem, 1 if grid else request.count, force)
     view = {"grid": grid, "scale": scale} | ({"resample": resample} if scale > 1 else {})
     texts = _texts(request, source, target.count, view)
@@ -121,7 +121,7 @@ def _texts(
     parameters = request.parameters() | view
     common = {
         "Software": f"pixelgen {__version__}",
-        "seed": str(request.seed),
+        "seed": str(request.drawing.seed),
         "weights": source.name,
         "revision": source.revision(),
     }

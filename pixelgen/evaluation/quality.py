@@ -197,8 +197,8 @@ def _draw(
 
 
 def _draws(request: SampleRequest) -> Draws:
-    options = request.options
-    return Draws(request.n, options.temperature, options.top_p, options.guidance, request.seed)
+    drawing, options = request.drawing, request.drawing.options
+    return Draws(request.n, options.temperature, options.top_p, options.guidance, drawing.seed)
 
 
 def _marks(seen: _Seen, real: _Seen, known: Sequence[int]) -> Marks:

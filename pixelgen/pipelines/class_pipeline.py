@@ -12,34 +12,11 @@ from PIL import Image
 
 from pixelgen.checkpoints import DEFAULT_WEIGHTS, LoadedCheckpoint, Source, load_checkpoint
 from pixelgen.pipelines.devices import pick_device
-from pixelgen.pipelines.pictures import decode_images, to_images
+from pixelgen.pipelines.painter import Painter, Progress
 from pixelgen.pipelines.request import SampleRequest
 
 if TYPE_CHECKING:
     import torch
-    from torch import Tensor
-
-    from pixelgen.models.conditioning import Condition
-
-
-@dataclass(frozen=True)
-class Progress:
-    """A moment in the making of a batch."""
-
-    first: int
-    """Number of the batch's first picture among all."""
-    rows: int
-    """Rows of the pictures that are finished; those below are not drawn yet."""
-    height: int
-    """Their rows in all."""
-    grids: Tensor
-    """The batch [B, C, H, W] as the model draws it, pixels or codes."""
-    show: Callable[[Tensor], list[Image.Image]]
-    """Makes pictures of such grids."""
-
-    def images(self) -> list[Image.Image]:
-        """The batch as it stands."""
-        return self.show(self.grids)
 
 
 @dataclass(frozen=True)
@@ -70,8 +47,8 @@ class ClassPipeline:
     def __init__(self, checkpoint: LoadedCheckpoint, device: torch.device | str = "cpu") -> None:
         self.checkpoint = checkpoint
         self.device = device
-        self.model = checkpoint.model.to(device)
-        self.tokenizer = checkpoint.tokenizer and checkpoint.tokenizer.to(device)
+        self.painter = Painter(checkpoint, device)
+        self.model = self.painter.model
 
     @classmethod
     def from_pretrained(
@@ -118,62 +95,25 @@ class ClassPipeline:
         """Carry out a request that was made for these weights."""
         import torch
 
-        from pixelgen.models.likelihood import bits_per_dim
-        from pixelgen.sampling import SamplingOptions, draw_uniforms, sample
-
-        started = time.perf_counter()
-        config = self.model.config
-        options = SamplingOptions(
-            temperature=request.options.temperature,
-            top_p=request.options.top_p,
-            guidance=request.options.guidance,
-        )
-        # Always on the CPU: every device then gets the same numbers.
-        generator = torch.Generator().manual_seed(request.seed)
-        images: list[Image.Image] = []
-        bits: list[float] = []
-        for first in range(0, request.count, request.batch_size):
-            chunk = slice(first, min(first + request.batch_size, request.count))
-            condition = self._condition(request, chunk)
-            with torch.inference_mode():
-                x = sample(
-                    self.model,
-                    condition,
-                    draw_uniforms(generator, chunk.stop - first, config),
-                    options=options,
-                    on_row=None if on_row is None else self._reporter(on_row, first),
-                )
-                bits += bits_per_dim(self.model.log_prob(x, condition)).tolist()
-            images += self._show(x)
-        return SampleResult(
-            images=images,
-            classes=[c for c in request.classes or (None,) for _ in range(request.n)],
-            seed=request.seed,
-            bits_per_dim=bits,
-            seconds=time.perf_counter() - started,
-            parameters=request.parameters(),
-        )
-
-    def _condition(self, request: SampleRequest, chunk: slice) -> Condition | None:
-        import torch
-
         from pixelgen.models.conditioning import Condition
 
-        if not request.rows:
-            return None
-        rows = torch.tensor(request.rows).repeat_interleave(request.n)[chunk]
-        return Condition(classes=rows.to(self.device))
-
-    def _show(self, x: Tensor) -> list[Image.Image]:
-        """Pictures of what the model drew, [B, C, H, W]."""
-        if self.tokenizer is None:
-            return to_images(x, self.model.config.levels)
-        return decode_images(self.tokenizer, x)
-
-    def _reporter(
-        self, on_row: Callable[[Progress], None], first: int
-    ) -> Callable[[int, int, Tensor], None]:
-        height = self.checkpoint.config.picture[1]
-        return lambda rows, total, grids: on_row(
-            Progress(first, rows * height // total, height, grids, self._show)
+        started = time.perf_counter()
+        condition = None
+        if request.rows:
+            condition = Condition(torch.tensor(request.rows).repeat_interleave(request.n))
+        painted = self.painter.paint(
+            request.count,
+            condition,
+            options=request.drawing.options,
+            seed=request.drawing.seed,
+            batch_size=request.drawing.batch_size,
+            on_row=on_row,
+        )
+        return SampleResult(
+            images=painted.images,
+            classes=[c for c in request.classes or (None,) for _ in range(request.n)],
+            seed=request.drawing.seed,
+            bits_per_dim=painted.bits_per_dim,
+            seconds=time.perf_counter() - started,
+            parameters=request.parameters(),
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from pixelgen.checkpoints import CheckpointConfig, SamplingDefaults
@@ -13,6 +13,53 @@ from pixelgen.labels import parse_classes, rows_of
 
 _USAGE = 2
 _LARGEST = 2**63 - 1
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """How pictures are drawn, whatever they are of."""
+
+    seed: int
+    """Seed of all random numbers."""
+    options: SamplingDefaults
+    """Temperature, top-p and guidance."""
+    batch_size: int
+    """Pictures drawn side by side; the pictures do not depend on it."""
+
+    @classmethod
+    def make(
+        cls,
+        config: CheckpointConfig,
+        *,
+        seed: int | None,
+        temperature: float | None,
+        top_p: float | None,
+        guidance: float | None,
+        batch_size: int,
+        conditional: bool = True,
+        **counts: int,
+    ) -> Drawing:
+        """Completed by the defaults of the weights and, without `seed`, a drawn one. Without a
+        condition there is no guidance. Raises PixelgenError (exit code 2) for bad values, among
+        them `counts` below 1."""
+        limits = [*((n, v, 1) for n, v in counts.items()), ("batch_size", batch_size, 1)]
+        for name, value, low in (*limits, ("seed", seed, 0)):
+            if value is not None and not low <= value <= _LARGEST:
+                limit = f"at least {low}" if value < low else "below 2^63"
+                raise PixelgenError(f"{name} must be {limit}, not {value}", "", _USAGE)
+        defaults = config.sampling if conditional else replace(config.sampling, guidance=1.0)
+        given = {"temperature": temperature, "top_p": top_p, "guidance": guidance}
+        try:
+            options = replace(
+                defaults, **{name: float(v) for name, v in given.items() if v is not None}
+            )
+        except ValueError as error:
+            raise PixelgenError(str(error), "", _USAGE) from None
+        return cls(secrets.randbelow(2**31) if seed is None else seed, options, batch_size)
+
+    def parameters(self) -> dict[str, Any]:
+        """What of this, beside the seed, decides how the pictures come out."""
+        return asdict(self.options)
 
 
 @dataclass(frozen=True)
@@ -25,12 +72,8 @@ class SampleRequest:
     """The rows of the model's class table that `classes` stand for."""
     n: int
     """Pictures of every class."""
-    seed: int
-    """Seed of all random numbers."""
-    options: SamplingDefaults
-    """Temperature, top-p and guidance."""
-    batch_size: int
-    """Pictures drawn side by side; the pictures do not depend on it."""
+    drawing: Drawing
+    """How they are drawn."""
 
     @classmethod
     def make(
@@ -51,14 +94,12 @@ class SampleRequest:
         Classes are numbers, WordNet ids, names or ranges. Raises PixelgenError (exit code 2) for
         anything that these weights cannot do.
         """
-        for name, value, low in (("n", n, 1), ("batch_size", batch_size, 1), ("seed", seed, 0)):
-            if value is not None and not low <= value <= _LARGEST:
-                limit = f"at least {low}" if value < low else "below 2^63"
-                raise PixelgenError(f"{name} must be {limit}, not {value}", "", _USAGE)
         if not config.draws:
             raise PixelgenError(f"{weights} is a {config.kind}: it draws nothing", "", _USAGE)
         if getattr(config.model, "vector", 0):
-            raise PixelgenError(f"{weights} draws from a vector, not from a class", "", _USAGE)
+            raise PixelgenError(
+                f"{weights} draws from a photo or a vector, not from a class", "", _USAGE
+            )
         if (channels := config.picture[0]) not in (1, 3):
             raise PixelgenError(
                 f"{weights} does not model pictures: it has {channels} channels", "", _USAGE
@@ -77,16 +118,17 @@ class SampleRequest:
             raise PixelgenError(
                 f"{weights} allows no guidance: it was not trained without classes", "", _USAGE
             )
-        given = {"temperature": temperature, "top_p": top_p, "guidance": guidance}
-        try:
-            options = replace(
-                config.sampling if found else replace(config.sampling, guidance=1.0),
-                **{name: float(value) for name, value in given.items() if value is not None},
-            )
-        except ValueError as error:
-            raise PixelgenError(str(error), "", _USAGE) from None
-        seed = secrets.randbelow(2**31) if seed is None else seed
-        return cls(tuple(found), tuple(rows), n, seed, options, batch_size)
+        drawing = Drawing.make(
+            config,
+            seed=seed,
+            temperature=temperature,
+            top_p=top_p,
+            guidance=guidance,
+            batch_size=batch_size,
+            conditional=bool(found),
+            n=n,
+        )
+        return cls(tuple(found), tuple(rows), n, drawing)
 
     @property
     def count(self) -> int:
@@ -95,10 +137,4 @@ class SampleRequest:
 
     def parameters(self) -> dict[str, Any]:
         """What, beside weights, seed and device, decides how the pictures come out."""
-        return {
-            "classes": list(self.classes),
-            "n": self.n,
-            "temperature": self.options.temperature,
-            "top_p": self.options.top_p,
-            "guidance": self.options.guidance,
-        }
+        return {"classes": list(self.classes), "n": self.n, **self.drawing.parameters()}

@@ -20,7 +20,8 @@ try:
     main(sys.argv[1:])
 except SystemExit as end:
     assert end.code == 0, end.code
-heavy = {"torch", "numpy", "datasets", "huggingface_hub", "safetensors"} & set(sys.modules)
+heavy = {"torch", "numpy", "datasets", "huggingface_hub", "safetensors", "onnxruntime", "cv2"}
+heavy &= set(sys.modules)
 assert not heavy, heavy
 """
 

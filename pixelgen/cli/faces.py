@@ -1,0 +1,154 @@
+"""`pixelgen faces`."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pixelgen._version import __version__
+from pixelgen.cli.photos import photo_name, read_photo
+from pixelgen.errors import PixelgenError
+from pixelgen.imaging import Face, FaceDetector, IfExists, align, residual, save_png
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+_USAGE, _UNREADABLE = 2, 3
+
+
+@dataclass
+class _Photo:
+    """A photo, and what became of it."""
+
+    name: str
+    """What messages and files call it."""
+    faces: Sequence[Face] = ()
+    crops: list[Path] = field(default_factory=list)
+    """Where the aligned faces were written."""
+    trouble: str = ""
+    """Why there are no faces."""
+    readable: bool = True
+
+
+def faces(
+    photos: Annotated[
+        list[str],
+        typer.Argument(metavar="PHOTO", help="Pictures; - is stdin.", show_default=False),
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", metavar="DIR", help="Write every face, aligned, there."),
+    ] = None,
+    size: Annotated[int, typer.Option(min=8, max=1024, help="Side of a written face.")] = 64,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON about the faces.")] = False,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Nothing but errors.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace existing files.")] = False,
+) -> None:
+    """Find faces, largest first, and cut them out: `pixelgen faces party.jpg -o crops/`."""
+    if photos.count("-") > 1:
+        raise PixelgenError("stdin holds one picture", "give - once", _USAGE)
+    if output is not None:
+        output = output.expanduser()
+        _check_folder(output)
+    from pixelgen.imaging.mtcnn import MtcnnDetector
+
+    detector = MtcnnDetector()
+    written: set[Path] = set()
+    done = []
+    for given in photos:
+        photo = _Photo(photo_name(given))
+        image = _search(given, photo, detector)
+        if image is not None and output is not None:
+            _write(photo, image, output, size, force, written)
+        if photo.faces and not as_json:
+            _tell(photo)
+        if photo.trouble and len(photos) > 1 and not (quiet and photo.readable):
+            typer.echo(f"note: {photo.trouble}", err=True)
+        done.append(photo)
+    if as_json and any(photo.faces for photo in done):
+        typer.echo(json.dumps({"photos": [_facts(photo) for photo in done]}))
+    _end(done)
+
+
+def _check_folder(path: Path) -> None:
+    """Raises PixelgenError (exit code 2) where faces cannot go."""
+    if not path.is_dir():
+        raise PixelgenError(f"no folder {path}", "", _USAGE)
+    if not os.access(path, os.W_OK):
+        raise PixelgenError(f"the folder {path} cannot be written to", "", _USAGE)
+
+
+def _search(given: str, photo: _Photo, detector: FaceDetector) -> Image.Image | None:
+    """Fill in the faces of `photo`, or why there are none; the picture, if it could be read."""
+    try:
+        image = read_photo(given)
+    except PixelgenError as error:
+        photo.readable = False
+        photo.trouble = f"{error.message} ({error.hint})" if error.hint else error.message
+        return None
+    photo.faces = detector.detect(image)
+    if not photo.faces:
+        photo.trouble = f"no face found in {photo.name}"
+    return image
+
+
+def _write(
+    photo: _Photo, image: Image.Image, folder: Path, size: int, force: bool, written: set[Path]
+) -> None:
+    """Write the faces of `photo` as NAME-1.png, NAME-2.png, … and note the files in `written`."""
+    for number, face in enumerate(photo.faces, start=1):
+        path = folder / f"{Path(photo.name).stem}-{number}.png"
+        # Photos of one name in different folders never replace each other's faces.
+        if_exists: IfExists = "replace" if force and path not in written else "number"
+        parameters = {"photo": Path(photo.name).name, "face": number, "size": size}
+        text = {"Software": f"pixelgen {__version__}", "parameters": json.dumps(parameters)}
+        path = save_png(path, align(image, face.landmarks, size), text, if_exists)
+        written.add(path)
+        photo.crops.append(path)
+
+
+def _tell(photo: _Photo) -> None:
+    """A line for each face: its file, or photo, number, box and score, separated by tabs."""
+    if photo.crops:
+        for path in photo.crops:
+            typer.echo(str(path))
+        return
+    for number, face in enumerate(photo.faces, start=1):
+        box = " ".join(f"{edge:.0f}" for edge in face.box)
+        typer.echo(f"{photo.name}\t{number}\t{box}\t{face.score:.3f}")
+
+
+def _facts(photo: _Photo) -> dict[str, Any]:
+    """What `--json` says about a photo: places in pixels, the residual in those of 64×64."""
+    found = [
+        {
+            "number": number,
+            "box": [round(edge, 2) for edge in face.box],
+            "score": round(face.score, 4),
+            "landmarks": [[round(x, 2), round(y, 2)] for x, y in face.landmarks],
+            "residual": round(residual(face.landmarks), 2),
+        }
+        for number, face in enumerate(photo.faces, start=1)
+    ]
+    for facts, path in zip(found, photo.crops, strict=False):
+        facts["file"] = str(path)
+    return {"photo": photo.name, "faces": found, "error": photo.trouble or None}
+
+
+def _end(photos: Sequence[_Photo]) -> None:
+    """Raises PixelgenError (exit code 3) if a photo could not be read, or none has a face."""
+    unreadable = sum(not photo.readable for photo in photos)
+    if len(photos) == 1 and photos[0].trouble:
+        raise PixelgenError(photos[0].trouble, "", _UNREADABLE)
+    if unreadable:
+        raise PixelgenError(
+            f"{unreadable} of {len(photos)} photos could not be read", "", _UNREADABLE
+        )
+    if not any(photo.faces for photo in photos):
+        raise PixelgenError(f"no face found in any of {len(photos)} photos", "", _UNREADABLE)

@@ -1,0 +1,67 @@
+"""Faces in photos: what a detector says about one, and which one is meant."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from PIL import Image
+
+from pixelgen.errors import PixelgenError
+from pixelgen.imaging.alignment import Point
+
+_USAGE, _UNREADABLE = 2, 3
+
+
+@dataclass(frozen=True)
+class Face:
+    """A face in a picture, in pixels from the picture's upper left corner."""
+
+    box: tuple[float, float, float, float]
+    """x0, y0, x1, y1; it may leave the picture."""
+    score: float
+    """How sure the detector is, 0 … 1."""
+    landmarks: tuple[Point, ...]
+    """Left eye, right eye, nose, left and right corner of the mouth, as seen in the picture."""
+
+    @property
+    def area(self) -> float:
+        """Square pixels of the box."""
+        x0, y0, x1, y1 = self.box
+        return (x1 - x0) * (y1 - y0)
+
+
+class FaceDetector(Protocol):
+    """Whatever finds faces."""
+
+    def detect(self, image: Image.Image) -> list[Face]:
+        """The faces in `image` (RGB), largest first."""
+        ...
+
+
+def find_face(
+    image: Image.Image,
+    index: int | None = None,
+    detector: FaceDetector | None = None,
+    *,
+    name: str = "the picture",
+) -> Face:
+    """The largest face in `image` (RGB), or the one that `pixelgen faces` gives number `index`.
+
+    Without `detector`, a new `MtcnnDetector` looks for it. Messages call the picture `name`.
+    Raises PixelgenError: exit code 3 where there is no face, 2 where there are fewer than `index`.
+    """
+    if detector is None:
+        from pixelgen.imaging.mtcnn import MtcnnDetector
+
+        detector = MtcnnDetector()
+    found = detector.detect(image)
+    if not found:
+        raise PixelgenError(
+            f"no face found in {name}", "--no-align for an already aligned crop", _UNREADABLE
+        )
+    number = 1 if index is None else index
+    if not 1 <= number <= len(found):
+        count = f"{len(found)} face{'s' * (len(found) > 1)}"
+        raise PixelgenError(f"{name} has {count}, no number {number}", "--face N", _USAGE)
+    return found[number - 1]

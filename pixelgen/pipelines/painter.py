@@ -1,0 +1,121 @@
+"""From conditions to pictures, batch after batch: what every pipeline that draws has in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from PIL import Image
+
+from pixelgen.checkpoints import LoadedCheckpoint, SamplingDefaults
+from pixelgen.pipelines.pictures import decode_images, to_images
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from pixelgen.models.conditioning import Condition
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A moment in the making of a batch."""
+
+    first: int
+    """Number of the batch's first picture among all."""
+    rows: int
+    """Rows of the pictures that are finished; those below are not drawn yet."""
+    height: int
+    """Their rows in all."""
+    grids: Tensor
+    """The batch [B, C, H, W] as the model draws it, pixels or codes."""
+    show: Callable[[Tensor], list[Image.Image]]
+    """Makes pictures of such grids."""
+
+    def images(self) -> list[Image.Image]:
+        """The batch as it stands."""
+        return self.show(self.grids)
+
+
+@dataclass(frozen=True)
+class Painted:
+    """Pictures, and how likely the model finds them."""
+
+    images: list[Image.Image]
+    bits_per_dim: list[float]
+    """-log2 p(picture | condition) per value that the model draws, at temperature 1, without
+    guidance or top-p."""
+
+
+class Painter:
+    """A model on its device, with what makes pictures of the grids that it draws."""
+
+    def __init__(self, checkpoint: LoadedCheckpoint, device: torch.device | str = "cpu") -> None:
+        self.device = device
+        self.model = checkpoint.model.to(device)
+        self.tokenizer = checkpoint.tokenizer and checkpoint.tokenizer.to(device)
+        self.height = checkpoint.config.picture[1]
+
+    def paint(
+        self,
+        count: int,
+        condition: Condition | None,
+        *,
+        options: SamplingDefaults,
+        seed: int,
+        batch_size: int,
+        one_stream: bool = False,
+        on_row: Callable[[Progress], None] | None = None,
+    ) -> Painted:
+        """`count` pictures, each of its own condition. They do not depend on `batch_size`.
+
+        With `one_stream` all are drawn with the random numbers of the first, so that they differ
+        by their conditions alone.
+        """
+        import torch
+
+        from pixelgen.models.likelihood import bits_per_dim
+        from pixelgen.sampling import SamplingOptions, draw_uniforms, sample
+
+        config = self.model.config
+        chosen = SamplingOptions(options.temperature, options.top_p, options.guidance)
+        # Always on the CPU: every device then gets the same numbers.
+        generator = torch.Generator().manual_seed(seed)
+        shared = draw_uniforms(generator, 1, config) if one_stream else None
+        images: list[Image.Image] = []
+        bits: list[float] = []
+        for first in range(0, count, batch_size):
+            chunk = slice(first, min(first + batch_size, count))
+            size = chunk.stop - first
+            part = None if condition is None else condition[chunk].to(self.device)
+            uniforms = (
+                draw_uniforms(generator, size, config)
+                if shared is None
+                else shared.expand(size, -1, -1, -1)
+            )
+            with torch.inference_mode():
+                x = sample(
+                    self.model,
+                    part,
+                    uniforms,
+                    options=chosen,
+                    on_row=None if on_row is None else self._reporter(on_row, first),
+                )
+                bits += bits_per_dim(self.model.log_prob(x, part)).tolist()
+            images += self.show(x)
+        return Painted(images, bits)
+
+    def show(self, x: Tensor) -> list[Image.Image]:
+        """Pictures of what the model drew, [B, C, H, W]."""
+        if self.tokenizer is None:
+            return to_images(x, self.model.config.levels)
+        return decode_images(self.tokenizer, x)
+
+    def _reporter(
+        self, on_row: Callable[[Progress], None], first: int
+    ) -> Callable[[int, int, Tensor], None]:
+        height = self.height
+        return lambda rows, total, grids: on_row(
+            Progress(first, rows * height // total, height, grids, self.show)
+        )

@@ -1,0 +1,238 @@
+"""Faces are found in any picture, and land where all training faces are."""
+
+from __future__ import annotations
+
+import cmath
+import io
+import math
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pixelgen.errors import PixelgenError
+from pixelgen.imaging import Face, align, find_face, read_image, residual
+from pixelgen.imaging.alignment import TEMPLATE, similarity
+from pixelgen.imaging.mtcnn import MtcnnDetector
+
+PORTRAITS = sorted((Path(__file__).parents[1] / "assets").glob("*.jpg"))
+
+
+@pytest.fixture(scope="module")
+def detector() -> MtcnnDetector:
+    return MtcnnDetector()
+
+
+def placed(turn: complex, shift: complex) -> list[tuple[float, float]]:
+    """The landmarks of a face that the template became by turn · z + shift."""
+    points = [turn * complex(x, y) + shift for x, y in TEMPLATE]
+    return [(z.real, z.imag) for z in points]
+
+
+def dotted(size: tuple[int, int], points: list[tuple[float, float]], width: float) -> Image.Image:
+    """Soft white dots on black."""
+    y, x = np.mgrid[: size[1], : size[0]] + 0.5
+    dots = [np.exp(-((x - px) ** 2 + (y - py) ** 2) / (2 * width**2)) for px, py in points]
+    return Image.fromarray((255 * np.sum(dots, axis=0)).clip(0, 255).astype(np.uint8))
+
+
+def centre_of_light(image: Image.Image, near: tuple[float, float]) -> tuple[float, float]:
+    light = np.asarray(image.convert("L")).astype(float)
+    y, x = np.mgrid[: image.height, : image.width] + 0.5
+    light[np.hypot(x - near[0], y - near[1]) > 5 * image.width / 64] = 0
+    return float((x * light).sum() / light.sum()), float((y * light).sum() / light.sum())
+
+
+def most_apart(a: Image.Image, b: Image.Image) -> int:
+    """The largest difference of two pictures of one size, 0 … 255."""
+    return int(np.abs(np.asarray(a).astype(int) - np.asarray(b).astype(int)).max())
+
+
+TURNS = [1, 3.7, 0.4, cmath.rect(2, 0.5), cmath.rect(5.3, -2.5), cmath.rect(0.8, math.pi / 2)]
+
+
+@pytest.mark.parametrize("turn", TURNS)
+def test_a_known_similarity_is_undone(turn: complex) -> None:
+    turn, shift = complex(turn), complex(31.5, -80)
+    landmarks = placed(turn, shift)
+    back, start = similarity(landmarks)
+    assert back == pytest.approx(1 / turn)
+    assert start == pytest.approx(-shift / turn)
+    assert residual(landmarks) == pytest.approx(0, abs=1e-9)
+
+
+def test_the_similarity_is_that_of_umeyama() -> None:
+    draw = np.random.default_rng(0)
+    for _ in range(20):
+        given = np.array(TEMPLATE) * draw.uniform(0.2, 9) + draw.normal(0, 3, (5, 2))
+        goal = np.array(TEMPLATE)
+        # Equations 34 … 43 of the paper, for points that need no reflection.
+        middle, aim = given.mean(0), goal.mean(0)
+        u, d, vt = np.linalg.svd((goal - aim).T @ (given - middle) / 5)
+        assert np.linalg.det(u) * np.linalg.det(vt) > 0
+        scale = d.sum() / ((given - middle) ** 2).sum(1).mean()
+        matrix = scale * u @ vt
+        start = aim - matrix @ middle
+        misses = given @ matrix.T + start - goal
+        turn, shift = similarity([(x, y) for x, y in given.tolist()])
+        assert [turn.real, -turn.imag, turn.imag, turn.real] == pytest.approx(matrix.ravel())
+        assert [shift.real, shift.imag] == pytest.approx(start)
+        rms = math.sqrt((misses**2).sum(1).mean())
+        assert residual([(x, y) for x, y in given.tolist()]) == pytest.approx(rms)
+
+
+def test_the_residual_is_measured_in_the_template() -> None:
+    landmarks = placed(cmath.rect(7, 0.3), complex(5, 9))
+    worse = [(x, y + 14 * (i == 2)) for i, (x, y) in enumerate(landmarks)]
+    # A nose that is 2 template pixels off, less what the fit takes up of it.
+    assert 0.5 < residual(worse) < 2 / math.sqrt(5)
+
+
+@pytest.mark.parametrize("turn", TURNS[:4] + TURNS[5:])
+@pytest.mark.parametrize(("size", "margin"), [(64, 0), (64, 4), (128, 0), (32, 2)])
+def test_landmarks_land_on_the_template(turn: complex, size: int, margin: int) -> None:
+    landmarks = placed(turn, complex(300, 300) - turn * complex(32, 32))
+    made = align(dotted((600, 600), landmarks, 1.5 * abs(turn)), landmarks, size, margin)
+    assert (made.mode, made.size) == ("RGB", (size + 2 * margin, size + 2 * margin))
+    for x, y in TEMPLATE:
+        goal = (x * size / 64 + margin, y * size / 64 + margin)
+        assert centre_of_light(made, goal) == pytest.approx(goal, abs=0.15 * size / 64)
+
+
+def test_a_face_that_is_aligned_stays_as_it_is() -> None:
+    photo = read_image(PORTRAITS[0]).resize((64, 64))
+    assert most_apart(align(photo, TEMPLATE), photo) <= 1
+    ring = align(photo, TEMPLATE, margin=4)
+    assert most_apart(ring.crop((4, 4, 68, 68)), photo) <= 1
+
+
+def test_what_leaves_the_picture_is_mirrored() -> None:
+    draw = np.random.default_rng(0)
+    pixels = draw.integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    ring = align(Image.fromarray(pixels), TEMPLATE, margin=80)
+    padded = np.pad(pixels, ((80, 80), (80, 80), (0, 0)), mode="reflect")
+    assert most_apart(ring, Image.fromarray(padded)) <= 1
+    assert align(Image.new("RGB", (1, 1), "red"), TEMPLATE, 8).getpixel((7, 7)) == (255, 0, 0)
+
+
+def test_a_large_face_is_averaged_before_it_is_shrunk() -> None:
+    board = Image.fromarray((np.indices((640, 640)).sum(0) % 2 * 255).astype(np.uint8))
+    made = np.asarray(align(board, placed(cmath.rect(9, 0.2), complex(40, -60)))).astype(int)
+    assert np.abs(made - 127.5).max() < 3
+
+
+@pytest.mark.parametrize(
+    "landmarks",
+    [[(5, 5)] * 5, list(TEMPLATE[:4]), [*TEMPLATE[:4], (math.nan, 1)], [*TEMPLATE, (1, 1)]],
+)
+def test_landmarks_of_no_face(landmarks: list[tuple[float, float]]) -> None:
+    with pytest.raises(ValueError, match="landmarks"):
+        align(Image.new("RGB", (9, 9)), landmarks)
+
+
+@pytest.mark.parametrize("path", PORTRAITS, ids=lambda path: path.stem)
+def test_portraits(detector: MtcnnDetector, path: Path) -> None:
+    (face,) = detector.detect(read_image(path))
+    x0, y0, x1, y1 = face.box
+    assert -20 < x0 < x1 < 276
+    assert -20 < y0 < y1 < 276
+    assert all(x0 < x < x1 and y0 < y < y1 for x, y in face.landmarks)
+    assert 0.9 < face.score <= 1
+    assert face.area == (x1 - x0) * (y1 - y0)
+    assert residual(face.landmarks) < 4
+    (again,) = detector.detect(align(read_image(path), face.landmarks, margin=4))
+    for found, goal in zip(again.landmarks, TEMPLATE, strict=True):
+        assert math.dist(found, (goal[0] + 4, goal[1] + 4)) < 6
+
+
+@pytest.mark.parametrize("orientation", [3, 6, 8])
+def test_a_photo_that_was_held_otherwise(detector: MtcnnDetector, orientation: int) -> None:
+    upright = read_image(PORTRAITS[0])
+    turned = upright.transpose(
+        {
+            3: Image.Transpose.ROTATE_180,
+            6: Image.Transpose.ROTATE_90,
+            8: Image.Transpose.ROTATE_270,
+        }[orientation]
+    )
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    buffer = io.BytesIO()
+    turned.save(buffer, "PNG", exif=exif)
+    photo = read_image(buffer.getvalue())
+    assert detector.detect(photo) == detector.detect(upright)
+
+
+def test_the_largest_face_comes_first(detector: MtcnnDetector) -> None:
+    small, large = (read_image(path) for path in PORTRAITS[:2])
+    both = Image.new("RGB", (600, 360), "grey")
+    both.paste(small.resize((180, 180)), (10, 90))
+    both.paste(large.resize((340, 340)), (230, 10))
+    first, second = detector.detect(both)
+    assert first.area > second.area
+    assert first.box[0] > 230 > 190 > second.box[2]
+    assert find_face(both, None, detector) == find_face(both, 1, detector) == first
+    assert find_face(both, 2, detector) == second
+    for index in (0, 3, -1):
+        with pytest.raises(PixelgenError, match=f"a.png has 2 faces, no number {index}") as caught:
+            find_face(both, index, detector, name="a.png")
+        assert (caught.value.exit_code, caught.value.hint) == (2, "--face N")
+
+
+@pytest.mark.parametrize("mode", ["L", "RGBA", "CMYK", "P", "LA"])
+def test_pictures_of_any_mode(detector: MtcnnDetector, mode: str) -> None:
+    photo = read_image(PORTRAITS[1])
+    (face,) = detector.detect(photo)
+    (other,) = detector.detect(photo.convert(mode))
+    assert math.dist(face.box[:2], other.box[:2]) < 12
+    assert residual(other.landmarks) < 4
+    assert align(photo.convert(mode), other.landmarks).mode == "RGB"
+
+
+@pytest.mark.parametrize("side", [24, 64, 3000])
+def test_landmarks_are_of_the_picture_as_it_was_given(detector: MtcnnDetector, side: int) -> None:
+    photo = read_image(PORTRAITS[2])
+    (face,) = detector.detect(photo)
+    (other,) = detector.detect(photo.resize((side, side), Image.Resampling.LANCZOS))
+    for here, there in zip(face.landmarks, other.landmarks, strict=True):
+        assert math.dist(here, (there[0] * 256 / side, there[1] * 256 / side)) < 12
+
+
+@pytest.mark.parametrize("size", [(1, 1), (20, 20), (1, 4000), (4000, 1), (300, 200)])
+def test_blank_and_tiny_pictures_have_no_face(
+    detector: MtcnnDetector, size: tuple[int, int], capfd: pytest.CaptureFixture[str]
+) -> None:
+    draw = np.random.default_rng(0)
+    noise = Image.fromarray(draw.integers(0, 256, (*size, 3), dtype=np.uint8))
+    for image in (Image.new("RGB", size), Image.new("RGB", size, "white"), noise):
+        assert detector.detect(image) == []
+        with pytest.raises(PixelgenError, match="no face found in the picture") as caught:
+            find_face(image, detector=detector)
+        assert caught.value.exit_code == 3
+        assert "--no-align" in caught.value.hint
+    assert capfd.readouterr() == ("", "")
+
+
+def test_another_detector_will_do() -> None:
+    class Fixed:
+        def detect(self, image: Image.Image) -> list[Face]:
+            return [Face((0, 0, image.width, image.height), 1.0, TEMPLATE)]
+
+    assert find_face(Image.new("RGB", (64, 64)), detector=Fixed()).landmarks == TEMPLATE
+
+
+def test_opencv_is_not_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "cv2", None)
+    assert len(MtcnnDetector().detect(read_image(PORTRAITS[0]))) == 1
+
+
+@pytest.mark.parametrize("package", ["onnxruntime", "mtcnnruntime"])
+def test_a_missing_package_is_one_clear_error(
+    monkeypatch: pytest.MonkeyPatch, package: str
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(PixelgenError, match="the face detector does not load") as caught:
+        MtcnnDetector()
+    assert caught.value.hint.startswith("pip install")
