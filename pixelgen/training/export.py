@@ -171,7 +171,7 @@ def _card(
         ),
         figures=tuple(figures),
         usage=use,
-        samples=((f"{shown}, {size}, not selected.", SHEET),) if sheet else (),
+        samples=((text.sheet or f"{shown}, {size}, not selected.", SHEET),) if sheet else (),
         limits=text.limits,
     )
 

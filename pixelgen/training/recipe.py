@@ -222,6 +222,8 @@ class CardRecipe:
     """What the licence means for a user, and why."""
     data: str = ""
     """What the training data are."""
+    sheet: str = ""
+    """What the sheet of samples shows, and the command that draws it."""
     limits: tuple[str, ...] = ()
     """What the model cannot do, or should not be used for."""
 
