@@ -224,61 +224,36 @@ class GatedPixelCNNConfig(GridConfig):
 
 
 @dataclass(frozen=True)
-class TokenizerConfig(Config):
-    """An auto-encoder between square RGB pictures and grids of codes (Mentzer et al. 2023).
+class SquareConfig(Config):
+    """What networks that take in square RGB pictures have in common: two resolutions, wide, after
+    space-to-depth by `patch`, and deep, half of that."""
 
-    It works at two resolutions: wide, after space-to-depth by `patch`, and deep, half of that.
-    """
-
-    model: ClassVar[str] = "tokenizer"
     channels: ClassVar[int] = 3
     """Of a picture."""
     classes: ClassVar[int] = 0
-    """Pictures of all classes share their codes."""
+    """They have no class condition."""
 
     size: int = 64
     """Rows and columns of a picture."""
     patch: int = 4
-    """Space-to-depth before the first convolution, depth-to-space after the last but one."""
+    """Space-to-depth before the first convolution."""
     wide_features: int = 128
     """Feature maps of the wide stage, size/patch rows and columns."""
     wide_blocks: int = 2
-    """Residual blocks of the wide stage, in the encoder and again in the decoder."""
+    """Residual blocks of the wide stage."""
     deep_features: int = 256
     """Feature maps of the deep stage, half as many rows and columns."""
     deep_blocks: int = 2
-    """Residual blocks of the deep stage, in the encoder and again in the decoder."""
-    output_features: int = 8
-    """Feature maps of full size before the last, thin convolution."""
-    code_size: int = 8
-    """Rows and columns of the grid of codes: those of the deep or of the wide stage. In the second
-    case the deep stage is a branch that runs beside the wide one."""
-    code_channels: int = 5
-    """Codes per position."""
-    levels: int = 8
-    """Values that a code can take: 0 … levels - 1."""
+    """Residual blocks of the deep stage."""
 
     def __post_init__(self) -> None:
-        for name in (
-            "size",
-            "patch",
-            "wide_features",
-            "deep_features",
-            "output_features",
-            "code_channels",
-        ):
+        for name in ("size", "patch", "wide_features", "deep_features"):
             _require(getattr(self, name) >= 1, f"{name} must be at least 1")
         for name in ("wide_blocks", "deep_blocks"):
             _require(getattr(self, name) >= 0, f"{name} must not be negative")
-        _require(self.levels >= 2, "levels must be at least 2")
         _require(
             self.size % (2 * self.patch) == 0,
             f"size ({self.size}) must be a multiple of twice the patch ({self.patch})",
-        )
-        sizes = (self.size // (2 * self.patch), self.size // self.patch)
-        _require(
-            self.code_size in sizes,
-            f"code_size must be {sizes[0]} or {sizes[1]}, not {self.code_size}",
         )
 
     @property
@@ -290,6 +265,37 @@ class TokenizerConfig(Config):
     def width(self) -> int:
         """Columns of a picture."""
         return self.size
+
+
+@dataclass(frozen=True)
+class TokenizerConfig(SquareConfig):
+    """An auto-encoder between square RGB pictures and grids of codes (Mentzer et al. 2023).
+
+    Its decoder mirrors the encoder, with as many blocks and depth-to-space at its end.
+    """
+
+    model: ClassVar[str] = "tokenizer"
+
+    output_features: int = 8
+    """Feature maps of full size before the last, thin convolution."""
+    code_size: int = 8
+    """Rows and columns of the grid of codes: those of the deep or of the wide stage. In the second
+    case the deep stage is a branch that runs beside the wide one."""
+    code_channels: int = 5
+    """Codes per position."""
+    levels: int = 8
+    """Values that a code can take: 0 … levels - 1."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("output_features", "code_channels"):
+            _require(getattr(self, name) >= 1, f"{name} must be at least 1")
+        _require(self.levels >= 2, "levels must be at least 2")
+        sizes = (self.size // (2 * self.patch), self.size // self.patch)
+        _require(
+            self.code_size in sizes,
+            f"code_size must be {sizes[0]} or {sizes[1]}, not {self.code_size}",
+        )
 
     @property
     def layers(self) -> int:
@@ -303,27 +309,14 @@ class TokenizerConfig(Config):
 
 
 @dataclass(frozen=True)
-class FaceEmbedderConfig(Config):
+class FaceEmbedderConfig(SquareConfig):
     """A convolutional network from aligned faces to points on a sphere (Schroff et al. 2015)."""
 
     model: ClassVar[str] = "face_embedder"
-    channels: ClassVar[int] = 3
-    """Of a picture."""
-    classes: ClassVar[int] = 0
-    """It knows distances, not people."""
 
-    size: int = 64
-    """Rows and columns of a picture."""
-    patch: int = 4
-    """Space-to-depth before the first convolution."""
     wide_features: int = 96
-    """Feature maps of the wide stage, size/patch rows and columns."""
-    wide_blocks: int = 2
-    """Residual blocks of the wide stage."""
     deep_features: int = 192
-    """Feature maps of the deep stage, half as many rows and columns."""
     deep_blocks: int = 3
-    """Residual blocks of the deep stage."""
     place_features: int = 32
     """Feature maps that are kept of every place of the deep stage."""
     dropout: float = 0.0
@@ -332,32 +325,10 @@ class FaceEmbedderConfig(Config):
     """Numbers of an embedding."""
 
     def __post_init__(self) -> None:
-        for name in (
-            "size",
-            "patch",
-            "wide_features",
-            "deep_features",
-            "place_features",
-            "embedding",
-        ):
+        super().__post_init__()
+        for name in ("place_features", "embedding"):
             _require(getattr(self, name) >= 1, f"{name} must be at least 1")
-        for name in ("wide_blocks", "deep_blocks"):
-            _require(getattr(self, name) >= 0, f"{name} must not be negative")
         _require(0 <= self.dropout < 1, "dropout must lie in 0 … 1")
-        _require(
-            self.size % (2 * self.patch) == 0,
-            f"size ({self.size}) must be a multiple of twice the patch ({self.patch})",
-        )
-
-    @property
-    def height(self) -> int:
-        """Rows of a picture."""
-        return self.size
-
-    @property
-    def width(self) -> int:
-        """Columns of a picture."""
-        return self.size
 
     @property
     def layers(self) -> int:
