@@ -27,6 +27,10 @@ def check_folder(
         return state, tensors
     if state_path(folder) is not None:
         raise PixelgenError(f"{folder} already holds a run", "add --resume to go on with it", 2)
+    if recipe.losses.decoder_only and init is None:
+        raise PixelgenError(
+            "losses.decoder_only keeps an encoder, and none is given", "add --init WEIGHTS", 2
+        )
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise PixelgenError(f"{folder} exists and is not an empty folder", "give another -o", 2)
     return None

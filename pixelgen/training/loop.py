@@ -115,7 +115,7 @@ class Run:
             model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.model = model.to(accelerator.device)
         self.ema = averaged(self.model, recipe.optimiser.ema)
-        self.optimiser = build_optimiser(self.model, recipe.optimiser)
+        self.optimiser = build_optimiser(self.model, recipe.optimiser, self.task.critic)
         self._plain_objective = self.task.objective(self.model)
         self.objective = accelerator.prepare(self._plain_objective)
         if recipe.compute.compile:
@@ -131,7 +131,9 @@ class Run:
             raise PixelgenError("the data has other labels than the run was started with")
         load_weights(self.model, part_of(tensors, "model"), source)
         load_weights(self.ema.module, part_of(tensors, "ema"), source)
-        load_optimiser(self.optimiser, self.model, tensors)
+        if self.task.critic is not None:
+            load_weights(self.task.critic, part_of(tensors, "critic"), source)
+        load_optimiser(self.optimiser, self.model, tensors, self.task.critic)
         self.ema.n_averaged.fill_(state.averaged)
         self.counters, self.origin = replace(state.counters), state.origin
         self.watcher.note(f"resumed at step {self.counters.step}")
@@ -158,7 +160,9 @@ class Run:
                 int(self.ema.n_averaged),
                 self.origin,
             )
-            save_state(self.folder, state, self.model, self.ema.module, self.optimiser)
+            save_state(
+                self.folder, state, self.model, self.ema.module, self.optimiser, self.task.critic
+            )
 
     # The loop
 
@@ -273,9 +277,10 @@ class Run:
                 "train with --set compute.compile=false",
             ) from error
         self.accelerator.backward(loss)
-        norm = torch.nn.utils.clip_grad_norm_(
-            self.model.parameters(), recipe.clip if recipe.clip else math.inf
-        )
+        limit = recipe.clip if recipe.clip else math.inf
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), limit)
+        if self.task.critic is not None:
+            torch.nn.utils.clip_grad_norm_(self.task.critic.parameters(), limit)
         value = float(self.accelerator.reduce(loss.detach(), "mean"))
         counters.step += 1
         counters.images += recipe.batch * ranks

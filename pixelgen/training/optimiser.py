@@ -11,10 +11,13 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from pixelgen.training.recipe import OptimiserRecipe
 
 
-def build_optimiser(model: nn.Module, recipe: OptimiserRecipe) -> torch.optim.AdamW:
+def build_optimiser(
+    model: nn.Module, recipe: OptimiserRecipe, critic: nn.Module | None = None
+) -> torch.optim.AdamW:
     """AdamW; only the filters and matrices of layers are subject to weight decay.
 
-    A group's "rate" is what its learning rate is multiplied by: see the model's `learning_rates`.
+    A `critic` learns at the same rate. A group's "rate" is what its learning rate is multiplied by:
+    see the model's `learning_rates`.
     """
     layers = (nn.Linear, nn.modules.conv._ConvNd)
     decayed = {id(m.weight) for m in model.modules() if isinstance(m, layers)}
@@ -32,6 +35,8 @@ def build_optimiser(model: nn.Module, recipe: OptimiserRecipe) -> torch.optim.Ad
         for decays in (True, False)
         for rate in sorted({1.0, *rates.values()})
     ]
+    if critic is not None:
+        groups.append({"params": [*critic.parameters()], "weight_decay": 0.0, "rate": 1.0})
     fused = next(model.parameters()).device.type in ("cpu", "cuda")
     return torch.optim.AdamW(
         [g for g in groups if g["params"]],

@@ -7,6 +7,7 @@ EfficientNet-lite0, small enough for a processor; its weights come with a packag
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -30,6 +31,7 @@ class PerceptualDistance(nn.Module):
         self.scale = scale
         self.stem = nn.Sequential(fused(network, "_conv_stem", "_bn0"), nn.ReLU6())
         self.blocks = nn.ModuleList(map(fused_block, network._blocks[: DEPTHS[-1] + 1]))
+        self.widths = [network._blocks[d]._block_args.output_filters for d in DEPTHS]
         self.requires_grad_(False).eval()
 
     def train(self, mode: bool = True) -> PerceptualDistance:
@@ -53,9 +55,13 @@ class PerceptualDistance(nn.Module):
         """Two batches [B, 3, S, S] of -1 … 1 → distances [B] of 0 … 4; gradients for the first."""
         with torch.no_grad():
             wanted = self.features(others)
-        pairs = zip(self.features(images), wanted, strict=True)
-        each = [(a - b).square().sum(1).mean((1, 2)) for a, b in pairs]
-        return torch.stack(each).mean(0)
+        return distance(self.features(images), wanted)
+
+
+def distance(features: Sequence[Tensor], others: Sequence[Tensor]) -> Tensor:
+    """Two lists of features [B, F, s, s] of length 1, an entry for each depth → distances [B]."""
+    pairs = zip(features, others, strict=True)
+    return torch.stack([(a - b).square().sum(1).mean((1, 2)) for a, b in pairs]).mean(0)
 
 
 def fused(module: nn.Module, conv: str, norm: str) -> nn.Module:

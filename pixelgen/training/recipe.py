@@ -90,6 +90,11 @@ class LossesRecipe:
     """Share of a batch for which the perceptual distance is computed."""
     perceptual_scale: int = 1
     """The classifier behind it sees pictures this many times larger."""
+    adversarial: float = 0.0
+    """Weight of deceiving a discriminator that learns beside the tokenizer (0: there is none). It
+    reads the features of the perceptual distance."""
+    decoder_only: bool = False
+    """Leave the encoder as `--init` gave it: codes made before keep their meaning."""
 
     def __post_init__(self) -> None:
         _require(self.pixel_weight >= 0, "pixel_weight must not be negative")
@@ -97,6 +102,11 @@ class LossesRecipe:
         _require(self.pixel_weight + self.perceptual > 0, "one of the weights must be positive")
         _require(0 < self.perceptual_share <= 1, "perceptual_share must lie above 0 and up to 1")
         _require(self.perceptual_scale >= 1, "perceptual_scale must be at least 1")
+        _require(self.adversarial >= 0, "adversarial must not be negative")
+        _require(
+            not self.adversarial or self.perceptual > 0,
+            "adversarial needs perceptual, whose features the discriminator reads",
+        )
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from pixelgen.models.likelihood import to_unit
 from pixelgen.models.tokenizer import Tokenizer, to_bytes
+from pixelgen.training.discriminator import Discriminator
 from pixelgen.training.objective import autocast
-from pixelgen.training.perceptual import PerceptualDistance
+from pixelgen.training.perceptual import PerceptualDistance, distance
 from pixelgen.training.recipe import LossesRecipe
 
 BEST_PSNR = 100.0
@@ -25,10 +26,15 @@ class Reconstruction(nn.Module):
     """
 
     def __init__(
-        self, model: nn.Module, losses: LossesRecipe, perceptual: PerceptualDistance | None
+        self,
+        model: nn.Module,
+        losses: LossesRecipe,
+        perceptual: PerceptualDistance | None,
+        discriminator: Discriminator | None = None,
     ) -> None:
         super().__init__()
-        self.model, self.losses, self.perceptual = model, losses, perceptual
+        self.model, self.losses = model, losses
+        self.perceptual, self.discriminator = perceptual, discriminator
 
     def forward(self, x: Tensor, classes: Tensor | None = None) -> Tensor:
         """x int64 [B, 3, S, S] of 0 … 255 → a number. There is no use for `classes`."""
@@ -38,8 +44,14 @@ class Reconstruction(nn.Module):
         if self.perceptual is not None:
             # Batches are drawn in random order, so their first pictures are a random share.
             few = slice(math.ceil(self.losses.perceptual_share * len(x)))
-            distance = self.perceptual(reconstruction[few], images[few])
-            loss = loss + self.losses.perceptual * distance.mean()
+            made = self.perceptual.features(reconstruction[few])
+            with torch.no_grad():
+                real = self.perceptual.features(images[few])
+            loss = loss + self.losses.perceptual * distance(made, real).mean()
+            if self.discriminator is not None:
+                loss = loss + self.losses.adversarial * self.discriminator.fooled(made)
+                # Neither's gradient reaches the other, so that one step serves both.
+                loss = loss + self.discriminator.loss(real, made)
         return loss
 
 

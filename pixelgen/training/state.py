@@ -1,13 +1,14 @@
 """The state of a run on disk: one safetensors file, replaced atomically, never pickle.
 
-Tensors are named `model.NAME`, `ema.NAME` and `optimiser.NAME.KEY`; everything else is JSON in the
-file's header.
+Tensors are named `model.NAME`, `ema.NAME`, `critic.NAME` and `optimiser.NAME.KEY`;
+everything else is JSON in the file's header.
 """
 
 from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -56,12 +57,19 @@ class RunState:
 
 
 def save_state(
-    folder: Path, run: RunState, model: nn.Module, ema: nn.Module, optimiser: torch.optim.Optimizer
+    folder: Path,
+    run: RunState,
+    model: nn.Module,
+    ema: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    critic: nn.Module | None = None,
 ) -> None:
     """Writes the state, keeping the one before. A crash at any moment leaves a whole one."""
     tensors = {f"model.{name}": t for name, t in model.state_dict().items()}
     tensors |= {f"ema.{name}": t for name, t in ema.state_dict().items()}
-    for name, parameter in model.named_parameters():
+    if critic is not None:
+        tensors |= {f"critic.{name}": t for name, t in critic.state_dict().items()}
+    for name, parameter in _named(model, critic):
         for key, value in optimiser.state[parameter].items():
             tensors[f"optimiser.{name}.{key}"] = value
     tensors = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
@@ -76,6 +84,13 @@ def save_state(
         _sync(folder)
     except (OSError, SafetensorError) as error:
         raise PixelgenError(f"cannot save the run's state in {folder}: {error}") from error
+
+
+def _named(model: nn.Module, critic: nn.Module | None) -> Iterator[tuple[str, nn.Parameter]]:
+    """All that an optimiser moves."""
+    yield from model.named_parameters()
+    if critic is not None:
+        yield from critic.named_parameters("critic")
 
 
 def _sync(path: Path) -> None:
@@ -136,11 +151,14 @@ def load_weights(module: nn.Module, weights: dict[str, Tensor], source: str) -> 
 
 
 def load_optimiser(
-    optimiser: torch.optim.Optimizer, model: nn.Module, tensors: dict[str, Tensor]
+    optimiser: torch.optim.Optimizer,
+    model: nn.Module,
+    tensors: dict[str, Tensor],
+    critic: nn.Module | None = None,
 ) -> None:
     """Gives every parameter its moments back, named by `save_state`."""
     saved = part_of(tensors, "optimiser")
-    for name, parameter in model.named_parameters():
+    for name, parameter in _named(model, critic):
         state = {}
         for key in ("step", "exp_avg", "exp_avg_sq"):
             if (value := saved.get(f"{name}.{key}")) is None:

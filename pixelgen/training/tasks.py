@@ -14,7 +14,9 @@ from pixelgen.errors import PixelgenError
 from pixelgen.models.conditioning import Condition
 from pixelgen.models.config import FaceEmbedderConfig, GridConfig, TokenizerConfig
 from pixelgen.models.tokenizer import Tokenizer
+from pixelgen.training.batches import mix
 from pixelgen.training.codes import check_size, encoded_views
+from pixelgen.training.discriminator import Discriminator
 from pixelgen.training.material import Material, by_identity, by_picture
 from pixelgen.training.objective import BitsPerDim, image_bits
 from pixelgen.training.parts import run_embedder, run_tokenizer
@@ -41,6 +43,10 @@ class Task(Protocol):
     """Name of the figure for held-out pictures in the logs."""
     figure_unit: ClassVar[str]
     """What follows its number."""
+
+    @property
+    def critic(self) -> nn.Module | None:
+        """What learns beside the network, and is of no use after the run."""
 
     def prepare(self, data: ImageData, folder: Path, note: Callable[[str], None]) -> Material:
         """What is trained on. Raises PixelgenError for pictures that do not fit the network."""
@@ -94,6 +100,7 @@ class Likelihood:
     loss_unit: ClassVar[str] = "bits/dim"
     figure: ClassVar[str] = "bits_per_dim"
     figure_unit: ClassVar[str] = "bits/dim"
+    critic: ClassVar[None] = None
 
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
@@ -201,8 +208,13 @@ class TokenizerTask:
 
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
+        self.critic: Discriminator | None = None
         losses = recipe.losses
         self.perceptual = load_perceptual(losses.perceptual_scale) if losses.perceptual else None
+        if losses.adversarial:
+            assert self.perceptual is not None  # the recipe sees to that
+            torch.manual_seed(mix(recipe.seed, 1, 0))
+            self.critic = Discriminator(self.perceptual.widths)
 
     def prepare(self, data: ImageData, folder: Path, note: Callable[[str], None]) -> Material:
         """The pictures. Raises PixelgenError for those of another size."""
@@ -211,12 +223,15 @@ class TokenizerTask:
 
     def objective(self, model: nn.Module) -> nn.Module:
         """The weighted losses."""
-        perceptual = self.perceptual
-        if perceptual is not None:
-            perceptual = perceptual.to(next(model.parameters()).device)
-            if self.recipe.compute.channels_last:
-                perceptual = perceptual.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        return Reconstruction(model, self.recipe.losses, perceptual)
+        assert isinstance(model, Tokenizer)
+        losses = self.recipe.losses
+        model.encoder.requires_grad_(not losses.decoder_only)
+        for part in (self.perceptual, self.critic):
+            if part is not None:
+                part.to(next(model.parameters()).device)
+                if self.recipe.compute.channels_last:
+                    part.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return Reconstruction(model, losses, self.perceptual, self.critic)
 
     def held_out(self, model: nn.Module, images: Tensor, condition: Condition | None) -> Tensor:
         """Peak signal-to-noise ratios of the reconstructions, in dB."""
@@ -235,6 +250,7 @@ class EmbedderTask:
     loss_unit: ClassVar[str] = "loss"
     figure: ClassVar[str] = "auc"
     figure_unit: ClassVar[str] = "ROC AUC"
+    critic: ClassVar[None] = None
 
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe

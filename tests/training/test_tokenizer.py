@@ -1,0 +1,130 @@
+"""A tokenizer's losses: who learns from what, and what a stopped run keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from pixelgen.checkpoints import load_checkpoint
+from pixelgen.errors import PixelgenError
+from pixelgen.models import build_model
+from pixelgen.models.config import TokenizerConfig
+from pixelgen.training.discriminator import Discriminator
+from pixelgen.training.export import export
+from pixelgen.training.loop import train
+from pixelgen.training.perceptual import load_perceptual
+from pixelgen.training.recipe import LossesRecipe, load_recipe
+from pixelgen.training.reconstruction import Reconstruction
+from pixelgen.training.state import read_state
+
+RECIPE = """
+seed = 2
+[model]
+model = "tokenizer"
+size = 32
+patch = 4
+wide_features = 8
+wide_blocks = 1
+deep_features = 8
+deep_blocks = 1
+output_features = 4
+code_size = 4
+code_channels = 2
+[data]
+path = "{data}"
+holdout = 0
+[losses]
+adversarial = 0.1
+perceptual = 0.5
+perceptual_share = 0.5
+[optimiser]
+batch = 4
+lr = 1e-2
+warmup = 2
+[schedule]
+steps = 6
+[intervals]
+samples = 0
+"""
+CONFIG = TokenizerConfig(
+    size=32, wide_features=8, wide_blocks=1, deep_features=8, deep_blocks=1, code_size=4
+)
+
+
+@pytest.fixture
+def recipe_file(tmp_path: Path, write_pictures: Callable[..., Path]) -> Path:
+    draw = np.random.default_rng(0)
+    pictures = [draw.integers(0, 256, (32, 32, 3), np.uint8) for _ in range(12)]
+    write_pictures(tmp_path / "data", "train", pictures, [0] * 12)
+    path = tmp_path / "tokenizer.toml"
+    path.write_text(RECIPE.format(data=(tmp_path / "data").as_posix()), encoding="utf-8")
+    return path
+
+
+def test_critic_and_tokenizer_learn_from_opposite_sides() -> None:
+    torch.manual_seed(0)
+    perceptual = load_perceptual()
+    critic = Discriminator(perceptual.widths)
+    losses = LossesRecipe(perceptual=1e-9, pixel_weight=0.0, adversarial=0.5, perceptual_share=1.0)
+    objective = Reconstruction(build_model(CONFIG), losses, perceptual, critic)
+    x = torch.randint(256, (4, 3, 32, 32))
+
+    def gradients(module: torch.nn.Module) -> torch.Tensor:
+        found = [p.grad.flatten() for p in module.parameters() if p.grad is not None]
+        return torch.cat(found) if found else torch.zeros(1)
+
+    objective(x).backward()
+    both = gradients(critic), gradients(objective.model)
+    assert all(g.abs().max() > 0 for g in both)
+    objective.zero_grad()
+    with torch.no_grad():
+        images = x / 127.5 - 1
+        real = perceptual.features(images)
+    made = perceptual.features(objective.model(images)[0])
+    critic.loss(real, made).backward(retain_graph=True)
+    torch.testing.assert_close(gradients(critic), both[0])
+    assert not gradients(objective.model).any()
+    objective.zero_grad()
+    (0.5 * critic.fooled(made)).backward()
+    assert not gradients(critic).any()
+    torch.testing.assert_close(gradients(objective.model), both[1], atol=1e-6, rtol=1e-3)
+
+
+def test_the_critic_is_saved_and_resumed_with_the_run(recipe_file: Path, tmp_path: Path) -> None:
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    train(load_recipe(recipe_file), whole)
+    train(load_recipe(recipe_file, ["schedule.steps=3", "schedule.decay=none"]), parts)
+    train(load_recipe(recipe_file, ["schedule.decay=none"]), tmp_path / "undecayed")
+    train(load_recipe(recipe_file, ["schedule.decay=none"]), parts, resume=True)
+    first, second = read_state(tmp_path / "undecayed")[1], read_state(parts)[1]
+    assert any(name.startswith("critic.") for name in first)
+    assert any(name.startswith("optimiser.critic.") for name in first)
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    exported = load_checkpoint(export(whole, tmp_path / "weights")).network.state_dict()
+    assert not any("critic" in name for name in exported)
+
+
+def test_decoder_only_keeps_every_code(recipe_file: Path, tmp_path: Path) -> None:
+    train(load_recipe(recipe_file), tmp_path / "run")
+    before = export(tmp_path / "run", tmp_path / "before")
+    recipe = load_recipe(recipe_file, ["losses.decoder_only=true"])
+    with pytest.raises(PixelgenError, match="decoder_only keeps an encoder"):
+        train(recipe, tmp_path / "again")
+    train(recipe, tmp_path / "again", init=str(before))
+    old, new = (
+        load_checkpoint(folder).network
+        for folder in (before, export(tmp_path / "again", tmp_path / "after"))
+    )
+    for name, weights in old.encoder.state_dict().items():
+        assert torch.equal(weights, new.encoder.state_dict()[name]), name
+    assert not torch.equal(old.decoder.stem.weight, new.decoder.stem.weight)
+
+
+@pytest.mark.parametrize("value", ["adversarial=-1", "perceptual=0"])
+def test_bad_losses(recipe_file: Path, value: str) -> None:
+    with pytest.raises(PixelgenError, match="adversarial"):
+        load_recipe(recipe_file, [f"losses.{value}"])
