@@ -58,6 +58,7 @@ def export(
     }
     if state.origin:
         training["started_from"] = state.origin
+        training["before"] = state.before
     if figures is not None:
         training["evaluation"] = figures
     shown = recipe.model if tokenizer is None else tokenizer.config
@@ -68,6 +69,7 @@ def export(
         state,
         figures,
         sheet is not None,
+        training,
     )
     save_checkpoint(
         folder,
@@ -110,6 +112,7 @@ def _card(
     state: RunState,
     evaluation: dict[str, Any] | None,
     sheet: bool,
+    training: dict[str, Any],
 ) -> ModelCard:
     config, counters, text = recipe.model, state.counters, recipe.card
     height, width = picture
@@ -164,16 +167,33 @@ def _card(
         license=text.license,
         license_text=text.license_text,
         data=text.data,
-        recipe=(
-            f"{counters.step} steps, {counters.images} pictures, "
-            f"{counters.seconds / 60:.0f} minutes, by `pixelgen train` with this recipe:"
-            f"\n\n```toml\n{recipe_text(recipe)}```"
-        ),
+        recipe=_history(training),
         figures=tuple(figures),
         usage=use,
         samples=((text.sheet or f"{shown}, {size}, not selected.", SHEET),) if sheet else (),
         limits=text.limits,
     )
+
+
+def _history(training: dict[str, Any]) -> str:
+    """How weights were trained, part after part, the first one first."""
+    parts = []
+    part: dict[str, Any] | None = training
+    while part and {"steps", "images", "minutes", "recipe"} <= part.keys():
+        parts.append(part)
+        part = part.get("before")
+    texts = []
+    for number, part in enumerate(reversed(parts), 1):
+        again = f" --init {part['started_from']}" if "started_from" in part else ""
+        which = f"Part {number}: " if len(parts) > 1 else ""
+        texts.append(
+            f"{which}{part['steps']} steps, {part['images']} pictures, {part['minutes']:.0f} "
+            f"minutes, by `pixelgen train{again}` with this recipe:\n\n```toml\n{part['recipe']}```"
+        )
+    if len(parts) > 1:
+        minutes = sum(part["minutes"] for part in parts)
+        texts.insert(0, f"{minutes:.0f} minutes in {len(parts)} parts.")
+    return "\n\n".join(texts)
 
 
 def _quality_figures(quality: dict[str, Any], split: str, again: str) -> list[Figure]:

@@ -103,7 +103,7 @@ class Run:
         self.recipe, self.folder = recipe, folder
         self.accelerator, self.watcher = accelerator, watcher
         self.counters = Counters()
-        self.origin = ""
+        self.origin, self.before = "", dict[str, Any]()
         self.task = task_of(recipe)
         with accelerator.main_process_first():
             material = self.task.prepare(data, folder, watcher.note)
@@ -135,19 +135,22 @@ class Run:
             load_weights(self.task.critic, part_of(tensors, "critic"), source)
         load_optimiser(self.optimiser, self.model, tensors, self.task.critic)
         self.ema.n_averaged.fill_(state.averaged)
-        self.counters, self.origin = replace(state.counters), state.origin
+        self.counters = replace(state.counters)
+        self.origin, self.before = state.origin, state.before
         self.watcher.note(f"resumed at step {self.counters.step}")
 
     def start_from(self, ref: str) -> None:
         """Takes the weights of a checkpoint."""
         from pixelgen.checkpoints import load_checkpoint
 
-        weights = {n: t.float() for n, t in load_checkpoint(ref).network.state_dict().items()}
+        loaded = load_checkpoint(ref)
+        weights = {n: t.float() for n, t in loaded.network.state_dict().items()}
         load_weights(self.model, weights, ref)
         load_weights(self.ema.module, weights, ref)
         # These weights are an average already: it goes on at its full decay.
         self.ema.n_averaged.fill_(math.ceil(10 / (1 - self.recipe.optimiser.ema)))
-        self.origin = ref
+        self.origin, self.before = ref, dict(loaded.config.training)
+        self.before.pop("evaluation", None)  # of the weights before, not of these
         self.watcher.note(f"started from {ref}")
 
     def save(self) -> None:
@@ -159,6 +162,7 @@ class Run:
                 self.counters,
                 int(self.ema.n_averaged),
                 self.origin,
+                self.before,
             )
             save_state(
                 self.folder, state, self.model, self.ema.module, self.optimiser, self.task.critic

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,8 @@ class RunState:
     """Updates of the moving average."""
     origin: str = ""
     """Weights that the run started from, if any."""
+    before: dict[str, Any] = field(default_factory=dict)
+    """How those had been trained, as their configuration tells it."""
 
 
 def save_state(
