@@ -78,6 +78,7 @@ def encode(
     images: Tensor,
     batch: int,
     *,
+    precision: str = "fp32",
     progress: Callable[[int, int], None] | None = None,
 ) -> Tensor:
     """The codes of pictures uint8 [N, 3, S, S], uint8 [N, C, h, w] on the CPU.
@@ -87,7 +88,8 @@ def encode(
     device = next(model.parameters()).device
     parts: list[Tensor] = []
     for start in range(0, len(images), batch):
-        codes = model.encode(to_unit(images[start : start + batch].to(device), 256))
+        with autocast(device, precision):
+            codes = model.encode(to_unit(images[start : start + batch].to(device), 256))
         parts.append(codes.to("cpu", torch.uint8))
         if progress is not None:
             progress(min(start + batch, len(images)), len(images))

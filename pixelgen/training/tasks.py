@@ -189,7 +189,13 @@ class CodesLikelihood(Likelihood):
             )
         check_size(data, self.recipe.data, self.tokenizer)
         views = encoded_views(
-            self.tokenizer, data, self.recipe.data, self.recipe.seed, folder, note
+            self.tokenizer,
+            data,
+            self.recipe.data,
+            self.recipe.compute,
+            self.recipe.seed,
+            folder,
+            note,
         )
         return by_picture(self.recipe, data, views, self._embeddings(data, folder))
 
