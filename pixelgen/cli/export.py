@@ -20,9 +20,19 @@ def export(
     sheet: Annotated[
         Path | None, typer.Option(help="A PNG of samples, for the model card.")
     ] = None,
+    tokenizer: Annotated[
+        str | None,
+        typer.Option(
+            help="Weights whose decoder is better than that of the tokenizer which the model was "
+            "trained with, and whose encoder is the same."
+        ),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Write into a folder in use.")] = False,
 ) -> None:
     """Write a run's averaged weights as a checkpoint folder. Its path is printed."""
     from pixelgen.training.export import export as export_run
 
-    typer.echo(export_run(run, output, evaluation=evaluation, sheet=sheet, overwrite=force))
+    folder = export_run(
+        run, output, evaluation=evaluation, sheet=sheet, tokenizer=tokenizer, overwrite=force
+    )
+    typer.echo(folder)

@@ -8,10 +8,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from pixelgen.checkpoints import Figure, ModelCard, save_checkpoint
+import torch
+
+from pixelgen.checkpoints import Figure, ModelCard, load_checkpoint, save_checkpoint
 from pixelgen.errors import PixelgenError
 from pixelgen.models import build_model
 from pixelgen.models.config import FaceEmbedderConfig, TokenizerConfig
+from pixelgen.models.tokenizer import Tokenizer
 from pixelgen.training.parts import run_embedder, run_tokenizer
 from pixelgen.training.recipe import Recipe, recipe_from_dict, recipe_text
 from pixelgen.training.state import RunState, load_weights, part_of, read_state
@@ -26,12 +29,15 @@ def export(
     *,
     evaluation: Path | None = None,
     sheet: Path | None = None,
+    tokenizer: str | None = None,
     overwrite: bool = False,
 ) -> Path:
     """Writes the averaged weights of `run`, in half precision, as the checkpoint `folder`.
 
     `evaluation`, the JSON of `pixelgen evaluate`, and `sheet`, a PNG of samples, go into the model
-    card. Raises PixelgenError for a run without a state, and for a folder in use.
+    card. `tokenizer`, weights, replaces the one that a model of codes was trained with: it must
+    have the same encoder, its decoder may be a better one. Raises PixelgenError for a run without a
+    state, a folder in use, and a tokenizer of other codes.
     """
     state, tensors = read_state(run)
     try:
@@ -45,7 +51,9 @@ def export(
         raise PixelgenError(f"no picture {sheet}", exit_code=3)
     model = build_model(recipe.model)
     load_weights(model, part_of(tensors, "ema"), str(run))
-    tokenizer = run_tokenizer(run) if recipe.data.tokenizer else None
+    codec = run_tokenizer(run) if recipe.data.tokenizer else None
+    if tokenizer is not None:
+        codec = _same_codes(codec, tokenizer)
     embedder = run_embedder(run) if recipe.data.embedder else None
     counters = state.counters
     training: dict[str, Any] = {
@@ -61,7 +69,7 @@ def export(
         training["before"] = state.before
     if figures is not None:
         training["evaluation"] = figures
-    shown = recipe.model if tokenizer is None else tokenizer.config
+    shown = recipe.model if codec is None else codec.config
     card = _card(
         folder.resolve().name,
         recipe,
@@ -74,7 +82,7 @@ def export(
     save_checkpoint(
         folder,
         model,
-        tokenizer=tokenizer,
+        tokenizer=codec,
         embedder=embedder,
         labels=state.labels,
         sampling=asdict(recipe.sampling),
@@ -90,6 +98,21 @@ def export(
     if sheet is not None:
         shutil.copyfile(sheet, folder / SHEET)
     return folder
+
+
+def _same_codes(codec: Tokenizer | None, ref: str) -> Tokenizer:
+    """The tokenizer of the weights `ref`, if it encodes as `codec` does."""
+    if codec is None:
+        raise PixelgenError("--tokenizer is for a model of codes, this run's is not one", "", 2)
+    other = load_checkpoint(ref).codec
+    ours, theirs = codec.encoder.state_dict(), other.encoder.state_dict()
+    if ours.keys() != theirs.keys() or not all(torch.equal(ours[n], theirs[n]) for n in ours):
+        raise PixelgenError(
+            f"{ref} has another encoder than this run's tokenizer",
+            "its codes mean something else: give weights of a run with losses.decoder_only",
+            2,
+        )
+    return other
 
 
 def _read_evaluation(path: Path) -> dict[str, Any]:

@@ -223,6 +223,26 @@ def test_stopped_and_resumed_is_bit_identical_without_the_tokenizer(
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
+def test_export_takes_a_better_decoder_of_the_same_codes(
+    prior_recipe: Path, tokenizer: Path, tmp_path: Path
+) -> None:
+    train(load_recipe(prior_recipe), tmp_path / "run")
+    config = (tokenizer.parent / "t.toml").as_posix()
+    better = load_recipe(Path(config), ["losses.decoder_only=true", "schedule.steps=5"])
+    train(better, tmp_path / "decoder", init=str(tokenizer))
+    new = export(tmp_path / "decoder", tmp_path / "better")
+    folder = export(tmp_path / "run", tmp_path / "weights", tokenizer=str(new))
+    made = load_checkpoint(folder).codec.state_dict()
+    assert all(torch.equal(made[n], t) for n, t in load_checkpoint(new).codec.state_dict().items())
+    train(load_recipe(Path(config), ["schedule.steps=5"]), tmp_path / "other")
+    other = export(tmp_path / "other", tmp_path / "other-weights")
+    with pytest.raises(PixelgenError, match="another encoder"):
+        export(tmp_path / "run", tmp_path / "wrong", tokenizer=str(other))
+    with pytest.raises(PixelgenError, match="for a model of codes"):
+        export(tmp_path / "other", tmp_path / "wrong", tokenizer=str(other))
+    assert not (tmp_path / "wrong").exists()
+
+
 @pytest.mark.parametrize(
     ("override", "says"),
     [
