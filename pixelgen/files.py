@@ -3,12 +3,36 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 from pixelgen.errors import PixelgenError
+
+IfExists = Literal["number", "replace", "fail"]
+"""What happens where a file is there already: count on (a.png, a-2.png, a-3.png, …), put the new
+one in its place, or raise FileExistsError."""
+
+
+def write_file(path: Path, data: bytes, if_exists: IfExists = "fail") -> Path:
+    """Write `data` to `path`, or to the free name that `if_exists` asks for, and return where it
+    went. Raises PixelgenError where the folder does not take it."""
+    if if_exists != "number":
+        write_atomically(path, data, replace=if_exists == "replace")
+        return path
+    for number in itertools.count(1):
+        target = path if number == 1 else path.with_stem(f"{path.stem}-{number}")
+        if target.exists():
+            continue
+        try:
+            write_atomically(target, data, replace=False)
+            return target
+        except FileExistsError:
+            continue  # another process was quicker
+    raise AssertionError("unreachable")
 
 
 def write_atomically(

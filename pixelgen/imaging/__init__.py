@@ -1,25 +1,37 @@
-"""Pictures outside of models: reading photos, faces, grids, enlargement, PNG files."""
+"""Pictures outside of models: reading photos, faces, grids, enlargement, PNG files, animations."""
 
+from pixelgen.files import IfExists
 from pixelgen.imaging.alignment import align, residual
-from pixelgen.imaging.faces import Face, FaceDetector, find_face
-from pixelgen.imaging.grid import enlarge, make_grid, square_columns
-from pixelgen.imaging.png import IfExists, png_bytes, png_text, save_png
+from pixelgen.imaging.animation import ANIMATIONS, animation_bytes, animation_text, save_animation
+from pixelgen.imaging.faces import Face, FaceCrop, FaceCutter, FaceDetector, find_face
+from pixelgen.imaging.grid import Resample, enlarge, make_grid, square_columns
+from pixelgen.imaging.png import png_bytes, png_text, save_png
 from pixelgen.imaging.read import MAX_PIXELS, Fit, read_image, square, to_rgb
+from pixelgen.imaging.sheets import path_sheet, portrait_sheet
 
 __all__ = [
+    "ANIMATIONS",
     "MAX_PIXELS",
     "Face",
+    "FaceCrop",
+    "FaceCutter",
     "FaceDetector",
     "Fit",
     "IfExists",
+    "Resample",
     "align",
+    "animation_bytes",
+    "animation_text",
     "enlarge",
     "find_face",
     "make_grid",
+    "path_sheet",
     "png_bytes",
     "png_text",
+    "portrait_sheet",
     "read_image",
     "residual",
+    "save_animation",
     "save_png",
     "square",
     "square_columns",

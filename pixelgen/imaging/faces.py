@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from PIL import Image
 
 from pixelgen.errors import PixelgenError
-from pixelgen.imaging.alignment import Point
+from pixelgen.imaging.alignment import Point, align
+from pixelgen.imaging.read import square
 
 _USAGE, _UNREADABLE = 2, 3
 
@@ -55,7 +57,52 @@ def find_face(
         from pixelgen.imaging.mtcnn import MtcnnDetector
 
         detector = MtcnnDetector()
-    found = detector.detect(image)
+    return _pick(detector.detect(image), index, name)
+
+
+@dataclass(frozen=True)
+class FaceCrop:
+    """A face, cut out of a photo."""
+
+    image: Image.Image
+    """Square, aligned, RGB."""
+    found: int
+    """Faces in the photo; 0 where none were looked for."""
+
+
+class FaceCutter:
+    """Cuts faces out of photos, as an embedder wants them."""
+
+    def __init__(self, size: int, detector: FaceDetector | None = None) -> None:
+        """Crops are size×size pixels. Without `detector`, one is made when the first photo asks
+        for it."""
+        self.size = size
+        self._detector = detector
+
+    def cut(
+        self,
+        photo: Image.Image,
+        *,
+        face: int | None = None,
+        aligned: bool = False,
+        name: str = "the photo",
+    ) -> FaceCrop:
+        """The largest face in `photo`, or number `face` (from 1); with `aligned` the photo is such
+        a crop already. Raises PixelgenError as `find_face` does."""
+        if aligned:
+            return FaceCrop(square(photo, self.size), 0)
+        if self._detector is None:
+            from pixelgen.imaging.mtcnn import MtcnnDetector
+
+            self._detector = MtcnnDetector()
+        rgb = photo.convert("RGB")
+        found = self._detector.detect(rgb)
+        chosen = _pick(found, face, name)
+        return FaceCrop(align(rgb, chosen.landmarks, self.size), len(found))
+
+
+def _pick(found: Sequence[Face], index: int | None, name: str) -> Face:
+    """Number `index` of `found`, or the first. Raises PixelgenError where there is none."""
     if not found:
         raise PixelgenError(
             f"no face found in {name}", "--no-align for an already aligned crop", _UNREADABLE

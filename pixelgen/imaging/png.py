@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import io
-import itertools
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
 
 from PIL import Image, PngImagePlugin
 
-from pixelgen.files import write_atomically
-
-IfExists = Literal["number", "replace", "fail"]
+from pixelgen.files import IfExists, write_file
 
 
 def png_bytes(image: Image.Image, text: Mapping[str, str]) -> bytes:
@@ -37,23 +33,6 @@ def png_text(path: Path) -> dict[str, str]:
 def save_png(
     path: Path, image: Image.Image, text: Mapping[str, str], if_exists: IfExists = "fail"
 ) -> Path:
-    """Write `image` to `path` and return where it went.
-
-    Where a file is there already: `number` counts on (a.png, a-2.png, a-3.png, …), `replace` puts
-    the new one in its place, `fail` raises FileExistsError. Raises PixelgenError where the folder
-    does not take it.
-    """
-    data = png_bytes(image, text)
-    if if_exists != "number":
-        write_atomically(path, data, replace=if_exists == "replace")
-        return path
-    for number in itertools.count(1):
-        target = path if number == 1 else path.with_stem(f"{path.stem}-{number}")
-        if target.exists():
-            continue
-        try:
-            write_atomically(target, data, replace=False)
-            return target
-        except FileExistsError:
-            continue  # another process was quicker
-    raise AssertionError("unreachable")
+    """Write `image` to `path`, or as `if_exists` says where a file is there already, and return
+    where it went. Raises PixelgenError where the folder does not take it."""
+    return write_file(path, png_bytes(image, text), if_exists)

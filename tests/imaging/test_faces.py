@@ -13,7 +13,15 @@ import pytest
 from PIL import Image
 
 from pixelgen.errors import PixelgenError
-from pixelgen.imaging import Face, align, find_face, read_image, residual
+from pixelgen.imaging import (
+    Face,
+    FaceCutter,
+    align,
+    find_face,
+    read_image,
+    residual,
+    square,
+)
 from pixelgen.imaging.alignment import TEMPLATE, similarity
 from pixelgen.imaging.mtcnn import MtcnnDetector
 
@@ -213,6 +221,24 @@ def test_blank_and_tiny_pictures_have_no_face(
         assert caught.value.exit_code == 3
         assert "--no-align" in caught.value.hint
     assert capfd.readouterr() == ("", "")
+
+
+def test_faces_are_cut_out_of_photos(detector: MtcnnDetector) -> None:
+    photo = read_image(PORTRAITS[0])
+    wide = Image.new("RGB", (520, 256))
+    wide.paste(photo.resize((200, 200)), (0, 0))
+    wide.paste(read_image(PORTRAITS[1]), (264, 0))
+    cutter = FaceCutter(32)
+    first, second = cutter.cut(wide), cutter.cut(wide, face=2)
+    assert (first.found, second.found) == (2, 2)
+    for number, crop in ((1, first), (2, second)):
+        face = find_face(wide, number, detector)
+        assert crop.image.tobytes() == align(wide, face.landmarks, 32).tobytes()
+    whole = FaceCutter(32, detector).cut(photo, aligned=True)
+    assert whole.found == 0
+    assert whole.image.tobytes() == square(photo, 32).tobytes()
+    with pytest.raises(PixelgenError, match="no face found in me"):
+        cutter.cut(Image.new("L", (30, 30)), name="me")
 
 
 def test_another_detector_will_do() -> None:
