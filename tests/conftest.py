@@ -102,3 +102,49 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
         sampling={"temperature": 0.9},
         card_text="# tiny\n",
     )
+
+
+@pytest.fixture(scope="session")
+def face_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint folder `faces`: random weights that draw portraits of 16×16 pixels."""
+    import torch
+
+    from pixelgen.checkpoints import save_checkpoint
+    from pixelgen.models import (
+        FaceEmbedderConfig,
+        GatedPixelCNNConfig,
+        TokenizerConfig,
+        build_model,
+    )
+
+    torch.manual_seed(0)
+    sizes = {"size": 16, "patch": 2, "wide_features": 8, "wide_blocks": 1, "deep_features": 8}
+    codec = build_model(
+        TokenizerConfig(
+            **sizes, deep_blocks=1, output_features=4, code_size=4, code_channels=2, levels=5
+        )
+    )
+    embedder = build_model(
+        FaceEmbedderConfig(**sizes, deep_blocks=1, place_features=4, embedding=6)
+    )
+    model = build_model(
+        GatedPixelCNNConfig(
+            channels=2,
+            height=4,
+            width=4,
+            levels=5,
+            features=8,
+            layers=1,
+            kernel=3,
+            first_kernel=3,
+            output_features=8,
+            channel_order="head",
+            head_features=4,
+            vector=6,
+        )
+    )
+    for name, parameter in model.named_parameters():  # a vector that makes a difference
+        torch.nn.init.normal_(parameter, std=4.0 if "condition" in name else 0.3)
+    return save_checkpoint(
+        tmp_path_factory.mktemp("weights") / "faces", model, tokenizer=codec, embedder=embedder
+    )

@@ -5,10 +5,18 @@ Importing this brings no torch along; loading and saving do.
 
 from pixelgen.checkpoints.card import Figure, ModelCard
 from pixelgen.checkpoints.config import CheckpointConfig, SamplingDefaults, read_config
-from pixelgen.checkpoints.source import DEFAULT_WEIGHTS, Source, bundled, find, resolve
+from pixelgen.checkpoints.source import (
+    DEFAULT_FACE_WEIGHTS,
+    DEFAULT_WEIGHTS,
+    Source,
+    bundled,
+    find,
+    resolve,
+)
 from pixelgen.checkpoints.store import LoadedCheckpoint, load_checkpoint, save_checkpoint
 
 __all__ = [
+    "DEFAULT_FACE_WEIGHTS",
     "DEFAULT_WEIGHTS",
     "CheckpointConfig",
     "Figure",

@@ -12,6 +12,8 @@ from pixelgen.errors import PixelgenError
 
 DEFAULT_WEIGHTS = "imagenet32"
 """The bundled weights that are used where none are named."""
+DEFAULT_FACE_WEIGHTS = "faces64"
+"""The bundled weights that draw portraits where none are named."""
 WEIGHTS_FILE = "model.safetensors"
 TOKENIZER_FILE = "tokenizer.safetensors"
 """Beside the other, where the model draws grids of codes."""

@@ -5,13 +5,15 @@ from pixelgen.pipelines.codec_pipeline import CodecPipeline
 from pixelgen.pipelines.codes_file import CodesFile
 from pixelgen.pipelines.painter import Progress
 from pixelgen.pipelines.portrait_pipeline import PortraitPipeline, PortraitResult
-from pixelgen.pipelines.request import SampleRequest
+from pixelgen.pipelines.request import DrawingOptions, PortraitRequest, SampleRequest
 
 __all__ = [
     "ClassPipeline",
     "CodecPipeline",
     "CodesFile",
+    "DrawingOptions",
     "PortraitPipeline",
+    "PortraitRequest",
     "PortraitResult",
     "Progress",
     "SampleRequest",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,10 +13,12 @@ from PIL import Image
 from pixelgen.checkpoints import DEFAULT_WEIGHTS, LoadedCheckpoint, Source, load_checkpoint
 from pixelgen.pipelines.devices import pick_device
 from pixelgen.pipelines.painter import Painter, Progress
-from pixelgen.pipelines.request import SampleRequest
+from pixelgen.pipelines.paths import path_through
+from pixelgen.pipelines.request import DrawingOptions, SampleRequest
 
 if TYPE_CHECKING:
     import torch
+    from typing_extensions import Unpack
 
 
 @dataclass(frozen=True)
@@ -24,9 +26,10 @@ class SampleResult:
     """Pictures and what was measured on the way."""
 
     images: list[Image.Image]
-    """`n` pictures of the first class, then of the second, and so on."""
+    """`n` pictures of the first class, then of the second, and so on; of an interpolation the
+    frames, in order."""
     classes: list[int | None]
-    """ILSVRC index of every picture, None where it has no class."""
+    """ILSVRC index of every picture, None where it has no class or may be between two."""
     seed: int
     """The seed that draws the same pictures again on the same kind of device."""
     bits_per_dim: list[float]
@@ -35,7 +38,7 @@ class SampleResult:
     seconds: float
     """Time of the sampling."""
     parameters: dict[str, Any]
-    """Classes, n, temperature, top_p, guidance."""
+    """Classes, n or steps, temperature, top_p, guidance."""
 
 
 class ClassPipeline:
@@ -64,28 +67,33 @@ class ClassPipeline:
         classes: Sequence[int | str] | None = None,
         n: int = 1,
         *,
-        seed: int | None = None,
-        temperature: float | None = None,
-        top_p: float | None = None,
-        guidance: float | None = None,
-        batch_size: int = 16,
         on_row: Callable[[Progress], None] | None = None,
+        **drawing: Unpack[DrawingOptions],
     ) -> SampleResult:
         """`n` pictures of each of `classes` (numbers, WordNet ids, names), or without a class.
 
-        What is left out comes from the weights' own defaults; a missing seed is drawn. `on_row` is
-        called after every finished row. Raises PixelgenError for what the weights cannot do.
+        `drawing`: seed, temperature, top_p, guidance and batch_size. What is left out comes from
+        the weights' own defaults; a missing seed is drawn. `on_row` is called after every finished
+        row. Raises PixelgenError for what the weights cannot do.
         """
+        made = self.checkpoint
+        request = SampleRequest.make(made.config, made.name, classes=classes, n=n, **drawing)
+        return self.run(request, on_row)
+
+    def interpolate(
+        self,
+        classes: Sequence[int | str],
+        steps: int = 9,
+        *,
+        on_row: Callable[[Progress], None] | None = None,
+        **drawing: Unpack[DrawingOptions],
+    ) -> SampleResult:
+        """`steps` pictures on the way from the first of `classes` through the others to the last,
+        straight through the space of their embeddings. All are drawn with the same random numbers.
+        Takes `drawing` and raises as a call does."""
+        made = self.checkpoint
         request = SampleRequest.make(
-            self.checkpoint.config,
-            self.checkpoint.name,
-            classes=classes,
-            n=n,
-            seed=seed,
-            temperature=temperature,
-            top_p=top_p,
-            guidance=guidance,
-            batch_size=batch_size,
+            made.config, made.name, classes=classes, steps=steps, **drawing
         )
         return self.run(request, on_row)
 
@@ -98,22 +106,39 @@ class ClassPipeline:
         from pixelgen.models.conditioning import Condition
 
         started = time.perf_counter()
-        condition = None
-        if request.rows:
+        painter, condition = self.painter, None
+        if request.steps is not None:
+            painter = self._painter_between(request.rows, request.steps)
+            condition = Condition(torch.arange(request.steps))
+        elif request.rows:
             condition = Condition(torch.tensor(request.rows).repeat_interleave(request.n))
-        painted = self.painter.paint(
+        painted = painter.paint(
             request.count,
             condition,
             options=request.drawing.options,
             seed=request.drawing.seed,
             batch_size=request.drawing.batch_size,
+            one_stream=request.steps is not None,
             on_row=on_row,
         )
+        classes: list[int | None] = [None] * request.count
+        if request.steps is None:
+            classes = [c for c in request.classes or (None,) for _ in range(request.n)]
         return SampleResult(
             images=painted.images,
-            classes=[c for c in request.classes or (None,) for _ in range(request.n)],
+            classes=classes,
             seed=request.drawing.seed,
             bits_per_dim=painted.bits_per_dim,
             seconds=time.perf_counter() - started,
             parameters=request.parameters(),
         )
+
+    def _painter_between(self, rows: Sequence[int], steps: int) -> Painter:
+        """Draws `steps` new classes on the way through those of `rows` of the class table."""
+        import torch
+
+        from pixelgen.models.class_mix import mix_classes
+
+        own = torch.eye(self.model.config.classes)[list(rows)]
+        network = mix_classes(self.model, path_through(own, steps))
+        return Painter(replace(self.checkpoint, network=network), self.device)

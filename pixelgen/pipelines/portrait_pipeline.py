@@ -10,19 +10,23 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from pixelgen.checkpoints import LoadedCheckpoint, Source, load_checkpoint
-from pixelgen.errors import PixelgenError
-from pixelgen.imaging.alignment import align
-from pixelgen.imaging.faces import FaceDetector, find_face
-from pixelgen.imaging.read import square
+from pixelgen.checkpoints import (
+    DEFAULT_FACE_WEIGHTS,
+    LoadedCheckpoint,
+    Source,
+    load_checkpoint,
+)
+from pixelgen.imaging import FaceCutter, FaceDetector, square
 from pixelgen.pipelines.devices import pick_device
 from pixelgen.pipelines.painter import Painter, Progress
+from pixelgen.pipelines.paths import path_through
 from pixelgen.pipelines.pictures import to_tensor
-from pixelgen.pipelines.request import Drawing
+from pixelgen.pipelines.request import DrawingOptions, PortraitRequest
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
+    from typing_extensions import Unpack
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,7 @@ class PortraitResult:
     """-log2 p(portrait | embedding) per value that the model draws, of the model itself: at
     temperature 1, without guidance or top-p."""
     seconds: float
-    """Time of it all."""
+    """Time of embedding and drawing."""
     parameters: dict[str, Any]
     """n or steps, temperature, top_p, guidance."""
 
@@ -63,10 +67,12 @@ class PortraitPipeline:
         self.device = device
         self.embedder = checkpoint.embedder.to(device)
         self.painter = Painter(checkpoint, device)
-        self._detector = detector
+        self.cutter = FaceCutter(self.embedder.config.size, detector)
 
     @classmethod
-    def from_pretrained(cls, ref: str | Path | Source, device: str = "auto") -> PortraitPipeline:
+    def from_pretrained(
+        cls, ref: str | Path | Source = DEFAULT_FACE_WEIGHTS, device: str = "auto"
+    ) -> PortraitPipeline:
         """Weights by bundled name, folder or Hub id `owner/name[@revision]`, on `device`
         (auto, cpu, cuda, cuda:N, mps). Raises PixelgenError where either is not to be had, and for
         weights that do not draw faces."""
@@ -74,21 +80,17 @@ class PortraitPipeline:
         return cls(load_checkpoint(ref), target)
 
     def crop(
-        self, photo: Image.Image, *, face: int | None = None, aligned: bool = False, name: str = ""
+        self,
+        photo: Image.Image,
+        *,
+        face: int | None = None,
+        aligned: bool = False,
+        name: str = "the photo",
     ) -> Image.Image:
         """The face in `photo` as the embedder wants it: of several the largest, or number `face`
         (from 1); with `aligned` the photo is such a crop already. Raises PixelgenError (exit code
         3) where there is none; messages call the photo `name`."""
-        size = self.embedder.config.size
-        if aligned:
-            return square(photo, size)
-        if self._detector is None:
-            from pixelgen.imaging.mtcnn import MtcnnDetector
-
-            self._detector = MtcnnDetector()
-        rgb = photo.convert("RGB")
-        found = find_face(rgb, face, self._detector, name=name or "the photo")
-        return align(rgb, found.landmarks, size)
+        return self.cutter.cut(photo, face=face, aligned=aligned, name=name).image
 
     def embed(self, crops: Sequence[Image.Image]) -> Tensor:
         """Aligned crops → embeddings [N, D] of length 1. One does not depend on the others."""
@@ -96,8 +98,9 @@ class PortraitPipeline:
 
         from pixelgen.models.likelihood import to_unit
 
+        squares = [square(crop, self.embedder.config.size) for crop in crops]
         with torch.inference_mode():
-            each = [self.embedder(to_unit(to_tensor([c]).to(self.device), 256)) for c in crops]
+            each = [self.embedder(to_unit(to_tensor([s]).to(self.device), 256)) for s in squares]
         return torch.cat(each).cpu().clone()
 
     def __call__(
@@ -107,33 +110,19 @@ class PortraitPipeline:
         *,
         face: int | None = None,
         aligned: bool = False,
-        names: Sequence[str] = (),
-        seed: int | None = None,
-        temperature: float | None = None,
-        top_p: float | None = None,
-        guidance: float | None = None,
-        batch_size: int = 16,
         on_row: Callable[[Progress], None] | None = None,
+        **drawing: Unpack[DrawingOptions],
     ) -> PortraitResult:
         """`n` portraits of the person in `photos`; of several photos the mean embedding counts.
 
-        What is left out comes from the weights' own defaults; a missing seed is drawn. Raises
-        PixelgenError for what the weights cannot do, and for photos without a face.
+        `drawing`: seed, temperature, top_p, guidance and batch_size. What is left out comes from
+        the weights' own defaults; a missing seed is drawn. Raises PixelgenError for what the
+        weights cannot do, and for photos without a face.
         """
-        started = time.perf_counter()
-        drawing = Drawing.make(
-            self.checkpoint.config,
-            seed=seed,
-            temperature=temperature,
-            top_p=top_p,
-            guidance=guidance,
-            batch_size=batch_size,
-            n=n,
-        )
-        crops = self._crops(photos, 1, face, aligned, names)
-        mean = self.embed(crops).mean(0, keepdim=True)
-        h = _unit(mean).expand(n, -1)
-        return self._paint(h, drawing, crops, {"n": n}, started, False, on_row)
+        made = self.checkpoint
+        request = PortraitRequest.of_person(made.config, made.name, len(photos), n, **drawing)
+        crops = [self.crop(photo, face=face, aligned=aligned) for photo in photos]
+        return self.run(request, crops, on_row)
 
     def interpolate(
         self,
@@ -143,80 +132,56 @@ class PortraitPipeline:
         slerp: bool = False,
         face: int | None = None,
         aligned: bool = False,
-        names: Sequence[str] = (),
-        seed: int | None = None,
-        temperature: float | None = None,
-        top_p: float | None = None,
-        guidance: float | None = None,
-        batch_size: int = 16,
         on_row: Callable[[Progress], None] | None = None,
+        **drawing: Unpack[DrawingOptions],
     ) -> PortraitResult:
         """`steps` portraits on the way from the face in the first photo through those in the next
         ones to the last: straight through the space of embeddings (Figure 5), or with `slerp` along
         the sphere. All are drawn with the same random numbers, so that neighbours differ by their
-        embedding alone. Raises as a call does."""
-        started = time.perf_counter()
-        drawing = Drawing.make(
-            self.checkpoint.config,
-            seed=seed,
-            temperature=temperature,
-            top_p=top_p,
-            guidance=guidance,
-            batch_size=batch_size,
-            steps=steps,
+        embedding alone. Takes `drawing` and raises as a call does."""
+        made = self.checkpoint
+        request = PortraitRequest.along_path(
+            made.config, made.name, len(photos), steps, slerp=slerp, **drawing
         )
-        crops = self._crops(photos, 2, face, aligned, names)
-        h = path_through(self.embed(crops), steps, slerp)
-        facts = {"steps": steps, "slerp": slerp}
-        return self._paint(h, drawing, crops, facts, started, True, on_row)
+        crops = [self.crop(photo, face=face, aligned=aligned) for photo in photos]
+        return self.run(request, crops, on_row)
 
-    def _crops(
+    def run(
         self,
-        photos: Sequence[Image.Image],
-        least: int,
-        face: int | None,
-        aligned: bool,
-        names: Sequence[str],
-    ) -> list[Image.Image]:
-        if len(photos) < least:
-            needed = "a photo" if least == 1 else f"at least {least} photos"
-            raise PixelgenError(f"{needed} must be given", "", 2)
-        called = [*names, *[""] * (len(photos) - len(names))]
-        return [
-            self.crop(photo, face=face, aligned=aligned, name=name)
-            for photo, name in zip(photos, called, strict=True)
-        ]
-
-    def _paint(
-        self,
-        h: Tensor,
-        drawing: Drawing,
-        crops: list[Image.Image],
-        facts: dict[str, Any],
-        started: float,
-        one_stream: bool,
-        on_row: Callable[[Progress], None] | None,
+        request: PortraitRequest,
+        crops: Sequence[Image.Image],
+        on_row: Callable[[Progress], None] | None = None,
     ) -> PortraitResult:
+        """Carry out a request that was made for these weights, on an aligned crop of every photo.
+        Raises ValueError for another number of crops."""
         from pixelgen.models.conditioning import Condition
 
+        if len(crops) != request.photos:
+            raise ValueError(f"{len(crops)} crops for a request of {request.photos} photos")
+        started = time.perf_counter()
+        points = self.embed(crops)
+        if request.path:
+            h = path_through(points, request.count, request.slerp)
+        else:
+            h = _unit(points.mean(0, keepdim=True)).expand(request.count, -1)
         painted = self.painter.paint(
-            len(h),
+            request.count,
             Condition(vector=h),
-            options=drawing.options,
-            seed=drawing.seed,
-            batch_size=drawing.batch_size,
-            one_stream=one_stream,
+            options=request.drawing.options,
+            seed=request.drawing.seed,
+            batch_size=request.drawing.batch_size,
+            one_stream=request.path,
             on_row=on_row,
         )
         near = (self.embed(painted.images) * _unit(h)).sum(1)
         return PortraitResult(
             images=painted.images,
-            sources=crops,
+            sources=list(crops),
             similarity=near.tolist(),
-            seed=drawing.seed,
+            seed=request.drawing.seed,
             bits_per_dim=painted.bits_per_dim,
             seconds=time.perf_counter() - started,
-            parameters=facts | drawing.parameters(),
+            parameters=request.parameters(),
         )
 
 
@@ -224,22 +189,3 @@ def _unit(h: Tensor) -> Tensor:
     import torch
 
     return torch.nn.functional.normalize(h, dim=1)
-
-
-def path_through(points: Tensor, steps: int, slerp: bool) -> Tensor:
-    """`steps` points, evenly spread, on the way from the first of `points` [P, D] through all to
-    the last: [steps, D], on straight lines, or with `slerp` on great circles (Shoemake 1985)."""
-    import torch
-
-    where = torch.linspace(0, len(points) - 1, steps)
-    before = where.floor().long().clamp(max=len(points) - 2)
-    share = (where - before)[:, None]  # [steps, 1]
-    a, b = points[before], points[before + 1]
-    if not slerp:
-        return a + share * (b - a)
-    angle = (a * b).sum(1, keepdim=True).clamp(-1, 1).acos()
-    # Where both are the same or opposite there is no one great circle.
-    straight = angle.sin() < 1e-4
-    sine = angle.sin().masked_fill(straight, 1.0)
-    arc = (((1 - share) * angle).sin() * a + (share * angle).sin() * b) / sine
-    return torch.where(straight, a + share * (b - a), arc)

@@ -1,18 +1,36 @@
-"""What is asked of a class-conditional model, checked before anything heavy is loaded. No torch."""
+"""What is asked of a model that draws, checked before anything heavy is loaded. No torch."""
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from pixelgen.checkpoints import CheckpointConfig, SamplingDefaults
 from pixelgen.errors import PixelgenError
 from pixelgen.labels import parse_classes, rows_of
 
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
 _USAGE = 2
 _LARGEST = 2**63 - 1
+
+
+class DrawingOptions(TypedDict, total=False):
+    """How pictures are drawn, as users say it."""
+
+    seed: int | None
+    """Seed of all random numbers; None: one is drawn."""
+    temperature: float | None
+    """Below 1: likelier pictures; None, here and below: the weights' own default."""
+    top_p: float | None
+    """Share of the probability that is kept."""
+    guidance: float | None
+    """Above 1: more like what is asked for."""
+    batch_size: int
+    """Pictures drawn side by side; the pictures do not depend on it."""
 
 
 @dataclass(frozen=True)
@@ -30,20 +48,19 @@ class Drawing:
     def make(
         cls,
         config: CheckpointConfig,
+        amount: tuple[str, int, int],
         *,
-        seed: int | None,
-        temperature: float | None,
-        top_p: float | None,
-        guidance: float | None,
-        batch_size: int,
+        seed: int | None = None,
+        temperature: float | None = None,
+        top_p: float | None = None,
+        guidance: float | None = None,
+        batch_size: int = 16,
         conditional: bool = True,
-        **counts: int,
     ) -> Drawing:
         """Completed by the defaults of the weights and, without `seed`, a drawn one. Without a
         condition there is no guidance. Raises PixelgenError (exit code 2) for bad values, among
-        them `counts` below 1."""
-        limits = [*((n, v, 1) for n, v in counts.items()), ("batch_size", batch_size, 1)]
-        for name, value, low in (*limits, ("seed", seed, 0)):
+        them an `amount` (name, value and least value) that is too small."""
+        for name, value, low in (amount, ("batch_size", batch_size, 1), ("seed", seed, 0)):
             if value is not None and not low <= value <= _LARGEST:
                 limit = f"at least {low}" if value < low else "below 2^63"
                 raise PixelgenError(f"{name} must be {limit}, not {value}", "", _USAGE)
@@ -64,7 +81,8 @@ class Drawing:
 
 @dataclass(frozen=True)
 class SampleRequest:
-    """Pictures to draw: `n` of every class, or `n` without a class."""
+    """Pictures to draw: `n` of every class, `n` without a class, or `steps` from the first class
+    through the others to the last."""
 
     classes: tuple[int, ...]
     """ILSVRC indices; empty: unconditional."""
@@ -74,6 +92,8 @@ class SampleRequest:
     """Pictures of every class."""
     drawing: Drawing
     """How they are drawn."""
+    steps: int | None = None
+    """Pictures on the way through the classes; None: there is no way, and `n` counts."""
 
     @classmethod
     def make(
@@ -83,27 +103,20 @@ class SampleRequest:
         *,
         classes: Sequence[int | str] | None = None,
         n: int = 1,
-        seed: int | None = None,
-        temperature: float | None = None,
-        top_p: float | None = None,
-        guidance: float | None = None,
-        batch_size: int = 16,
+        steps: int | None = None,
+        **drawing: Unpack[DrawingOptions],
     ) -> SampleRequest:
         """The request, completed by the defaults of the weights and, without `seed`, a drawn one.
 
         Classes are numbers, WordNet ids, names or ranges. Raises PixelgenError (exit code 2) for
         anything that these weights cannot do.
         """
-        if not config.draws:
-            raise PixelgenError(f"{weights} is a {config.kind}: it draws nothing", "", _USAGE)
         if getattr(config.model, "vector", 0):
             raise PixelgenError(
                 f"{weights} draws from a photo or a vector, not from a class", "", _USAGE
             )
-        if (channels := config.picture[0]) not in (1, 3):
-            raise PixelgenError(
-                f"{weights} does not model pictures: it has {channels} channels", "", _USAGE
-            )
+        _check_draws_pictures(config, weights)
+        guidance = drawing.get("guidance")
         found = parse_classes(map(str, classes or ()), config.labels)
         rows = rows_of(found, config.labels, weights) if found else []
         if not found and not config.unconditional:
@@ -118,23 +131,101 @@ class SampleRequest:
             raise PixelgenError(
                 f"{weights} allows no guidance: it was not trained without classes", "", _USAGE
             )
-        drawing = Drawing.make(
-            config,
-            seed=seed,
-            temperature=temperature,
-            top_p=top_p,
-            guidance=guidance,
-            batch_size=batch_size,
-            conditional=bool(found),
-            n=n,
-        )
-        return cls(tuple(found), tuple(rows), n, drawing)
+        if steps is not None and len(found) < 2:
+            raise PixelgenError("at least 2 classes must be given", "--class NAME", _USAGE)
+        amount = ("n", n, 1) if steps is None else ("steps", steps, len(found))
+        made = Drawing.make(config, amount, conditional=bool(found), **drawing)
+        return cls(tuple(found), tuple(rows), n, made, steps)
 
     @property
     def count(self) -> int:
         """Pictures in all."""
-        return self.n * max(len(self.classes), 1)
+        return self.n * max(len(self.classes), 1) if self.steps is None else self.steps
 
     def parameters(self) -> dict[str, Any]:
         """What, beside weights, seed and device, decides how the pictures come out."""
-        return {"classes": list(self.classes), "n": self.n, **self.drawing.parameters()}
+        amount = {"n": self.n} if self.steps is None else {"steps": self.steps}
+        return {"classes": list(self.classes), **amount, **self.drawing.parameters()}
+
+
+@dataclass(frozen=True)
+class PortraitRequest:
+    """Portraits to draw: of the person in some photos, or on the way from face to face."""
+
+    photos: int
+    """Photos that they are drawn from."""
+    face_size: int
+    """Side of the aligned faces that are cut out of these, pixels."""
+    count: int
+    """Portraits in all."""
+    path: bool
+    """Whether they lead from the face in the first photo through the others to the last, rather
+    than that all photos show one person."""
+    slerp: bool
+    """Whether such a path follows the sphere of embeddings, rather than straight lines."""
+    drawing: Drawing
+    """How they are drawn."""
+
+    @classmethod
+    def of_person(
+        cls,
+        config: CheckpointConfig,
+        weights: str,
+        photos: int,
+        n: int = 8,
+        **drawing: Unpack[DrawingOptions],
+    ) -> PortraitRequest:
+        """`n` portraits of the person in `photos` photos, completed as `Drawing.make` does. Raises
+        PixelgenError (exit code 2) for anything that these weights cannot do."""
+        size = _face_size(config, weights, drawing.get("guidance"))
+        if photos < 1:
+            raise PixelgenError("a photo must be given", "", _USAGE)
+        made = Drawing.make(config, ("n", n, 1), **drawing)
+        return cls(photos, size, n, path=False, slerp=False, drawing=made)
+
+    @classmethod
+    def along_path(
+        cls,
+        config: CheckpointConfig,
+        weights: str,
+        photos: int,
+        steps: int = 9,
+        *,
+        slerp: bool = False,
+        **drawing: Unpack[DrawingOptions],
+    ) -> PortraitRequest:
+        """`steps` portraits, at least one for each of the `photos` that the path leads through.
+        Completes and raises as `of_person` does."""
+        size = _face_size(config, weights, drawing.get("guidance"))
+        if photos < 2:
+            raise PixelgenError("at least 2 photos must be given", "", _USAGE)
+        made = Drawing.make(config, ("steps", steps, photos), **drawing)
+        return cls(photos, size, steps, path=True, slerp=slerp, drawing=made)
+
+    def parameters(self) -> dict[str, Any]:
+        """What, beside photos, weights, seed and device, decides how the portraits come out."""
+        amount = {"steps": self.count, "slerp": self.slerp} if self.path else {"n": self.count}
+        return amount | self.drawing.parameters()
+
+
+def _check_draws_pictures(config: CheckpointConfig, weights: str) -> None:
+    """Raises PixelgenError (exit code 2) for weights that draw nothing, or no pictures."""
+    if not config.draws:
+        raise PixelgenError(f"{weights} is a {config.kind}: it draws nothing", "", _USAGE)
+    if (channels := config.picture[0]) not in (1, 3):
+        raise PixelgenError(
+            f"{weights} does not model pictures: it has {channels} channels", "", _USAGE
+        )
+
+
+def _face_size(config: CheckpointConfig, weights: str, guidance: float | None) -> int:
+    """Side of the faces that the weights see; raises PixelgenError (exit code 2) for weights that
+    draw no faces, or not with this `guidance`."""
+    _check_draws_pictures(config, weights)
+    if config.embedder is None:
+        raise PixelgenError(f"{weights} has no face embedder", "", _USAGE)
+    if config.training.get("class_dropout", 1) == 0 and guidance not in (None, 1.0):
+        raise PixelgenError(
+            f"{weights} allows no guidance: it was not trained without faces", "", _USAGE
+        )
+    return config.embedder.size

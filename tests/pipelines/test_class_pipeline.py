@@ -62,6 +62,26 @@ def test_progress(pipe: ClassPipeline) -> None:
     assert [len(p.images()) for p in seen] == [2] * 4 + [1] * 4
 
 
+def test_frames_lead_from_class_to_class(pipe: ClassPipeline) -> None:
+    there = pipe.interpolate([8, 207], 5, seed=3, guidance=2.0)
+    back = pipe.interpolate(["golden retriever", "hen"], 5, seed=3, guidance=2.0, batch_size=2)
+    assert (pixels(there.images) == pixels(back.images)[::-1]).all()
+    assert there.classes == [None] * 5
+    assert there.parameters["steps"] == 5
+    assert "n" not in there.parameters
+    # The ends are what samples with the same numbers show.
+    for index, frame in ((8, 0), (207, 4)):
+        end = pipe([index], seed=3, guidance=2.0)
+        assert (pixels(end.images)[0] == pixels(there.images)[frame]).all()
+        assert end.bits_per_dim[0] == pytest.approx(there.bits_per_dim[frame], rel=1e-5)
+    still = pixels(pipe.interpolate([8, 8], 3, seed=3).images)
+    assert (still == still[0]).all()
+    with pytest.raises(PixelgenError, match="at least 2 classes"):
+        pipe.interpolate([8])
+    with pytest.raises(PixelgenError, match="steps must be at least 3, not 2"):
+        pipe.interpolate([8, 207, 8], 2)
+
+
 def test_weights_without_the_null_class(pipe: ClassPipeline, tmp_path: Path) -> None:
     folder = tmp_path / "strict"
     save_checkpoint(folder, pipe.model, labels=[8, 207], training={"class_dropout": 0.0})

@@ -14,54 +14,14 @@ from pixelgen.checkpoints import load_checkpoint, save_checkpoint
 from pixelgen.errors import PixelgenError
 from pixelgen.imaging.alignment import TEMPLATE
 from pixelgen.imaging.faces import Face
-from pixelgen.models import (
-    FaceEmbedderConfig,
-    GatedPixelCNNConfig,
-    TokenizerConfig,
-    build_model,
-)
-from pixelgen.pipelines import PortraitPipeline
-from pixelgen.pipelines.portrait_pipeline import path_through
+from pixelgen.models import GatedPixelCNNConfig, build_model
+from pixelgen.pipelines import PortraitPipeline, PortraitRequest
+from pixelgen.pipelines.paths import path_through
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    torch.manual_seed(0)
-    sizes = {"size": 16, "patch": 2, "wide_features": 8, "wide_blocks": 1, "deep_features": 8}
-    codec = build_model(
-        TokenizerConfig(
-            **sizes, deep_blocks=1, output_features=4, code_size=4, code_channels=2, levels=5
-        )
-    )
-    embedder = build_model(
-        FaceEmbedderConfig(**sizes, deep_blocks=1, place_features=4, embedding=6)
-    )
-    model = build_model(
-        GatedPixelCNNConfig(
-            channels=2,
-            height=4,
-            width=4,
-            levels=5,
-            features=8,
-            layers=1,
-            kernel=3,
-            first_kernel=3,
-            output_features=8,
-            channel_order="head",
-            head_features=4,
-            vector=6,
-        )
-    )
-    for parameter in model.parameters():  # a vector that makes a difference
-        torch.nn.init.normal_(parameter, std=0.3)
-    return save_checkpoint(
-        tmp_path_factory.mktemp("weights") / "faces", model, tokenizer=codec, embedder=embedder
-    )
-
-
-@pytest.fixture(scope="module")
-def pipe(folder: Path) -> PortraitPipeline:
-    return PortraitPipeline.from_pretrained(folder, "cpu")
+def pipe(face_weights: Path) -> PortraitPipeline:
+    return PortraitPipeline.from_pretrained(face_weights, "cpu")
 
 
 def photo(seed: int, side: int = 16) -> Image.Image:
@@ -139,8 +99,8 @@ def face(x: float, y: float, scale: float) -> Face:
     return Face((x, y, x + 64 * scale, y + 64 * scale), 0.9, (a, b, c, d, e))
 
 
-def test_faces_are_found_and_aligned(folder: Path) -> None:
-    checkpoint = load_checkpoint(folder)
+def test_faces_are_found_and_aligned(face_weights: Path) -> None:
+    checkpoint = load_checkpoint(face_weights)
     picture = photo(3, 64)
     finder = Finder(face(0, 0, 0.5), face(32, 32, 0.25))
     pipe = PortraitPipeline(checkpoint, detector=finder)
@@ -156,6 +116,43 @@ def test_faces_are_found_and_aligned(folder: Path) -> None:
     assert caught.value.exit_code == 3
 
 
+def test_pictures_may_be_smaller_than_faces(pipe: PortraitPipeline, tmp_path: Path) -> None:
+    config = GatedPixelCNNConfig(
+        height=8, width=8, features=6, layers=0, output_features=6, vector=6
+    )
+    save_checkpoint(tmp_path / "pixels", build_model(config), embedder=pipe.embedder)
+    small = PortraitPipeline.from_pretrained(tmp_path / "pixels", "cpu")
+    result = small([photo(1)], n=2, seed=0, aligned=True)
+    assert [i.size for i in result.images] == [(8, 8)] * 2
+    assert [i.size for i in result.sources] == [(16, 16)]
+    assert len(result.similarity) == 2
+
+
+def test_weights_without_the_null_vector(pipe: PortraitPipeline, tmp_path: Path) -> None:
+    made = pipe.checkpoint
+    save_checkpoint(
+        tmp_path / "strict",
+        made.model,
+        tokenizer=made.codec,
+        embedder=made.embedder,
+        training={"class_dropout": 0.0},
+    )
+    strict = PortraitPipeline.from_pretrained(tmp_path / "strict", "cpu")
+    assert len(strict([photo(1)], n=1, aligned=True, guidance=1.0).images) == 1
+    with pytest.raises(PixelgenError, match="strict allows no guidance") as caught:
+        strict([photo(1)], aligned=True, guidance=2.0)
+    assert caught.value.exit_code == 2
+
+
+def test_a_request_is_of_so_many_photos(pipe: PortraitPipeline) -> None:
+    config = pipe.checkpoint.config
+    request = PortraitRequest.along_path(config, "faces", 2, 3, slerp=True, seed=1)
+    assert (request.count, request.face_size) == (3, 16)
+    assert request.parameters()["slerp"] is True
+    with pytest.raises(ValueError, match="1 crops for a request of 2 photos"):
+        pipe.run(request, [photo(1)])
+
+
 def test_what_cannot_be_done(pipe: PortraitPipeline, weights: Path) -> None:
     with pytest.raises(PixelgenError, match="tiny has no face embedder"):
         PortraitPipeline.from_pretrained(weights)
@@ -165,7 +162,9 @@ def test_what_cannot_be_done(pipe: PortraitPipeline, weights: Path) -> None:
         pipe.interpolate([photo(1)], aligned=True)
     with pytest.raises(PixelgenError, match="n must be at least 1"):
         pipe([photo(1)], n=0, aligned=True)
-    with pytest.raises(PixelgenError, match="steps must be at least 1"):
-        pipe.interpolate([photo(1), photo(2)], 0, aligned=True)
+    with pytest.raises(PixelgenError, match="steps must be at least 3, not 2"):
+        pipe.interpolate([photo(1), photo(2), photo(3)], 2, aligned=True)
     with pytest.raises(PixelgenError, match="temperature must be above 0"):
         pipe([photo(1)], temperature=0, aligned=True)
+    with pytest.raises(TypeError, match="tempreture"):
+        pipe([photo(1)], tempreture=1, aligned=True)  # type: ignore[call-arg]
