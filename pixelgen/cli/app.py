@@ -16,6 +16,8 @@ from pixelgen.cli.errors import report
 # Module, function and command have one name.
 COMMANDS = (
     "sample",
+    "portrait",
+    "interpolate",
     "classes",
     "weights",
     "encode",

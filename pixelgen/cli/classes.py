@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from pixelgen.checkpoints import find, read_config
+from pixelgen.cli import options
 from pixelgen.errors import PixelgenError
 from pixelgen.labels import nearest, search
 
@@ -20,7 +21,7 @@ def classes(
     weights: Annotated[
         str | None, typer.Option(help="Only the classes that these weights know.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: options.Json = False,
 ) -> None:
     """List the classes: all of ILSVRC, those like QUERY, or those that weights know."""
     among = None

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from pixelgen._version import __version__
 from pixelgen.checkpoints import Source, find, read_config
-from pixelgen.cli.output import Output
+from pixelgen.cli import options
+from pixelgen.cli.output import Output, check_stdout
+from pixelgen.cli.results import describe, tell
 from pixelgen.errors import PixelgenError
 from pixelgen.imaging import enlarge, make_grid, square_columns
 from pixelgen.pipelines import CodecPipeline, CodesFile
@@ -25,38 +24,26 @@ _USAGE, _UNREADABLE = 2, 3
 
 def decode(
     codes: Annotated[Path, typer.Argument(help="A file of `pixelgen encode`.", show_default=False)],
-    weights: Annotated[
-        str | None,
-        typer.Option(
-            help="Bundled name, folder, or Hub id owner/name. Default: those that the file names."
-        ),
-    ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
-    output: Annotated[
-        str | None,
-        typer.Option(
-            "-o", "--output", metavar="FILE|DIR|-", help="A .png file, a folder, or - for stdout."
-        ),
-    ] = None,
-    grid: Annotated[
-        bool, typer.Option("--grid/--separate", help="One picture of all, or a file each.")
-    ] = True,
-    scale: Annotated[int, typer.Option(min=1, max=64, help="Enlarge for viewing.")] = 1,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON about the result.")] = False,
-    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Nothing but errors.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Replace existing files.")] = False,
+    weights: Annotated[str | None, options.weights("those that the file names")] = None,
+    device: options.Device = "auto",
+    output: options.Output = None,
+    grid: options.Grid = True,
+    scale: options.Scale = 1,
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
+    force: options.Force = False,
 ) -> None:
     """Turn codes back into pictures: `pixelgen decode cat.safetensors -o cat.png`."""
     started = time.perf_counter()
     check_device_name(device)
-    if output == "-" and as_json:
-        raise PixelgenError("stdout cannot take both a picture and --json", "-o FILE", _USAGE)
+    check_stdout(output, as_json)
     stored = CodesFile.load(codes.expanduser())
     count = len(stored.codes)
     source = find(weights) if weights is not None else _named(stored, codes)
     check_amount(count, read_config(source.path, source.name).picture[1] * scale)
     target = Output.plan(output, codes.stem, 1 if grid else count, force)
-    texts = _texts(stored, source, target.count, grid, scale)
+    view = {"codes": _digest(stored), "grid": grid, "scale": scale}
+    texts = describe(source, view, target.count)
     target.refuse_to_overwrite(texts)
 
     pipe = CodecPipeline.from_pretrained(source, device)
@@ -65,7 +52,18 @@ def decode(
     if grid:
         images = [make_grid(images, square_columns(count), gap=2 * scale)]
     files = target.write(images, texts)
-    _tell(stored, pipe, files, time.perf_counter() - started, as_json, quiet)
+    seconds = time.perf_counter() - started
+    facts = {
+        "files": [str(file) for file in files],
+        "pictures": stored.files,
+        "weights": pipe.checkpoint.name,
+        "revision": pipe.checkpoint.revision,
+        "codes_revision": stored.revision or None,
+        "device": str(pipe.device),
+        "seconds": round(seconds, 3),
+    }
+    line = f"{count} picture{'s' * (count > 1)} in {seconds:.1f} s"
+    tell(files, facts, line, as_json, quiet)
 
 
 def _named(stored: CodesFile, path: Path) -> Source:
@@ -80,21 +78,10 @@ def _named(stored: CodesFile, path: Path) -> Source:
         ) from error
 
 
-def _texts(
-    stored: CodesFile, source: Source, files: int, grid: bool, scale: int
-) -> list[dict[str, str]]:
-    """The PNG text chunks of every file: what decides its pixels."""
-    digest = hashlib.sha256(stored.codes.contiguous().numpy().tobytes()).hexdigest()
-    view = {"codes": f"sha256:{digest[:16]}", "grid": grid, "scale": scale}
-    common = {
-        "Software": f"pixelgen {__version__}",
-        "weights": source.name,
-        "revision": source.revision(),
-    }
-    return [
-        common | {"parameters": json.dumps(view | ({} if grid else {"picture": i}))}
-        for i in range(files)
-    ]
+def _digest(stored: CodesFile) -> str:
+    """What the codes are exactly, in short."""
+    values = stored.codes.contiguous().numpy().tobytes()
+    return f"sha256:{hashlib.sha256(values).hexdigest()[:16]}"
 
 
 def _compare(stored: CodesFile, path: Path, pipe: CodecPipeline, quiet: bool) -> None:
@@ -113,31 +100,3 @@ def _compare(stored: CodesFile, path: Path, pipe: CodecPipeline, quiet: bool) ->
             f"{stored.revision}, decoded by {used.name} of {used.revision}",
             err=True,
         )
-
-
-def _tell(
-    stored: CodesFile,
-    pipe: CodecPipeline,
-    files: Sequence[Path],
-    seconds: float,
-    as_json: bool,
-    quiet: bool,
-) -> None:
-    """Paths or JSON on stdout, a closing line on stderr."""
-    if as_json:
-        facts = {
-            "files": [str(file) for file in files],
-            "pictures": stored.files,
-            "weights": pipe.checkpoint.name,
-            "revision": pipe.checkpoint.revision,
-            "codes_revision": stored.revision or None,
-            "device": str(pipe.device),
-            "seconds": round(seconds, 3),
-        }
-        typer.echo(json.dumps(facts))
-        return
-    for file in files:
-        typer.echo(str(file))
-    if not quiet:
-        count = len(stored.codes)
-        typer.echo(f"{count} picture{'s' * (count > 1)} in {seconds:.1f} s", err=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from pathlib import Path
@@ -11,7 +10,9 @@ from typing import Annotated
 import typer
 
 from pixelgen.checkpoints import bundled, find, read_config
-from pixelgen.cli.photos import read_photo
+from pixelgen.cli import options
+from pixelgen.cli.photos import check_photos, read_photo
+from pixelgen.cli.results import tell
 from pixelgen.errors import PixelgenError
 from pixelgen.imaging import Fit, square
 from pixelgen.pipelines import CodecPipeline, CodesFile
@@ -31,27 +32,22 @@ def encode(
         typer.Option("-o", "--output", help="The .safetensors file to write.", show_default=False),
     ],
     weights: Annotated[
-        str | None,
-        typer.Option(
-            help="Weights with a tokenizer: a name, a folder, or a Hub owner/name. "
-            "Default: the first that is bundled."
-        ),
+        str | None, options.weights("the first that is bundled and has a tokenizer")
     ] = None,
     fit: Annotated[
         Fit, typer.Option(help="Make pictures square: cut out the middle, or squeeze all.")
     ] = "crop",
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON about the result.")] = False,
-    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Nothing but errors.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
+    device: options.Device = "auto",
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
+    force: options.Force = False,
 ) -> None:
     """Turn pictures into grids of codes: `pixelgen encode cat.jpg -o cat.safetensors`."""
     started = time.perf_counter()
     check_device_name(device)
     output = output.expanduser()
     _check_output(output, force)
-    if images.count("-") > 1:
-        raise PixelgenError("stdin holds one picture", "give - once", _USAGE)
+    check_photos(images)
     ref = _bundled_codec() if weights is None else weights
     source = find(ref)
     size = read_config(source.path, source.name).picture[1]
@@ -68,7 +64,23 @@ def encode(
         files=tuple(Path(image).name for image in images),
     )
     made.save(output, replace=force)
-    _tell(made, pipe, output, time.perf_counter() - started, as_json, quiet)
+    seconds = time.perf_counter() - started
+    facts = {
+        "file": str(output),
+        "pictures": made.files,
+        "shape": list(made.codes.shape),
+        "levels": made.levels,
+        "weights": pipe.checkpoint.name,
+        "revision": made.revision,
+        "device": str(pipe.device),
+        "seconds": round(seconds, 3),
+    }
+    count, *shape = made.codes.shape
+    line = (
+        f"{count} picture{'s' * (count > 1)} as {'×'.join(map(str, shape))} codes of "
+        f"{made.levels} levels in {seconds:.1f} s"
+    )
+    tell([output], facts, line, as_json, quiet)
 
 
 def _check_output(path: Path, force: bool) -> None:
@@ -93,36 +105,3 @@ def _bundled_codec() -> str:
     raise PixelgenError(
         "none of the bundled weights has a tokenizer", "--weights FOLDER or owner/name", _USAGE
     )
-
-
-def _tell(
-    made: CodesFile,
-    pipe: CodecPipeline,
-    path: Path,
-    seconds: float,
-    as_json: bool,
-    quiet: bool,
-) -> None:
-    """The path or JSON on stdout, a closing line on stderr."""
-    count, *shape = made.codes.shape
-    if as_json:
-        facts = {
-            "file": str(path),
-            "pictures": made.files,
-            "shape": list(made.codes.shape),
-            "levels": made.levels,
-            "weights": pipe.checkpoint.name,
-            "revision": made.revision,
-            "device": str(pipe.device),
-            "seconds": round(seconds, 3),
-        }
-        typer.echo(json.dumps(facts))
-        return
-    typer.echo(str(path))
-    if not quiet:
-        grid = "×".join(map(str, shape))
-        typer.echo(
-            f"{count} picture{'s' * (count > 1)} as {grid} codes of {made.levels} levels "
-            f"in {seconds:.1f} s",
-            err=True,
-        )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from pixelgen.cli import options
 from pixelgen.errors import PixelgenError
 
 if TYPE_CHECKING:
@@ -61,8 +62,8 @@ def evaluate(
         float | None, typer.Option(help="Of the samples. Default: the weights' own.")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Of the samples. Default: 0.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    device: options.Device = "auto",
+    as_json: options.Json = False,
 ) -> None:
     """Exact bits per dimension of weights over every row of a split, with its standard error; with
     --quality, also how recognisable, near to real pictures and diverse their samples are."""

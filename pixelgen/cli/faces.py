@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pixelgen._version import __version__
-from pixelgen.cli.photos import photo_name, read_photo
+from pixelgen.cli import options
+from pixelgen.cli.photos import check_photos, photo_name, read_photo
 from pixelgen.errors import PixelgenError
 from pixelgen.imaging import Face, FaceDetector, IfExists, align, residual, save_png
 
@@ -37,22 +38,18 @@ class _Photo:
 
 
 def faces(
-    photos: Annotated[
-        list[str],
-        typer.Argument(metavar="PHOTO", help="Pictures; - is stdin.", show_default=False),
-    ],
+    photos: options.Photos,
     output: Annotated[
         Path | None,
         typer.Option("-o", "--output", metavar="DIR", help="Write every face, aligned, there."),
     ] = None,
     size: Annotated[int, typer.Option(min=8, max=1024, help="Side of a written face.")] = 64,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON about the faces.")] = False,
-    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Nothing but errors.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Replace existing files.")] = False,
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
+    force: options.Force = False,
 ) -> None:
     """Find faces, largest first, and cut them out: `pixelgen faces party.jpg -o crops/`."""
-    if photos.count("-") > 1:
-        raise PixelgenError("stdin holds one picture", "give - once", _USAGE)
+    check_photos(photos)
     if output is not None:
         output = output.expanduser()
         _check_folder(output)

@@ -12,14 +12,29 @@ from pathlib import Path
 from PIL import Image
 
 from pixelgen.errors import PixelgenError
-from pixelgen.imaging import IfExists, png_bytes, png_text, save_png
+from pixelgen.imaging import (
+    ANIMATIONS,
+    IfExists,
+    animation_text,
+    png_bytes,
+    png_text,
+    save_animation,
+    save_png,
+)
 
 _USAGE = 2
+_LONGEST_SLUG = 40
+
+
+def check_stdout(given: str | None, as_json: bool) -> None:
+    """Raises PixelgenError (exit code 2) where both a picture (`-o -`) and JSON would go there."""
+    if given == "-" and as_json:
+        raise PixelgenError("stdout cannot take both a picture and --json", "-o FILE", _USAGE)
 
 
 @dataclass(frozen=True)
 class Output:
-    """The place for one or more pictures."""
+    """The place for one or more pictures, or an animation."""
 
     path: Path | None
     """The file, numbered if there are several; None: stdout."""
@@ -32,8 +47,16 @@ class Output:
     """Number of files."""
 
     @classmethod
-    def plan(cls, given: str | None, default_stem: str, count: int, force: bool) -> Output:
-        """Read `-o`: nothing, a folder, a .png file, or `-` for stdout.
+    def plan(
+        cls,
+        given: str | None,
+        default_stem: str,
+        count: int,
+        force: bool,
+        moving: bool = False,
+    ) -> Output:
+        """Read `-o`: nothing, a folder, a .png file, or `-` for stdout; with `moving` also an
+        animation, which is one file of all pictures.
 
         Raises PixelgenError (exit code 2) for a place that cannot be written to.
         """
@@ -50,9 +73,20 @@ class Output:
             raise PixelgenError(f"no folder {folder}", "", _USAGE)
         if not os.access(folder, os.W_OK):
             raise PixelgenError(f"the folder {folder} cannot be written to", "", _USAGE)
-        if named and path.suffix.lower() != ".png":
-            raise PixelgenError(f"{path} is neither a folder nor a .png file", "", _USAGE)
-        return cls(path if named else path / f"{default_stem}.png", named, force, count)
+        kinds = (".png", *ANIMATIONS) if moving else (".png",)
+        if named and path.suffix.lower() not in kinds:
+            raise PixelgenError(
+                f"{path} is neither a folder nor a {' or '.join(kinds)} file", "", _USAGE
+            )
+        plan = cls(path if named else path / f"{default_stem}.png", named, force, count)
+        if plan.animated and count > 1:
+            raise PixelgenError(f"{path} is one file of all pictures", "--grid", _USAGE)
+        return plan
+
+    @property
+    def animated(self) -> bool:
+        """Whether the pictures become one animation."""
+        return self.path is not None and self.path.suffix.lower() in ANIMATIONS
 
     def files(self) -> list[Path]:
         """The files as planned: a.png, or a-1.png, a-2.png, …"""
@@ -72,8 +106,9 @@ class Output:
 
         `texts` are the text chunks that the files will get; they decide the picture.
         """
+        text_of = animation_text if self.animated else png_text
         for file, text in zip(self.files(), texts, strict=False):
-            if file in self.occupied() and not text.items() <= png_text(file).items():
+            if file in self.occupied() and not text.items() <= text_of(file).items():
                 raise PixelgenError(f"{file} exists", "--force replaces it", _USAGE)
 
     def write(
@@ -84,14 +119,24 @@ class Output:
             sys.stdout.buffer.write(png_bytes(images[0], texts[0]))
             sys.stdout.buffer.flush()
             return []
-        # A named file was either free or held the same picture when `refuse_to_overwrite` looked.
-        if_exists: IfExists = "replace" if self.named or self.force else "number"
         return [
-            save_png(file, image, text, if_exists)
+            save_png(file, image, text, self._if_exists)
             for file, image, text in zip(self.files(), images, texts, strict=True)
         ]
 
+    def write_animation(
+        self, frames: Sequence[Image.Image], text: Mapping[str, str], fps: float
+    ) -> list[Path]:
+        """Write `frames` as the one file, `fps` of them a second; that file."""
+        return [save_animation(file, frames, fps, text, self._if_exists) for file in self.files()]
+
+    @property
+    def _if_exists(self) -> IfExists:
+        # A named file was either free or held the same picture when `refuse_to_overwrite` looked.
+        return "replace" if self.named or self.force else "number"
+
 
 def slug(name: str) -> str:
-    """`name` as part of a file name: golden retriever → golden-retriever."""
-    return re.sub(r"[^a-z0-9]+", "-", name.casefold()).strip("-")
+    """`name` as part of a file name: golden retriever → golden-retriever; long ones are cut."""
+    plain = re.sub(r"[^a-z0-9]+", "-", name.casefold()).strip("-")
+    return plain[:_LONGEST_SLUG].rstrip("-")

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import typer
 from PIL import Image
 
 from pixelgen.errors import PixelgenError
-from pixelgen.imaging import read_image
+from pixelgen.imaging import FaceCutter, read_image
 
-_UNREADABLE = 3
+_USAGE, _UNREADABLE = 2, 3
+
+
+def check_photos(given: Sequence[str]) -> None:
+    """Raises PixelgenError (exit code 2) where stdin would be read twice."""
+    if given.count("-") > 1:
+        raise PixelgenError("stdin holds one picture", "give - once", _USAGE)
 
 
 def read_photo(given: str) -> Image.Image:
@@ -25,3 +36,45 @@ def read_photo(given: str) -> Image.Image:
 def photo_name(given: str) -> str:
     """What messages and files call it."""
     return "stdin" if given == "-" else given
+
+
+@dataclass(frozen=True)
+class FaceChoice:
+    """Which face of photos is meant."""
+
+    number: int | None
+    """As `pixelgen faces` counts; None: the largest."""
+    align: bool
+    """Whether faces are looked for at all; otherwise every photo is an aligned face already."""
+
+    def __post_init__(self) -> None:
+        """Raises PixelgenError (exit code 2) for what makes no sense."""
+        if self.number is not None and not self.align:
+            raise PixelgenError("an aligned face is the only one", "--face or --no-align", _USAGE)
+        if self.number is not None and self.number < 1:
+            raise PixelgenError(f"face must be at least 1, not {self.number}", "", _USAGE)
+
+    def cut(self, photos: Sequence[str], size: int, quiet: bool) -> list[Image.Image]:
+        """That face of every photo, aligned, size×size pixels; a note on stderr where there are
+        several and nobody said which. Raises PixelgenError (exit code 3) where there is none."""
+        cutter = FaceCutter(size)
+        # One at a time: a photo may be ten thousand times as large as what is kept of it.
+        return [self._cut(given, cutter, quiet) for given in photos]
+
+    def _cut(self, given: str, cutter: FaceCutter, quiet: bool) -> Image.Image:
+        name = photo_name(given)
+        crop = cutter.cut(read_photo(given), face=self.number, aligned=not self.align, name=name)
+        if crop.found > 1 and self.number is None and not quiet:
+            typer.echo(
+                f"note: {name} has {crop.found} faces, the largest is taken (--face N)", err=True
+            )
+        return crop.image
+
+    def parameters(self, photos: Sequence[str], crops: Sequence[Image.Image]) -> dict[str, Any]:
+        """What pictures drawn from these `crops` say about their origin."""
+        return {
+            "photos": [Path(photo_name(given)).name for given in photos],
+            "face": self.number,
+            "align": self.align,
+            "crops": [f"sha256:{hashlib.sha256(c.tobytes()).hexdigest()[:16]}" for c in crops],
+        }

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from pixelgen.checkpoints import Source, bundled, find, read_config
+from pixelgen.cli import options
 
 
 def weights(
@@ -15,7 +16,7 @@ def weights(
         str | None,
         typer.Argument(help="Weights by name, folder or Hub id.", show_default=False),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: options.Json = False,
 ) -> None:
     """List the bundled weights, or tell everything about some."""
     if ref is not None:

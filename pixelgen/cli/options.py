@@ -1,0 +1,67 @@
+"""Options that several commands share: `seed: options.Seed = None`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from pixelgen.imaging import Resample as ResampleName
+
+_WEIGHTS = "Bundled name, folder, or Hub id owner/name, owner/name@revision."
+
+Photos = Annotated[
+    list[str],
+    typer.Argument(metavar="PHOTO", help="Pictures; - is stdin.", show_default=False),
+]
+Weights = Annotated[str, typer.Option(help=_WEIGHTS)]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
+
+Seed = Annotated[int | None, typer.Option(help="Seed of the random numbers; drawn if left out.")]
+Temperature = Annotated[
+    float | None, typer.Option(help="Below 1: likelier pictures. Default: the weights' own.")
+]
+TopP = Annotated[
+    float | None,
+    typer.Option(help="Keep this share of the probability. Default: the weights' own."),
+]
+BatchSize = Annotated[int, typer.Option(help="Pictures drawn side by side.")]
+
+Face = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        help="Face N of every photo, as `pixelgen faces` counts. Default: 1, the largest.",
+    ),
+]
+Align = Annotated[
+    bool,
+    typer.Option(
+        "--align/--no-align", help="Find the face, or take all of the photo as an aligned one."
+    ),
+]
+
+Output = Annotated[
+    str | None,
+    typer.Option(
+        "-o", "--output", metavar="FILE|DIR|-", help="A .png file, a folder, or - for stdout."
+    ),
+]
+Grid = Annotated[
+    bool, typer.Option("--grid/--separate", help="One picture of all, or a file each.")
+]
+Scale = Annotated[int, typer.Option(min=1, max=64, help="Enlarge for viewing.")]
+Resample = Annotated[ResampleName, typer.Option(help="How to enlarge.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON about the result.")]
+Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Nothing but errors.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace existing files.")]
+
+
+def weights(default: str) -> Any:
+    """`--weights` where what is used without it depends on other things."""
+    return typer.Option(help=f"{_WEIGHTS} Default: {default}.", show_default=False)
+
+
+def guidance(towards: str) -> Any:
+    """`--guidance`, said of what it leads to."""
+    return typer.Option(help=f"Above 1: more like {towards}. Default: the weights' own.")

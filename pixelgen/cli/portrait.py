@@ -1,0 +1,91 @@
+"""`pixelgen portrait`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pixelgen.checkpoints import DEFAULT_FACE_WEIGHTS, find, read_config
+from pixelgen.cli import options
+from pixelgen.cli.output import Output, check_stdout, slug
+from pixelgen.cli.photos import FaceChoice, check_photos, photo_name
+from pixelgen.cli.progress import LivePicture
+from pixelgen.cli.results import describe, drawn_facts, drawn_line, synthetic, tell
+from pixelgen.imaging import enlarge, portrait_sheet, square
+from pixelgen.pipelines import PortraitPipeline, PortraitRequest
+from pixelgen.pipelines.codes_file import check_amount
+from pixelgen.pipelines.devices import check_device_name
+
+
+def portrait(
+    photos: options.Photos,
+    n: Annotated[int, typer.Option("-n", help="Portraits.")] = 8,
+    seed: options.Seed = None,
+    temperature: options.Temperature = None,
+    top_p: options.TopP = None,
+    guidance: Annotated[float | None, options.guidance("the person")] = None,
+    weights: options.Weights = DEFAULT_FACE_WEIGHTS,
+    device: options.Device = "auto",
+    batch_size: options.BatchSize = 16,
+    face: options.Face = None,
+    align: options.Align = True,
+    output: options.Output = None,
+    grid: options.Grid = True,
+    scale: options.Scale = 1,
+    resample: options.Resample = "nearest",
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
+    force: options.Force = False,
+) -> None:
+    """Draw new portraits of the person in a photo, or in several: `pixelgen portrait me.jpg`.
+
+    The picture of all shows the face in the photo at the left, the portraits beside it.
+    """
+    check_device_name(device)
+    check_stdout(output, as_json)
+    check_photos(photos)
+    choice = FaceChoice(face, align)
+    source = find(weights)
+    config = read_config(source.path, source.name)
+    request = PortraitRequest.of_person(
+        config,
+        source.name,
+        len(photos),
+        n,
+        seed=seed,
+        temperature=temperature,
+        top_p=top_p,
+        guidance=guidance,
+        batch_size=batch_size,
+    )
+    size = config.picture[1]
+    check_amount(n, size * scale)
+    name = slug(Path(photo_name(photos[0])).stem)
+    stem = "-".join(filter(None, ("pixelgen-portrait", name, f"s{request.drawing.seed}")))
+    target = Output.plan(output, stem, 1 if grid else n, force)
+    crops = choice.cut(photos, request.face_size, quiet)
+    view = {"grid": grid, "scale": scale} | ({"resample": resample} if scale > 1 else {})
+    texts = describe(
+        source,
+        request.parameters() | choice.parameters(photos, crops) | view,
+        target.count,
+        synthetic(grid) | {"seed": str(request.drawing.seed)},
+    )
+    target.refuse_to_overwrite(texts)
+
+    pipe = PortraitPipeline.from_pretrained(source, device)
+    with LivePicture(n, quiet or as_json) as picture:
+        result = pipe.run(request, crops, picture if picture.active else None)
+    images = [enlarge(image, scale, resample) for image in result.images]
+    if grid:
+        sources = [enlarge(square(crop, size), scale, resample) for crop in crops]
+        images = [portrait_sheet(sources, images, gap=2 * scale)]
+    files = target.write(images, texts)
+    facts = drawn_facts(result, pipe, files) | {
+        "photos": [photo_name(given) for given in photos],
+        "similarity": [round(near, 4) for near in result.similarity],
+    }
+    mean = sum(result.similarity) / n
+    tell(files, facts, f"{drawn_line(result)}, similarity {mean:.2f}", as_json, quiet)

@@ -1,0 +1,81 @@
+"""What is said about pictures: inside of their files, on stdout and on stderr."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from pixelgen._version import __version__
+from pixelgen.checkpoints import Source
+
+if TYPE_CHECKING:
+    from pixelgen.pipelines import ClassPipeline, PortraitPipeline, PortraitResult, SampleResult
+
+
+def describe(
+    source: Source,
+    parameters: Mapping[str, Any],
+    files: int,
+    more: Mapping[str, str] | None = None,
+) -> list[dict[str, str]]:
+    """The text chunks of every file: all that is needed to make it again. `parameters` say among
+    others whether there is one file of all pictures, "grid"."""
+    common = {
+        "Software": f"pixelgen {__version__}",
+        **(more or {}),
+        "weights": source.name,
+        "revision": source.revision(),
+    }
+    number = [{}] if parameters["grid"] else [{"picture": i} for i in range(files)]
+    return [common | {"parameters": json.dumps({**parameters, **one})} for one in number]
+
+
+def synthetic(beside_sources: bool) -> dict[str, str]:
+    """The text chunk which says that nobody took a photo of what a file shows."""
+    besides = ", save the source photos beside them" if beside_sources else ""
+    return {"Synthetic": f"All faces in this picture were drawn by a model{besides}."}
+
+
+def drawn_facts(
+    result: SampleResult | PortraitResult,
+    pipe: ClassPipeline | PortraitPipeline,
+    files: Sequence[Path],
+) -> dict[str, Any]:
+    """What `--json` says about drawn pictures, whatever they are of."""
+    return {
+        "files": [str(file) for file in files],
+        "seed": result.seed,
+        "weights": pipe.checkpoint.name,
+        "revision": pipe.checkpoint.revision,
+        "device": str(pipe.device),
+        "bits_per_dim": [round(bits, 4) for bits in result.bits_per_dim],
+        "seconds": round(result.seconds, 3),
+        "parameters": result.parameters,
+    }
+
+
+def drawn_line(result: SampleResult | PortraitResult) -> str:
+    """The closing line about drawn pictures, whatever they are of."""
+    count = len(result.images)
+    mean = sum(result.bits_per_dim) / count
+    return (
+        f"{count} picture{'s' * (count > 1)} in {result.seconds:.1f} s, seed {result.seed}, "
+        f"{mean:.2f} bits/dim"
+    )
+
+
+def tell(
+    files: Sequence[Path], facts: Mapping[str, Any], line: str, as_json: bool, quiet: bool
+) -> None:
+    """`facts` on stdout as JSON, or the paths there and a closing `line` on stderr."""
+    if as_json:
+        typer.echo(json.dumps(facts))
+        return
+    for file in files:
+        typer.echo(str(file))
+    if not quiet:
+        typer.echo(line, err=True)
