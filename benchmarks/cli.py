@@ -14,14 +14,21 @@ import sys
 import tempfile
 import time
 
+
+def drawing(n: int) -> list[str]:
+    """The command that draws `n` pictures of a class."""
+    return [
+        *(sys.executable, "-m", "pixelgen", "sample", "--class", "207", "-n", str(n)),
+        *("--seed", "1", "--quiet", "-o", "FOLDER"),
+    ]
+
+
 COMMANDS = {
     "import torch": [sys.executable, "-c", "import torch"],
     "pixelgen --help": [sys.executable, "-m", "pixelgen", "--help"],
     "pixelgen classes": [sys.executable, "-m", "pixelgen", "classes"],
-    "pixelgen sample --class 207 -n 1": [
-        *(sys.executable, "-m", "pixelgen", "sample", "--class", "207", "-n", "1"),
-        *("--seed", "1", "--quiet", "-o", "FOLDER"),
-    ],
+    "pixelgen sample --class 207 -n 1": drawing(1),
+    "pixelgen sample --class 207 -n 64": drawing(64),
 }
 
 
