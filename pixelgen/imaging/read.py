@@ -13,6 +13,7 @@ from typing import BinaryIO, Literal
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from pixelgen.errors import PixelgenError
+from pixelgen.imaging.averaging import average, rounded
 
 MAX_PIXELS = 100_000_000
 """The largest picture that is decoded, unless a caller says otherwise."""
@@ -63,20 +64,29 @@ def read_image(
 def square(image: Image.Image, size: int, fit: Fit = "crop") -> Image.Image:
     """`image`, of any mode, as size×size pixels of RGB; those of such a picture stay as they are.
 
+    A larger picture is averaged over areas, as training pictures are; a smaller one interpolated.
     Raises PixelgenError for floating-point pixels.
     """
-    if fit == "crop":
-        side = min(image.size)
-        left, top = (image.width - side) // 2, (image.height - side) // 2
-        image = image.crop((left, top, left + side, top + side))
-    elif fit != "stretch":
-        raise ValueError(f"fit must be crop or stretch, not {fit!r}")
-    image = to_rgb(image)
+    image = to_rgb(image.crop(kept_box(image.size, fit)))
     if image.size == (size, size):
         return image
-    if size < min(image.size):
-        return image.resize((size, size), Image.Resampling.LANCZOS, reducing_gap=3.0)
-    return image.resize((size, size), Image.Resampling.BICUBIC)
+    if size > min(image.size):
+        return image.resize((size, size), Image.Resampling.BICUBIC)
+    import numpy as np
+
+    return Image.fromarray(rounded(average(np.asarray(image), size, size)))
+
+
+def kept_box(size: tuple[int, int], fit: Fit) -> tuple[int, int, int, int]:
+    """What is used of a picture of `size` (width, height): x0, y0, x1, y1."""
+    width, height = size
+    if fit == "stretch":
+        return 0, 0, width, height
+    if fit != "crop":
+        raise ValueError(f"fit must be crop or stretch, not {fit!r}")
+    side = min(size)
+    left, top = (width - side) // 2, (height - side) // 2
+    return left, top, left + side, top + side
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
