@@ -45,6 +45,33 @@ def _offline() -> Iterator[None]:
 
 WritePictures = Callable[..., Path]
 
+# Of small networks that draw pictures of 16×16 pixels.
+_SIZES: dict[str, Any] = {
+    "size": 16,
+    "patch": 2,
+    "wide_features": 8,
+    "wide_blocks": 1,
+    "deep_features": 8,
+    "deep_blocks": 1,
+}
+_CODES: dict[str, Any] = {"channels": 2, "height": 4, "width": 4, "levels": 5}
+_CODEC: dict[str, Any] = {
+    **_SIZES,
+    "output_features": 4,
+    "code_size": 4,
+    "code_channels": 2,
+    "levels": 5,
+}
+_LIVELY: dict[str, Any] = {
+    "features": 8,
+    "layers": 1,
+    "kernel": 3,
+    "first_kernel": 3,
+    "output_features": 8,
+    "channel_order": "head",
+    "head_features": 4,
+}
+
 
 @pytest.fixture(scope="session")
 def write_pictures() -> WritePictures:
@@ -118,33 +145,46 @@ def face_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
 
     torch.manual_seed(0)
-    sizes = {"size": 16, "patch": 2, "wide_features": 8, "wide_blocks": 1, "deep_features": 8}
-    codec = build_model(
-        TokenizerConfig(
-            **sizes, deep_blocks=1, output_features=4, code_size=4, code_channels=2, levels=5
-        )
-    )
-    embedder = build_model(
-        FaceEmbedderConfig(**sizes, deep_blocks=1, place_features=4, embedding=6)
-    )
-    model = build_model(
-        GatedPixelCNNConfig(
-            channels=2,
-            height=4,
-            width=4,
-            levels=5,
-            features=8,
-            layers=1,
-            kernel=3,
-            first_kernel=3,
-            output_features=8,
-            channel_order="head",
-            head_features=4,
-            vector=6,
-        )
-    )
+    codec = build_model(TokenizerConfig(**_CODEC))
+    embedder = build_model(FaceEmbedderConfig(**_SIZES, place_features=4, embedding=6))
+    model = build_model(GatedPixelCNNConfig(**_CODES, vector=6, **_LIVELY))
     for name, parameter in model.named_parameters():  # a vector that makes a difference
         torch.nn.init.normal_(parameter, std=4.0 if "condition" in name else 0.3)
     return save_checkpoint(
         tmp_path_factory.mktemp("weights") / "faces", model, tokenizer=codec, embedder=embedder
     )
+
+
+@pytest.fixture(scope="session")
+def pixel_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint folder `pixels`: a model of 8×8 pixels in patches of 2×2, of the classes 8, 207
+    and 340, each of which makes a difference."""
+    import torch
+
+    from pixelgen.checkpoints import save_checkpoint
+    from pixelgen.models import GatedPixelCNNConfig, build_model
+
+    torch.manual_seed(0)
+    model = build_model(GatedPixelCNNConfig(height=8, width=8, patch=2, classes=3, **_LIVELY))
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    folder = tmp_path_factory.mktemp("weights") / "pixels"
+    return save_checkpoint(folder, model, labels=[8, 207, 340], dtype="float32")
+
+
+@pytest.fixture(scope="session")
+def code_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint folder `coded`: a model of 2×4×4 codes of 16×16 pictures, of the classes 8 and
+    207, each of which makes a difference."""
+    import torch
+
+    from pixelgen.checkpoints import save_checkpoint
+    from pixelgen.models import GatedPixelCNNConfig, TokenizerConfig, build_model
+
+    torch.manual_seed(0)
+    codec = build_model(TokenizerConfig(**_CODEC))
+    model = build_model(GatedPixelCNNConfig(**_CODES, classes=2, **_LIVELY))
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    folder = tmp_path_factory.mktemp("weights") / "coded"
+    return save_checkpoint(folder, model, tokenizer=codec, labels=[8, 207], dtype="float32")

@@ -5,6 +5,8 @@ from pixelgen.imaging.alignment import align, residual
 from pixelgen.imaging.animation import ANIMATIONS, animation_bytes, animation_text, save_animation
 from pixelgen.imaging.faces import Face, FaceCrop, FaceCutter, FaceDetector, find_face
 from pixelgen.imaging.grid import Resample, enlarge, make_grid, square_columns
+from pixelgen.imaging.heatmap import check_rows, heat_sheet
+from pixelgen.imaging.hole import Hole, cut_hole, parse_box, parse_keep, veiled
 from pixelgen.imaging.png import png_bytes, png_text, save_png
 from pixelgen.imaging.read import MAX_PIXELS, Fit, read_image, square, to_rgb
 from pixelgen.imaging.sheets import path_sheet, portrait_sheet
@@ -17,14 +19,20 @@ __all__ = [
     "FaceCutter",
     "FaceDetector",
     "Fit",
+    "Hole",
     "IfExists",
     "Resample",
     "align",
     "animation_bytes",
     "animation_text",
+    "check_rows",
+    "cut_hole",
     "enlarge",
     "find_face",
+    "heat_sheet",
     "make_grid",
+    "parse_box",
+    "parse_keep",
     "path_sheet",
     "png_bytes",
     "png_text",
@@ -36,4 +44,5 @@ __all__ = [
     "square",
     "square_columns",
     "to_rgb",
+    "veiled",
 ]

@@ -3,14 +3,24 @@
 from pixelgen.pipelines.class_pipeline import ClassPipeline, SampleResult
 from pixelgen.pipelines.codec_pipeline import CodecPipeline
 from pixelgen.pipelines.codes_file import CodesFile
+from pixelgen.pipelines.complete_pipeline import CompletePipeline, CompletionResult
 from pixelgen.pipelines.painter import Progress
 from pixelgen.pipelines.portrait_pipeline import PortraitPipeline, PortraitResult
-from pixelgen.pipelines.request import DrawingOptions, PortraitRequest, SampleRequest
+from pixelgen.pipelines.request import (
+    CompletionRequest,
+    DrawingOptions,
+    PortraitRequest,
+    SampleRequest,
+)
+from pixelgen.pipelines.score_pipeline import Score, ScorePipeline, ScoreRequest, ScoreResult
 
 __all__ = [
     "ClassPipeline",
     "CodecPipeline",
     "CodesFile",
+    "CompletePipeline",
+    "CompletionRequest",
+    "CompletionResult",
     "DrawingOptions",
     "PortraitPipeline",
     "PortraitRequest",
@@ -18,4 +28,8 @@ __all__ = [
     "Progress",
     "SampleRequest",
     "SampleResult",
+    "Score",
+    "ScorePipeline",
+    "ScoreRequest",
+    "ScoreResult",
 ]

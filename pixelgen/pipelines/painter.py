@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -48,6 +48,16 @@ class Painted:
     guidance or top-p."""
 
 
+@dataclass(frozen=True)
+class Given:
+    """What is known of all pictures before they are drawn, on the grid that the model draws."""
+
+    values: Tensor
+    """int64 [C, H, W]."""
+    mask: Tensor
+    """bool [C, H, W]: true where the value is known, and kept."""
+
+
 class Painter:
     """A model on its device, with what makes pictures of the grids that it draws."""
 
@@ -73,9 +83,42 @@ class Painter:
         With `one_stream` all are drawn with the random numbers of the first, so that they differ
         by their conditions alone.
         """
+        from pixelgen.models.likelihood import bits_per_dim
+
+        images: list[Image.Image] = []
+        bits: list[float] = []
+        for x, log_prob in self.draw(
+            count,
+            condition,
+            options=options,
+            seed=seed,
+            batch_size=batch_size,
+            one_stream=one_stream,
+            on_row=on_row,
+        ):
+            bits += bits_per_dim(log_prob).tolist()
+            images += self.show(x)
+        return Painted(images, bits)
+
+    def draw(
+        self,
+        count: int,
+        condition: Condition | None,
+        *,
+        options: SamplingDefaults,
+        seed: int,
+        batch_size: int,
+        one_stream: bool = False,
+        given: Given | None = None,
+        on_row: Callable[[Progress], None] | None = None,
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """The grids that `paint` makes pictures of, batch after batch: int64 [B, C, H, W] and the
+        log-probability of every value in nats, at temperature 1, without guidance or top-p.
+
+        What is `given` is taken, and conditioned on; it takes no random numbers from the others.
+        """
         import torch
 
-        from pixelgen.models.likelihood import bits_per_dim
         from pixelgen.sampling import SamplingOptions, draw_uniforms, sample
 
         config = self.model.config
@@ -83,8 +126,6 @@ class Painter:
         # Always on the CPU: every device then gets the same numbers.
         generator = torch.Generator().manual_seed(seed)
         shared = draw_uniforms(generator, 1, config) if one_stream else None
-        images: list[Image.Image] = []
-        bits: list[float] = []
         for first in range(0, count, batch_size):
             chunk = slice(first, min(first + batch_size, count))
             size = chunk.stop - first
@@ -100,11 +141,12 @@ class Painter:
                     part,
                     uniforms,
                     options=chosen,
+                    known=None if given is None else given.values,
+                    known_mask=None if given is None else given.mask,
                     on_row=None if on_row is None else self._reporter(on_row, first),
                 )
-                bits += bits_per_dim(self.model.log_prob(x, part)).tolist()
-            images += self.show(x)
-        return Painted(images, bits)
+                log_prob = self.model.log_prob(x, part)
+            yield x, log_prob
 
     def show(self, x: Tensor) -> list[Image.Image]:
         """Pictures of what the model drew, [B, C, H, W]."""

@@ -10,6 +10,7 @@ from PIL import Image
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from pixelgen.models.config import GridConfig
     from pixelgen.models.tokenizer import Tokenizer
 
 
@@ -57,3 +58,15 @@ def decode_images(tokenizer: Tokenizer, codes: Tensor) -> list[Image.Image]:
     with torch.inference_mode():
         made = [to_bytes(tokenizer.decode(one[None].to(device))) for one in codes]
     return to_images(torch.cat(made), 256)
+
+
+def to_grids(
+    images: Sequence[Image.Image], config: GridConfig, tokenizer: Tokenizer | None
+) -> Tensor:
+    """RGB pictures of the right size as the grids int64 [N, C, H, W] that a model of `config`
+    reads: codes where there is a tokenizer, else pixels, grey ones for one channel."""
+    if tokenizer is not None:
+        return encode_images(tokenizer, images)
+    if config.channels == 1:
+        return to_tensor([image.convert("L") for image in images])[:, :1].long()
+    return to_tensor(images).long()

@@ -61,9 +61,8 @@ class Drawing:
         condition there is no guidance. Raises PixelgenError (exit code 2) for bad values, among
         them an `amount` (name, value and least value) that is too small."""
         for name, value, low in (amount, ("batch_size", batch_size, 1), ("seed", seed, 0)):
-            if value is not None and not low <= value <= _LARGEST:
-                limit = f"at least {low}" if value < low else "below 2^63"
-                raise PixelgenError(f"{name} must be {limit}, not {value}", "", _USAGE)
+            if value is not None:
+                check_whole(name, value, low)
         defaults = config.sampling if conditional else replace(config.sampling, guidance=1.0)
         given = {"temperature": temperature, "top_p": top_p, "guidance": guidance}
         try:
@@ -77,6 +76,44 @@ class Drawing:
     def parameters(self) -> dict[str, Any]:
         """What of this, beside the seed, decides how the pictures come out."""
         return asdict(self.options)
+
+
+def check_whole(name: str, value: int, low: int) -> None:
+    """Raises PixelgenError (exit code 2) for a `value` below `low`, or of more than 63 bits."""
+    if not low <= value <= _LARGEST:
+        limit = f"at least {low}" if value < low else "below 2^63"
+        raise PixelgenError(f"{name} must be {limit}, not {value}", "", _USAGE)
+
+
+def find_classes(
+    config: CheckpointConfig, weights: str, classes: Sequence[int | str]
+) -> tuple[list[int], list[int]]:
+    """ILSVRC indices of numbers, WordNet ids, names and ranges, and their rows in the model's class
+    table; none for no class. Raises PixelgenError (exit code 2) for classes that these weights do
+    not know, and for none where they need one."""
+    found = parse_classes(map(str, classes), config.labels)
+    if not found and not config.unconditional:
+        raise PixelgenError(
+            f"{weights} needs a class",
+            f"--class NAME; `pixelgen classes --weights {weights}` lists them",
+            _USAGE,
+        )
+    return found, rows_of(found, config.labels, weights) if found else []
+
+
+def check_reads_photos(config: CheckpointConfig, weights: str) -> None:
+    """Raises PixelgenError (exit code 2) for weights whose model does not take in any photo, as
+    pixels or as codes."""
+    if not config.draws:
+        raise PixelgenError(f"{weights} is a {config.kind}: it has no likelihood", "", _USAGE)
+    channels, height, width = config.picture
+    levels = 256 if config.tokenizer is not None else getattr(config.model, "levels", 0)
+    if channels not in (1, 3) or levels != 256:
+        raise PixelgenError(f"{weights} models other values than those of pictures", "", _USAGE)
+    if height != width:
+        raise PixelgenError(
+            f"{weights} models pictures of {width}×{height} pixels, not square ones", "", _USAGE
+        )
 
 
 @dataclass(frozen=True)
@@ -104,27 +141,22 @@ class SampleRequest:
         classes: Sequence[int | str] | None = None,
         n: int = 1,
         steps: int | None = None,
+        null_vector: bool = False,
         **drawing: Unpack[DrawingOptions],
     ) -> SampleRequest:
         """The request, completed by the defaults of the weights and, without `seed`, a drawn one.
 
-        Classes are numbers, WordNet ids, names or ranges. Raises PixelgenError (exit code 2) for
-        anything that these weights cannot do.
+        Classes are numbers, WordNet ids, names or ranges. With `null_vector`, weights that draw
+        from a photo or a vector do so without one. Raises PixelgenError (exit code 2) for anything
+        that these weights cannot do.
         """
-        if getattr(config.model, "vector", 0):
+        if getattr(config.model, "vector", 0) and not null_vector:
             raise PixelgenError(
                 f"{weights} draws from a photo or a vector, not from a class", "", _USAGE
             )
         _check_draws_pictures(config, weights)
         guidance = drawing.get("guidance")
-        found = parse_classes(map(str, classes or ()), config.labels)
-        rows = rows_of(found, config.labels, weights) if found else []
-        if not found and not config.unconditional:
-            raise PixelgenError(
-                f"{weights} needs a class",
-                f"--class NAME; `pixelgen classes --weights {weights}` lists them",
-                _USAGE,
-            )
+        found, rows = find_classes(config, weights, classes or ())
         if not found and guidance not in (None, 1.0):
             raise PixelgenError("guidance needs a class", "--class NAME", _USAGE)
         if not config.unconditional and guidance not in (None, 1.0):
@@ -206,6 +238,46 @@ class PortraitRequest:
         """What, beside photos, weights, seed and device, decides how the portraits come out."""
         amount = {"steps": self.count, "slerp": self.slerp} if self.path else {"n": self.count}
         return amount | self.drawing.parameters()
+
+
+@dataclass(frozen=True)
+class CompletionRequest:
+    """Pictures to complete."""
+
+    sample: SampleRequest
+    """What to draw into the hole, as if it were the whole picture."""
+    refine: int
+    """Candidates of each picture."""
+
+    @classmethod
+    def make(
+        cls,
+        config: CheckpointConfig,
+        weights: str,
+        *,
+        classes: Sequence[int | str] | None = None,
+        n: int = 1,
+        refine: int = 1,
+        **drawing: Unpack[DrawingOptions],
+    ) -> CompletionRequest:
+        """`n` completions for each of `classes`, or without a class; what is left out is chosen as
+        by `SampleRequest.make`. Raises PixelgenError (exit code 2) for anything that these weights
+        cannot do."""
+        check_reads_photos(config, weights)
+        check_whole("refine", refine, 1)
+        sample = SampleRequest.make(
+            config, weights, classes=classes, n=n, null_vector=True, **drawing
+        )
+        return cls(sample, refine)
+
+    @property
+    def candidates(self) -> int:
+        """Pictures to draw in all."""
+        return self.sample.count * self.refine
+
+    def parameters(self) -> dict[str, Any]:
+        """What, beside photo, hole, weights, seed and device, decides how the pictures come out."""
+        return {**self.sample.parameters(), "refine": self.refine}
 
 
 def _check_draws_pictures(config: CheckpointConfig, weights: str) -> None:

@@ -1,0 +1,187 @@
+"""Completions: what stays, what is drawn, and what it depends on."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from pixelgen.checkpoints import save_checkpoint
+from pixelgen.errors import PixelgenError
+from pixelgen.imaging import cut_hole, square
+from pixelgen.models import GatedPixelCNNConfig, build_model
+from pixelgen.models.likelihood import bits_per_dim
+from pixelgen.pipelines import ClassPipeline, CodecPipeline, CompletePipeline, CompletionRequest
+from pixelgen.pipelines.pictures import to_tensor
+
+DRAW = np.random.default_rng(0)
+PHOTO = Image.fromarray(DRAW.integers(0, 256, (24, 40, 3), dtype=np.uint8))
+
+
+@pytest.fixture(scope="module")
+def pipe(pixel_weights: Path) -> CompletePipeline:
+    return CompletePipeline.from_pretrained(pixel_weights, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def codes(code_weights: Path) -> CompletePipeline:
+    return CompletePipeline.from_pretrained(code_weights, device="cpu")
+
+
+def raw(images: list[Image.Image]) -> list[bytes]:
+    return [image.tobytes() for image in images]
+
+
+@pytest.mark.parametrize("refine", [1, 5])
+def test_visible_pixels_are_unchanged(pipe: CompletePipeline, refine: int) -> None:
+    result = pipe(PHOTO, box=(17, 6, 9, 9), n=3, seed=1, refine=refine)
+    assert result.original.tobytes() == square(PHOTO, 8).tobytes()
+    hidden = np.zeros((8, 8), dtype=bool)
+    hidden[2:5, 3:6] = True  # the middle square starts at 8, a pixel is 3×3 of the photo's
+    before = np.asarray(result.original)
+    for image in result.images:
+        assert (np.asarray(image)[~hidden] == before[~hidden]).all()
+        assert (np.asarray(image)[hidden] != before[hidden]).any()
+    assert len(set(raw(result.images))) == 3
+    assert result.drawn == hidden.mean()
+    masked = np.asarray(result.masked)
+    assert (masked[hidden] == 128).all()
+    assert (masked[~hidden] == before[~hidden]).all()
+
+
+def test_likelihood_is_that_of_the_whole_picture(pipe: CompletePipeline) -> None:
+    result = pipe(PHOTO, keep="top:50%", n=2, seed=1, temperature=0.5)
+    with torch.no_grad():
+        expected = bits_per_dim(pipe.painter.model.log_prob(to_tensor(result.images).long()))
+    torch.testing.assert_close(torch.tensor(result.bits_per_dim), expected)
+
+
+@pytest.mark.parametrize("name", ["pipe", "codes"])
+def test_nothing_hidden_is_the_picture(
+    name: str, code_weights: Path, request: pytest.FixtureRequest
+) -> None:
+    pipe = request.getfixturevalue(name)
+    result = pipe(PHOTO, keep="left:100%", seed=1, refine=3)
+    expected = result.original
+    if name == "codes":
+        (expected,) = CodecPipeline.from_pretrained(code_weights, "cpu").reconstruct([PHOTO])
+    assert raw(result.images) == [expected.tobytes()]
+    assert result.masked.tobytes() == result.original.tobytes()
+    assert result.drawn == 0
+    assert result.effective == pytest.approx([3])
+
+
+@pytest.mark.parametrize("name", ["pixel_weights", "code_weights"])
+def test_everything_hidden_is_a_sample(name: str, request: pytest.FixtureRequest) -> None:
+    folder = request.getfixturevalue(name)
+    asked = {"classes": [207, 8], "n": 2, "seed": 4, "guidance": 2.0, "temperature": 0.8}
+    complete = CompletePipeline.from_pretrained(folder, "cpu")
+    result = complete(PHOTO, keep="top:0%", batch_size=3, **asked)
+    sampled = ClassPipeline.from_pretrained(folder, "cpu")(**asked)
+    assert raw(result.images) == raw(sampled.images)
+    assert result.classes == sampled.classes == [207, 207, 8, 8]
+    assert result.bits_per_dim == pytest.approx(sampled.bits_per_dim)
+    assert result.drawn == 1
+    # Without anything known all candidates weigh the same.
+    assert complete(PHOTO, keep="top:0%", refine=4, n=2).effective == pytest.approx([4, 4])
+
+
+def test_what_is_below_has_a_say_only_with_refinement(pipe: CompletePipeline) -> None:
+    other = np.asarray(square(PHOTO, 8)).copy()
+    other[6:] = 255 - other[6:]
+    photos = [square(PHOTO, 8), Image.fromarray(other)]
+    box = (0, 2, 8, 4)
+    plain = [pipe(photo, box=box, n=4, seed=2) for photo in photos]
+    inside = [np.stack([np.asarray(i)[2:6] for i in result.images]) for result in plain]
+    assert (inside[0] == inside[1]).all()
+    chosen = [pipe(photo, box=box, n=4, seed=2, refine=16) for photo in photos]
+    inside = [np.stack([np.asarray(i)[2:6] for i in result.images]) for result in chosen]
+    assert (inside[0] != inside[1]).any()
+    assert all(1 <= e <= 16 for result in chosen for e in result.effective)
+
+
+def test_candidates_are_those_of_plain_completions(pipe: CompletePipeline) -> None:
+    candidates = raw(pipe(PHOTO, keep="bottom:50%", n=12, seed=3).images)
+    for size in (1, 5, 16):
+        result = pipe(PHOTO, keep="bottom:50%", n=3, refine=4, seed=3, batch_size=size)
+        places = [candidates.index(image) // 4 for image in raw(result.images)]
+        assert places == [0, 1, 2]
+        assert result.parameters["refine"] == 4
+    first = pipe(PHOTO, keep="bottom:50%", n=1, refine=4, seed=3)
+    assert raw(first.images) == raw(result.images)[:1]
+
+
+def test_a_likely_candidate_is_chosen(pipe: CompletePipeline) -> None:
+    plain = pipe(PHOTO, keep="bottom:75%", n=64, seed=5)
+    refined = pipe(PHOTO, keep="bottom:75%", n=1, refine=64, seed=5)
+    assert refined.bits_per_dim[0] < np.mean(plain.bits_per_dim)
+
+
+def test_codes_outside_of_the_hole_are_kept(codes: CompletePipeline, code_weights: Path) -> None:
+    # The box touches a corner of the second code of the second row.
+    photo = square(PHOTO, 16)
+    box = (4, 7, 3, 1)
+    hole = cut_hole(photo, 16, box=box)
+    given = codes.given(hole)
+    assert given.mask.shape == given.values.shape == (2, 4, 4)
+    hidden = ~given.mask
+    assert hidden.sum() == 2
+    assert hidden[:, 1, 1].all()
+    assert torch.equal(
+        given.values, CodecPipeline.from_pretrained(code_weights, "cpu").encode([hole.around])[0]
+    )
+    result = codes(photo, box=box, n=2, seed=0)
+    assert result.drawn == pytest.approx(1 / 16)
+    assert (np.asarray(result.masked)[4:8, 4:8] == 128).all()
+    request = CompletionRequest.make(codes.checkpoint.config, codes.checkpoint.name, n=2)
+    grids, _, _ = codes._choose(request, given, None)
+    for grid in grids:
+        assert torch.equal(grid[given.mask], given.values[given.mask])
+
+
+def test_what_is_hidden_has_no_influence(pipe: CompletePipeline, codes: CompletePipeline) -> None:
+    values = np.asarray(PHOTO).copy()
+    values[5:13, 11:24] = DRAW.integers(0, 256, (8, 13, 3))
+    for each in (pipe, codes):
+        results = [
+            each(photo, box=(11, 5, 13, 8), n=2, seed=1, refine=2)
+            for photo in (PHOTO, Image.fromarray(values))
+        ]
+        assert results[0].original.tobytes() != results[1].original.tobytes()
+        assert raw(results[0].images) == raw(results[1].images)
+
+
+def test_grey_weights(tmp_path: Path) -> None:
+    config = GatedPixelCNNConfig(
+        channels=1, height=4, width=4, layers=0, features=6, output_features=6
+    )
+    save_checkpoint(tmp_path / "grey", build_model(config))
+    result = CompletePipeline.from_pretrained(tmp_path / "grey", "cpu")(PHOTO, keep="top:50%")
+    assert result.images[0].mode == result.original.mode == "L"
+    assert result.images[0].tobytes()[:8] == result.original.tobytes()[:8]
+
+
+def test_what_cannot_be_done(pipe: CompletePipeline, tmp_path: Path) -> None:
+    for asked, says in (
+        ({"refine": 0}, "refine must be at least 1, not 0"),
+        ({"refine": 2**63}, "refine must be below"),
+        ({"n": 0}, "n must be at least 1"),
+        ({"classes": [3]}, "pixels was not trained on class 3"),
+        ({"keep": "centre:5%"}, "no part of a picture"),
+    ):
+        with pytest.raises(PixelgenError, match=says) as caught:
+            pipe(PHOTO, **asked)  # type: ignore[arg-type]
+        assert caught.value.exit_code == 2
+    small = {"layers": 0, "features": 6, "output_features": 6}
+    for name, shape, says in (
+        ("wide", {"height": 4, "width": 6}, "of 6×4 pixels, not square"),
+        ("levels", {"height": 4, "width": 4, "levels": 8}, "other values than those of pictures"),
+    ):
+        save_checkpoint(tmp_path / name, build_model(GatedPixelCNNConfig(**small, **shape)))
+        with pytest.raises(PixelgenError, match=says):
+            CompletePipeline.from_pretrained(tmp_path / name, "cpu")(PHOTO)
+    assert math.isfinite(pipe(PHOTO, keep="top:50%").bits_per_dim[0])
