@@ -18,6 +18,8 @@ COMMANDS = (
     "sample",
     "portrait",
     "interpolate",
+    "complete",
+    "score",
     "classes",
     "weights",
     "encode",

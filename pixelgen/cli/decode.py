@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +11,7 @@ import typer
 from pixelgen.checkpoints import Source, find, read_config
 from pixelgen.cli import options
 from pixelgen.cli.output import Output, check_stdout
-from pixelgen.cli.results import describe, tell
+from pixelgen.cli.results import describe, fingerprint, tell
 from pixelgen.errors import PixelgenError
 from pixelgen.imaging import enlarge, make_grid, square_columns
 from pixelgen.pipelines import CodecPipeline, CodesFile
@@ -80,8 +79,7 @@ def _named(stored: CodesFile, path: Path) -> Source:
 
 def _digest(stored: CodesFile) -> str:
     """What the codes are exactly, in short."""
-    values = stored.codes.contiguous().numpy().tobytes()
-    return f"sha256:{hashlib.sha256(values).hexdigest()[:16]}"
+    return fingerprint([stored.codes.contiguous().numpy().tobytes()])
 
 
 def _compare(stored: CodesFile, path: Path, pipe: CodecPipeline, quiet: bool) -> None:

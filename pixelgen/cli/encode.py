@@ -14,7 +14,7 @@ from pixelgen.cli import options
 from pixelgen.cli.photos import check_photos, read_photo
 from pixelgen.cli.results import tell
 from pixelgen.errors import PixelgenError
-from pixelgen.imaging import Fit, square
+from pixelgen.imaging import square
 from pixelgen.pipelines import CodecPipeline, CodesFile
 from pixelgen.pipelines.codes_file import check_amount
 from pixelgen.pipelines.devices import check_device_name
@@ -34,9 +34,7 @@ def encode(
     weights: Annotated[
         str | None, options.weights("the first that is bundled and has a tokenizer")
     ] = None,
-    fit: Annotated[
-        Fit, typer.Option(help="Make pictures square: cut out the middle, or squeeze all.")
-    ] = "crop",
+    fit: options.Fit = "crop",
     device: options.Device = "auto",
     as_json: options.Json = False,
     quiet: options.Quiet = False,

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from pixelgen.imaging import Fit as FitName
 from pixelgen.imaging import Resample as ResampleName
 
 _WEIGHTS = "Bundled name, folder, or Hub id owner/name, owner/name@revision."
@@ -25,8 +26,20 @@ TopP = Annotated[
     float | None,
     typer.Option(help="Keep this share of the probability. Default: the weights' own."),
 ]
-BatchSize = Annotated[int, typer.Option(help="Pictures drawn side by side.")]
+BatchSize = Annotated[int, typer.Option(help="Pictures worked on side by side.")]
 
+Classes = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--class",
+        "-c",
+        metavar="CLASS",
+        help="Number, range (207-210), WordNet id or name; may be repeated. Without it: no class.",
+    ),
+]
+Fit = Annotated[
+    FitName, typer.Option(help="Make pictures square: cut out the middle, or squeeze all.")
+]
 Face = Annotated[
     int | None,
     typer.Option(

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,10 +11,16 @@ from typing import Any
 import typer
 from PIL import Image
 
+from pixelgen.cli.results import fingerprint
 from pixelgen.errors import PixelgenError
 from pixelgen.imaging import FaceCutter, read_image
 
 _USAGE, _UNREADABLE = 2, 3
+# What counts as a picture in a folder; a file that is named is looked into, whatever it is called.
+_SUFFIXES = (
+    *(".jpg", ".jpeg", ".png", ".webp", ".gif", ".tif", ".tiff", ".bmp", ".avif", ".jp2"),
+    *(".pgm", ".ppm", ".qoi"),
+)
 
 
 def check_photos(given: Sequence[str]) -> None:
@@ -36,6 +41,47 @@ def read_photo(given: str) -> Image.Image:
 def photo_name(given: str) -> str:
     """What messages and files call it."""
     return "stdin" if given == "-" else given
+
+
+def list_photos(given: Sequence[str]) -> list[str]:
+    """`given`, with the pictures in it, by name, in the place of a folder.
+
+    Raises PixelgenError for a folder without pictures (exit code 3), and as `check_photos` does.
+    """
+    check_photos(given)
+    listed: list[str] = []
+    for name in given:
+        folder = Path(name).expanduser()
+        if name == "-" or not folder.is_dir():
+            listed.append(name)
+            continue
+        found = sorted(p for p in folder.iterdir() if p.suffix.lower() in _SUFFIXES)
+        if not found:
+            raise PixelgenError(f"no pictures in the folder {name}", "", _UNREADABLE)
+        listed += map(str, found)
+    return listed
+
+
+def read_photos(given: Sequence[str]) -> Iterator[tuple[str, Image.Image]]:
+    """Name and picture of everything in `given`, one at a time: a photo may be a thousand times as
+    large as what is kept of it. In a folder, a file that cannot be read is noted and passed over.
+
+    Raises as `list_photos` does, for another file that cannot be read, and where nothing can be.
+    """
+    readable = 0
+    named = set(given)
+    for name in list_photos(given):
+        try:
+            image = read_photo(name)
+        except PixelgenError as error:
+            if name in named:
+                raise
+            typer.echo(f"note: {error.message}", err=True)
+            continue
+        readable += 1
+        yield photo_name(name), image
+    if not readable:
+        raise PixelgenError("none of the pictures can be read", "", _UNREADABLE)
 
 
 @dataclass(frozen=True)
@@ -76,5 +122,5 @@ class FaceChoice:
             "photos": [Path(photo_name(given)).name for given in photos],
             "face": self.number,
             "align": self.align,
-            "crops": [f"sha256:{hashlib.sha256(c.tobytes()).hexdigest()[:16]}" for c in crops],
+            "crops": [fingerprint([crop.tobytes()]) for crop in crops],
         }

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,22 @@ from pixelgen._version import __version__
 from pixelgen.checkpoints import Source
 
 if TYPE_CHECKING:
-    from pixelgen.pipelines import ClassPipeline, PortraitPipeline, PortraitResult, SampleResult
+    from pixelgen.pipelines import (
+        ClassPipeline,
+        CompletePipeline,
+        CompletionResult,
+        PortraitPipeline,
+        PortraitResult,
+        SampleResult,
+    )
+
+
+def fingerprint(parts: Iterable[bytes]) -> str:
+    """What is said of pixels or codes so that others are told apart: `sha256:` and 16 digits."""
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part)
+    return f"sha256:{digest.hexdigest()[:16]}"
 
 
 def describe(
@@ -22,15 +38,15 @@ def describe(
     files: int,
     more: Mapping[str, str] | None = None,
 ) -> list[dict[str, str]]:
-    """The text chunks of every file: all that is needed to make it again. `parameters` say among
-    others whether there is one file of all pictures, "grid"."""
+    """The text chunks of every file: all that is needed to make it again. There is one file of all
+    pictures unless `parameters` say otherwise with "grid"."""
     common = {
         "Software": f"pixelgen {__version__}",
         **(more or {}),
         "weights": source.name,
         "revision": source.revision(),
     }
-    number = [{}] if parameters["grid"] else [{"picture": i} for i in range(files)]
+    number = [{}] if parameters.get("grid", True) else [{"picture": i} for i in range(files)]
     return [common | {"parameters": json.dumps({**parameters, **one})} for one in number]
 
 
@@ -41,8 +57,8 @@ def synthetic(beside_sources: bool) -> dict[str, str]:
 
 
 def drawn_facts(
-    result: SampleResult | PortraitResult,
-    pipe: ClassPipeline | PortraitPipeline,
+    result: SampleResult | PortraitResult | CompletionResult,
+    pipe: ClassPipeline | PortraitPipeline | CompletePipeline,
     files: Sequence[Path],
 ) -> dict[str, Any]:
     """What `--json` says about drawn pictures, whatever they are of."""

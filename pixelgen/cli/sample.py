@@ -19,16 +19,7 @@ from pixelgen.pipelines.devices import check_device_name
 
 
 def sample(
-    classes: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--class",
-            "-c",
-            metavar="CLASS",
-            help="Number, range (207-210), WordNet id or name; may be repeated. "
-            "Without it: no class.",
-        ),
-    ] = None,
+    classes: options.Classes = None,
     n: Annotated[int, typer.Option("-n", help="Pictures of every class.")] = 1,
     seed: options.Seed = None,
     temperature: options.Temperature = None,

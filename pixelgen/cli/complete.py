@@ -1,0 +1,162 @@
+"""`pixelgen complete`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pixelgen.checkpoints import DEFAULT_WEIGHTS, find, read_config
+from pixelgen.cli import options
+from pixelgen.cli.output import Output, check_stdout
+from pixelgen.cli.photos import check_photos, photo_name, read_photo
+from pixelgen.cli.progress import LivePicture
+from pixelgen.cli.results import describe, drawn_facts, fingerprint, tell
+from pixelgen.errors import PixelgenError
+from pixelgen.imaging import cut_hole, enlarge, make_grid, parse_box, parse_keep
+from pixelgen.pipelines import CompletePipeline, CompletionRequest
+from pixelgen.pipelines.devices import check_device_name
+
+if TYPE_CHECKING:
+    from pixelgen.pipelines import CompletionResult
+
+_USAGE = 2
+
+
+def complete(
+    image: Annotated[
+        str, typer.Argument(metavar="IMG", help="A picture; - is stdin.", show_default=False)
+    ],
+    mask: Annotated[
+        str | None,
+        typer.Option(
+            "--mask",
+            metavar="FILE",
+            help="Fill what is white or transparent in this picture, which is as large as IMG.",
+        ),
+    ] = None,
+    keep: Annotated[
+        str | None,
+        typer.Option(
+            "--keep",
+            metavar="SIDE:PERCENT",
+            help="Fill all but this part of the square picture: top:50%, bottom:, left:, right:.",
+        ),
+    ] = None,
+    box: Annotated[
+        str | None,
+        typer.Option("--box", metavar="X,Y,W,H", help="Fill this box, in pixels of IMG."),
+    ] = None,
+    refine: Annotated[
+        int,
+        typer.Option(
+            help="Draw this many candidates of every completion and choose one by how well the "
+            "known pixels below and after the hole follow from it. At --temperature 1 --top-p 1 "
+            "--guidance 1 this is exact in the limit of many; with other values, candidates from "
+            "the sharpened distribution are chosen by the model's own likelihood."
+        ),
+    ] = 1,
+    classes: options.Classes = None,
+    n: Annotated[int, typer.Option("-n", help="Completions of every class.")] = 4,
+    seed: options.Seed = None,
+    temperature: options.Temperature = None,
+    top_p: options.TopP = None,
+    guidance: Annotated[float | None, options.guidance("the class")] = None,
+    weights: options.Weights = DEFAULT_WEIGHTS,
+    fit: options.Fit = "crop",
+    device: options.Device = "auto",
+    batch_size: options.BatchSize = 16,
+    output: options.Output = None,
+    grid: options.Grid = True,
+    scale: options.Scale = 1,
+    resample: options.Resample = "nearest",
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
+    force: options.Force = False,
+) -> None:
+    """Fill a part of a picture: `pixelgen complete cat.jpg --keep top:50% -n 4`.
+
+    Pixels are drawn in raster order (by the default weights in blocks of
+    2×2), each given all before it, above and to the left, known or just
+    drawn. Pixels below the hole, or after it in its last row, do NOT
+    influence what is drawn, but for --refine. Hidden pixels influence
+    nothing.
+
+    The photo is averaged down to the size of the weights. A pixel there is
+    filled if at least half of what it covers is hidden. Weights with a
+    tokenizer redraw every code whose cell the hole touches; of the others the
+    code stays, and the pixels as far as codes can hold them.
+
+    The picture of all shows the original, what is known of it, and the
+    completions, in a row for each class.
+    """
+    check_device_name(device)
+    check_stdout(output, as_json)
+    if sum(part is not None for part in (mask, keep, box)) != 1:
+        raise PixelgenError("one part must be named", "--mask, --keep or --box", _USAGE)
+    check_photos([image] if mask is None else [image, mask])
+    inside = None if box is None else parse_box(box)
+    kept = None if keep is None else parse_keep(keep)
+    source = find(weights)
+    config = read_config(source.path, source.name)
+    request = CompletionRequest.make(
+        config,
+        source.name,
+        classes=classes,
+        n=n,
+        refine=refine,
+        seed=seed,
+        temperature=temperature,
+        top_p=top_p,
+        guidance=guidance,
+        batch_size=batch_size,
+    )
+    seed = request.sample.drawing.seed
+    stem = f"{Path(photo_name(image)).stem}-completed-s{seed}"
+    target = Output.plan(output, stem, 1 if grid else request.sample.count, force)
+    photo = read_photo(image)
+    shape = None if mask is None else read_photo(mask)
+    hole = cut_hole(photo, config.picture[1], fit, mask=shape, box=inside, keep=kept)
+    view = {"grid": grid, "scale": scale} | ({"resample": resample} if scale > 1 else {})
+    pixels = (hole.photo.tobytes(), hole.around.tobytes(), hole.hidden.tobytes())
+    texts = describe(
+        source,
+        {"content": fingerprint(pixels)} | request.parameters() | view,
+        target.count,
+        {"seed": str(seed)},
+    )
+    target.refuse_to_overwrite(texts)
+    if not hole.hidden.any() and not quiet:
+        typer.echo("note: nothing is hidden of what the weights see", err=True)
+
+    pipe = CompletePipeline.from_pretrained(source, device)
+    with LivePicture(request.candidates, quiet or as_json) as picture:
+        result = pipe.run(request, hole, picture if picture.active else None)
+    images = result.images
+    if grid:
+        rows = [images[first : first + n] for first in range(0, len(images), n)]
+        images = [one for row in rows for one in (result.original, result.masked, *row)]
+    images = [enlarge(one, scale, resample) for one in images]
+    if grid:
+        images = [make_grid(images, n + 2, gap=2 * scale)]
+    files = target.write(images, texts)
+    facts = drawn_facts(result, pipe, files) | {
+        "classes": result.classes,
+        "drawn": round(result.drawn, 4),
+        "effective_candidates": [round(count, 2) for count in result.effective],
+    }
+    tell(files, facts, _line(result, refine), as_json, quiet)
+
+
+def _line(result: CompletionResult, refine: int) -> str:
+    """The closing line; `refine` is the number of candidates of each picture."""
+    count = len(result.images)
+    chosen = ""
+    if refine > 1:
+        effective = sum(result.effective) / count
+        chosen = f", each of {refine} candidates, effectively {effective:.1f}"
+    return (
+        f"{count} completion{'s' * (count > 1)} of {result.drawn:.0%} of the picture in "
+        f"{result.seconds:.1f} s, seed {result.seed}{chosen}"
+    )

@@ -1,0 +1,192 @@
+"""`pixelgen complete`, on random weights."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pixelgen.imaging import png_text, read_image
+from pixelgen.pipelines import CompletePipeline
+
+from .conftest import Run
+
+SIZE = (40, 24)
+
+
+@pytest.fixture(scope="module")
+def photo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A picture, beside a mask of its left part and a mask of another size."""
+    draw = np.random.default_rng(0)
+    folder = tmp_path_factory.mktemp("photos")
+    Image.fromarray(draw.integers(0, 256, (SIZE[1], SIZE[0], 3), dtype=np.uint8)).save(
+        folder / "cat.png"
+    )
+    mask = Image.new("L", SIZE)
+    mask.paste(255, (0, 0, 20, SIZE[1]))
+    mask.save(folder / "mask.png")
+    Image.new("L", (8, 8), 255).save(folder / "other.png")
+    return folder / "cat.png"
+
+
+def test_original_masked_and_completions(run: Run, pixel_weights: Path, photo: Path) -> None:
+    words = ["--box", "20,3,6,6", "-n", 3, "--seed", 1, "--weights", pixel_weights]
+    outcome = run("complete", photo, *words)
+    assert (outcome.code, outcome.out) == (0, "cat-completed-s1.png\n")
+    assert outcome.err.startswith("3 completions of 6% of the picture in ")
+    pipe = CompletePipeline.from_pretrained(pixel_weights, "cpu")
+    result = pipe(read_image(photo), box=(20, 3, 6, 6), n=3, seed=1)
+    grid = Image.open("cat-completed-s1.png")
+    assert grid.size == (5 * 8 + 4 * 2, 8)
+    for place, image in enumerate((result.original, result.masked, *result.images)):
+        assert grid.crop((10 * place, 0, 10 * place + 8, 8)).tobytes() == image.tobytes()
+
+    outcome = run("complete", photo, *words, "--separate", "-o", "x.png")
+    assert outcome.out.split() == ["x-1.png", "x-2.png", "x-3.png"]
+    separate = [Image.open(f"x-{i}.png").tobytes() for i in (1, 2, 3)]
+    assert separate == [image.tobytes() for image in result.images]
+
+
+@pytest.mark.parametrize(
+    "part",
+    [["--mask", "MASK"], ["--box", "8,0,12,24"], ["--keep", "right:50%"], ["--box", "-9,-9,29,99"]],
+)
+def test_ways_to_name_a_part(run: Run, pixel_weights: Path, photo: Path, part: list[str]) -> None:
+    """The left half of the middle square, in four ways."""
+    named = [str(photo.with_name("mask.png")) if word == "MASK" else word for word in part]
+    words = [*named, "-n", 2, "--seed", 1, "--weights", pixel_weights, "--separate"]
+    assert run("complete", photo, *words, "-o", "x.png").code == 0
+    pipe = CompletePipeline.from_pretrained(pixel_weights, "cpu")
+    result = pipe(read_image(photo), keep="right:50%", n=2, seed=1)
+    made = [Image.open(f"x-{i}.png").tobytes() for i in (1, 2)]
+    assert made == [image.tobytes() for image in result.images]
+
+
+def test_a_row_for_each_class(run: Run, pixel_weights: Path, photo: Path) -> None:
+    words = ["--keep", "top:50%", "-c", "hen", "-c", 207, "-n", 2, "--weights", pixel_weights]
+    assert run("complete", photo, *words, "-o", "x.png", "--scale", 2).code == 0
+    grid = Image.open("x.png")
+    assert grid.size == (2 * (4 * 8 + 3 * 2), 2 * (2 * 8 + 2))
+    rows = [grid.crop((0, top, 36, top + 16)).tobytes() for top in (0, 20)]
+    assert rows[0] == rows[1]
+
+
+def test_json_and_text_chunks(run: Run, pixel_weights: Path, photo: Path) -> None:
+    words = ["--keep", "bottom:75%", "-n", 2, "--seed", 5, "--refine", 4, "--temperature", 0.9]
+    outcome = run("complete", photo, *words, "--weights", pixel_weights, "-o", "x.png", "--json")
+    assert (outcome.code, outcome.err) == (0, "")
+    facts = json.loads(outcome.out)
+    assert set(facts) == {
+        *("files", "seed", "weights", "revision", "device", "classes", "drawn", "bits_per_dim"),
+        *("effective_candidates", "seconds", "parameters"),
+    }
+    assert (facts["files"], facts["seed"], facts["drawn"]) == (["x.png"], 5, 0.25)
+    assert facts["classes"] == [None, None]
+    assert all(1 <= count <= 4 for count in facts["effective_candidates"])
+    text = png_text(Path("x.png"))
+    assert (text["seed"], text["weights"]) == ("5", "pixels")
+    parameters = json.loads(text["parameters"])
+    assert parameters.pop("content").startswith("sha256:")
+    expected = {"classes": [], "n": 2, "temperature": 0.9, "top_p": 1.0, "guidance": 1.0}
+    assert facts["parameters"] == expected | {"refine": 4}
+    assert parameters == expected | {"refine": 4, "grid": True, "scale": 1}
+
+
+def test_a_named_file_is_replaced_only_by_force(run: Run, pixel_weights: Path, photo: Path) -> None:
+    words = ["complete", photo, "--seed", 1, "--weights", pixel_weights, "-o", "x.png"]
+    assert run(*words, "--keep", "top:50%").code == 0
+    before = Path("x.png").read_bytes()
+    assert run(*words, "--keep", "top:50%").code == 0
+    outcome = run(*words, "--keep", "top:60%")
+    assert (outcome.code, outcome.err) == (2, "error: x.png exists (--force replaces it)\n")
+    assert Path("x.png").read_bytes() == before
+    outcome = run(*words, "--keep", "top:60%", "--force", "--quiet")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert Path("x.png").read_bytes() != before
+
+
+def test_refinement_says_what_it_chose_among(run: Run, pixel_weights: Path, photo: Path) -> None:
+    words = ["--keep", "bottom:50%", "-n", 1, "--refine", 8, "--weights", pixel_weights]
+    outcome = run("complete", photo, *words)
+    assert ", each of 8 candidates, effectively " in outcome.err
+
+
+def test_nothing_hidden_is_noted(run: Run, pixel_weights: Path, photo: Path) -> None:
+    words = ["--box", "0,0,3,3", "-n", 1, "--weights", pixel_weights, "-o", "x.png", "--separate"]
+    outcome = run("complete", photo, *words)
+    assert outcome.code == 0
+    assert outcome.err.startswith("note: nothing is hidden of what the weights see\n")
+    pipe = CompletePipeline.from_pretrained(pixel_weights, "cpu")
+    assert Image.open("x.png").tobytes() == pipe(read_image(photo)).original.tobytes()
+
+
+def test_codes(run: Run, code_weights: Path, photo: Path) -> None:
+    words = ["--keep", "top:50%", "-n", 2, "--weights", code_weights, "--class", 8]
+    outcome = run("complete", photo, *words, "-o", "x.png")
+    assert (outcome.code, outcome.out) == (0, "x.png\n")
+    grid = np.asarray(Image.open("x.png"))
+    assert grid.shape == (16, 4 * 16 + 3 * 2, 3)
+    assert (grid[8:, 18:34] == 128).all()
+
+
+def test_stdin_and_stdout(pixel_weights: Path, photo: Path) -> None:
+    command = [sys.executable, "-m", "pixelgen", "complete", "-", "--keep", "left:25%", "-n", "1"]
+    command += ["--weights", str(pixel_weights), "-q", "--seed", "1", "--separate", "-o", "-"]
+    done = subprocess.run(command, input=photo.read_bytes(), capture_output=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, b"")
+    pipe = CompletePipeline.from_pretrained(pixel_weights, "cpu")
+    (image,) = pipe(read_image(photo), keep="left:25%", seed=1).images
+    assert Image.open(io.BytesIO(done.stdout)).tobytes() == image.tobytes()
+
+
+KEEP = ["--keep", "top:50%"]
+BAD = [
+    (["--keep", "top:50%"], 2, "Missing argument"),
+    (["PHOTO"], 2, "one part must be named (--mask, --keep or --box)"),
+    (["PHOTO", *KEEP, "--box", "1,1,2,2"], 2, "one part must be named"),
+    (["PHOTO", "--keep", "top:200%"], 2, "'top:200%' is no part of a picture"),
+    (["PHOTO", "--keep", "half"], 2, "'half' is no part of a picture"),
+    (["PHOTO", "--box", "1,2,3"], 2, "'1,2,3' is no box"),
+    (["PHOTO", "--box", "1,2,0,3"], 2, "the box 1,2,0,3 is empty"),
+    (["PHOTO", "--box", "40,0,5,5"], 2, "the box lies beside the picture, which has 40×24"),
+    (["PHOTO", "--mask", "OTHER"], 2, "the mask has 8×8 pixels, the picture 40×24"),
+    (["PHOTO", "--mask", "missing.png"], 3, "cannot read missing.png"),
+    (["missing.png", *KEEP], 3, "cannot read missing.png"),
+    (["-", "--mask", "-"], 2, "stdin holds one picture"),
+    (["PHOTO", *KEEP, "--refine", "0"], 2, "refine must be at least 1, not 0"),
+    (["PHOTO", *KEEP, "-n", "0"], 2, "n must be at least 1, not 0"),
+    (["PHOTO", *KEEP, "--seed", "-1"], 2, "seed must be at least 0"),
+    (["PHOTO", *KEEP, "--temperature", "0"], 2, "temperature must be above 0"),
+    (["PHOTO", *KEEP, "--guidance", "2"], 2, "guidance needs a class"),
+    (["PHOTO", *KEEP, "--class", "3"], 2, "pixels was not trained on class 3"),
+    (["PHOTO", *KEEP, "--weights", "nowhere"], 2, "no weights called nowhere"),
+    (["PHOTO", *KEEP, "--weights", "no-one/nothing"], 4, "weights no-one/nothing"),
+    (["PHOTO", *KEEP, "-o", "x.jpg"], 2, "x.jpg is neither a folder nor a .png file"),
+    (["PHOTO", *KEEP, "-o", "no/x.png"], 2, "no folder no"),
+    (["PHOTO", *KEEP, "-o", "-", "--separate"], 2, "stdout takes one picture"),
+    (["PHOTO", *KEEP, "-o", "-", "--json"], 2, "stdout cannot take both"),
+    (["PHOTO", *KEEP, "--device", "gpu"], 2, "no device 'gpu'"),
+    (["PHOTO", *KEEP, "--scale", "0"], 2, "--scale"),
+]
+
+
+@pytest.mark.parametrize(("words", "code", "says"), BAD, ids=[" ".join(b[0])[:40] for b in BAD])
+def test_bad_input_is_one_line_and_writes_nothing(
+    run: Run, pixel_weights: Path, photo: Path, words: list[str], code: int, says: str
+) -> None:
+    named = {"PHOTO": str(photo), "OTHER": str(photo.with_name("other.png"))}
+    given = [named.get(word, word) for word in words]
+    if "--weights" not in words:
+        given += ["--weights", str(pixel_weights)]
+    outcome = run("complete", *given)
+    assert says in outcome.err
+    assert outcome.err.startswith("error: ")
+    assert outcome.err.count("\n") == 1
+    assert (outcome.code, outcome.out) == (code, "")
+    assert list(Path().iterdir()) == []
