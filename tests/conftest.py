@@ -188,3 +188,30 @@ def code_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
         torch.nn.init.normal_(parameter, std=0.3)
     folder = tmp_path_factory.mktemp("weights") / "coded"
     return save_checkpoint(folder, model, tokenizer=codec, labels=[8, 207], dtype="float32")
+
+
+@pytest.fixture(scope="session")
+def autoencoders(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint folder `auto`: random auto-encoders of 8×8 pictures, bottlenecks 2 and 5."""
+    import torch
+
+    from pixelgen.checkpoints import save_checkpoint
+    from pixelgen.models import AutoencoderConfig, build_model
+
+    torch.manual_seed(0)
+    pixels = {**_LIVELY, "patch": 2, "likelihood": "logistic", "mixtures": 2, "map_channels": 2}
+    sizes = {**_SIZES, "size": 8, "wide_blocks": 2}
+    made = []
+    for bottleneck in (2, 5):
+        values = {**sizes, "bottleneck": bottleneck, "pixels": pixels}
+        model = build_model(AutoencoderConfig.from_dict(values))
+        for parameter in model.parameters():  # an h that makes a difference
+            torch.nn.init.normal_(parameter, std=0.3)
+        made.append(model)
+    return save_checkpoint(
+        tmp_path_factory.mktemp("weights") / "auto",
+        made[0],
+        others=made[1:],
+        sampling={"temperature": 0.9},
+        card_text="# auto\n",
+    )

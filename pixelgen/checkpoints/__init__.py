@@ -6,6 +6,7 @@ Importing this brings no torch along; loading and saving do.
 from pixelgen.checkpoints.card import Figure, ModelCard
 from pixelgen.checkpoints.config import CheckpointConfig, SamplingDefaults, read_config
 from pixelgen.checkpoints.source import (
+    DEFAULT_AUTOENCODER_WEIGHTS,
     DEFAULT_FACE_WEIGHTS,
     DEFAULT_WEIGHTS,
     Source,
@@ -16,6 +17,7 @@ from pixelgen.checkpoints.source import (
 from pixelgen.checkpoints.store import LoadedCheckpoint, load_checkpoint, save_checkpoint
 
 __all__ = [
+    "DEFAULT_AUTOENCODER_WEIGHTS",
     "DEFAULT_FACE_WEIGHTS",
     "DEFAULT_WEIGHTS",
     "CheckpointConfig",

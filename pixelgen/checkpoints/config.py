@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,14 +14,16 @@ from pixelgen._version import __version__
 from pixelgen.errors import PixelgenError
 from pixelgen.models.config import (
     AnyConfig,
+    AutoencoderConfig,
     FaceEmbedderConfig,
+    GridConfig,
     TokenizerConfig,
     config_from_dict,
 )
 
 FORMAT = 1
 CONFIG_FILE = "config.json"
-Kind = Literal["pixelcnn", "coded-pixelcnn", "tokenizer", "face-embedder"]
+Kind = Literal["pixelcnn", "coded-pixelcnn", "tokenizer", "face-embedder", "autoencoder"]
 _LARGEST_CONFIG = 2**22
 
 
@@ -66,6 +69,8 @@ class CheckpointConfig:
     embedder: FaceEmbedderConfig | None = None
     """What makes the model's condition vector of a face; None: it has none, or it comes from
     elsewhere."""
+    others: tuple[AutoencoderConfig, ...] = ()
+    """Auto-encoders beside `model`, each of a larger bottleneck than the one before."""
     labels: tuple[int, ...] = ()
     """Class index (ILSVRC) that each row of the class condition stands for; empty: no classes."""
     sampling: SamplingDefaults = field(default_factory=SamplingDefaults)
@@ -86,9 +91,11 @@ class CheckpointConfig:
             raise ValueError(
                 f"{len(self.labels)} labels for a model of {self.model.classes} classes"
             )
+        if self.others:
+            self._check_others()
         if self.tokenizer is not None:
-            if isinstance(self.model, TokenizerConfig | FaceEmbedderConfig):
-                raise ValueError(f"a {self.kind} has no tokenizer of its own")
+            if not isinstance(self.model, GridConfig):
+                raise ValueError(f"{self.called} has no tokenizer of its own")
             model, codes = self.model, self.tokenizer
             grid = (model.levels, model.channels, model.height, model.width)
             if grid != (codes.levels, *codes.code_shape):
@@ -96,7 +103,6 @@ class CheckpointConfig:
                     f"the model's grid is {grid} (levels, channels, rows, columns), "
                     f"the tokenizer's {(codes.levels, *codes.code_shape)}"
                 )
-
         if self.embedder is not None:
             wanted = getattr(self.model, "vector", 0)
             if wanted != self.embedder.embedding:
@@ -105,9 +111,20 @@ class CheckpointConfig:
                     f"condition vector has {wanted}"
                 )
 
+    def _check_others(self) -> None:
+        """Raises ValueError for auto-encoders that do not belong together."""
+        if not isinstance(self.model, AutoencoderConfig):
+            raise ValueError(f"{self.called} has no other auto-encoders beside it")
+        if any(a >= b for a, b in pairwise(self.bottlenecks)):
+            raise ValueError("the bottlenecks must grow from one auto-encoder to the next")
+        if any(other.size != self.model.size for other in self.others):
+            raise ValueError("auto-encoders of one folder must take in pictures of one size")
+
     @property
     def kind(self) -> Kind:
         """Of what these weights are."""
+        if isinstance(self.model, AutoencoderConfig):
+            return "autoencoder"
         if isinstance(self.model, TokenizerConfig):
             return "tokenizer"
         if isinstance(self.model, FaceEmbedderConfig):
@@ -115,8 +132,26 @@ class CheckpointConfig:
         return "pixelcnn" if self.tokenizer is None else "coded-pixelcnn"
 
     @property
+    def called(self) -> str:
+        """The kind as messages call it."""
+        return f"an {self.kind}" if self.kind == "autoencoder" else f"a {self.kind}"
+
+    def refusal(self, name: str) -> PixelgenError:
+        """The error where the weights `name`, which do not draw, are asked to."""
+        if self.bottlenecks:
+            why = "it draws from a picture alone"
+            return PixelgenError(f"{name} is {self.called}: {why}", "pixelgen reconstruct", 2)
+        return PixelgenError(f"{name} is {self.called}: it draws nothing", "", 2)
+
+    @property
+    def bottlenecks(self) -> tuple[int, ...]:
+        """Of the auto-encoders, the smallest first; none for other weights."""
+        every = (self.model, *self.others)
+        return tuple(c.bottleneck for c in every if isinstance(c, AutoencoderConfig))
+
+    @property
     def draws(self) -> bool:
-        """Whether these weights draw anything."""
+        """Whether these weights draw without being shown a picture to draw anew."""
         return self.kind in ("pixelcnn", "coded-pixelcnn")
 
     @property
@@ -132,9 +167,22 @@ class CheckpointConfig:
 
     @property
     def unconditional(self) -> bool:
-        """Whether the model can draw without a class: it has none, or was trained with some of
-        them left out (`class_dropout` in `training`)."""
-        return not self.labels or self.training.get("class_dropout", 1) != 0
+        """Whether the model can draw without a class or a code: it has none, or was trained with
+        some of them left out (`class_dropout` in `training`)."""
+        if not self.labels and not self.bottlenecks:
+            return True
+        return all(run.get("class_dropout", 1) != 0 for run in self._trainings())
+
+    def training_of(self, bottleneck: int) -> dict[str, Any]:
+        """How the auto-encoder of this bottleneck was trained, as far as `training` tells."""
+        told = dict(zip(self.bottlenecks, self._trainings(), strict=False))
+        return told.get(bottleneck, {})
+
+    def _trainings(self) -> list[dict[str, Any]]:
+        """What `training` tells of the model and then of each of the others."""
+        others = self.training.get("others")
+        beside = others if isinstance(others, list) else []
+        return [self.training, *(run if isinstance(run, dict) else {} for run in beside)]
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready dictionary from which `from_dict` rebuilds this."""
@@ -145,6 +193,7 @@ class CheckpointConfig:
             "model": self.model.to_dict(),
             **({} if self.tokenizer is None else {"tokenizer": self.tokenizer.to_dict()}),
             **({} if self.embedder is None else {"embedder": self.embedder.to_dict()}),
+            **({} if not self.others else {"others": [other.to_dict() for other in self.others]}),
             "labels": list(self.labels),
             "data": self.data,
             "sampling": asdict(self.sampling),
@@ -172,6 +221,7 @@ class CheckpointConfig:
             embedder=(
                 FaceEmbedderConfig.from_dict(values["embedder"]) if "embedder" in values else None
             ),
+            others=tuple(_other(other) for other in values.get("others", ())),
             labels=tuple(values.get("labels", ())),
             sampling=SamplingDefaults.from_dict(values.get("sampling", {})),
             data=values.get("data", {}),
@@ -183,10 +233,17 @@ class CheckpointConfig:
         return config
 
 
+def _other(values: object) -> AutoencoderConfig:
+    if not isinstance(values, dict):
+        raise ValueError('"others" must hold objects')
+    return AutoencoderConfig.from_dict(values)
+
+
 _PARTS: dict[str, tuple[type, str]] = {
     "model": (dict, "an object"),
     "tokenizer": (dict, "an object"),
     "embedder": (dict, "an object"),
+    "others": (list, "a list"),
     "labels": (list, "a list"),
     "sampling": (dict, "an object"),
     "data": (dict, "an object"),

@@ -14,11 +14,15 @@ DEFAULT_WEIGHTS = "imagenet32"
 """The bundled weights that are used where none are named."""
 DEFAULT_FACE_WEIGHTS = "faces64"
 """The bundled weights that draw portraits where none are named."""
+DEFAULT_AUTOENCODER_WEIGHTS = "autoencoder32"
+"""The bundled weights that draw pictures anew where none are named."""
 WEIGHTS_FILE = "model.safetensors"
 TOKENIZER_FILE = "tokenizer.safetensors"
 """Beside the other, where the model draws grids of codes."""
 EMBEDDER_FILE = "embedder.safetensors"
 """Beside the other, where the model draws portraits of a face."""
+OTHER_FILES = "autoencoder-*.safetensors"
+"""Beside the first, where there are auto-encoders of several bottlenecks: see `other_file`."""
 CARD_FILE = "README.md"
 
 _HUB_ID = re.compile(r"(?P<repo>[\w][\w.-]*/[\w][\w.-]*)(?:@(?P<revision>[\w][\w./-]*))?")
@@ -41,6 +45,7 @@ class Source:
         if self.commit is not None:
             return self.commit
         parts = [self.path / name for name in (TOKENIZER_FILE, EMBEDDER_FILE)]
+        parts += sorted(self.path.glob(OTHER_FILES))
         files = [self.path / WEIGHTS_FILE, *filter(Path.is_file, parts)]
         digest = hashlib.sha256()
         try:
@@ -51,6 +56,11 @@ class Source:
             return f"sha256:{digest.hexdigest()[:16]}"
         except OSError as error:
             raise missing_tensors(self.name, self.path, error) from error
+
+
+def other_file(bottleneck: int) -> str:
+    """Where another auto-encoder of a folder is."""
+    return OTHER_FILES.replace("*", str(bottleneck))
 
 
 def missing_tensors(
@@ -123,7 +133,14 @@ def _download(repo: str, revision: str | None) -> Source:
         folder = snapshot_download(
             repo,
             revision=revision,
-            allow_patterns=[CONFIG_FILE, WEIGHTS_FILE, TOKENIZER_FILE, EMBEDDER_FILE, CARD_FILE],
+            allow_patterns=[
+                CONFIG_FILE,
+                WEIGHTS_FILE,
+                TOKENIZER_FILE,
+                EMBEDDER_FILE,
+                OTHER_FILES,
+                CARD_FILE,
+            ],
         )
     except (hub.HfHubHTTPError, hub.HFValidationError, OSError, ValueError) as error:
         why, hint = next(

@@ -13,11 +13,13 @@ from pixelgen.checkpoints.config import CONFIG_FILE, CheckpointConfig, SamplingD
 from pixelgen.checkpoints.source import (
     CARD_FILE,
     EMBEDDER_FILE,
+    OTHER_FILES,
     TOKENIZER_FILE,
     WEIGHTS_FILE,
     Source,
     find,
     missing_tensors,
+    other_file,
 )
 from pixelgen.errors import PixelgenError
 from pixelgen.files import write_atomically
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from pixelgen.models import AnyNetwork
+    from pixelgen.models.autoencoder import Autoencoder
     from pixelgen.models.face_embedder import FaceEmbedder
     from pixelgen.models.gated_pixelcnn import GatedPixelCNN
     from pixelgen.models.pixelcnn import PixelCNN
@@ -56,12 +59,14 @@ class LoadedCheckpoint:
     """Bundled name, folder name, or Hub id."""
     revision: str
     """The Hub's commit, or a hash of the tensor files."""
+    others: tuple[Autoencoder, ...] = ()
+    """Auto-encoders of other bottlenecks, where the network is one."""
 
     @property
     def model(self) -> GatedPixelCNN | PixelCNN:
         """The autoregressive network. Raises PixelgenError for weights that draw nothing."""
         if not self.config.draws:
-            raise PixelgenError(f"{self.name} is a {self.config.kind}: it draws nothing", "", 2)
+            raise self.config.refusal(self.name)
         return cast("GatedPixelCNN | PixelCNN", self.network)
 
     @property
@@ -82,6 +87,15 @@ class LoadedCheckpoint:
             raise PixelgenError(f"{self.name} has no face embedder", "", 2)
         return self.face_embedder
 
+    @property
+    def autoencoders(self) -> dict[int, Autoencoder]:
+        """The auto-encoders by bottleneck, the smallest first. Raises PixelgenError where there are
+        none."""
+        if not self.config.bottlenecks:
+            raise PixelgenError(f"{self.name} has no auto-encoder", "", 2)
+        every = (cast("Autoencoder", self.network), *self.others)
+        return {network.config.bottleneck: network for network in every}
+
 
 def save_checkpoint(
     folder: str | Path,
@@ -89,6 +103,7 @@ def save_checkpoint(
     *,
     tokenizer: Tokenizer | None = None,
     embedder: FaceEmbedder | None = None,
+    others: Sequence[Autoencoder] = (),
     labels: Sequence[int] = (),
     sampling: SamplingDefaults | Mapping[str, Any] | None = None,
     training: Mapping[str, Any] | None = None,
@@ -97,10 +112,11 @@ def save_checkpoint(
     dtype: StorageType = "float16",
 ) -> Path:
     """Write `model`, the tokenizer whose codes it models, and the face embedder that conditions it,
-    as a checkpoint folder, file by file, and return the folder.
+    or the `others` of larger bottlenecks beside an auto-encoder, as a checkpoint folder, file by
+    file, and return the folder.
 
     Tensors are stored in `dtype`, save those whose values it cannot hold. Raises ValueError for
-    labels that do not fit the model, PixelgenError where the folder cannot be written.
+    labels or parts that do not fit the model, PixelgenError where the folder cannot be written.
     """
     from safetensors.torch import save_file
 
@@ -110,6 +126,7 @@ def save_checkpoint(
         model=model.config,
         tokenizer=None if tokenizer is None else tokenizer.config,
         embedder=None if embedder is None else embedder.config,
+        others=tuple(other.config for other in others),
         labels=tuple(labels),
         sampling=sampling,
         data=dict(data or {}),
@@ -125,12 +142,17 @@ def save_checkpoint(
         networks[TOKENIZER_FILE] = tokenizer
     if embedder is not None:
         networks[EMBEDDER_FILE] = embedder
+    networks |= {other_file(other.config.bottleneck): other for other in others}
     for file, network in networks.items():
         tensors = {name: _stored(tensor, dtype) for name, tensor in network.state_dict().items()}
         write_atomically(folder / file, partial(save_file, tensors, metadata={"format": "pt"}))
     text = json.dumps(config.to_dict(), indent=2, ensure_ascii=False) + "\n"
     write_atomically(folder / CONFIG_FILE, text.encode())
     write_atomically(folder / CARD_FILE, card_text.encode())
+    # What an earlier model left behind would be shipped, and would count in the revision.
+    for stale in folder.glob(OTHER_FILES):
+        if stale.name not in networks:
+            stale.unlink(missing_ok=True)
     return folder
 
 
@@ -160,8 +182,12 @@ def load_checkpoint(
         tokenizer = cast("Tokenizer", _load(source, TOKENIZER_FILE, config.tokenizer, device))
     if config.embedder is not None:
         embedder = cast("FaceEmbedder", _load(source, EMBEDDER_FILE, config.embedder, device))
+    others = tuple(
+        cast("Autoencoder", _load(source, other_file(other.bottleneck), other, device))
+        for other in config.others
+    )
     return LoadedCheckpoint(
-        network, tokenizer, embedder, config, source.path, source.name, source.revision()
+        network, tokenizer, embedder, config, source.path, source.name, source.revision(), others
     )
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, overload
 
 from pixelgen.models.config import (
     AnyConfig,
+    AutoencoderConfig,
     FaceEmbedderConfig,
     GatedPixelCNNConfig,
     ModelConfig,
@@ -15,15 +16,17 @@ from pixelgen.models.config import (
 )
 
 if TYPE_CHECKING:
+    from pixelgen.models.autoencoder import Autoencoder
     from pixelgen.models.face_embedder import FaceEmbedder
     from pixelgen.models.gated_pixelcnn import GatedPixelCNN
     from pixelgen.models.pixelcnn import PixelCNN
     from pixelgen.models.tokenizer import Tokenizer
 
-    AnyNetwork = GatedPixelCNN | PixelCNN | Tokenizer | FaceEmbedder
+    AnyNetwork = GatedPixelCNN | PixelCNN | Tokenizer | FaceEmbedder | Autoencoder
 
 __all__ = [
     "AnyConfig",
+    "AutoencoderConfig",
     "FaceEmbedderConfig",
     "GatedPixelCNNConfig",
     "ModelConfig",
@@ -46,8 +49,16 @@ def build_model(config: TokenizerConfig) -> Tokenizer: ...
 def build_model(config: FaceEmbedderConfig) -> FaceEmbedder: ...
 
 
+@overload
+def build_model(config: AutoencoderConfig) -> Autoencoder: ...
+
+
 def build_model(config: AnyConfig) -> AnyNetwork:
     """The network that `config` describes, freshly initialised."""
+    if isinstance(config, AutoencoderConfig):
+        from pixelgen.models.autoencoder import Autoencoder
+
+        return Autoencoder(config)
     if isinstance(config, FaceEmbedderConfig):
         from pixelgen.models.face_embedder import FaceEmbedder
 

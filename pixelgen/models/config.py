@@ -2,60 +2,18 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
-from dataclasses import MISSING, asdict, dataclass, fields
-from typing import Any, ClassVar, Literal, TypeVar, cast, get_args
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal, TypeVar, cast
+
+from pixelgen.models.config_base import Config, one_of, require
 
 ChannelOrder = Literal["groups", "head", "likelihood"]
 LikelihoodName = Literal["softmax", "logistic"]
 Embedding = Literal["scalar", "table"]
 Normalisation = Literal["none", "channel"]
 
-_C = TypeVar("_C", bound="Config")
-
-
-def _require(condition: bool, message: str) -> None:
-    if not condition:
-        raise ValueError(message)
-
-
-def _one_of(name: str, value: object, choices: Any) -> None:
-    allowed = get_args(choices)
-    _require(value in allowed, f"{name} must be one of {', '.join(allowed)}, not {value!r}")
-
-
-@dataclass(frozen=True)
-class Config:
-    """A configuration as a dictionary; the key "model" names its class."""
-
-    model: ClassVar[str]
-
-    def to_dict(self) -> dict[str, Any]:
-        """A JSON-ready dictionary from which `from_dict` rebuilds the configuration."""
-        return {"model": self.model, **asdict(self)}
-
-    @classmethod
-    def from_dict(cls: type[_C], values: Mapping[str, Any]) -> _C:
-        """Inverse of `to_dict`. Raises ValueError for unknown keys and values of a wrong type."""
-        known = {f.name: f for f in fields(cls)}
-        given = {k: v for k, v in values.items() if k != "model"}
-        if values.get("model", cls.model) != cls.model:
-            raise ValueError(f"this is the configuration of a {values['model']}, not {cls.model}")
-        for key, value in given.items():
-            if key not in known:
-                near = difflib.get_close_matches(key, known, n=1)
-                raise ValueError(
-                    f"unknown key {key!r} for {cls.model}"
-                    + (f", did you mean {near[0]!r}?" if near else "")
-                )
-            default = known[key].default
-            if default is not MISSING:
-                expected = type(default)
-                fits = isinstance(value, expected) or (expected is float and isinstance(value, int))
-                if not fits or (expected is not bool and isinstance(value, bool)):
-                    raise ValueError(f"{key} must be of type {expected.__name__}, not {value!r}")
-        return cls(**given)
+_C = TypeVar("_C", bound=Config)
 
 
 @dataclass(frozen=True)
@@ -87,13 +45,13 @@ class GridConfig(Config):
 
     def __post_init__(self) -> None:
         for name in ("channels", "height", "width", "features", "mixtures", "output_features"):
-            _require(getattr(self, name) >= 1, f"{name} must be at least 1")
-        _require(self.levels >= 2, "levels must be at least 2")
-        _require(self.layers >= 0, "layers must not be negative")
+            require(getattr(self, name) >= 1, f"{name} must be at least 1")
+        require(self.levels >= 2, "levels must be at least 2")
+        require(self.layers >= 0, "layers must not be negative")
         for name in ("kernel", "first_kernel"):
             value = getattr(self, name)
-            _require(value >= 1 and value % 2 == 1, f"{name} must be odd and positive, not {value}")
-        _one_of("likelihood", self.likelihood, LikelihoodName)
+            require(value >= 1 and value % 2 == 1, f"{name} must be odd and positive, not {value}")
+        one_of("likelihood", self.likelihood, LikelihoodName)
 
 
 @dataclass(frozen=True)
@@ -112,14 +70,14 @@ class PixelCNNConfig(GridConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _require(self.classes >= 0, "classes must not be negative")
-        _require(
+        require(self.classes >= 0, "classes must not be negative")
+        require(
             not self.classes or self.layers > 0,
             "a class condition needs at least one residual block",
         )
         for name in ("features", "output_features"):
             value = getattr(self, name)
-            _require(
+            require(
                 value % self.channels == 0,
                 f"{name} ({value}) must be a multiple of channels ({self.channels})",
             )
@@ -169,40 +127,40 @@ class GatedPixelCNNConfig(GridConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _one_of("embedding", self.embedding, Embedding)
-        _one_of("channel_order", self.channel_order, ChannelOrder)
-        _one_of("normalisation", self.normalisation, Normalisation)
-        _require(0 <= self.dropout < 1, "dropout must lie in 0 … 1")
+        one_of("embedding", self.embedding, Embedding)
+        one_of("channel_order", self.channel_order, ChannelOrder)
+        one_of("normalisation", self.normalisation, Normalisation)
+        require(0 <= self.dropout < 1, "dropout must lie in 0 … 1")
         for name in ("patch", "embedding_features", "head_features"):
-            _require(getattr(self, name) >= 1, f"{name} must be at least 1")
+            require(getattr(self, name) >= 1, f"{name} must be at least 1")
         for name in ("head_layers", "classes", "vector", "map_channels"):
-            _require(getattr(self, name) >= 0, f"{name} must not be negative")
+            require(getattr(self, name) >= 0, f"{name} must not be negative")
         for name in ("height", "width"):
             value = getattr(self, name)
-            _require(
+            require(
                 value % self.patch == 0,
                 f"{name} ({value}) must be a multiple of patch ({self.patch})",
             )
-        _require(
+        require(
             self.map_channels == 0 or self.vector > 0, "map_channels needs a condition vector h"
         )
         if self.vector:
-            _require(self.vector_bias or self.map_channels > 0, "the vector h would have no effect")
+            require(self.vector_bias or self.map_channels > 0, "the vector h would have no effect")
         if self.channel_order == "groups":
             for name in ("features", "output_features"):
                 value = getattr(self, name)
-                _require(
+                require(
                     value % self.grid_channels == 0,
                     f"{name} ({value}) must be a multiple of the grid's channels "
                     f"({self.grid_channels}) when channel_order is 'groups'",
                 )
-        _require(
+        require(
             not self.head_linear_mean
             or (self.channel_order == "head" and self.likelihood == "logistic"),
             "head_linear_mean needs channel_order 'head' and the logistic likelihood",
         )
         if self.channel_order == "likelihood":
-            _require(
+            require(
                 self.likelihood == "logistic" or self.grid_channels == 1,
                 "channel_order 'likelihood' needs the logistic likelihood for several channels",
             )
@@ -248,10 +206,10 @@ class SquareConfig(Config):
 
     def __post_init__(self) -> None:
         for name in ("size", "patch", "wide_features", "deep_features"):
-            _require(getattr(self, name) >= 1, f"{name} must be at least 1")
+            require(getattr(self, name) >= 1, f"{name} must be at least 1")
         for name in ("wide_blocks", "deep_blocks"):
-            _require(getattr(self, name) >= 0, f"{name} must not be negative")
-        _require(
+            require(getattr(self, name) >= 0, f"{name} must not be negative")
+        require(
             self.size % (2 * self.patch) == 0,
             f"size ({self.size}) must be a multiple of twice the patch ({self.patch})",
         )
@@ -265,6 +223,11 @@ class SquareConfig(Config):
     def width(self) -> int:
         """Columns of a picture."""
         return self.size
+
+    @property
+    def deep_size(self) -> int:
+        """Rows and columns of the deep stage."""
+        return self.size // (2 * self.patch)
 
 
 @dataclass(frozen=True)
@@ -289,10 +252,10 @@ class TokenizerConfig(SquareConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         for name in ("output_features", "code_channels"):
-            _require(getattr(self, name) >= 1, f"{name} must be at least 1")
-        _require(self.levels >= 2, "levels must be at least 2")
-        sizes = (self.size // (2 * self.patch), self.size // self.patch)
-        _require(
+            require(getattr(self, name) >= 1, f"{name} must be at least 1")
+        require(self.levels >= 2, "levels must be at least 2")
+        sizes = (self.deep_size, self.size // self.patch)
+        require(
             self.code_size in sizes,
             f"code_size must be {sizes[0]} or {sizes[1]}, not {self.code_size}",
         )
@@ -327,8 +290,8 @@ class FaceEmbedderConfig(SquareConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         for name in ("place_features", "embedding"):
-            _require(getattr(self, name) >= 1, f"{name} must be at least 1")
-        _require(0 <= self.dropout < 1, "dropout must lie in 0 … 1")
+            require(getattr(self, name) >= 1, f"{name} must be at least 1")
+        require(0 <= self.dropout < 1, "dropout must lie in 0 … 1")
 
     @property
     def layers(self) -> int:
@@ -336,12 +299,80 @@ class FaceEmbedderConfig(SquareConfig):
         return self.wide_blocks + self.deep_blocks
 
 
+@dataclass(frozen=True)
+class AutoencoderConfig(SquareConfig):
+    """An auto-encoder with a deconvolutional and a PixelCNN decoder (van den Oord et al. 2016,
+    section 3.4). The first decoder mirrors the encoder, with as many blocks."""
+
+    model: ClassVar[str] = "autoencoder"
+
+    size: int = 32
+    place_features: int = 64
+    """Feature maps that are kept of every place of the deep stage."""
+    output_features: int = 8
+    """Feature maps of full size before the first decoder's last, thin convolution."""
+    bottleneck: int = 100
+    """Numbers that are left of a picture: the length of h."""
+    pixels: GatedPixelCNNConfig = field(kw_only=True)
+    """The PixelCNN decoder. In a dictionary without what follows from the other fields: channels,
+    rows, columns, levels, and the length of its condition vector."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("place_features", "output_features", "bottleneck"):
+            require(getattr(self, name) >= 1, f"{name} must be at least 1")
+        for name, value in _pixels_of(self.size, self.bottleneck).items():
+            found = getattr(self.pixels, name)
+            require(found == value, f"pixels.{name} must be {value}, not {found}")
+        require(not self.pixels.classes, "pixels.classes must be 0: the condition is h")
+
+    @property
+    def layers(self) -> int:
+        """Residual blocks and layers in all."""
+        return 2 * (self.wide_blocks + self.deep_blocks) + self.pixels.layers
+
+    def to_dict(self) -> dict[str, Any]:
+        """See `pixels` for what is left out."""
+        values = super().to_dict()
+        for name in _pixels_of(self.size, self.bottleneck):
+            del values["pixels"][name]
+        return values
+
+    @classmethod
+    def from_dict(cls: type[_C], values: Mapping[str, Any]) -> _C:
+        """Inverse of `to_dict`. Raises ValueError for unknown keys and values of a wrong type."""
+        given = cls.checked(values)
+        pixels = given.get("pixels", {})
+        if not isinstance(pixels, Mapping):
+            raise ValueError(f"pixels must be a table, not {pixels!r}")
+        derived = _pixels_of(
+            *(given.get(name, getattr(cls, name)) for name in ("size", "bottleneck"))
+        )
+        try:
+            decoder = GatedPixelCNNConfig.from_dict({**derived, **pixels})
+        except ValueError as error:
+            raise ValueError(f"pixels: {error}") from None
+        return cls(**{**given, "pixels": decoder})
+
+
+def _pixels_of(size: int, bottleneck: int) -> dict[str, int]:
+    """What the PixelCNN decoder of such an auto-encoder must be."""
+    return {"channels": 3, "height": size, "width": size, "levels": 256, "vector": bottleneck}
+
+
 ModelConfig = PixelCNNConfig | GatedPixelCNNConfig
 """Of an autoregressive model."""
-AnyConfig = ModelConfig | TokenizerConfig | FaceEmbedderConfig
+AnyConfig = ModelConfig | TokenizerConfig | FaceEmbedderConfig | AutoencoderConfig
 
 CONFIGS: dict[str, type[Config]] = {
-    c.model: c for c in (PixelCNNConfig, GatedPixelCNNConfig, TokenizerConfig, FaceEmbedderConfig)
+    c.model: c
+    for c in (
+        PixelCNNConfig,
+        GatedPixelCNNConfig,
+        TokenizerConfig,
+        FaceEmbedderConfig,
+        AutoencoderConfig,
+    )
 }
 
 

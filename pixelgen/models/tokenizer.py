@@ -87,7 +87,7 @@ class DeepStage(nn.Sequential):
         super().__init__(
             shrink(config.wide_features, config.deep_features),
             blocks(config.deep_features, config.deep_blocks),
-            enlarge(config),
+            enlarge(config.deep_features, config.wide_features),
         )
 
 
@@ -96,11 +96,11 @@ def shrink(wide: int, deep: int) -> nn.Module:
     return nn.Sequential(nn.PixelUnshuffle(2), nn.Conv2d(4 * wide, deep, 1))
 
 
-def enlarge(config: TokenizerConfig) -> nn.Module:
-    """[B, D, n, n] → [B, W, 2n, 2n] by depth-to-space."""
+def enlarge(deep: int, wide: int) -> nn.Module:
+    """[B, deep, n, n] → [B, wide, 2n, 2n] by depth-to-space."""
     return nn.Sequential(
-        ChannelNorm(config.deep_features, 1),
-        nn.Conv2d(config.deep_features, 4 * config.wide_features, 1),
+        ChannelNorm(deep, 1),
+        nn.Conv2d(deep, 4 * wide, 1),
         nn.PixelShuffle(2),
     )
 
@@ -141,7 +141,7 @@ class Decoder(nn.Module):
         self.deep: nn.Module = (
             DeepStage(config)
             if self.beside
-            else nn.Sequential(blocks(deep, config.deep_blocks), enlarge(config))
+            else nn.Sequential(blocks(deep, config.deep_blocks), enlarge(deep, wide))
         )
         self.wide = blocks(wide, config.wide_blocks)
         self.patches = nn.Sequential(

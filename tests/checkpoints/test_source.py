@@ -51,7 +51,7 @@ def test_hub(weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     loaded = load_checkpoint("owner/name@v1")
     assert (loaded.name, loaded.revision) == ("owner/name", "0123abcd")
     parts = ["model.safetensors", "tokenizer.safetensors", "embedder.safetensors"]
-    files = ["config.json", *parts, "README.md"]
+    files = ["config.json", *parts, "autoencoder-*.safetensors", "README.md"]
     assert asked == [("owner/name", "v1", files)]
 
 

@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 
 from pixelgen.checkpoints import load_checkpoint, save_checkpoint
 from pixelgen.errors import PixelgenError
-from pixelgen.models import GatedPixelCNNConfig, PixelCNNConfig, build_model
+from pixelgen.models import AutoencoderConfig, GatedPixelCNNConfig, PixelCNNConfig, build_model
 
 CONFIGS = [
     GatedPixelCNNConfig(height=4, width=4, features=6, layers=1, output_features=6, classes=2),
@@ -201,3 +201,65 @@ def test_a_failed_write_leaves_the_old_file(weights: Path, tmp_path: Path) -> No
         "model.safetensors",
         "README.md",
     }
+
+
+def autoencoder(bottleneck: int, size: int = 8) -> Any:
+    torch.manual_seed(bottleneck)
+    pixels = {"features": 6, "layers": 1, "output_features": 6}
+    small = {"wide_features": 8, "wide_blocks": 1, "deep_features": 8, "deep_blocks": 0}
+    values = {"size": size, "patch": 2, **small, "bottleneck": bottleneck, "pixels": pixels}
+    return build_model(AutoencoderConfig.from_dict(values))
+
+
+def test_auto_encoders_of_several_bottlenecks_share_a_folder(tmp_path: Path) -> None:
+    two, five = autoencoder(2), autoencoder(5)
+    save_checkpoint(tmp_path / "one", two)
+    save_checkpoint(tmp_path / "w", two, others=[five], dtype="float32")
+    loaded = load_checkpoint(tmp_path / "w")
+    assert (loaded.config.kind, loaded.config.bottlenecks) == ("autoencoder", (2, 5))
+    assert list(loaded.autoencoders) == [2, 5]
+    for made, found in zip((two, five), loaded.autoencoders.values(), strict=True):
+        assert found.config == made.config
+        assert not found.training
+        tensors = found.state_dict()
+        assert all(torch.equal(t, tensors[name]) for name, t in made.state_dict().items())
+    assert list(load_checkpoint(tmp_path / "one").autoencoders) == [2]
+    with pytest.raises(PixelgenError, match="w is an autoencoder: it draws from a picture alone"):
+        _ = loaded.model
+    before = loaded.revision
+    save_checkpoint(tmp_path / "w", two, others=[autoencoder(4)])
+    assert load_checkpoint(tmp_path / "w").revision != before
+    assert not (tmp_path / "w" / "autoencoder-5.safetensors").exists()
+    (tmp_path / "w" / "autoencoder-4.safetensors").unlink()
+    with pytest.raises(PixelgenError, match=r"no autoencoder-4\.safetensors in"):
+        load_checkpoint(tmp_path / "w")
+
+
+def test_auto_encoders_that_do_not_belong_together(weights: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="bottlenecks must grow"):
+        save_checkpoint(tmp_path / "w", autoencoder(5), others=[autoencoder(2)])
+    with pytest.raises(ValueError, match="pictures of one size"):
+        save_checkpoint(tmp_path / "w", autoencoder(2), others=[autoencoder(5, size=16)])
+    with pytest.raises(ValueError, match="a pixelcnn has no other auto-encoders"):
+        save_checkpoint(tmp_path / "w", build_model(CONFIGS[2]), others=[autoencoder(5)])
+    assert not (tmp_path / "w").exists()
+    with pytest.raises(PixelgenError, match="tiny has no auto-encoder"):
+        _ = load_checkpoint(weights).autoencoders
+
+
+@pytest.mark.parametrize(
+    ("others", "says"),
+    [
+        (3, '"others" must be a list'),
+        ([3], '"others" must hold objects'),
+        ([{}], "bottlenecks must grow|pictures of one size"),
+        ([{"size": 8, "patch": 2, "bottleneck": 10**15}], "autoencoder-1000000000000000"),
+    ],
+)
+def test_broken_others(others: object, says: str, tmp_path: Path) -> None:
+    save_checkpoint(tmp_path / "w", autoencoder(5))
+    (tmp_path / "w" / "autoencoder-1000000000000000.safetensors").write_bytes(b"")
+    config_change(lambda c: c.update(others=others))(tmp_path / "w")
+    with pytest.raises(PixelgenError, match=says) as caught:
+        load_checkpoint(tmp_path / "w")
+    assert "\n" not in caught.value.message

@@ -1,0 +1,44 @@
+"""Square pictures as vectors: what a face embedder and an auto-encoder have in common.
+
+The network is a residual one of our own that takes in a patch of pixels at a time, so that it
+trains on a processor without a GPU.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from pixelgen.models.config import SquareConfig
+from pixelgen.models.gated_pixelcnn import ChannelNorm
+from pixelgen.models.tokenizer import blocks, shrink
+
+
+class VectorEncoder(nn.Module):
+    """Pictures [B, 3, S, S] of -1 … 1 → vectors [B, D], not bounded, in full precision."""
+
+    def __init__(
+        self, config: SquareConfig, place_features: int, length: int, dropout: float = 0.0
+    ) -> None:
+        super().__init__()
+        wide, deep = config.wide_features, config.deep_features
+        self.patch = nn.PixelUnshuffle(config.patch)
+        self.stem = nn.Conv2d(config.channels * config.patch**2, wide, 3, padding=1)
+        self.wide = blocks(wide, config.wide_blocks)
+        self.shrink = shrink(wide, deep)
+        self.deep = blocks(deep, config.deep_blocks)
+        self.norm = ChannelNorm(deep, 1)
+        # Where something is tells what it is: places are not averaged before they have been
+        # weighed.
+        self.places = nn.Conv2d(deep, place_features, 1)
+        self.dropout = nn.Dropout(dropout)
+        self.out = nn.Linear(place_features * config.deep_size**2, length)
+
+    def forward(self, images: Tensor) -> Tensor:
+        x = self.wide(self.stem(self.patch(images)))  # [B, W, S/p, S/p]
+        x = self.norm(self.deep(self.shrink(x)))  # [B, D, S/2p, S/2p]
+        flat = self.dropout(F.silu(self.places(x)).flatten(1))
+        with torch.autocast(flat.device.type, enabled=False):
+            vector: Tensor = self.out(flat.to(self.out.weight.dtype))
+        return vector
