@@ -9,7 +9,14 @@ import typer
 
 
 def export(
-    run: Annotated[Path, typer.Argument(help="Folder of the run.", show_default=False)],
+    runs: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="RUN",
+            help="Folder of the run; of auto-encoders one run for each bottleneck.",
+            show_default=False,
+        ),
+    ],
     output: Annotated[
         Path, typer.Option("-o", "--output", help="Folder to write.", show_default=False)
     ],
@@ -32,7 +39,14 @@ def export(
     """Write a run's averaged weights as a checkpoint folder. Its path is printed."""
     from pixelgen.training.export import export as export_run
 
+    run, *others = runs
     folder = export_run(
-        run, output, evaluation=evaluation, sheet=sheet, tokenizer=tokenizer, overwrite=force
+        run,
+        output,
+        others=others,
+        evaluation=evaluation,
+        sheet=sheet,
+        tokenizer=tokenizer,
+        overwrite=force,
     )
     typer.echo(folder)

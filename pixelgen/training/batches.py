@@ -70,13 +70,13 @@ class Batch:
     vector: Tensor | None = None
     """[B, D], the condition vectors."""
     dropped: Tensor | None = None
-    """bool [B]: for which pictures the vector is to be left out."""
+    """bool [B]: for which pictures the vector is to be left out; None: there are no vectors."""
 
     def inputs(self, device: torch.device | str) -> tuple[Tensor | None, ...]:
         """What the objective is called with."""
         given = (self.x, self.classes, self.vector, self.dropped)
         # A network without vectors need not know of them.
-        used = given if self.vector is not None else given[:2]
+        used = given if self.dropped is not None else given[:2]
         return tuple(None if t is None else t.to(device) for t in used)
 
 
@@ -130,15 +130,18 @@ class Batches:
         null_class: int = 0,
         class_dropout: float = 0.0,
         vectors: Vectors | None = None,
+        own_vectors: bool = False,
     ) -> None:
         """`views` uint8 [V, N, C, H, W], V forms of each picture of which one is drawn at random,
         `classes` int64 [N] or None; only `rows` are drawn. `flip` mirrors half of them, and the
-        middle `crop`×`crop` (0: everything) is cut out, moved by up to `jitter` each way."""
+        middle `crop`×`crop` (0: everything) is cut out, moved by up to `jitter` each way.
+        With `own_vectors` the network makes its vectors itself, and `class_dropout` of them are to
+        be left out as those of `vectors` are."""
         self.views, self.classes, self.rows = views, classes, rows
         self.seed, self.flip = seed, flip
         self.crop, self.jitter = crop or views.shape[-1], jitter
         self.null_class, self.class_dropout = null_class, class_dropout
-        self.vectors = vectors
+        self.vectors, self.own_vectors = vectors, own_vectors
         self._epoch = -1
         self._order = torch.empty(0, dtype=torch.int64)
 
@@ -172,7 +175,8 @@ class Batches:
         if self.vectors is not None:
             generator = _generator(self.seed, _VECTOR, step)
             vector = self.vectors.draw(index, generator, size * ranks, mine)
-        return Batch(x.long(), classes, vector, None if vector is None else dropped)
+        told = vector is not None or self.own_vectors
+        return Batch(x.long(), classes, vector, dropped if told else None)
 
 
 class IdentityBatches:

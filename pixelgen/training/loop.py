@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from pixelgen.data import ImageData, load_images
 from pixelgen.errors import PixelgenError
-from pixelgen.models import build_model
+from pixelgen.models import AutoencoderConfig, build_model
 from pixelgen.training.batches import mix, network_seed
 from pixelgen.training.folder import check_folder
 from pixelgen.training.interrupts import collect_signals
@@ -144,13 +144,19 @@ class Run:
         from pixelgen.checkpoints import load_checkpoint
 
         loaded = load_checkpoint(ref)
-        weights = {n: t.float() for n, t in loaded.network.state_dict().items()}
+        network: nn.Module = loaded.network
+        history = loaded.config.training
+        if isinstance(config := self.recipe.model, AutoencoderConfig):
+            network = loaded.autoencoders.get(config.bottleneck, network)
+            history = loaded.config.training_of(config.bottleneck)
+        weights = {n: t.float() for n, t in network.state_dict().items()}
         load_weights(self.model, weights, ref)
         load_weights(self.ema.module, weights, ref)
         # These weights are an average already: it goes on at its full decay.
         self.ema.n_averaged.fill_(math.ceil(10 / (1 - self.recipe.optimiser.ema)))
-        self.origin, self.before = ref, dict(loaded.config.training)
-        self.before.pop("evaluation", None)  # of the weights before, not of these
+        self.origin, self.before = ref, dict(history)
+        for other in ("evaluation", "others"):  # of the weights before, or beside them
+            self.before.pop(other, None)
         self.watcher.note(f"started from {ref}")
 
     def save(self) -> None:

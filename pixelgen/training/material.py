@@ -10,6 +10,7 @@ from torch import Tensor
 from pixelgen.data import ImageData, cut
 from pixelgen.errors import PixelgenError
 from pixelgen.models.conditioning import Condition
+from pixelgen.models.config import AutoencoderConfig
 from pixelgen.training.batches import Batches, Draws, IdentityBatches, Vectors, hold_out, mix
 from pixelgen.training.companions import Companions
 from pixelgen.training.recipe import DataRecipe, Recipe
@@ -79,6 +80,7 @@ def by_picture(
         null_class=config.classes,
         class_dropout=given.class_dropout,
         vectors=vectors,
+        own_vectors=isinstance(config, AutoencoderConfig),
     )
     condition = None
     if classes is not None or vector is not None:

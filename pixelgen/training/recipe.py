@@ -3,31 +3,23 @@
 from __future__ import annotations
 
 import difflib
-import json
-import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_type_hints
 
 from pixelgen.errors import PixelgenError
 from pixelgen.models.config import (
     CONFIGS,
     AnyConfig,
+    AutoencoderConfig,
     FaceEmbedderConfig,
+    GridConfig,
     TokenizerConfig,
     config_from_dict,
 )
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
-
-def _require(condition: bool, message: str) -> None:
-    if not condition:
-        raise ValueError(message)
+from pixelgen.models.config_base import require
+from pixelgen.training.tables import checked, override, read_table, section, table_lines, toml_value
 
 
 @dataclass(frozen=True)
@@ -49,7 +41,8 @@ class DataRecipe:
     flip: bool = True
     """Mirror half of the pictures."""
     class_dropout: float = 0.1
-    """Share of pictures shown without their class or vector, which makes guidance possible."""
+    """Share of pictures shown without their class or vector, which makes guidance possible; for an
+    auto-encoder without their h."""
     tokenizer: str = ""
     """Weights of a tokenizer (name, folder or Hub id): the network models its codes."""
     embedder: str = ""
@@ -68,12 +61,12 @@ class DataRecipe:
 
     def __post_init__(self) -> None:
         for name in ("size", "crop", "jitter"):
-            _require(getattr(self, name) >= 0, f"{name} must not be negative")
-        _require(self.views >= 1, "views must be at least 1")
-        _require(self.holdout >= 0, "holdout must not be negative")
+            require(getattr(self, name) >= 0, f"{name} must not be negative")
+        require(self.views >= 1, "views must be at least 1")
+        require(self.holdout >= 0, "holdout must not be negative")
         for name in ("class_dropout", "other_photo"):
-            _require(0 <= getattr(self, name) <= 1, f"{name} must lie in 0 … 1")
-        _require(self.vector_noise >= 0, "vector_noise must not be negative")
+            require(0 <= getattr(self, name) <= 1, f"{name} must lie in 0 … 1")
+        require(self.vector_noise >= 0, "vector_noise must not be negative")
 
 
 @dataclass(frozen=True)
@@ -97,13 +90,13 @@ class LossesRecipe:
     """Leave the encoder as `--init` gave it: codes made before keep their meaning."""
 
     def __post_init__(self) -> None:
-        _require(self.pixel_weight >= 0, "pixel_weight must not be negative")
-        _require(self.perceptual >= 0, "perceptual must not be negative")
-        _require(self.pixel_weight + self.perceptual > 0, "one of the weights must be positive")
-        _require(0 < self.perceptual_share <= 1, "perceptual_share must lie above 0 and up to 1")
-        _require(self.perceptual_scale >= 1, "perceptual_scale must be at least 1")
-        _require(self.adversarial >= 0, "adversarial must not be negative")
-        _require(
+        require(self.pixel_weight >= 0, "pixel_weight must not be negative")
+        require(self.perceptual >= 0, "perceptual must not be negative")
+        require(self.pixel_weight + self.perceptual > 0, "one of the weights must be positive")
+        require(0 < self.perceptual_share <= 1, "perceptual_share must lie above 0 and up to 1")
+        require(self.perceptual_scale >= 1, "perceptual_scale must be at least 1")
+        require(self.adversarial >= 0, "adversarial must not be negative")
+        require(
             not self.adversarial or self.perceptual > 0,
             "adversarial needs perceptual, whose features the discriminator reads",
         )
@@ -122,9 +115,29 @@ class TripletsRecipe:
     """Change contrast, brightness and colours by up to so much."""
 
     def __post_init__(self) -> None:
-        _require(self.margin > 0, "margin must be positive")
-        _require(self.shots >= 2, "shots must be at least 2")
-        _require(0 <= self.colour <= 1, "colour must lie in 0 … 1")
+        require(self.margin > 0, "margin must be positive")
+        require(self.shots >= 2, "shots must be at least 2")
+        require(0 <= self.colour <= 1, "colour must lie in 0 … 1")
+
+
+@dataclass(frozen=True)
+class AutoencoderRecipe:
+    """`[autoencoder]`: how both decoders and their encoder learn together. For an auto-encoder
+    only."""
+
+    mean_weight: float = 1.0
+    """Of the mean squared error of the first decoder, values in -1 … 1, beside the bits per
+    dimension of the PixelCNN."""
+    joint: bool = True
+    """Both decoders teach the encoder, the first from the first step on; else the PixelCNN alone
+    does."""
+    noise: float = 0.0
+    """Standard deviation of what is added to each number of h, so that near codes mean like
+    pictures."""
+
+    def __post_init__(self) -> None:
+        require(self.mean_weight > 0, "mean_weight must be positive")
+        require(self.noise >= 0, "noise must not be negative")
 
 
 @dataclass(frozen=True)
@@ -151,13 +164,13 @@ class OptimiserRecipe:
     """Steps in a row with a gradient that is not finite, all skipped, before the run stops."""
 
     def __post_init__(self) -> None:
-        _require(self.lr > 0, "lr must be positive")
+        require(self.lr > 0, "lr must be positive")
         for name in ("beta1", "beta2", "ema"):
-            _require(0 <= getattr(self, name) < 1, f"{name} must lie in 0 … 1")
+            require(0 <= getattr(self, name) < 1, f"{name} must lie in 0 … 1")
         for name in ("weight_decay", "warmup", "clip"):
-            _require(getattr(self, name) >= 0, f"{name} must not be negative")
+            require(getattr(self, name) >= 0, f"{name} must not be negative")
         for name in ("batch", "patience"):
-            _require(getattr(self, name) >= 1, f"{name} must be at least 1")
+            require(getattr(self, name) >= 1, f"{name} must be at least 1")
 
 
 @dataclass(frozen=True)
@@ -174,10 +187,10 @@ class ScheduleRecipe:
     """Share of the length after which it begins to."""
 
     def __post_init__(self) -> None:
-        _require(self.steps >= 0, "steps must not be negative")
-        _require(self.minutes >= 0, "minutes must not be negative")
-        _require((self.steps > 0) != (self.minutes > 0), "give either steps or minutes")
-        _require(0 <= self.decay_from < 1, "decay_from must lie in 0 … 1")
+        require(self.steps >= 0, "steps must not be negative")
+        require(self.minutes >= 0, "minutes must not be negative")
+        require((self.steps > 0) != (self.minutes > 0), "give either steps or minutes")
+        require(0 <= self.decay_from < 1, "decay_from must lie in 0 … 1")
 
 
 @dataclass(frozen=True)
@@ -205,7 +218,7 @@ class IntervalsRecipe:
 
     def __post_init__(self) -> None:
         for f in fields(self):
-            _require(getattr(self, f.name) >= 0, f"{f.name} must not be negative")
+            require(getattr(self, f.name) >= 0, f"{f.name} must not be negative")
 
 
 @dataclass(frozen=True)
@@ -249,6 +262,7 @@ class Recipe:
     data: DataRecipe = field(default_factory=DataRecipe)
     losses: LossesRecipe = field(default_factory=LossesRecipe)
     triplets: TripletsRecipe = field(default_factory=TripletsRecipe)
+    autoencoder: AutoencoderRecipe = field(default_factory=AutoencoderRecipe)
     optimiser: OptimiserRecipe = field(default_factory=OptimiserRecipe)
     schedule: ScheduleRecipe = field(default_factory=lambda: ScheduleRecipe(steps=1000))
     compute: ComputeRecipe = field(default_factory=ComputeRecipe)
@@ -258,19 +272,23 @@ class Recipe:
 
     def __post_init__(self) -> None:
         config = self.model
+        what = f"model {config.model!r}"
         if isinstance(config, TokenizerConfig | FaceEmbedderConfig):
-            what = config.model.replace("_", " ")
-            _require(self.sampling == SamplingRecipe(), f"[sampling] is not for a {what}")
+            require(self.sampling == SamplingRecipe(), f"[sampling] is not for {what}")
+        if not isinstance(config, GridConfig):
             for name in ("tokenizer", "embedder"):
-                _require(not getattr(self.data, name), f"data.{name} is not for a {what}")
+                require(not getattr(self.data, name), f"data.{name} is not for {what}")
         elif getattr(config, "vector", 0):
-            _require(bool(self.data.embedder), "model.vector needs data.embedder")
+            require(bool(self.data.embedder), "model.vector needs data.embedder")
         elif self.data.embedder:
             raise ValueError("data.embedder needs model.vector, the length of its embeddings")
         if not isinstance(config, TokenizerConfig):
-            _require(self.losses == LossesRecipe(), "[losses] is for a tokenizer")
+            require(self.losses == LossesRecipe(), "[losses] is for a tokenizer")
         if not isinstance(config, FaceEmbedderConfig):
-            _require(self.triplets == TripletsRecipe(), "[triplets] is for a face embedder")
+            require(self.triplets == TripletsRecipe(), "[triplets] is for a face embedder")
+        if not isinstance(config, AutoencoderConfig):
+            own = self.autoencoder == AutoencoderRecipe()
+            require(own, "[autoencoder] is for an auto-encoder")
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON- and TOML-ready dictionary from which `recipe_from_dict` rebuilds the recipe."""
@@ -282,16 +300,9 @@ def load_recipe(path: Path, overrides: Iterable[str] = ()) -> Recipe:
 
     Raises PixelgenError (exit code 2) that says which key or value is wrong.
     """
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise PixelgenError(
-            f"cannot read the recipe {path}: {error.strerror}", exit_code=2
-        ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise PixelgenError(f"{path} is not valid TOML: {error}", exit_code=2) from error
-    for override in overrides:
-        _override(table, override)
+    table = read_table(path)
+    for text in overrides:
+        override(table, text)
     try:
         return recipe_from_dict(table)
     except ValueError as error:
@@ -312,50 +323,11 @@ def recipe_text(recipe: Recipe) -> str:
     # A TOML key that belongs to no table must come before the first one.
     ordered = sorted(recipe.to_dict().items(), key=lambda item: isinstance(item[1], dict))
     for key, value in ordered:
-        if not isinstance(value, dict):
-            lines.append(f"{key} = {_toml(value)}")
-            continue
-        defaults = _defaults(recipe, key)
-        kept = [
-            f"{k} = {_toml(v)}" for k, v in value.items() if k not in defaults or defaults[k] != v
-        ]
-        if kept:
-            lines += ["", f"[{key}]", *kept]
+        if isinstance(value, dict):
+            lines += table_lines(key, value, getattr(recipe, key))
+        else:
+            lines.append(f"{key} = {toml_value(value)}")
     return "\n".join(lines).strip() + "\n"
-
-
-def _defaults(recipe: Recipe, key: str) -> dict[str, Any]:
-    section = type(getattr(recipe, key))
-    return {f.name: f.default for f in fields(section)}
-
-
-def _toml(value: object) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False)  # a JSON string is a TOML one
-    if isinstance(value, tuple):
-        return f"[{', '.join(map(_toml, value))}]"
-    return repr(value)
-
-
-def _override(table: dict[str, Any], override: str) -> None:
-    """Puts `key.sub=value` into `table`; the value is read as TOML, else as plain text."""
-    key, equals, text = override.partition("=")
-    *path, last = (part.strip() for part in key.split("."))
-    if not equals or not last or not all(path):
-        raise PixelgenError(
-            f"--set {override!r} is not key=value", "for example --set optimiser.lr=1e-3", 2
-        )
-    try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        value = text
-    for part in path:
-        table = table.setdefault(part, {})
-        if not isinstance(table, dict):
-            raise PixelgenError(f"--set {override!r}: {part!r} is no table", exit_code=2)
-    table[last] = value
 
 
 def _build(cls: type[Any], table: Mapping[str, Any], where: str) -> Any:
@@ -368,48 +340,24 @@ def _build(cls: type[Any], table: Mapping[str, Any], where: str) -> Any:
     for key, value in table.items():
         name, expected = where + key, hints[key]
         if key == "model" and cls is Recipe:
-            values[key] = _section(config_from_dict, name, value)
+            values[key] = section(config_from_dict, name, value)
         elif is_dataclass(expected):
             if not isinstance(value, Mapping):
                 raise ValueError(f"{name!r} must be a table [{name}]")
             values[key] = _build(expected, value, name + ".")  # type: ignore[arg-type]
         else:
-            values[key] = _checked(name, expected, value)
+            values[key] = checked(name, expected, value)
     if cls is Recipe:
         return cls(**values)
-    return _section(lambda v: cls(**v), where.rstrip("."), values)
-
-
-def _section(make: Any, name: str, values: Any) -> Any:
-    try:
-        return make(values)
-    except ValueError as error:
-        raise ValueError(f"[{name}] {error}") from None
-
-
-def _checked(name: str, expected: Any, value: Any) -> Any:
-    if get_origin(expected) is Literal:
-        if value not in get_args(expected):
-            choices = ", ".join(map(str, get_args(expected)))
-            raise ValueError(f"{name!r} must be one of {choices}, not {value!r}")
-        return value
-    if get_origin(expected) is tuple:
-        if not isinstance(value, list | tuple) or not all(isinstance(v, str) for v in value):
-            raise ValueError(f"{name!r} must be a list of texts, not {value!r}")
-        return tuple(value)
-    if expected is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if not isinstance(value, expected) or (expected is int and isinstance(value, bool)):
-        raise ValueError(f"{name!r} must be of type {expected.__name__}, not {value!r}")
-    return value
+    return section(lambda v: cls(**v), where.rstrip("."), values)
 
 
 def _nearest(key: str, where: str, hints: Mapping[str, Any]) -> str:
     """The right key that looks most like a wrong one, wherever in the recipe it belongs."""
     full = {where + name: where + name for name in hints}
-    for section, hint in get_type_hints(Recipe).items():
+    for part, hint in get_type_hints(Recipe).items():
         names = get_type_hints(hint) if is_dataclass(hint) else {}
-        full |= {f"{section}.{name}": f"{section}.{name}" for name in names}
+        full |= {f"{part}.{name}": f"{part}.{name}" for name in names}
     for config in CONFIGS.values():
         full |= {f"model.{f.name}": f"model.{f.name}" for f in fields(config)}
     # First a right name in a wrong table, then a wrong name in the right one.

@@ -11,8 +11,10 @@ from torch import Tensor, nn
 
 from pixelgen.errors import PixelgenError
 from pixelgen.files import write_atomically
+from pixelgen.models.autoencoder import Autoencoder
 from pixelgen.models.conditioning import Condition
 from pixelgen.models.tokenizer import Tokenizer, to_bytes
+from pixelgen.training.autoencoding import bottleneck
 from pixelgen.training.batches import mix
 from pixelgen.training.recipe import Recipe
 from pixelgen.training.reconstruction import reconstruct
@@ -52,13 +54,17 @@ def portrait_sheet(
 
 
 def _draw(
-    model: nn.Module, recipe: Recipe, condition: Condition | None, tokenizer: Tokenizer | None
+    model: nn.Module,
+    recipe: Recipe,
+    condition: Condition | None,
+    tokenizer: Tokenizer | None,
+    count: int = SIDE * SIDE,
 ) -> Tensor:
-    """SIDE·SIDE pictures, always with the same random numbers."""
+    """`count` pictures, always with the same random numbers."""
     from pixelgen.sampling import SamplingOptions, draw_uniforms, sample
 
     generator = torch.Generator().manual_seed(mix(recipe.seed, 9, 0))
-    uniforms = draw_uniforms(generator, SIDE * SIDE, model.config)  # type: ignore[arg-type]
+    uniforms = draw_uniforms(generator, count, model.config)  # type: ignore[arg-type]
     options = SamplingOptions(**asdict(recipe.sampling))
     x = sample(model, condition, uniforms, options=options)  # type: ignore[arg-type]
     return _decode(x, tokenizer)
@@ -81,6 +87,18 @@ def reconstruction_sheet(model: nn.Module, images: Tensor, path: Path) -> None:
     images = images[:count]
     pairs = torch.stack((images, reconstruct(model, images, SIDE)), 1)  # [N, 2, 3, S, S]
     _write(pairs.flatten(0, 1), 2 * SIDE, path)
+
+
+def autoencoder_sheet(model: Autoencoder, recipe: Recipe, images: Tensor, path: Path) -> None:
+    """Writes 2·SIDE of `images` uint8 [N, 3, S, S], spread over all, each with its mean and SIDE
+    samples at its right (Figure 6)."""
+    images = images[torch.arange(2 * SIDE) * len(images) // (2 * SIDE)]
+    h, means = bottleneck(model, images, len(images))
+    condition = Condition(vector=h).repeat(SIDE)
+    drawn = _draw(model.pixels, recipe, condition, None, SIDE * len(h)).to("cpu", torch.uint8)
+    row = torch.stack((images, means), 1)  # [N, 2, 3, S, S]
+    both = torch.cat((row, drawn.unflatten(0, (-1, SIDE))), 1)
+    _write(both.flatten(0, 1), SIDE + 2, path)
 
 
 def neighbour_sheet(embeddings: Tensor, images: Tensor, path: Path) -> None:

@@ -11,9 +11,16 @@ from torch import Tensor, nn
 
 from pixelgen.data import ImageData, cut
 from pixelgen.errors import PixelgenError
+from pixelgen.models.autoencoder import Autoencoder
 from pixelgen.models.conditioning import Condition
-from pixelgen.models.config import FaceEmbedderConfig, GridConfig, TokenizerConfig
+from pixelgen.models.config import (
+    AutoencoderConfig,
+    FaceEmbedderConfig,
+    GridConfig,
+    TokenizerConfig,
+)
 from pixelgen.models.tokenizer import Tokenizer
+from pixelgen.training.autoencoding import Autoencoding, bottleneck
 from pixelgen.training.batches import mix
 from pixelgen.training.codes import check_size, encoded_views
 from pixelgen.training.discriminator import Discriminator
@@ -24,6 +31,7 @@ from pixelgen.training.perceptual import load_perceptual
 from pixelgen.training.recipe import Recipe
 from pixelgen.training.reconstruction import Reconstruction, psnr, reconstruct
 from pixelgen.training.samples import (
+    autoencoder_sheet,
     neighbour_sheet,
     portrait_sheet,
     reconstruction_sheet,
@@ -62,8 +70,12 @@ class Task(Protocol):
         is theirs."""
 
 
-def kind_of_task(recipe: Recipe) -> type[Likelihood] | type[TokenizerTask] | type[EmbedderTask]:
+def kind_of_task(
+    recipe: Recipe,
+) -> type[Likelihood] | type[TokenizerTask] | type[EmbedderTask] | type[AutoencoderTask]:
     """The kind of task of the recipe's network."""
+    if isinstance(recipe.model, AutoencoderConfig):
+        return AutoencoderTask
     if isinstance(recipe.model, FaceEmbedderConfig):
         return EmbedderTask
     if isinstance(recipe.model, TokenizerConfig):
@@ -280,3 +292,42 @@ class EmbedderTask:
     def show(self, model: nn.Module, held: Tensor, condition: Condition | None, path: Path) -> None:
         """Each of a few pictures, and at its right those that are nearest to it."""
         neighbour_sheet(embed(model, held, self.recipe.optimiser.batch), held, path)
+
+
+class AutoencoderTask:
+    """An auto-encoder: bits per dimension given h beside squared errors, and both decoders' work.
+
+    Squared errors teach the encoder what lies where from the first step on, when a PixelCNN can
+    still do without h.
+    """
+
+    loss: ClassVar[str] = "loss"
+    loss_unit: ClassVar[str] = "loss"
+    figure: ClassVar[str] = "bits_per_dim"
+    figure_unit: ClassVar[str] = "bits/dim"
+    critic: ClassVar[None] = None
+
+    def __init__(self, recipe: Recipe) -> None:
+        self.recipe = recipe
+
+    def prepare(self, data: ImageData, folder: Path, note: Callable[[str], None]) -> Material:
+        """The pictures. Raises PixelgenError for those of another size."""
+        _check_size(data, self.recipe, "auto-encoder")
+        return by_picture(self.recipe, data, data.images[None])
+
+    def objective(self, model: nn.Module) -> nn.Module:
+        """Bits per dimension and weighted squared errors."""
+        assert isinstance(model, Autoencoder)
+        return Autoencoding(model, self.recipe.autoencoder)
+
+    def held_out(self, model: nn.Module, images: Tensor, condition: Condition | None) -> Tensor:
+        """Exact bits per dimension, each picture given its own h."""
+        assert isinstance(model, Autoencoder)
+        batch, precision = self.recipe.optimiser.batch, self.recipe.compute.precision
+        h, _ = bottleneck(model, images, batch, precision=precision)
+        return image_bits(model.pixels, images, Condition(vector=h), batch, precision=precision)
+
+    def show(self, model: nn.Module, held: Tensor, condition: Condition | None, path: Path) -> None:
+        """Pictures, each beside its mean and samples given its h."""
+        assert isinstance(model, Autoencoder)
+        autoencoder_sheet(model, self.recipe, held, path)

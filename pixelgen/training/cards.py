@@ -1,0 +1,215 @@
+"""The model card of a run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pixelgen.checkpoints import Figure, ModelCard
+from pixelgen.errors import PixelgenError
+from pixelgen.models.config import AutoencoderConfig, FaceEmbedderConfig, TokenizerConfig
+from pixelgen.training.finished import FinishedRun
+from pixelgen.training.tasks import kind_of_task
+
+SHEET = "samples.png"
+
+
+def read_evaluation(path: Path) -> dict[str, Any]:
+    """What `pixelgen evaluate --json` wrote. Raises PixelgenError (exit code 3) for other files."""
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        # The fields that `card_of` reads.
+        for key in ("data", "split", "images", "reconstruction"):
+            values[key]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise PixelgenError(
+            f"{path} is not the output of `pixelgen evaluate --json`: {error}", exit_code=3
+        ) from error
+    return dict(values)
+
+
+def card_of(
+    name: str,
+    runs: Sequence[FinishedRun],
+    picture: tuple[int, int],
+    evaluation: dict[str, Any] | None,
+    sheet: bool,
+) -> ModelCard:
+    """The card of the weights `name`, made by `runs`, for pictures of `picture` rows and columns.
+
+    `evaluation` is of `read_evaluation`; with `sheet` there is a sheet of samples beside the card.
+    """
+    recipe, state = runs[0].recipe, runs[0].state
+    config, text = recipe.model, recipe.card
+    height, width = picture
+    size = f"{width}×{height}"
+    task, figures = kind_of_task(recipe), []
+    unit = task.figure_unit
+    if evaluation is not None:
+        where = f"{evaluation['split']} split, {evaluation['images']} pictures"
+        again = (
+            f"pixelgen evaluate {name} --data {evaluation['data']} --split {evaluation['split']}"
+        )
+        for kind in ("conditional", "unconditional"):
+            if (figure := evaluation.get(kind)) is not None:
+                value = f"{figure['bits_per_dim']:.4f} ± {figure['standard_error'] or 0:.4f}"
+                figures.append(Figure(f"{unit}, {kind}, {where}", value, again))
+        if (told := evaluation.get("verification")) is not None:
+            what = f"all pairs, {where}"
+            figures.append(Figure(f"ROC AUC of verification, {what}", f"{told['auc']:.4f}", again))
+            what = f"true accepts at 1 % false accepts, {what}"
+            figures.append(Figure(what, f"{told['accepted']:.1%}", again))
+        if (near := evaluation["reconstruction"]) is not None:
+            what = f"of reconstructions, {where}"
+            figures.append(Figure(f"dB PSNR {what}", f"{near['psnr']:.2f}", again))
+            figures.append(Figure(f"SSIM {what}", f"{near['ssim']:.4f}", again))
+            if near["perceptual"] is not None:
+                figures.append(
+                    Figure(f"perceptual distance {what}", f"{near['perceptual']:.4f}", again)
+                )
+        if (measured := evaluation.get("autoencoders")) is not None:
+            figures += _autoencoder_figures(measured, where, evaluation["split"], again)
+        if (quality := evaluation.get("quality")) is not None:
+            figures += _quality_figures(quality, f"{evaluation['split']} split", again)
+    for run in runs:
+        if (figure := run.state.counters.held_out) is not None:
+            data = run.recipe.data
+            where = f"{data.holdout} pictures held out of the {data.split} split"
+            if isinstance(run.recipe.model, AutoencoderConfig):
+                where = f"given the {run.recipe.model.bottleneck} numbers of each, {where}"
+            figures.append(Figure(f"{unit}, {where}", f"{figure:.4f}"))
+    if isinstance(config, FaceEmbedderConfig):
+        shown = "Held-out faces, each followed by those nearest to it"
+        summary = f"A face embedder: aligned {size} faces as points on a sphere."
+        use = f"pixelgen evaluate {name} --data FACES"
+    elif isinstance(config, TokenizerConfig):
+        shown = "Pictures, each with its reconstruction"
+        summary = f"A tokenizer: {size} pictures as grids of codes, and back."
+        use = f"pixelgen encode photo.jpg --weights {name} -o codes.safetensors"
+    elif isinstance(config, AutoencoderConfig):
+        numbers = " or ".join(str(getattr(run.recipe.model, "bottleneck", "")) for run in runs)
+        shown = "Pictures, each with its mean and its samples"
+        summary = (
+            f"{size} pictures as {numbers} numbers, and back: a deconvolutional decoder gives "
+            "their mean, a Gated PixelCNN draws pictures that they may be of."
+        )
+        use = f"pixelgen reconstruct photo.jpg --weights {name}"
+    else:
+        shown = "Samples"
+        kind = "class-conditional" if config.classes else "unconditional"
+        summary = f"A {kind} autoregressive model of {size} pictures."
+        use = f"pixelgen sample --weights {name}" + (
+            f" --class {state.labels[0]}" if state.labels else ""
+        )
+    return ModelCard(
+        name=name,
+        summary=text.summary or summary,
+        license=text.license,
+        license_text=text.license_text,
+        data=text.data,
+        recipe=_trainings(runs),
+        figures=tuple(figures),
+        usage=use,
+        samples=((text.sheet or f"{shown}, {size}, not selected.", SHEET),) if sheet else (),
+        limits=text.limits,
+    )
+
+
+def _trainings(runs: Sequence[FinishedRun]) -> str:
+    """How every run went; of several it is said which is meant."""
+    if len(runs) == 1:
+        return _history(runs[0].facts())
+    return "\n\n".join(
+        f"### {getattr(run.recipe.model, 'bottleneck', '')} numbers\n\n{_history(run.facts())}"
+        for run in runs
+    )
+
+
+def _history(training: dict[str, Any]) -> str:
+    """How weights were trained, part after part, the first one first."""
+    parts = []
+    part: dict[str, Any] | None = training
+    while part and {"steps", "images", "minutes", "recipe"} <= part.keys():
+        parts.append(part)
+        part = part.get("before")
+    texts = []
+    for number, part in enumerate(reversed(parts), 1):
+        again = f" --init {part['started_from']}" if "started_from" in part else ""
+        which = f"Part {number}: " if len(parts) > 1 else ""
+        texts.append(
+            f"{which}{part['steps']} steps, {part['images']} pictures, {part['minutes']:.0f} "
+            f"minutes, by `pixelgen train{again}` with this recipe:\n\n```toml\n{part['recipe']}```"
+        )
+    if len(parts) > 1:
+        minutes = sum(part["minutes"] for part in parts)
+        texts.insert(0, f"{minutes:.0f} minutes in {len(parts)} parts.")
+    return "\n\n".join(texts)
+
+
+def _autoencoder_figures(
+    measured: dict[str, Any], where: str, split: str, again: str
+) -> list[Figure]:
+    """What `AutoencoderFigures` says, as the JSON of `pixelgen evaluate` holds it."""
+    figures = []
+    few = f"{measured['pictures']} pictures of the {split} split"
+    made = f"{again} --quality"
+    for option, value in measured["sampling"].items():
+        made += f" --{option.replace('_', '-')} {value}"
+    for each in measured["bottlenecks"]:
+        numbers = f"{each['bottleneck']} numbers"
+        for kind, called in (
+            ("given", f"given its {numbers}"),
+            ("shuffled", f"given the {numbers} of another picture"),
+            ("without", f"not told the {numbers}"),
+        ):
+            if (bits := each[kind]) is not None:
+                value = f"{bits['bits_per_dim']:.4f} ± {bits['standard_error'] or 0:.4f}"
+                figures.append(Figure(f"bits/dim, {called}, {where}", value, again))
+        for kind, called in (("mean", "means"), ("samples", "PixelCNN samples")):
+            of = f"of the {called} of {numbers}, {few}"
+            near, judged = each[kind], each[kind]["judged"]
+            command = again if judged is None else made
+            value = f"{near['psnr']:.2f} / {near['ssim']:.4f}"
+            figures.append(Figure(f"dB PSNR / SSIM {of}", value, command))
+            if near["perceptual"] is not None:
+                value = f"{near['perceptual']:.4f}"
+                figures.append(Figure(f"perceptual distance {of}", value, command))
+            value = f"{near['sharpness']:.3f}"
+            figures.append(Figure(f"gradient energy, originals = 1, {of}", value, command))
+            if judged is not None:
+                value = f"{judged['top1']:.1%} / {judged['top5']:.1%}"
+                what = "first class of the original first / among the first five"
+                figures.append(Figure(f"{what}, {of}", value, command))
+                if (kid := judged["kid"]) is not None:
+                    value = f"{kid['mean']:.4f} ± {kid['standard_error'] or 0:.4f}"
+                    figures.append(Figure(f"KID (EfficientNet-lite2) {of}", value, command))
+    return figures
+
+
+def _quality_figures(quality: dict[str, Any], split: str, again: str) -> list[Figure]:
+    """What `Quality` says, as the JSON of `pixelgen evaluate --quality` holds it."""
+    part = "" if quality["part"] == "all" else f" ({quality['part']} half)"
+    where = f"{quality['classes']} classes{part} of the {split}"
+    command = f"{again} --quality --no-likelihood --part {quality['part']}"
+    for option, value in (quality["sampling"] or {}).items():
+        command += f" --{option.replace('_', '-')} {value}"
+    figures = []
+    for kind, called in (
+        ("real", "real pictures"),
+        ("reconstructed", "reconstructions"),
+        ("samples", "samples"),
+    ):
+        if (marks := quality[kind]) is None:
+            continue
+        what = f"of {marks['pictures']} {called}, {where}"
+        value = f"{marks['top1']:.1%} / {marks['top5']:.1%}"
+        figures.append(Figure(f"recognised, top-1 / top-5, {what}", value, command))
+        if (kid := marks["kid"]) is not None:
+            value = f"{kid['mean']:.4f} ± {kid['standard_error'] or 0:.4f}"
+            figures.append(Figure(f"KID (EfficientNet-lite2) {what}", value, command))
+        if kind != "real" and marks["diversity"] is not None:
+            value = f"{marks['diversity']:.3f}"
+            figures.append(Figure(f"diversity, real = 1, {what}", value, command))
+    return figures

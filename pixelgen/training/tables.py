@@ -1,0 +1,103 @@
+"""Tables of TOML: read, overridden, checked, written."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+from pixelgen.errors import PixelgenError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+def read_table(path: Path) -> dict[str, Any]:
+    """The content of a recipe's file. Raises PixelgenError (exit code 2) where there is none, or it
+    is no TOML."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise PixelgenError(
+            f"cannot read the recipe {path}: {error.strerror}", exit_code=2
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise PixelgenError(f"{path} is not valid TOML: {error}", exit_code=2) from error
+
+
+def table_lines(name: str, values: Mapping[str, Any], section: Any) -> list[str]:
+    """The lines of a table, and of those inside it; `section` is what `values` describe."""
+    defaults = {f.name: f.default for f in fields(section)}
+    kept = [
+        f"{k} = {toml_value(v)}"
+        for k, v in values.items()
+        if not isinstance(v, dict) and (k not in defaults or defaults[k] != v)
+    ]
+    lines = ["", f"[{name}]", *kept] if kept else []
+    for key, value in values.items():
+        if isinstance(value, dict):
+            lines += table_lines(f"{name}.{key}", value, getattr(section, key))
+    return lines
+
+
+def toml_value(value: object) -> str:
+    """A value as TOML writes it."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False)  # a JSON string is a TOML one
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(toml_value, value))}]"
+    return repr(value)
+
+
+def override(table: dict[str, Any], text: str) -> None:
+    """Puts `key.sub=value` into `table`; the value is read as TOML, else as plain text. Raises
+    PixelgenError (exit code 2) for anything else."""
+    key, equals, plain = text.partition("=")
+    *path, last = (part.strip() for part in key.split("."))
+    if not equals or not last or not all(path):
+        raise PixelgenError(
+            f"--set {text!r} is not key=value", "for example --set optimiser.lr=1e-3", 2
+        )
+    try:
+        value = tomllib.loads(f"value = {plain}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = plain
+    for part in path:
+        table = table.setdefault(part, {})
+        if not isinstance(table, dict):
+            raise PixelgenError(f"--set {text!r}: {part!r} is no table", exit_code=2)
+    table[last] = value
+
+
+def section(make: Callable[[Any], Any], name: str, values: Any) -> Any:
+    """`make(values)`; a ValueError then says that it was in the table `name`."""
+    try:
+        return make(values)
+    except ValueError as error:
+        raise ValueError(f"[{name}] {error}") from None
+
+
+def checked(name: str, expected: Any, value: Any) -> Any:
+    """`value` as the type `expected` of a field; raises ValueError, calling it `name`, where it
+    does not fit."""
+    if get_origin(expected) is Literal:
+        if value not in get_args(expected):
+            choices = ", ".join(map(str, get_args(expected)))
+            raise ValueError(f"{name!r} must be one of {choices}, not {value!r}")
+        return value
+    if get_origin(expected) is tuple:
+        if not isinstance(value, list | tuple) or not all(isinstance(v, str) for v in value):
+            raise ValueError(f"{name!r} must be a list of texts, not {value!r}")
+        return tuple(value)
+    if expected is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, expected) or (expected is int and isinstance(value, bool)):
+        raise ValueError(f"{name!r} must be of type {expected.__name__}, not {value!r}")
+    return value
