@@ -4,12 +4,14 @@ from pixelgen.files import IfExists
 from pixelgen.imaging.alignment import align, residual
 from pixelgen.imaging.animation import ANIMATIONS, animation_bytes, animation_text, save_animation
 from pixelgen.imaging.faces import Face, FaceCrop, FaceCutter, FaceDetector, find_face
-from pixelgen.imaging.grid import Resample, enlarge, make_grid, square_columns
+from pixelgen.imaging.grid import Resample, enlarge, make_grid, square_columns, stack_rows
 from pixelgen.imaging.heatmap import check_rows, heat_sheet
 from pixelgen.imaging.hole import Hole, cut_hole, parse_box, parse_keep, veiled
+from pixelgen.imaging.likeness import Likeness
 from pixelgen.imaging.png import png_bytes, png_text, save_png
 from pixelgen.imaging.read import MAX_PIXELS, Fit, read_image, square, to_rgb
 from pixelgen.imaging.sheets import path_sheet, portrait_sheet
+from pixelgen.imaging.tiles import cut_tiles, join_tiles, shrink, tile_count
 
 __all__ = [
     "ANIMATIONS",
@@ -21,15 +23,18 @@ __all__ = [
     "Fit",
     "Hole",
     "IfExists",
+    "Likeness",
     "Resample",
     "align",
     "animation_bytes",
     "animation_text",
     "check_rows",
     "cut_hole",
+    "cut_tiles",
     "enlarge",
     "find_face",
     "heat_sheet",
+    "join_tiles",
     "make_grid",
     "parse_box",
     "parse_keep",
@@ -41,8 +46,11 @@ __all__ = [
     "residual",
     "save_animation",
     "save_png",
+    "shrink",
     "square",
     "square_columns",
+    "stack_rows",
+    "tile_count",
     "to_rgb",
     "veiled",
 ]

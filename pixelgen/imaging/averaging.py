@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from PIL import Image
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -32,6 +34,13 @@ def average(
         sums = across @ (share @ strip.reshape(len(rows), -1)).reshape(values.shape[1], -1)
         np.divide(sums, area[:, None], out=out[i], where=area[:, None] > 0)
     return out
+
+
+def averaged(image: Image.Image, width: int, height: int) -> Image.Image:
+    """An RGB picture as one of means over width×height equal areas."""
+    import numpy as np
+
+    return Image.fromarray(rounded(average(np.asarray(image), height, width)))
 
 
 def rounded(means: np.ndarray) -> np.ndarray:

@@ -39,3 +39,21 @@ def make_grid(
         row, column = divmod(place, columns)
         grid.paste(image, (column * (width + gap), row * (height + gap)))
     return grid
+
+
+def stack_rows(
+    rows: Sequence[Sequence[Image.Image]], gap: int = 2, background: str = "white"
+) -> Image.Image:
+    """Rows of pictures below one another, `gap` pixels apart; each row has pictures of its own
+    size."""
+    widths = [sum(image.width + gap for image in row) - gap for row in rows]
+    heights = [max(image.height for image in row) for row in rows]
+    sheet = Image.new("RGB", (max(widths), sum(heights) + gap * (len(rows) - 1)), background)
+    top = 0
+    for row, height in zip(rows, heights, strict=True):
+        left = 0
+        for image in row:
+            sheet.paste(image, (left, top))
+            left += image.width + gap
+        top += height + gap
+    return sheet

@@ -13,7 +13,7 @@ from typing import BinaryIO, Literal
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from pixelgen.errors import PixelgenError
-from pixelgen.imaging.averaging import average, rounded
+from pixelgen.imaging.averaging import averaged
 
 MAX_PIXELS = 100_000_000
 """The largest picture that is decoded, unless a caller says otherwise."""
@@ -72,9 +72,7 @@ def square(image: Image.Image, size: int, fit: Fit = "crop") -> Image.Image:
         return image
     if size > min(image.size):
         return image.resize((size, size), Image.Resampling.BICUBIC)
-    import numpy as np
-
-    return Image.fromarray(rounded(average(np.asarray(image), size, size)))
+    return averaged(image, size, size)
 
 
 def kept_box(size: tuple[int, int], fit: Fit) -> tuple[int, int, int, int]:

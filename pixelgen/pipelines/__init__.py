@@ -6,6 +6,13 @@ from pixelgen.pipelines.codes_file import CodesFile
 from pixelgen.pipelines.complete_pipeline import CompletePipeline, CompletionResult
 from pixelgen.pipelines.painter import Progress
 from pixelgen.pipelines.portrait_pipeline import PortraitPipeline, PortraitResult
+from pixelgen.pipelines.reconstruct_pipeline import (
+    InterpolationResult,
+    Reconstruction,
+    ReconstructPipeline,
+    ReconstructResult,
+)
+from pixelgen.pipelines.reconstruct_request import InterpolationRequest, ReconstructRequest
 from pixelgen.pipelines.request import (
     CompletionRequest,
     DrawingOptions,
@@ -22,10 +29,16 @@ __all__ = [
     "CompletionRequest",
     "CompletionResult",
     "DrawingOptions",
+    "InterpolationRequest",
+    "InterpolationResult",
     "PortraitPipeline",
     "PortraitRequest",
     "PortraitResult",
     "Progress",
+    "ReconstructPipeline",
+    "ReconstructRequest",
+    "ReconstructResult",
+    "Reconstruction",
     "SampleRequest",
     "SampleResult",
     "Score",

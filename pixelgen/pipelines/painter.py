@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from pixelgen.models.conditioning import Condition
+    from pixelgen.models.gated_pixelcnn import GatedPixelCNN
+    from pixelgen.models.pixelcnn import PixelCNN
 
 
 @dataclass(frozen=True)
@@ -61,9 +63,15 @@ class Given:
 class Painter:
     """A model on its device, with what makes pictures of the grids that it draws."""
 
-    def __init__(self, checkpoint: LoadedCheckpoint, device: torch.device | str = "cpu") -> None:
+    def __init__(
+        self,
+        checkpoint: LoadedCheckpoint,
+        device: torch.device | str = "cpu",
+        model: GatedPixelCNN | PixelCNN | None = None,
+    ) -> None:
+        """`model` is one of several that the checkpoint holds; without it, there is but one."""
         self.device = device
-        self.model = checkpoint.model.to(device)
+        self.model = (checkpoint.model if model is None else model).to(device)
         self.tokenizer = checkpoint.tokenizer and checkpoint.tokenizer.to(device)
         self.height = checkpoint.config.picture[1]
 

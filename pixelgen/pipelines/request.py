@@ -104,8 +104,10 @@ def find_classes(
 def check_reads_photos(config: CheckpointConfig, weights: str) -> None:
     """Raises PixelgenError (exit code 2) for weights whose model does not take in any photo, as
     pixels or as codes."""
+    if config.bottlenecks:
+        raise config.refusal(weights)
     if not config.draws:
-        raise PixelgenError(f"{weights} is a {config.kind}: it has no likelihood", "", _USAGE)
+        raise PixelgenError(f"{weights} is {config.called}: it has no likelihood", "", _USAGE)
     channels, height, width = config.picture
     levels = 256 if config.tokenizer is not None else getattr(config.model, "levels", 0)
     if channels not in (1, 3) or levels != 256:
@@ -283,7 +285,7 @@ class CompletionRequest:
 def _check_draws_pictures(config: CheckpointConfig, weights: str) -> None:
     """Raises PixelgenError (exit code 2) for weights that draw nothing, or no pictures."""
     if not config.draws:
-        raise PixelgenError(f"{weights} is a {config.kind}: it draws nothing", "", _USAGE)
+        raise config.refusal(weights)
     if (channels := config.picture[0]) not in (1, 3):
         raise PixelgenError(
             f"{weights} does not model pictures: it has {channels} channels", "", _USAGE

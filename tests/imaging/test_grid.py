@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from PIL import Image
 
-from pixelgen.imaging import enlarge, make_grid, square_columns
+from pixelgen.imaging import enlarge, make_grid, square_columns, stack_rows
 
 
 @pytest.mark.parametrize(("count", "columns"), [(1, 1), (2, 2), (4, 2), (5, 3), (9, 3), (10, 4)])
@@ -25,6 +25,18 @@ def test_a_single_picture_and_grey_ones() -> None:
     grey = Image.new("L", (4, 3), 7)
     assert make_grid([grey], 5) is grey
     assert make_grid([grey, grey], 5).getpixel((0, 0)) == (7, 7, 7)
+
+
+def test_rows_of_different_sizes() -> None:
+    small, large = Image.new("RGB", (4, 3), (9, 0, 0)), Image.new("RGB", (6, 5), (8, 0, 0))
+    sheet = stack_rows([[small, small, small], [large, large]], gap=1)
+    assert sheet.size == (14, 9)
+    assert [sheet.getpixel(xy) for xy in [(10, 0), (0, 4), (12, 8)]] == [
+        (9, 0, 0),
+        (8, 0, 0),
+        (8, 0, 0),
+    ]
+    assert sheet.getpixel((4, 0)) == sheet.getpixel((13, 8)) == (255, 255, 255)
 
 
 def test_enlarge() -> None:

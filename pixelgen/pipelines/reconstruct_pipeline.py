@@ -1,0 +1,376 @@
+"""Pictures drawn anew from a few numbers, and the way from one picture to another (Figure 6)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from PIL import Image
+
+from pixelgen.checkpoints import (
+    DEFAULT_AUTOENCODER_WEIGHTS,
+    LoadedCheckpoint,
+    Source,
+    load_checkpoint,
+)
+from pixelgen.imaging import (
+    Fit,
+    Likeness,
+    cut_tiles,
+    join_tiles,
+    shrink,
+    square,
+    tile_count,
+    to_rgb,
+)
+from pixelgen.pipelines.devices import pick_device
+from pixelgen.pipelines.painter import Painted, Painter, Progress
+from pixelgen.pipelines.paths import path_through
+from pixelgen.pipelines.pictures import decode_images, encode_images, to_images, to_tensor
+from pixelgen.pipelines.reconstruct_request import InterpolationRequest, ReconstructRequest
+from pixelgen.pipelines.request import Drawing, DrawingOptions
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+    from typing_extensions import Unpack
+
+    from pixelgen.models.autoencoder import Autoencoder
+
+Cut = Literal["crop", "stretch", "patches"]
+"""How photos come to the network: as their middle, squeezed, or piece by piece."""
+LONGEST = 256
+"""Pixels of the longer side of a photo that is taken piece by piece, unless a caller says more."""
+
+
+@dataclass(frozen=True)
+class Reconstruction:
+    """One picture by way of one auto-encoder, or of a tokenizer."""
+
+    bottleneck: int | None
+    """Numbers in between; None: a tokenizer's codes."""
+    image: Image.Image
+    """What the deconvolutional decoder gives, the mean; or the tokenizer's picture."""
+    likeness: Likeness
+    """Of this to the original."""
+    samples: list[Image.Image]
+    """What the PixelCNN draws; none by a tokenizer."""
+    samples_likeness: list[Likeness]
+    """Of each of these to the original."""
+    bits_per_dim: float | None
+    """-log2 p(original | h) per value, of the model itself: at temperature 1, without guidance or
+    top-p. Of several pieces the mean, as they are with their mirrored edges. None for a
+    tokenizer."""
+
+
+@dataclass(frozen=True)
+class ReconstructResult:
+    """Pictures made anew, and what was measured on the way."""
+
+    sources: list[Image.Image]
+    """The pictures as the networks saw them."""
+    made: list[list[Reconstruction]]
+    """Of every picture, the smallest bottleneck first."""
+    seed: int | None
+    """The seed that draws the same samples again on the same kind of device; None for a
+    tokenizer."""
+    seconds: float
+    """Time of it all."""
+    parameters: dict[str, Any]
+    """Bottlenecks, n, temperature, top_p, guidance; nothing for a tokenizer."""
+
+    def rows(self) -> list[list[Image.Image]]:
+        """For every picture itself, then for every bottleneck the mean and the samples."""
+        return [
+            [source, *(image for made in row for image in (made.image, *made.samples))]
+            for source, row in zip(self.sources, self.made, strict=True)
+        ]
+
+
+@dataclass(frozen=True)
+class InterpolationResult:
+    """The way from one picture through others to the last, frame by frame."""
+
+    images: list[Image.Image]
+    """What the PixelCNN draws, all frames with the same random numbers."""
+    means: list[Image.Image]
+    """What the deconvolutional decoder gives."""
+    sources: list[Image.Image]
+    """The pictures that it leads through, as the encoder saw them."""
+    bottleneck: int
+    """Numbers in between."""
+    seed: int
+    """The seed that draws the same pictures again on the same kind of device."""
+    bits_per_dim: list[float]
+    """-log2 p(frame | h) per value, of the model itself."""
+    seconds: float
+    """Time of it all."""
+    parameters: dict[str, Any]
+    """Steps, bottleneck, temperature, top_p, guidance."""
+
+
+class ReconstructPipeline:
+    """Takes pictures to a few numbers, or to codes, and makes them anew.
+
+    Example: `ReconstructPipeline.from_pretrained()([image], n=3, seed=1).rows()`.
+    """
+
+    def __init__(self, checkpoint: LoadedCheckpoint, device: torch.device | str = "cpu") -> None:
+        self.checkpoint = checkpoint
+        self.device = device
+        self.autoencoders: dict[int, Autoencoder] = {}
+        self.codec = None
+        if checkpoint.config.bottlenecks:
+            self.autoencoders = {n: a.to(device) for n, a in checkpoint.autoencoders.items()}
+        else:
+            self.codec = checkpoint.codec.to(device)
+        self.size = checkpoint.config.picture[1]
+
+    @classmethod
+    def from_pretrained(
+        cls, ref: str | Path | Source = DEFAULT_AUTOENCODER_WEIGHTS, device: str = "auto"
+    ) -> ReconstructPipeline:
+        """Weights by bundled name, folder or Hub id `owner/name[@revision]`, on `device`
+        (auto, cpu, cuda, cuda:N, mps). Raises PixelgenError where either is not to be had, and for
+        weights without auto-encoders and tokenizer."""
+        target = pick_device(device)
+        return cls(load_checkpoint(ref), target)
+
+    def __call__(
+        self,
+        images: Sequence[Image.Image],
+        n: int | None = None,
+        *,
+        bottlenecks: Sequence[int] | None = None,
+        cut: Cut = "crop",
+        longest: int = LONGEST,
+        on_row: Callable[[Progress], None] | None = None,
+        **drawing: Unpack[DrawingOptions],
+    ) -> ReconstructResult:
+        """Each of `images`, of any size and mode, made anew: `n` samples (3) for each of
+        `bottlenecks` (all).
+
+        They are brought to the network as `cut` says; piece by piece with their longer side at most
+        `longest` pixels long. `drawing`: seed, temperature, top_p, guidance and batch_size. What is
+        left out comes from the weights' own defaults; a missing seed is drawn. Raises PixelgenError
+        for what the weights cannot do.
+        """
+        request = ReconstructRequest.make(
+            self.checkpoint.config,
+            self.checkpoint.name,
+            bottlenecks=bottlenecks,
+            n=n,
+            **drawing,
+        )
+        return self.run(request, [fitted(i, self.size, cut, longest) for i in images], on_row)
+
+    def run(
+        self,
+        request: ReconstructRequest,
+        images: Sequence[Image.Image],
+        on_row: Callable[[Progress], None] | None = None,
+    ) -> ReconstructResult:
+        """Carry out a request that was made for these weights, on RGB pictures as `fitted` gives
+        them: those that are not of the network's size are taken piece by piece."""
+        started = time.perf_counter()
+        pieces = [tile for image in images for tile in cut_tiles(image, self.size)]
+        columns: list[list[Reconstruction]] = []
+        if pieces and request.drawing is None:
+            columns = [self._by_codes(images, pieces)]
+        elif pieces:
+            columns = [
+                self._by_bottleneck(request, place, images, pieces, on_row)
+                for place in range(len(request.bottlenecks))
+            ]
+        return ReconstructResult(
+            sources=[*images],
+            made=[list(row) for row in zip(*columns, strict=True)],
+            seed=None if request.drawing is None else request.drawing.seed,
+            seconds=time.perf_counter() - started,
+            parameters=request.parameters(),
+        )
+
+    def interpolate(
+        self,
+        images: Sequence[Image.Image],
+        steps: int = 9,
+        *,
+        bottleneck: int | None = None,
+        fit: Fit = "crop",
+        on_row: Callable[[Progress], None] | None = None,
+        **drawing: Unpack[DrawingOptions],
+    ) -> InterpolationResult:
+        """`steps` pictures on the straight way from the h of the first of `images` through those of
+        the next ones to that of the last, both included.
+
+        `bottleneck` is the largest of the weights if it is left out. All frames are drawn with the
+        same random numbers, so that neighbours differ by their h alone. Takes `drawing` and raises
+        as a call does, also for weights without auto-encoders.
+        """
+        made = self.checkpoint
+        request = InterpolationRequest.make(
+            made.config, made.name, len(images), steps, bottleneck=bottleneck, **drawing
+        )
+        return self.run_path(request, [square(i, self.size, fit) for i in images], on_row)
+
+    def run_path(
+        self,
+        request: InterpolationRequest,
+        sources: Sequence[Image.Image],
+        on_row: Callable[[Progress], None] | None = None,
+    ) -> InterpolationResult:
+        """Carry out a request that was made for these weights, on RGB pictures of the network's
+        size. Raises ValueError for another number of pictures."""
+        if len(sources) != request.photos:
+            raise ValueError(f"{len(sources)} pictures for a request of {request.photos}")
+        started = time.perf_counter()
+        model = self.autoencoders[request.bottleneck]
+        h = path_through(self._encode(model, sources), request.steps)
+        painted = self._paint(model, h, request.drawing, on_row, one_stream=True)
+        return InterpolationResult(
+            images=painted.images,
+            means=self._means(model, h),
+            sources=list(sources),
+            bottleneck=request.bottleneck,
+            seed=request.drawing.seed,
+            bits_per_dim=painted.bits_per_dim,
+            seconds=time.perf_counter() - started,
+            parameters=request.parameters(),
+        )
+
+    def _by_codes(
+        self, images: Sequence[Image.Image], pieces: Sequence[Image.Image]
+    ) -> list[Reconstruction]:
+        """Every picture by way of the tokenizer."""
+        assert self.codec is not None
+        made = decode_images(self.codec, encode_images(self.codec, pieces))
+        return [
+            Reconstruction(None, image, Likeness.of(source, image), [], [], None)
+            for source, image in zip(images, self._joined(images, made), strict=True)
+        ]
+
+    def _by_bottleneck(
+        self,
+        request: ReconstructRequest,
+        place: int,
+        images: Sequence[Image.Image],
+        pieces: Sequence[Image.Image],
+        on_row: Callable[[Progress], None] | None,
+    ) -> list[Reconstruction]:
+        """Every picture by way of the auto-encoder at `place` of the request."""
+        assert request.drawing is not None
+        n, bottleneck = request.n, request.bottlenecks[place]
+        model = self.autoencoders[bottleneck]
+        h = self._encode(model, pieces)
+        bits = self._bits(model, pieces, h)
+        drawn = self._paint(
+            model,
+            h.repeat_interleave(n, 0),
+            request.drawing,
+            None if on_row is None else _counted(on_row, place * n * len(pieces)),
+        ).images
+        means = self._joined(images, self._means(model, h))
+        samples = [self._joined(images, drawn[i::n]) for i in range(n)]
+        made = []
+        first = 0
+        for number, source in enumerate(images):
+            count = tile_count(*source.size, self.size)
+            own = [each[number] for each in samples]
+            made.append(
+                Reconstruction(
+                    bottleneck=bottleneck,
+                    image=means[number],
+                    likeness=Likeness.of(source, means[number]),
+                    samples=own,
+                    samples_likeness=[Likeness.of(source, sample) for sample in own],
+                    bits_per_dim=sum(bits[first : first + count]) / count,
+                )
+            )
+            first += count
+        return made
+
+    def _joined(
+        self, images: Sequence[Image.Image], pieces: Sequence[Image.Image]
+    ) -> list[Image.Image]:
+        """What was made of the pieces of `images`, put together."""
+        whole, first = [], 0
+        for image in images:
+            count = tile_count(*image.size, self.size)
+            whole.append(join_tiles(pieces[first : first + count], *image.size))
+            first += count
+        return whole
+
+    # One picture after the other: what becomes of it does not depend on the others, not even in
+    # how sums are rounded.
+
+    def _encode(self, model: Autoencoder, pieces: Sequence[Image.Image]) -> Tensor:
+        """The h of every piece, [N, D] of -1 … 1, on the CPU."""
+        import torch
+
+        from pixelgen.models.likelihood import to_unit
+
+        with torch.inference_mode():
+            each = [model.encode(to_unit(self._tensor(piece), 256)) for piece in pieces]
+        return torch.cat(each).cpu().clone()
+
+    def _bits(self, model: Autoencoder, pieces: Sequence[Image.Image], h: Tensor) -> list[float]:
+        """Bits per dimension of every piece given its h."""
+        import torch
+
+        from pixelgen.models.likelihood import bits_per_dim
+
+        with torch.inference_mode():
+            return [
+                float(bits_per_dim(model.log_prob(self._tensor(piece).long(), own[None])))
+                for piece, own in zip(pieces, h.to(self.device), strict=True)
+            ]
+
+    def _means(self, model: Autoencoder, h: Tensor) -> list[Image.Image]:
+        """What the deconvolutional decoder makes of h [N, D]."""
+        import torch
+
+        from pixelgen.models.tokenizer import to_bytes
+
+        with torch.inference_mode():
+            each = [to_bytes(model.decode(own[None])) for own in h.to(self.device)]
+        return to_images(torch.cat(each), 256)
+
+    def _paint(
+        self,
+        model: Autoencoder,
+        h: Tensor,
+        drawing: Drawing,
+        on_row: Callable[[Progress], None] | None,
+        one_stream: bool = False,
+    ) -> Painted:
+        """What the PixelCNN draws of h [N, D]."""
+        from pixelgen.models.conditioning import Condition
+
+        return Painter(self.checkpoint, self.device, model.pixels).paint(
+            len(h),
+            Condition(vector=h),
+            options=drawing.options,
+            seed=drawing.seed,
+            batch_size=drawing.batch_size,
+            one_stream=one_stream,
+            on_row=on_row,
+        )
+
+    def _tensor(self, piece: Image.Image) -> Tensor:
+        return to_tensor([piece]).to(self.device)
+
+
+def fitted(image: Image.Image, size: int, cut: Cut = "crop", longest: int = LONGEST) -> Image.Image:
+    """`image`, of any size and mode, as RGB that a network of size×size pictures takes: of that
+    size, or for pieces with its longer side at most `longest` pixels long."""
+    if cut != "patches":
+        return square(image, size, cut)
+    return shrink(to_rgb(image), longest)
+
+
+def _counted(on_row: Callable[[Progress], None], before: int) -> Callable[[Progress], None]:
+    """`on_row`, told of `before` pictures that were drawn earlier."""
+    return lambda moment: on_row(replace(moment, first=moment.first + before))
