@@ -18,6 +18,7 @@ COMMANDS = (
     "sample",
     "portrait",
     "interpolate",
+    "reconstruct",
     "complete",
     "score",
     "classes",

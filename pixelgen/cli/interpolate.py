@@ -10,29 +10,49 @@ from typing import Annotated, Any
 import typer
 from PIL import Image
 
-from pixelgen.checkpoints import DEFAULT_FACE_WEIGHTS, DEFAULT_WEIGHTS, Source, find, read_config
+from pixelgen.checkpoints import (
+    DEFAULT_FACE_WEIGHTS,
+    DEFAULT_WEIGHTS,
+    CheckpointConfig,
+    Source,
+    find,
+    read_config,
+)
 from pixelgen.cli import options
 from pixelgen.cli.output import Output, check_stdout, slug
-from pixelgen.cli.photos import FaceChoice, check_photos, photo_name
+from pixelgen.cli.photos import FaceChoice, check_photos, photo_name, read_photo
 from pixelgen.cli.progress import LivePicture
-from pixelgen.cli.results import describe, drawn_facts, drawn_line, synthetic, tell
+from pixelgen.cli.results import (
+    describe,
+    drawn_facts,
+    drawn_line,
+    fingerprint,
+    synthetic,
+    tell,
+)
 from pixelgen.errors import PixelgenError
 from pixelgen.imaging import enlarge, path_sheet, square
 from pixelgen.labels import imagenet
 from pixelgen.pipelines import (
     ClassPipeline,
     DrawingOptions,
+    InterpolationRequest,
+    InterpolationResult,
     PortraitPipeline,
     PortraitRequest,
     PortraitResult,
     Progress,
+    ReconstructPipeline,
     SampleRequest,
     SampleResult,
 )
 from pixelgen.pipelines.codes_file import check_amount
 from pixelgen.pipelines.devices import check_device_name
 
-Run = Callable[[Callable[[Progress], None] | None], SampleResult | PortraitResult]
+Request = SampleRequest | PortraitRequest | InterpolationRequest
+Run = Callable[
+    [Callable[[Progress], None] | None], SampleResult | PortraitResult | InterpolationResult
+]
 
 _USAGE = 2
 _FPS = 10.0
@@ -56,10 +76,17 @@ def interpolate(
     slerp: Annotated[
         bool, typer.Option("--slerp", help="Along the sphere of faces, not straight through it.")
     ] = False,
+    bottleneck: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="With auto-encoders: numbers that pictures are taken to. Default: the most.",
+        ),
+    ] = None,
     seed: options.Seed = None,
     temperature: options.Temperature = None,
     top_p: options.TopP = None,
-    guidance: Annotated[float | None, options.guidance("the person or class")] = None,
+    guidance: Annotated[float | None, options.guidance("the person, class or picture")] = None,
     weights: Annotated[
         str | None, options.weights(f"{DEFAULT_FACE_WEIGHTS}, of classes {DEFAULT_WEIGHTS}")
     ] = None,
@@ -94,14 +121,20 @@ def interpolate(
 
     All frames are drawn with the same random numbers. The picture of all shows the faces in the
     photos at the ends of the way.
+
+    With --weights that hold auto-encoders the photos may be of anything: the way leads from the
+    numbers that are left of one to those of the other. The ends show the middle of the photos as
+    the network sees it.
     """
     check_device_name(device)
     check_stdout(output, as_json)
     photos, classes = photos or [], classes or []
     check_photos(photos)
     choice = FaceChoice(face, align)
-    of_faces = {"a photo": photos, "--slerp": slerp, "--face": face, "--no-align": not align}
-    _check_subject(classes, [name for name, given in of_faces.items() if given])
+    for_faces = {"--slerp": slerp, "--face": face, "--no-align": not align}
+    of_faces = [name for name, given in for_faces.items() if given]
+    of_photos = ["a photo"] * bool(photos) + of_faces + ["--bottleneck"] * bool(bottleneck)
+    _check_subject(classes, of_photos)
     source = find(weights or (DEFAULT_WEIGHTS if classes else DEFAULT_FACE_WEIGHTS))
     config = read_config(source.path, source.name)
     drawing: DrawingOptions = {
@@ -111,14 +144,20 @@ def interpolate(
         "guidance": guidance,
         "batch_size": batch_size,
     }
-    request: SampleRequest | PortraitRequest
+    request: Request
     if classes:
         request = SampleRequest.make(config, source.name, classes=classes, steps=steps, **drawing)
         names = [imagenet()[index].names[0] for index in request.classes]
     else:
-        request = PortraitRequest.along_path(
-            config, source.name, len(photos), steps, slerp=slerp, **drawing
-        )
+        _check_weights(config, source.name, of_faces, bottleneck)
+        if config.bottlenecks:
+            request = InterpolationRequest.make(
+                config, source.name, len(photos), steps, bottleneck=bottleneck, **drawing
+            )
+        else:
+            request = PortraitRequest.along_path(
+                config, source.name, len(photos), steps, slerp=slerp, **drawing
+            )
         names = [Path(photo_name(given)).stem for given in photos]
     size = config.picture[1]
     check_amount(steps, size * scale)
@@ -133,6 +172,11 @@ def interpolate(
         crops = choice.cut(photos, request.face_size, quiet)
         view |= choice.parameters(photos, crops)
         about = synthetic(grid and not target.animated) | about
+    elif isinstance(request, InterpolationRequest):
+        # One at a time: a photo may be a thousand times as large as what is kept of it.
+        crops = [square(read_photo(given), size) for given in photos]
+        view["photos"] = [Path(photo_name(given)).name for given in photos]
+        view["crops"] = [fingerprint([crop.tobytes()]) for crop in crops]
     texts = describe(source, request.parameters() | view, target.count, about)
     target.refuse_to_overwrite(texts)
 
@@ -151,19 +195,31 @@ def interpolate(
     facts, line = drawn_facts(result, pipe, files), drawn_line(result)
     if isinstance(request, SampleRequest):
         facts["classes"] = request.classes
-    if isinstance(result, PortraitResult):
+    else:
         facts["photos"] = [photo_name(given) for given in photos]
+    if isinstance(result, PortraitResult):
         facts["similarity"] = [round(near, 4) for near in result.similarity]
     tell(files, facts, line, as_json, quiet)
 
 
-def _check_subject(classes: Sequence[str], of_faces: Sequence[str]) -> None:
+def _check_subject(classes: Sequence[str], of_photos: Sequence[str]) -> None:
     """Raises PixelgenError (exit code 2) unless there are either classes, or photos, whose options
-    are `of_faces`."""
-    if classes and of_faces:
-        raise PixelgenError(f"{of_faces[0]} does not go with --class", "", _USAGE)
-    if not classes and "a photo" not in of_faces:
+    are `of_photos`."""
+    if classes and of_photos:
+        raise PixelgenError(f"{of_photos[0]} does not go with --class", "", _USAGE)
+    if not classes and "a photo" not in of_photos:
         raise PixelgenError("photos or classes must be given", "PHOTO PHOTO or --class", _USAGE)
+
+
+def _check_weights(
+    config: CheckpointConfig, name: str, of_faces: Sequence[str], bottleneck: int | None
+) -> None:
+    """Raises PixelgenError (exit code 2) for options of faces, `of_faces`, where the weights `name`
+    hold auto-encoders, and for a bottleneck where they do not."""
+    if config.bottlenecks and of_faces:
+        raise PixelgenError(f"{of_faces[0]} is for faces, {name} takes any picture", "", _USAGE)
+    if not config.bottlenecks and bottleneck is not None:
+        raise PixelgenError(f"--bottleneck is for auto-encoders, {name} has none", "", _USAGE)
 
 
 def _motion(target: Output, fps: float | None, ping_pong: bool) -> dict[str, Any]:
@@ -178,14 +234,14 @@ def _motion(target: Output, fps: float | None, ping_pong: bool) -> dict[str, Any
 
 
 def _prepared(
-    request: SampleRequest | PortraitRequest,
-    crops: Sequence[Image.Image],
-    source: Source,
-    device: str,
-) -> tuple[ClassPipeline | PortraitPipeline, Run]:
+    request: Request, crops: Sequence[Image.Image], source: Source, device: str
+) -> tuple[ClassPipeline | PortraitPipeline | ReconstructPipeline, Run]:
     """The pipeline, loaded, and what carries out the request with it."""
     if isinstance(request, SampleRequest):
         by_class = ClassPipeline.from_pretrained(source, device)
         return by_class, partial(by_class.run, request)
+    if isinstance(request, InterpolationRequest):
+        by_code = ReconstructPipeline.from_pretrained(source, device)
+        return by_code, partial(by_code.run_path, request, crops)
     by_face = PortraitPipeline.from_pretrained(source, device)
     return by_face, partial(by_face.run, request, crops)

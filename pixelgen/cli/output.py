@@ -45,6 +45,8 @@ class Output:
     """Existing files are replaced."""
     count: int
     """Number of files."""
+    endings: tuple[str, ...] = ()
+    """What their names end with; without them several are numbered."""
 
     @classmethod
     def plan(
@@ -53,6 +55,7 @@ class Output:
         default_stem: str,
         count: int,
         force: bool,
+        endings: Sequence[str] = (),
         moving: bool = False,
     ) -> Output:
         """Read `-o`: nothing, a folder, a .png file, or `-` for stdout; with `moving` also an
@@ -65,7 +68,7 @@ class Output:
                 raise PixelgenError("stdout takes one picture", "--grid", _USAGE)
             if sys.stdout.isatty():
                 raise PixelgenError("a terminal does not take a PNG", "redirect stdout", _USAGE)
-            return cls(None, True, force, count)
+            return cls(None, True, force, count, tuple(endings))
         path = Path(given or ".").expanduser()
         named = not (path.is_dir() or (given or "").endswith(("/", os.sep)))
         folder = path.parent if named else path
@@ -78,7 +81,8 @@ class Output:
             raise PixelgenError(
                 f"{path} is neither a folder nor a {' or '.join(kinds)} file", "", _USAGE
             )
-        plan = cls(path if named else path / f"{default_stem}.png", named, force, count)
+        path = path if named else path / f"{default_stem}.png"
+        plan = cls(path, named, force, count, tuple(endings))
         if plan.animated and count > 1:
             raise PixelgenError(f"{path} is one file of all pictures", "--grid", _USAGE)
         return plan
@@ -89,9 +93,11 @@ class Output:
         return self.path is not None and self.path.suffix.lower() in ANIMATIONS
 
     def files(self) -> list[Path]:
-        """The files as planned: a.png, or a-1.png, a-2.png, …"""
+        """The files as planned: a.png, or a-1.png, a-2.png, …, or a-ENDING.png, …"""
         if self.path is None:
             return []
+        if self.endings:
+            return [self.path.with_stem(f"{self.path.stem}-{end}") for end in self.endings]
         if self.count == 1:
             return [self.path]
         stem = self.path.stem

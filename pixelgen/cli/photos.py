@@ -46,7 +46,8 @@ def photo_name(given: str) -> str:
 def list_photos(given: Sequence[str]) -> list[str]:
     """`given`, with the pictures in it, by name, in the place of a folder.
 
-    Raises PixelgenError for a folder without pictures (exit code 3), and as `check_photos` does.
+    Raises PixelgenError for a folder without pictures, or that cannot be read (exit code 3), and as
+    `check_photos` does.
     """
     check_photos(given)
     listed: list[str] = []
@@ -55,7 +56,11 @@ def list_photos(given: Sequence[str]) -> list[str]:
         if name == "-" or not folder.is_dir():
             listed.append(name)
             continue
-        found = sorted(p for p in folder.iterdir() if p.suffix.lower() in _SUFFIXES)
+        try:
+            found = sorted(p for p in folder.iterdir() if p.suffix.lower() in _SUFFIXES)
+        except OSError as error:
+            why = error.strerror or str(error)
+            raise PixelgenError(f"cannot read {name}: {why}", "", _UNREADABLE) from error
         if not found:
             raise PixelgenError(f"no pictures in the folder {name}", "", _UNREADABLE)
         listed += map(str, found)

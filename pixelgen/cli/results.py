@@ -18,10 +18,16 @@ if TYPE_CHECKING:
         ClassPipeline,
         CompletePipeline,
         CompletionResult,
+        InterpolationResult,
         PortraitPipeline,
         PortraitResult,
+        ReconstructPipeline,
+        ReconstructResult,
         SampleResult,
     )
+
+    Drawn = SampleResult | PortraitResult | InterpolationResult | CompletionResult
+    Pipeline = ClassPipeline | PortraitPipeline | ReconstructPipeline | CompletePipeline
 
 
 def fingerprint(parts: Iterable[bytes]) -> str:
@@ -56,25 +62,28 @@ def synthetic(beside_sources: bool) -> dict[str, str]:
     return {"Synthetic": f"All faces in this picture were drawn by a model{besides}."}
 
 
-def drawn_facts(
-    result: SampleResult | PortraitResult | CompletionResult,
-    pipe: ClassPipeline | PortraitPipeline | CompletePipeline,
-    files: Sequence[Path],
-) -> dict[str, Any]:
+def drawn_facts(result: Drawn, pipe: Pipeline, files: Sequence[Path]) -> dict[str, Any]:
     """What `--json` says about drawn pictures, whatever they are of."""
+    bits = [round(bits, 4) for bits in result.bits_per_dim]
+    return made_facts(result, pipe, files) | {"bits_per_dim": bits}
+
+
+def made_facts(
+    result: Drawn | ReconstructResult, pipe: Pipeline, files: Sequence[Path]
+) -> dict[str, Any]:
+    """What `--json` says about pictures, drawn or not."""
     return {
         "files": [str(file) for file in files],
         "seed": result.seed,
         "weights": pipe.checkpoint.name,
         "revision": pipe.checkpoint.revision,
         "device": str(pipe.device),
-        "bits_per_dim": [round(bits, 4) for bits in result.bits_per_dim],
         "seconds": round(result.seconds, 3),
         "parameters": result.parameters,
     }
 
 
-def drawn_line(result: SampleResult | PortraitResult) -> str:
+def drawn_line(result: SampleResult | PortraitResult | InterpolationResult) -> str:
     """The closing line about drawn pictures, whatever they are of."""
     count = len(result.images)
     mean = sum(result.bits_per_dim) / count

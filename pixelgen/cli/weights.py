@@ -30,9 +30,12 @@ def weights(
         typer.echo(json.dumps(rows, ensure_ascii=False))
         return
     for row in rows:
+        what = f"{row['classes'] or 'no'} classes"
+        if row["bottlenecks"]:
+            what = f"bottlenecks {', '.join(map(str, row['bottlenecks']))}"
         typer.echo(
-            f"{row['name']}  {row['kind']}, {row['width']}×{row['height']}, "
-            f"{row['classes'] or 'no'} classes, {row['megabytes']} MB, {row['path']}"
+            f"{row['name']}  {row['kind']}, {row['width']}×{row['height']}, {what}, "
+            f"{row['megabytes']} MB, {row['path']}"
         )
 
 
@@ -46,5 +49,6 @@ def _summary(source: Source) -> dict[str, Any]:
         "width": config.picture[2],
         "height": config.picture[1],
         "classes": len(config.labels),
+        "bottlenecks": list(config.bottlenecks),
         "megabytes": round(size / 1e6, 1),
     }

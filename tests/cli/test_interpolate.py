@@ -10,8 +10,8 @@ from types import SimpleNamespace
 import pytest
 from PIL import Image
 
-from pixelgen.imaging import FaceCutter, animation_text, png_text, read_image
-from pixelgen.pipelines import ClassPipeline, PortraitPipeline
+from pixelgen.imaging import FaceCutter, animation_text, png_text, read_image, square
+from pixelgen.pipelines import ClassPipeline, PortraitPipeline, ReconstructPipeline
 
 from .conftest import Run
 
@@ -150,6 +150,43 @@ def test_from_class_to_class(run: Run, weights: Path) -> None:
     assert "Synthetic" not in animation_text(Path("a.gif"))
 
 
+def test_from_bottleneck_to_bottleneck(run: Run, autoencoders: Path) -> None:
+    words = ["interpolate", A, B, "--steps", 5, "--seed", 3, "--weights", autoencoders]
+    outcome = run(*words, "-o", "a.png")
+    assert (outcome.code, outcome.out) == (0, "a.png\n"), outcome.err
+    assert outcome.err.startswith("5 pictures in ")
+    pipe = ReconstructPipeline.from_pretrained(autoencoders, "cpu")
+    photos = [read_image(A), read_image(B)]
+    expected = pipe.interpolate(photos, 5, seed=3)
+    assert len({frame.tobytes() for frame in expected.images}) == 5
+    lefts = [0, *(14 + 10 * i for i in range(5)), 14 + 5 * 10 - 2 + 6]
+    with Image.open("a.png") as strip:
+        assert strip.size == (lefts[-1] + 8, 8)
+        cut = [strip.crop((left, 0, left + 8, 8)).tobytes() for left in lefts]
+    ends = [square(photo, 8) for photo in photos]
+    assert cut == [image.tobytes() for image in (ends[0], *expected.images, ends[1])]
+    text = png_text(Path("a.png"))
+    assert "Synthetic" not in text
+    facts = json.loads(text["parameters"])
+    assert (facts["steps"], facts["bottleneck"], facts["photos"]) == (5, 5, [A.name, B.name])
+
+    outcome = run(*words, "--bottleneck", 2, "--separate", "--batch-size", 2, "--json")
+    facts = json.loads(outcome.out)
+    names = [f"pixelgen-{A.stem}-to-{B.stem}-s3-{i}.png" for i in range(1, 6)]
+    assert facts["files"] == names
+    small = pipe.interpolate(photos, 5, bottleneck=2, seed=3).images
+    assert [Image.open(name).tobytes() for name in names] == [frame.tobytes() for frame in small]
+    assert facts["photos"] == [str(A), str(B)]
+    assert facts["parameters"]["bottleneck"] == 2
+    assert "similarity" not in facts
+
+    run(*words, "-o", "a.webp", "--ping-pong", "--fps", 20)
+    assert shown(Path("a.webp")) == merged([*expected.images, *expected.images[3:0:-1]], 50)
+    assert run("interpolate", A, B, C, *words[3:], "-o", "c.png").code == 0
+    with Image.open("c.png") as path:
+        assert path.height == 8 + 6 + 8
+
+
 def test_the_default_weights(run: Run, weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pixelgen.checkpoints.source.bundled", lambda: {"imagenet32": weights})
     assert run("interpolate", "--class", 8, "--class", 207, "-o", "a.png").code == 0
@@ -169,6 +206,17 @@ BAD = [
     (["--class", "8", "--class", "207", "--no-align"], 2, "--no-align does not go with --class"),
     (["--class", "8", "--class", "207", "--weights", "FACES"], 2, "draws from a photo"),
     (["A", "B", "--weights", "CLASSES"], 2, "tiny has no face embedder"),
+    (["A", "--weights", "AUTO"], 2, "at least 2 photos must be given"),
+    (["A", "B", "--weights", "AUTO", "--slerp"], 2, "--slerp is for faces, auto takes any picture"),
+    (["A", "B", "--weights", "AUTO", "--face", "1"], 2, "--face is for faces"),
+    (["A", "B", "--weights", "AUTO", "--no-align"], 2, "--no-align is for faces"),
+    (["A", "B", "--weights", "AUTO", "--bottleneck", "3"], 2, "auto has no bottleneck of 3 numb"),
+    (["A", "B", "--weights", "AUTO", "--steps", "1"], 2, "steps must be at least 2, not 1"),
+    (["A", "missing.jpg", "--weights", "AUTO"], 3, "cannot read missing.jpg"),
+    (["A", "B", "--bottleneck", "2"], 2, "--bottleneck is for auto-encoders, faces has none"),
+    (["A", "B", "--bottleneck", "0"], 2, "--bottleneck"),
+    (["--class", "8", "--class", "3", "--bottleneck", "2"], 2, "--bottleneck does not go with"),
+    (["--class", "8", "--class", "3", "--weights", "AUTO"], 2, "auto is an autoencoder: it draws"),
     (["A", "missing.jpg"], 3, "cannot read missing.jpg: No such file or directory"),
     (["A", __file__], 3, "it is no picture, or of a kind that is not known"),
     (["A", "-"], 3, "cannot read stdin: it is empty"),
@@ -193,6 +241,7 @@ def test_bad_input_is_one_line_and_writes_nothing(
     run: Run,
     weights: Path,
     face_weights: Path,
+    autoencoders: Path,
     monkeypatch: pytest.MonkeyPatch,
     words: list[str],
     code: int,
@@ -201,10 +250,11 @@ def test_bad_input_is_one_line_and_writes_nothing(
     def too_late(*_: object) -> None:
         raise AssertionError("weights were loaded first")
 
-    for name in ("PortraitPipeline", "ClassPipeline"):
+    for name in ("PortraitPipeline", "ClassPipeline", "ReconstructPipeline"):
         monkeypatch.setattr(f"pixelgen.pipelines.{name}.from_pretrained", too_late)
     monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO()))
     named = {"A": A, "B": B, "C": C, "CLASSES": weights, "FACES": face_weights}
+    named["AUTO"] = autoencoders
     given = [named.get(word, word) for word in words]
     if "--weights" not in words:
         given += ["--weights", weights if "--class" in words else face_weights]
