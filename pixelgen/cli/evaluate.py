@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -13,6 +14,7 @@ from pixelgen.cli import options
 from pixelgen.errors import PixelgenError
 
 if TYPE_CHECKING:
+    from pixelgen.evaluation.autoencoders import AutoencoderFigures, DecoderFigures
     from pixelgen.evaluation.bits import Bits, Evaluation
     from pixelgen.evaluation.quality import Marks, Quality
 
@@ -66,7 +68,8 @@ def evaluate(
     as_json: options.Json = False,
 ) -> None:
     """Exact bits per dimension of weights over every row of a split, with its standard error; with
-    --quality, also how recognisable, near to real pictures and diverse their samples are."""
+    --quality, also how recognisable, near to real pictures and diverse their samples are. Of
+    auto-encoders also how near both decoders come; with --quality, as a classifier sees it."""
     given = {
         "no_likelihood": no_likelihood or None,
         "samples_per_class": samples_per_class,
@@ -103,14 +106,24 @@ def evaluate(
 
         shared: dict[str, Any] = {"limit": limit, "batch": batch_size, "progress": show}
         judged = None
-        if quality:
-            from pixelgen.evaluation.quality import measure_quality
+        if loaded.config.bottlenecks:
+            foreign = {"samples-per-class": samples_per_class, "part": part}
+            _refuse(loaded.name, foreign | {"unconditional": unconditional or None})
+            from pixelgen.evaluation.autoencoders import measure_autoencoders
 
-            judged = measure_quality(loaded, data, split, **shared, **options)
-        if judged is not None and no_likelihood:
-            result = Evaluation(judged.real.pictures, None, None, None)
+            likelihood = not no_likelihood
+            result = measure_autoencoders(
+                loaded, data, split, likelihood=likelihood, quality=quality, **shared, **options
+            )
         else:
-            result = measure(loaded, data, split, unconditional=unconditional, **shared)
+            if quality:
+                from pixelgen.evaluation.quality import measure_quality
+
+                judged = measure_quality(loaded, data, split, **shared, **options)
+            if judged is not None and no_likelihood:
+                result = Evaluation(judged.real.pictures, None, None, None)
+            else:
+                result = measure(loaded, data, split, unconditional=unconditional, **shared)
     if as_json:
         values = {
             "weights": loaded.name,
@@ -126,8 +139,17 @@ def evaluate(
         return
     typer.echo(f"{loaded.name} on {result.images} pictures of {data} ({split})")
     _tell_likelihood(result)
+    if result.autoencoders is not None:
+        _tell_autoencoders(result.autoencoders)
     if judged is not None:
         _tell_quality(judged)
+
+
+def _refuse(name: str, options: Mapping[str, object]) -> None:
+    """Raises PixelgenError (exit code 2) for options that do not concern auto-encoders."""
+    for option, value in options.items():
+        if value is not None:
+            raise PixelgenError(f"--{option} is for classes, {name} has none", "", 2)
 
 
 def _tell_likelihood(result: Evaluation) -> None:
@@ -170,3 +192,35 @@ def _tell_quality(quality: Quality) -> None:
         diversity = "–" if marks.diversity is None else f"{marks.diversity:.3f}"
         shares = f"{marks.top1:>7.1%}  {marks.top5:>7.1%}"
         typer.echo(f"{name:>13}  {shares}  {kid:>16}  {diversity:>9}")
+
+
+def _tell_autoencoders(figures: AutoencoderFigures) -> None:
+    """Likelihoods, and a table of both decoders, for every bottleneck."""
+    drawn, size = figures.sampling, figures.judge_size
+    judged = "" if size is None else f", judged at {size}×{size}"
+    typer.echo(
+        f"{figures.pictures} pictures made anew, one sample each: temperature "
+        f"{drawn.temperature:g}, top-p {drawn.top_p:g}, guidance {drawn.guidance:g}, "
+        f"seed {drawn.seed}{judged}"
+    )
+    for each in figures.bottlenecks:
+        typer.echo(f"{each.bottleneck} numbers")
+        for name, called in (
+            ("given", "given"),
+            ("shuffled", "of another"),
+            ("without", "without"),
+        ):
+            bits: Bits | None = getattr(each, name)
+            if bits is not None:
+                error = "" if bits.standard_error is None else f" ± {bits.standard_error:.4f}"
+                typer.echo(f"{called:>13}  {bits.bits_per_dim:.4f}{error} bits/dim")
+        for name in ("mean", "samples"):
+            made: DecoderFigures = getattr(each, name)
+            line = f"{made.psnr:.2f} dB PSNR, {made.ssim:.4f} SSIM"
+            if made.perceptual is not None:
+                line += f", perceptual distance {made.perceptual:.4f}"
+            line += f", sharpness {made.sharpness:.3f}"
+            if (seen := made.judged) is not None:
+                line += f", same class {seen.top1:.1%}, among five {seen.top5:.1%}"
+                line += "" if seen.kid is None else f", KID {seen.kid.mean:.4f}"
+            typer.echo(f"{name:>13}  {line}")

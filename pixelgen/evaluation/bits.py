@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -21,6 +22,9 @@ from pixelgen.training.objective import image_bits
 from pixelgen.training.perceptual import load_perceptual
 from pixelgen.training.reconstruction import encode, psnr, reconstruct
 from pixelgen.training.triplets import Verification, embed, verify
+
+if TYPE_CHECKING:
+    from pixelgen.evaluation.autoencoders import AutoencoderFigures
 
 Progress = Callable[[str, int, int], None]
 
@@ -69,6 +73,8 @@ class Evaluation:
     """Of the tokenizer; None for weights that model pixels."""
     verification: Verification | None = None
     """How well a face embedder tells people apart; None for other weights."""
+    autoencoders: AutoencoderFigures | None = None
+    """What auto-encoders make of the pictures; None for other weights."""
 
     @property
     def main(self) -> Bits | None:
@@ -100,6 +106,12 @@ def evaluate(
     def told(what: str) -> Callable[[int, int], None] | None:
         return None if progress is None else lambda done, total: progress(what, done, total)
 
+    if config.bottlenecks:
+        from pixelgen.evaluation.autoencoders import measure_autoencoders
+
+        return measure_autoencoders(
+            weights, data, split, limit=limit, batch=batch, progress=progress
+        )
     pictures = fitting_pictures(weights, data, split, limit, told("decoding"))
     grids = pictures.images
     reconstruction = None

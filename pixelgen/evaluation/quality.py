@@ -110,8 +110,8 @@ def measure_quality(
     config, name = weights.config, weights.name
     device = next(weights.network.parameters()).device
     alone = config.kind == "tokenizer"
-    if config.kind == "face-embedder":
-        raise PixelgenError(f"{name} is a face-embedder: it draws nothing", "", 2)
+    if config.kind in ("face-embedder", "autoencoder"):
+        raise config.refusal(name)
     if alone and any(option is not None for option in (temperature, top_p, guidance)):
         raise PixelgenError(f"{name} is a tokenizer: it draws no samples", "", 2)
     if not alone and not config.labels:
