@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,11 +35,13 @@ def card_of(
     runs: Sequence[FinishedRun],
     picture: tuple[int, int],
     evaluation: dict[str, Any] | None,
+    parts: Mapping[str, dict[str, Any]],
     sheet: bool,
 ) -> ModelCard:
     """The card of the weights `name`, made by `runs`, for pictures of `picture` rows and columns.
 
-    `evaluation` is of `read_evaluation`; with `sheet` there is a sheet of samples beside the card.
+    `evaluation` is of `read_evaluation`; `parts` tells how the networks that the runs built on were
+    trained, by what they are; with `sheet` there is a sheet of samples beside the card.
     """
     recipe, state = runs[0].recipe, runs[0].state
     config, text = recipe.model, recipe.card
@@ -109,7 +111,7 @@ def card_of(
         license=text.license,
         license_text=text.license_text,
         data=text.data,
-        recipe=_trainings(runs),
+        recipe=_trainings(runs, parts),
         figures=tuple(figures),
         usage=use,
         samples=((text.sheet or f"{shown}, {size}, not selected.", SHEET),) if sheet else (),
@@ -117,14 +119,18 @@ def card_of(
     )
 
 
-def _trainings(runs: Sequence[FinishedRun]) -> str:
-    """How every run went; of several it is said which is meant."""
-    if len(runs) == 1:
-        return _history(runs[0].facts())
-    return "\n\n".join(
-        f"### {getattr(run.recipe.model, 'bottleneck', '')} numbers\n\n{_history(run.facts())}"
-        for run in runs
-    )
+def _trainings(runs: Sequence[FinishedRun], parts: Mapping[str, dict[str, Any]]) -> str:
+    """How every run went, and what it built on; of several it is said which is meant."""
+    told = [_history(run.facts()) for run in runs]
+    if len(runs) > 1:
+        told = [
+            f"### {getattr(run.recipe.model, 'bottleneck', '')} numbers\n\n{history}"
+            for run, history in zip(runs, told, strict=True)
+        ]
+    for kind, training in parts.items():
+        if history := _history(training):
+            told.append(f"### The {kind} before it\n\n{history}")
+    return "\n\n".join(told)
 
 
 def _history(training: dict[str, Any]) -> str:

@@ -16,7 +16,13 @@ from pixelgen.models.autoencoder import Autoencoder
 from pixelgen.models.tokenizer import Tokenizer
 from pixelgen.training.cards import SHEET, card_of, read_evaluation
 from pixelgen.training.finished import FinishedRun
-from pixelgen.training.parts import run_embedder, run_tokenizer
+from pixelgen.training.parts import (
+    TOKENIZER,
+    run_embedder,
+    run_tokenizer,
+    training_of_part,
+    trainings_of_parts,
+)
 
 
 def export(
@@ -46,11 +52,16 @@ def export(
     first = runs[0]
     recipe = first.recipe
     codec = run_tokenizer(first.folder) if recipe.data.tokenizer else None
+    parts = trainings_of_parts(first.folder)
     if tokenizer is not None:
-        codec = _same_codes(codec, tokenizer)
+        other = load_checkpoint(tokenizer)
+        codec = _same_codes(codec, other.codec, tokenizer)
+        parts[TOKENIZER] = training_of_part(other.config, TOKENIZER)
     embedder = run_embedder(first.folder) if recipe.data.embedder else None
     told = [run.facts() for run in runs]
     training = told[0] | ({"others": told[1:]} if told[1:] else {})
+    if parts:
+        training["parts"] = parts
     if figures is not None:
         training["evaluation"] = figures
     shown = recipe.model if codec is None else codec.config
@@ -59,6 +70,7 @@ def export(
         runs,
         (shown.height, shown.width),
         figures,
+        parts,
         sheet is not None,
     )
     save_checkpoint(
@@ -83,11 +95,10 @@ def export(
     return folder
 
 
-def _same_codes(codec: Tokenizer | None, ref: str) -> Tokenizer:
-    """The tokenizer of the weights `ref`, if it encodes as `codec` does."""
+def _same_codes(codec: Tokenizer | None, other: Tokenizer, ref: str) -> Tokenizer:
+    """`other`, of the weights `ref`, if it encodes as `codec` does."""
     if codec is None:
         raise PixelgenError("--tokenizer is for a model of codes, this run's is not one", "", 2)
-    other = load_checkpoint(ref).codec
     ours, theirs = codec.encoder.state_dict(), other.encoder.state_dict()
     if ours.keys() != theirs.keys() or not all(torch.equal(ours[n], theirs[n]) for n in ours):
         raise PixelgenError(

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from pixelgen.data import ImageData, load_images
 from pixelgen.errors import PixelgenError
 from pixelgen.models import AutoencoderConfig, build_model
+from pixelgen.models.tokenizer import Tokenizer
 from pixelgen.training.batches import mix, network_seed
 from pixelgen.training.folder import check_folder
 from pixelgen.training.interrupts import collect_signals
@@ -34,6 +35,7 @@ from pixelgen.training.state import (
     save_state,
 )
 from pixelgen.training.tasks import task_of
+from pixelgen.training.widening import with_more_channels
 
 Reason = Literal["finished", "max-minutes", "terminated", "interrupted"]
 
@@ -150,12 +152,14 @@ class Run:
             network = loaded.autoencoders.get(config.bottleneck, network)
             history = loaded.config.training_of(config.bottleneck)
         weights = {n: t.float() for n, t in network.state_dict().items()}
+        if isinstance(self.model, Tokenizer) and not self.recipe.losses.decoder_only:
+            weights = with_more_channels(weights, self.model)
         load_weights(self.model, weights, ref)
         load_weights(self.ema.module, weights, ref)
         # These weights are an average already: it goes on at its full decay.
         self.ema.n_averaged.fill_(math.ceil(10 / (1 - self.recipe.optimiser.ema)))
         self.origin, self.before = ref, dict(history)
-        for other in ("evaluation", "others"):  # of the weights before, or beside them
+        for other in ("evaluation", "others", "parts"):  # of the weights before, or beside them
             self.before.pop(other, None)
         self.watcher.note(f"started from {ref}")
 

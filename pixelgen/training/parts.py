@@ -3,8 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-from pixelgen.checkpoints import LoadedCheckpoint, load_checkpoint, save_checkpoint
+from pixelgen.checkpoints import (
+    CheckpointConfig,
+    LoadedCheckpoint,
+    load_checkpoint,
+    read_config,
+    save_checkpoint,
+)
+from pixelgen.models.config import GridConfig
 from pixelgen.models.face_embedder import FaceEmbedder
 from pixelgen.models.tokenizer import Tokenizer
 
@@ -22,9 +30,29 @@ def run_embedder(folder: Path, ref: str = "") -> FaceEmbedder:
     return _part(folder / EMBEDDER, ref, EMBEDDER).embedder
 
 
+def trainings_of_parts(folder: Path) -> dict[str, dict[str, Any]]:
+    """How the finished networks of the run in `folder` were trained, by what they are."""
+    copies = (copy for copy in (folder / TOKENIZER, folder / EMBEDDER) if copy.is_dir())
+    return {copy.name: read_config(copy, str(copy)).training for copy in copies}
+
+
+def training_of_part(config: CheckpointConfig, kind: str) -> dict[str, Any]:
+    """How the part `kind` of weights was trained, as far as they tell: it may be all of them."""
+    told = config.training
+    if isinstance(config.model, GridConfig):
+        told = told.get("parts", {}).get(kind, {})
+    return {name: value for name, value in told.items() if name != "evaluation"}
+
+
 def _part(copy: Path, ref: str, kind: str) -> LoadedCheckpoint:
     if not copy.is_dir():
         given = load_checkpoint(ref)
         network = given.codec if kind == TOKENIZER else given.embedder
-        save_checkpoint(copy, network, dtype="float32", card_text=f"# {kind} of {ref}\n")
+        save_checkpoint(
+            copy,
+            network,
+            dtype="float32",
+            training=training_of_part(given.config, kind),
+            card_text=f"# {kind} of {ref}\n",
+        )
     return load_checkpoint(copy)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from pixelgen.training.perceptual import load_perceptual
 from pixelgen.training.recipe import LossesRecipe, load_recipe
 from pixelgen.training.reconstruction import Reconstruction
 from pixelgen.training.state import read_state
+from pixelgen.training.widening import with_more_channels
 
 RECIPE = """
 seed = 2
@@ -122,6 +124,27 @@ def test_decoder_only_keeps_every_code(recipe_file: Path, tmp_path: Path) -> Non
     for name, weights in old.encoder.state_dict().items():
         assert torch.equal(weights, new.encoder.state_dict()[name]), name
     assert not torch.equal(old.decoder.stem.weight, new.decoder.stem.weight)
+
+
+def test_more_channels_begin_where_few_ended(recipe_file: Path, tmp_path: Path) -> None:
+    train(load_recipe(recipe_file), tmp_path / "run")
+    before = export(tmp_path / "run", tmp_path / "before")
+    few = load_checkpoint(before).network.float()
+    many = build_model(replace(few.config, code_channels=5))
+    many.load_state_dict(with_more_channels(few.state_dict(), many))
+    images = torch.rand(3, 3, 32, 32, generator=torch.Generator().manual_seed(1)) * 2 - 1
+    codes = many.encode(images)
+    assert torch.equal(codes[:, :2], few.encode(images))
+    assert len(codes[:, 2:].unique()) > 1, "new channels say something"
+    torch.testing.assert_close(many.decode(codes), few.decode(codes[:, :2]))
+
+    more = ["model.code_channels=5", "schedule.steps=3"]
+    train(load_recipe(recipe_file, more), tmp_path / "again", init=str(before))
+    read = load_checkpoint(export(tmp_path / "again", tmp_path / "after")).network.decoder.stem
+    assert read.weight[:, 2:].abs().amax() > 0, "and are learnt to be read"
+    for wrong in ("model.code_channels=1", "losses.decoder_only=true"):
+        with pytest.raises(PixelgenError, match="decoder.stem|encoder.out"):
+            train(load_recipe(recipe_file, [*more, wrong]), tmp_path / "no", init=str(before))
 
 
 @pytest.mark.parametrize("value", ["adversarial=-1", "perceptual=0"])

@@ -1,0 +1,30 @@
+"""Tokenizers of few code channels as the start of ones with more."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from pixelgen.models.tokenizer import Tokenizer
+
+WRITTEN = ("encoder.out.1.weight", "encoder.out.1.bias")
+"""The encoder's last layer: a row for each code channel."""
+READ = "decoder.stem.weight"
+"""The decoder's first layer [W, C, 3, 3]: a column for each."""
+
+
+def with_more_channels(weights: dict[str, Tensor], model: Tokenizer) -> dict[str, Tensor]:
+    """Weights of a tokenizer with at most as many code channels as `model` has → weights of its
+    size, and the same reconstructions: the new channels are written as in a new network, and not
+    yet read. All others are returned as they are."""
+    new = model.state_dict()
+    few, many = (len(w[WRITTEN[0]]) if WRITTEN[0] in w else 0 for w in (weights, new))
+    if not 0 < few < many:
+        return weights
+    grown = dict(weights)
+    for name in WRITTEN:
+        grown[name] = new[name].detach().clone().float()
+        grown[name][:few] = weights[name]
+    read = weights[READ]
+    grown[READ] = read.new_zeros(len(read), many, *read.shape[2:])
+    grown[READ][:, :few] = read
+    return grown
