@@ -236,10 +236,12 @@ def test_export_takes_a_better_decoder_of_the_same_codes(
     made = loaded.codec.state_dict()
     assert all(torch.equal(made[n], t) for n, t in load_checkpoint(new).codec.state_dict().items())
     told = loaded.config.training["parts"]["tokenizer"]
-    assert told["steps"] == 5 and "decoder_only = true" in told["recipe"]
+    assert told["steps"] == 5
+    assert "decoder_only = true" in told["recipe"]
     assert told["before"]["recipe"], "and what the decoder began as"
     card = (folder / "README.md").read_text()
-    assert "### The tokenizer before it" in card and f"--init {tokenizer}" in card
+    assert "### The tokenizer before it" in card
+    assert f"--init {tokenizer}" in card
     plain = load_checkpoint(export(tmp_path / "run", tmp_path / "plain")).config.training
     assert "decoder_only = true" not in plain["parts"]["tokenizer"]["recipe"]
     train(load_recipe(prior_recipe), tmp_path / "more", init=str(folder))
