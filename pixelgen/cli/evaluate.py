@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from pixelgen.cli import options
+from pixelgen.cli.identity_table import tell_identity
 from pixelgen.errors import PixelgenError
 
 if TYPE_CHECKING:
@@ -37,8 +38,13 @@ def evaluate(
     quality: Annotated[
         bool, typer.Option("--quality", help="Judge reconstructions and samples by a classifier.")
     ] = False,
+    identity: Annotated[
+        bool,
+        typer.Option("--identity", help="Judge whether portraits are of the people in the photos."),
+    ] = False,
     no_likelihood: Annotated[
-        bool, typer.Option("--no-likelihood", help="With --quality: nothing else.")
+        bool,
+        typer.Option("--no-likelihood", help="With --quality or --identity: nothing else."),
     ] = False,
     samples_per_class: Annotated[
         int | None,
@@ -47,43 +53,52 @@ def evaluate(
             help="With --quality: pictures to draw of every class. Default: 4.",
         ),
     ] = None,
+    portraits: Annotated[
+        int | None,
+        typer.Option(min=1, help="With --identity: portraits of every person. Default: 8."),
+    ] = None,
+    people: Annotated[
+        int | None,
+        typer.Option(min=1, help="With --identity: so many people, spread evenly. Default: all."),
+    ] = None,
     part: Annotated[
         Literal["tune", "report", "all"] | None,
         typer.Option(
-            help="With --quality: every second class, to choose settings by; the others, to "
-            "report; or all, the default."
+            help="With --quality or --identity: every second class or person, to choose settings "
+            "by; the others, to report; or all, the default."
         ),
     ] = None,
     temperature: Annotated[
-        float | None, typer.Option(help="Of the samples. Default: the weights' own.")
+        float | None, typer.Option(help="Of what is drawn. Default: the weights' own.")
     ] = None,
     top_p: Annotated[
-        float | None, typer.Option(help="Of the samples. Default: the weights' own.")
+        float | None, typer.Option(help="Of what is drawn. Default: the weights' own.")
     ] = None,
     guidance: Annotated[
-        float | None, typer.Option(help="Of the samples. Default: the weights' own.")
+        float | None, typer.Option(help="Of what is drawn. Default: the weights' own.")
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Of the samples. Default: 0.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of what is drawn. Default: 0.")] = None,
     device: options.Device = "auto",
     as_json: options.Json = False,
 ) -> None:
     """Exact bits per dimension of weights over every row of a split, with its standard error; with
-    --quality, also how recognisable, near to real pictures and diverse their samples are. Of
+    --quality, also how recognisable, near to real pictures and diverse their samples are; with
+    --identity, whether portraits are of the people in the photos, and no copies of these. Of
     auto-encoders also how near both decoders come; with --quality, as a classifier sees it."""
+    if quality and identity:
+        raise PixelgenError("--quality is of classes, --identity of people", "choose one", 2)
     given = {
         "no_likelihood": no_likelihood or None,
-        "samples_per_class": samples_per_class,
         "part": part,
         "temperature": temperature,
         "top_p": top_p,
         "guidance": guidance,
         "seed": seed,
     }
-    options: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-    if options and not quality:
-        name = next(iter(options)).replace("_", "-")
-        raise PixelgenError(f"--{name} is for quality", "add --quality", 2)
+    options: dict[str, Any] = _given(given, "--quality or --identity", quality or identity)
     options.pop("no_likelihood", None)
+    options |= _given({"samples_per_class": samples_per_class}, "--quality", quality)
+    options |= _given({"portraits": portraits, "people": people}, "--identity", identity)
 
     from rich.console import Console
     from rich.progress import Progress
@@ -105,8 +120,14 @@ def evaluate(
             bar.update(tasks[what], completed=done)
 
         shared: dict[str, Any] = {"limit": limit, "batch": batch_size, "progress": show}
-        judged = None
-        if loaded.config.bottlenecks:
+        judged = people_judged = None
+        if identity:
+            from pixelgen.evaluation.identity import measure_identity
+
+            people_judged = measure_identity(loaded, data, split, **shared, **options)
+        if people_judged is not None and no_likelihood:
+            result = Evaluation(people_judged.photos, None, None, None)
+        elif loaded.config.bottlenecks:
             foreign = {"samples-per-class": samples_per_class, "part": part}
             _refuse(loaded.name, foreign | {"unconditional": unconditional or None})
             from pixelgen.evaluation.autoencoders import measure_autoencoders
@@ -133,6 +154,7 @@ def evaluate(
             **asdict(result),
             **({} if result.main is None else asdict(result.main)),
             "quality": None if judged is None else asdict(judged),
+            "identity": None if people_judged is None else asdict(people_judged),
             "seconds": round(time.perf_counter() - start, 1),
         }
         typer.echo(json.dumps(values, indent=2))
@@ -143,6 +165,18 @@ def evaluate(
         _tell_autoencoders(result.autoencoders)
     if judged is not None:
         _tell_quality(judged)
+    if people_judged is not None:
+        tell_identity(people_judged)
+
+
+def _given(options: dict[str, Any], what: str, wanted: bool) -> dict[str, Any]:
+    """The options that were given. Raises PixelgenError (exit code 2) where they are not `wanted`,
+    being for `what`."""
+    found = {name: value for name, value in options.items() if value is not None}
+    if found and not wanted:
+        name = next(iter(found)).replace("_", "-")
+        raise PixelgenError(f"--{name} is for {what}", f"add {what}", 2)
+    return found
 
 
 def _refuse(name: str, options: Mapping[str, object]) -> None:

@@ -118,7 +118,7 @@ def evaluate(
     if config.kind == "face-embedder":
         if pictures.labels is None:
             raise PixelgenError(
-                f"{data} has no column {_label_column(weights)!r}", "it must say who is on them"
+                f"{data} has no column {label_column(weights)!r}", "it must say who is on them"
             )
         return Evaluation(len(pictures), None, None, None, _verification(weights, pictures, batch))
     if config.has_codec:
@@ -173,7 +173,7 @@ def fitting_pictures(
         split,
         size=size,
         limit=limit,
-        label_column=_label_column(weights),
+        label_column=label_column(weights),
         progress=progress,
     )
     if crop and min(pictures.images.shape[-2:]) >= height:
@@ -186,7 +186,7 @@ def fitting_pictures(
     return pictures
 
 
-def _label_column(weights: LoadedCheckpoint) -> str:
+def label_column(weights: LoadedCheckpoint) -> str:
     """The column that held the labels when the weights were trained."""
     return str(weights.config.data.get("label") or "label")
 

@@ -11,6 +11,7 @@ from pixelgen.checkpoints import Figure, ModelCard
 from pixelgen.errors import PixelgenError
 from pixelgen.models.config import AutoencoderConfig, FaceEmbedderConfig, TokenizerConfig
 from pixelgen.training.finished import FinishedRun
+from pixelgen.training.identity_figures import identity_figures
 from pixelgen.training.tasks import kind_of_task
 
 SHEET = "samples.png"
@@ -75,6 +76,8 @@ def card_of(
             figures += _autoencoder_figures(measured, where, evaluation["split"], again)
         if (quality := evaluation.get("quality")) is not None:
             figures += _quality_figures(quality, f"{evaluation['split']} split", again)
+        if (identity := evaluation.get("identity")) is not None:
+            figures += identity_figures(identity, f"{evaluation['split']} split", again)
     for run in runs:
         if (figure := run.state.counters.held_out) is not None:
             data = run.recipe.data

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pixelgen.checkpoints import LoadedCheckpoint, load_checkpoint, save_checkpoint
@@ -121,3 +123,60 @@ def coded(
     )
     folder = tmp_path_factory.mktemp("weights") / "coded"
     return _saved(folder, build_model(config), codec, labels=KNOWN)
+
+
+class Colours:
+    """A judge of identity by the mean of each channel."""
+
+    name = "colours"
+
+    def embed(self, images: Tensor, told: object = None, *, keep: bool = False) -> Tensor:
+        return images.float().mean((2, 3))
+
+
+@dataclass(frozen=True)
+class People:
+    """Whoever has a colour of their own; no two photos of them are lit in the same way."""
+
+    colours: Tensor
+    """float32 [P, 3]."""
+
+    @classmethod
+    def born(cls, count: int, seed: int = 0) -> People:
+        draw = torch.Generator().manual_seed(seed)
+        return cls(80 + 96 * torch.rand(count, 3, generator=draw))
+
+    def photos(self, people: Tensor, seed: int, spread: float = 6.0) -> Tensor:
+        """uint8 [N, 3, 16, 16] of the people int64 [N]: a colour with a deviation of `spread`, and
+        a pattern of light and shade that no other photo has."""
+        draw = torch.Generator().manual_seed(seed)
+        coarse = 60 * torch.randn(len(people), 1, 4, 4, generator=draw)
+        light = F.interpolate(coarse, (16, 16), mode="bilinear").clamp(-70, 70)
+        light = light - light.mean((2, 3), keepdim=True)
+        off = spread * torch.randn(len(people), 3, generator=draw)
+        colours = (self.colours[people] + off)[:, :, None, None]
+        return (colours + light).clamp(0, 255).round().to(torch.uint8)
+
+
+HEADS = 12
+PHOTOS = (2, 3, 9, 10, 4, 12, 5, 8, 7, 6, 11, 1)
+"""Photos of each of twelve people; the last one cannot be portrayed."""
+
+
+@pytest.fixture(scope="session")
+def crowd_people() -> People:
+    return People.born(HEADS)
+
+
+@pytest.fixture(scope="session")
+def album(
+    tmp_path_factory: pytest.TempPathFactory,
+    write_pictures: Callable[..., Path],
+    crowd_people: People,
+) -> Path:
+    """Photos of these people; a folder beside holds them without names."""
+    who = torch.arange(HEADS).repeat_interleave(torch.tensor(PHOTOS))
+    pictures = [p.permute(1, 2, 0).numpy() for p in crowd_people.photos(who, seed=1)]
+    folder = tmp_path_factory.mktemp("album")
+    write_pictures(folder / "bare", "validation", pictures)
+    return write_pictures(folder / "named", "validation", pictures, who.tolist(), classes=HEADS)

@@ -178,3 +178,6 @@ def test_the_command(
         refused = CliRunner().invoke(app, [*words, *wrong])
         assert isinstance(refused.exception, PixelgenError)
         assert "is for classes, auto has none" in refused.exception.message
+    refused = CliRunner().invoke(app, [*words, "--identity", "--no-likelihood"])
+    assert isinstance(refused.exception, PixelgenError)
+    assert "it draws from a picture alone" in refused.exception.message

@@ -202,7 +202,7 @@ def test_without_quality_its_options_are_errors(
         done = CliRunner().invoke(app, [*plain, *option])
         assert isinstance(done.exception, PixelgenError)
         assert (done.exception.message, done.exception.exit_code) == (
-            f"{option[0]} is for quality",
+            f"{option[0]} is for --quality or --identity",
             2,
         )
     nothing = json.loads(CliRunner().invoke(app, [*plain, "--json"]).stdout)

@@ -85,6 +85,61 @@ def test_quality_enters_the_card(recipe_file: Path, tmp_path: Path) -> None:
     ) in card
 
 
+def test_identity_enters_the_card(recipe_file: Path, tmp_path: Path) -> None:
+    run, folder = tmp_path / "run", tmp_path / "weights"
+    train(load_recipe(recipe_file, ["schedule.steps=1"]), run)
+
+    def estimate(value: float, error: float | None = 0.01) -> dict[str, float | None]:
+        return {"value": value, "standard_error": error}
+
+    def marks(pictures: int, auc: float, diversity: float | None) -> dict[str, object]:
+        spread = None if diversity is None else estimate(diversity)
+        likeness = {"auc": estimate(auc), "rank1": estimate(auc / 2), "diversity": spread}
+        kid = {"mean": 0.0123, "standard_error": 0.0004}
+        seen = {"independent": likeness, "embedder": likeness | {"auc": estimate(auc + 0.05)}}
+        return {"pictures": pictures, **seen, "diversity": spread, "kid": kid} | {
+            "copies": estimate(0.02, None)
+        }
+
+    measured = {"data": "d", "split": "s", "images": 9, "reconstruction": None}
+    measured["identity"] = {
+        "part": "report",
+        "judge": "dlib",
+        "photos": 99,
+        "gallery": 90,
+        "gallery_people": 9,
+        "copy_distance": 0.4,
+        "false_copies": estimate(0.004),
+        "sources": marks(4, 0.94, None),
+        "reconstructed": None,
+        "portraits": marks(8, 0.88, 0.9),
+        "sampling": {
+            "people": 4,
+            "portraits": 2,
+            "temperature": 0.9,
+            "top_p": 1.0,
+            "guidance": 2.0,
+            "seed": 0,
+        },
+    }
+    (tmp_path / "e.json").write_text(json.dumps(measured), encoding="utf-8")
+    export(run, folder, evaluation=tmp_path / "e.json")
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    made = "of 8 portraits, 4 people (report half) of the s split"
+    same = "same person, AUC / rank-1 of 9"
+    assert f"| {same} (dlib, never trained on), {made} | 0.880 ± 0.010 / 44.0% ± 1.0% |" in card
+    assert f"| {same} (embedder), {made} | 0.930 ± 0.010 / 44.0% ± 1.0% |" in card
+    assert f"(embedder), of 4 real photos, {made.split(', ')[1]} | 0.990 ± 0.010" in card
+    assert f"| KID (EfficientNet-lite2) {made} | 0.0123 ± 0.0004 |" in card
+    assert f"| diversity within a person, real = 1 (dlib), {made} | 0.900 ± 0.010 |" in card
+    assert f"| copies of the photo, {made} | 2.0% ± 0.0%; 0.4% ± 1.0% of real photos |" in card
+    assert "reconstructions" not in card
+    assert (
+        "`pixelgen evaluate weights --data d --split s --identity --no-likelihood --part report "
+        "--people 4 --portraits 2 --temperature 0.9 --top-p 1.0 --guidance 2.0 --seed 0`"
+    ) in card
+
+
 def test_errors(recipe_file: Path, tmp_path: Path) -> None:
     run, folder = tmp_path / "run", tmp_path / "weights"
     with pytest.raises(PixelgenError, match="no run in"):
