@@ -23,7 +23,7 @@ def distances(pictures: Tensor, photos: Tensor) -> Tensor:
     photo mirrored and moved to where it is nearest.
     """
     side = photos.shape[-1]
-    step = max(side // 32, 1)
+    step = min(max(side // 32, 1), (side - 1) // 2)
     seen = _look(_window(pictures, step, step, side - 2 * step))
     best = torch.full((len(pictures), len(photos)), -1.0)
     for turned in (photos, photos.flip(3)):

@@ -53,7 +53,7 @@ def test_a_machine_that_copies(
     faces: LoadedCheckpoint, album: Path, drawn_by: Callable[[Machine], None]
 ) -> None:
     drawn_by(lambda sources, n: sources.repeat_interleave(n, 0))
-    found = measured(faces, album / "named", portraits=4)
+    found = measured(faces, album, portraits=4)
     assert found.portraits.pictures == 4 * (HEADS - 1)
     for eyes in ("independent", "embedder"):
         made, photo = getattr(found.portraits, eyes), getattr(found.sources, eyes)
@@ -76,7 +76,7 @@ def test_a_machine_that_copies_and_hides_it(
         return (0.8 * many + 25 + 8 * noise).clamp(0, 255).to(torch.uint8)
 
     drawn_by(machine)
-    assert measured(faces, album / "named").portraits.copies.value > 0.9
+    assert measured(faces, album).portraits.copies.value > 0.9
 
 
 def test_a_perfect_machine(
@@ -87,7 +87,7 @@ def test_a_perfect_machine(
 ) -> None:
     who = torch.arange(HEADS - 1)  # the last one has a single photo
     drawn_by(lambda _, n: crowd_people.photos(who.repeat_interleave(n), seed=5))
-    found = measured(faces, album / "named")
+    found = measured(faces, album)
     made, photo = found.portraits.independent, found.sources.independent
     assert made.auc.value > 0.9
     assert made.auc.value == pytest.approx(photo.auc.value, abs=0.06)
@@ -111,7 +111,7 @@ def test_a_machine_that_is_blind(
 ) -> None:
     anybody = torch.randint(HEADS, (HEADS - 1, 40), generator=torch.Generator().manual_seed(0))
     drawn_by(lambda _, n: crowd_people.photos(anybody[:, :n].flatten(), seed=5))
-    found = measured(faces, album / "named", portraits=40).portraits
+    found = measured(faces, album, portraits=40).portraits
     assert found.independent.auc.value == pytest.approx(0.5, abs=0.1)
     assert found.independent.rank1.value == pytest.approx(1 / HEADS, abs=0.08)
     assert found.independent.diversity is not None
@@ -122,7 +122,7 @@ def test_a_machine_that_is_blind(
 def test_the_weights_draw(faces: LoadedCheckpoint, album: Path) -> None:
     told: list[str] = []
     found = measured(
-        faces, album / "named", portraits=3, temperature=0.9, guidance=1.5, seed=2,
+        faces, album, portraits=3, temperature=0.9, guidance=1.5, seed=2,
         progress=lambda what, done, total: told.append(what) if done == total else None,
     )  # fmt: skip
     assert (found.part, found.judge, found.photos) == ("all", "colours", sum(PHOTOS))
@@ -139,7 +139,7 @@ def test_the_weights_draw(faces: LoadedCheckpoint, album: Path) -> None:
     assert found.sources.pictures == found.reconstructed.pictures == HEADS - 1
     assert found.portraits.pictures == 3 * (HEADS - 1)
     assert found.portraits.independent.auc.standard_error is not None
-    names = {"decoding", "portraits", "colours: photos", "embedder: portraits", "KID: sources"}
+    names = {"portraits", "embedder: photos", "embedder: portraits", "KID: photos", "KID: sources"}
     assert names <= set(told)
 
 
@@ -150,7 +150,7 @@ def test_portraits_are_those_of_the_pipeline(faces: LoadedCheckpoint, album: Pat
 
     pipe = PortraitPipeline(faces)
     request = PortraitRequest.of_person(faces.config, "faces", 1, 2, seed=4, batch_size=3)
-    photos = load_images(album / "named", "validation").images[:3]
+    photos = load_images(album, "validation").images[:3]
     made = module._draw(pipe, request, photos, None)
     h = pipe.embed(to_images(photos, 256))
     drawing = request.drawing
@@ -164,7 +164,7 @@ def test_portraits_are_those_of_the_pipeline(faces: LoadedCheckpoint, album: Pat
 
 def test_a_seed_gives_the_same_figures_in_any_batches(faces: LoadedCheckpoint, album: Path) -> None:
     def found(**options: object) -> Identity:
-        return measured(faces, album / "named", portraits=2, **options)
+        return measured(faces, album, portraits=2, **options)
 
     first = found()
     assert found() == first
@@ -237,14 +237,13 @@ def test_what_cannot_be_measured(
         assert "\n" not in error.value.message
         return error.value.exit_code
 
-    named = album / "named"
-    assert fails(pixels, named, "has no face embedder") == 2
-    assert fails(tokenizer, named, "is a tokenizer: it draws nothing") == 2
-    assert fails(faces, named, "n must be at least 1", portraits=0) == 2
-    assert fails(faces, named, "people must be at least 1", people=0) == 2
-    assert fails(faces, named, "temperature must be", temperature=0) == 2
-    assert fails(faces, album / "bare", "has no column 'label'") == 1
-    picture = [load_images(named, "validation").images[0].permute(1, 2, 0).numpy()]
+    assert fails(pixels, album, "has no face embedder") == 2
+    assert fails(tokenizer, album, "is a tokenizer: it draws nothing") == 2
+    assert fails(faces, album, "n must be at least 1", portraits=0) == 2
+    assert fails(faces, album, "people must be at least 1", people=0) == 2
+    assert fails(faces, album, "temperature must be", temperature=0) == 2
+    assert fails(faces, album.parent / "bare", "has no column 'label'") == 1
+    picture = [load_images(album, "validation").images[0].permute(1, 2, 0).numpy()]
     write_pictures(tmp_path, "validation", 2 * picture, [0, 1])
     assert fails(faces, tmp_path, "two photos of one of them") == 1
     write_pictures(tmp_path / "few", "validation", 3 * picture, [0, 0, 1])
@@ -255,7 +254,7 @@ def test_what_cannot_be_measured(
 def command(album: Path, face_weights: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(module, "load_judge", lambda *_: grey_judge())
     monkeypatch.setattr(module, "load_identity_judge", Colours)
-    return ["evaluate", str(face_weights), "--data", str(album / "named"), "--device", "cpu"]
+    return ["evaluate", str(face_weights), "--data", str(album), "--device", "cpu"]
 
 
 def test_the_command(command: list[str], faces: LoadedCheckpoint, album: Path) -> None:
@@ -266,9 +265,7 @@ def test_the_command(command: list[str], faces: LoadedCheckpoint, album: Path) -
     values = json.loads(printed.stdout)
     assert values["conditional"] is values["quality"] is None
     assert values["images"] == sum(PHOTOS)
-    expected = measured(
-        faces, album / "named", part="report", people=3, portraits=2, top_p=0.9, seed=3
-    )
+    expected = measured(faces, album, part="report", people=3, portraits=2, top_p=0.9, seed=3)
     assert values["identity"] == json.loads(json.dumps(asdict(expected)))
 
 

@@ -25,9 +25,9 @@ def crowd(each: int, seed: int, who: torch.Tensor | None = None, spread: float =
 def test_a_perfect_model_is_as_good_as_photos() -> None:
     gallery = crowd(6, 1)
     real, made = judge_likeness(crowd(1, 2), gallery), judge_likeness(crowd(8, 3), gallery)
-    assert made.auc.value > 0.97
+    assert made.auc.value > 0.95
     assert abs(made.auc.value - real.auc.value) < 0.03
-    assert made.rank1.value > 0.9
+    assert made.rank1.value > 0.8
     assert made.diversity is not None
     assert made.diversity.value == pytest.approx(1, abs=0.05)
     assert real.diversity is None
