@@ -49,7 +49,9 @@ class PeopleMarks:
     diversity: Estimate | None
     """As `Likeness.diversity`, of the pixels themselves."""
     kid: Kid | None
-    """Distance of EfficientNet-lite2's features to those of real photos; None for few pictures."""
+    """Distance of EfficientNet-lite2's features to those of real photos; None for few pictures. Of
+    a perfect model it is a little below 0: its pictures meet photos of their people more often than
+    pictures, or photos, of one person meet each other."""
     copies: Estimate
     """Share that copies the source photo: nearest to it among all photos, and nearer than it is
     ordinary for photos of one person."""

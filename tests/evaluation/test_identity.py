@@ -19,6 +19,8 @@ from pixelgen.errors import PixelgenError
 from pixelgen.evaluation import identity as module
 from pixelgen.evaluation.cast import Cast
 from pixelgen.evaluation.identity import Identity, measure_identity
+from pixelgen.evaluation.likeness import Crowd, Likeness, judge_likeness
+from pixelgen.training.triplets import embed
 
 from .conftest import HEADS, PHOTOS, Colours, People, grey_judge
 
@@ -141,6 +143,22 @@ def test_the_weights_draw(faces: LoadedCheckpoint, album: Path) -> None:
     assert found.portraits.independent.auc.standard_error is not None
     names = {"portraits", "embedder: photos", "embedder: portraits", "KID: photos", "KID: sources"}
     assert names <= set(told)
+
+
+def test_each_judge_sees_with_its_own_eyes(faces: LoadedCheckpoint, album: Path) -> None:
+    found = measured(faces, album, part="tune", portraits=1)
+    given = load_images(album, "validation")
+    assert given.labels is not None
+    cast = Cast.choose(given, "tune", None, 0)
+
+    def likeness(seen: Tensor) -> Likeness:
+        gallery = Crowd(seen[cast.gallery], given.labels[cast.gallery])  # type: ignore[index]
+        return judge_likeness(Crowd(seen[cast.sources], cast.people), gallery)
+
+    assert found.sources.independent == likeness(Colours().embed(given.images))
+    own = likeness(embed(faces.embedder, given.images, 1))
+    assert asdict(found.sources.embedder.auc) == pytest.approx(asdict(own.auc))
+    assert found.sources.embedder.auc != found.sources.independent.auc
 
 
 def test_portraits_are_those_of_the_pipeline(faces: LoadedCheckpoint, album: Path) -> None:
