@@ -101,6 +101,10 @@ def card_of(
             "their mean, a Gated PixelCNN draws pictures that they may be of."
         )
         use = f"pixelgen reconstruct photo.jpg --weights {name}"
+    elif recipe.data.embedder:
+        shown = "Faces, each followed by portraits of the person"
+        summary = f"An autoregressive model of {size} portraits of the person in a photo."
+        use = f"pixelgen portrait photo.jpg --weights {name}"
     else:
         shown = "Samples"
         kind = "class-conditional" if config.classes else "unconditional"

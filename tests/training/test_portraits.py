@@ -176,6 +176,10 @@ def test_one_folder_holds_all_three(recipe_file: Path, faces: Path, tmp_path: Pa
     assert loaded.config.embedder is not None
     assert loaded.embedder.config.embedding == 4
     assert loaded.codec.config.code_shape == (2, 2, 2)
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    assert "An autoregressive model of 8×8 portraits of the person in a photo." in card
+    assert "pixelgen portrait photo.jpg --weights weights" in card
+    assert "pixelgen sample" not in card
     result = evaluate(loaded, faces, "validation")
     assert result.conditional is not None
     assert result.unconditional is not None
