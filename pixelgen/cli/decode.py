@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from pixelgen.checkpoints import Source, find, read_config
+from pixelgen.checkpoints import LoadedCheckpoint, Source, find, read_config
 from pixelgen.cli import options
 from pixelgen.cli.output import Output, check_stdout
 from pixelgen.cli.results import describe, fingerprint, tell
@@ -18,7 +18,7 @@ from pixelgen.pipelines import CodecPipeline, CodesFile
 from pixelgen.pipelines.codes_file import check_amount
 from pixelgen.pipelines.devices import check_device_name
 
-_USAGE, _UNREADABLE = 2, 3
+_USAGE = 2
 
 
 def decode(
@@ -46,8 +46,9 @@ def decode(
     target.refuse_to_overwrite(texts)
 
     pipe = CodecPipeline.from_pretrained(source, device)
-    _compare(stored, codes, pipe, quiet)
-    images = [enlarge(image, scale) for image in pipe.decode(stored.codes)]
+    images = [enlarge(image, scale) for image in pipe.decode(stored)]
+    if not quiet:
+        _compare(stored, codes, pipe.checkpoint)
     if grid:
         images = [make_grid(images, square_columns(count), gap=2 * scale)]
     files = target.write(images, texts)
@@ -82,17 +83,9 @@ def _digest(stored: CodesFile) -> str:
     return fingerprint([stored.codes.contiguous().numpy().tobytes()])
 
 
-def _compare(stored: CodesFile, path: Path, pipe: CodecPipeline, quiet: bool) -> None:
-    """A note on stderr where other weights made the codes; PixelgenError if their levels differ."""
-    used = pipe.checkpoint
-    if stored.levels not in (None, pipe.codec.config.levels):
-        raise PixelgenError(
-            f"codes of {stored.levels} levels do not fit {used.name}, "
-            f"which has {pipe.codec.config.levels}",
-            "",
-            _UNREADABLE,
-        )
-    if stored.revision not in ("", used.revision) and not quiet:
+def _compare(stored: CodesFile, path: Path, used: LoadedCheckpoint) -> None:
+    """A note on stderr where other weights made the codes."""
+    if stored.revision not in ("", used.revision):
         typer.echo(
             f"note: {path} was made by {stored.weights or 'weights'} of revision "
             f"{stored.revision}, decoded by {used.name} of {used.revision}",

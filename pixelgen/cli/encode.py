@@ -15,7 +15,7 @@ from pixelgen.cli.photos import check_photos, read_photo
 from pixelgen.cli.results import tell
 from pixelgen.errors import PixelgenError
 from pixelgen.imaging import square
-from pixelgen.pipelines import CodecPipeline, CodesFile
+from pixelgen.pipelines import CodecPipeline
 from pixelgen.pipelines.codes_file import check_amount
 from pixelgen.pipelines.devices import check_device_name
 
@@ -54,13 +54,7 @@ def encode(
     squares = [square(read_photo(image), size, fit) for image in images]
 
     pipe = CodecPipeline.from_pretrained(source, device)
-    made = CodesFile(
-        codes=pipe.encode(squares),
-        levels=pipe.codec.config.levels,
-        weights=ref,
-        revision=pipe.checkpoint.revision,
-        files=tuple(Path(image).name for image in images),
-    )
+    made = pipe.encode_file(squares, weights=ref, files=[Path(image).name for image in images])
     made.save(output, replace=force)
     seconds = time.perf_counter() - started
     facts = {

@@ -9,7 +9,7 @@ from pixelgen.imaging.heatmap import check_rows, heat_sheet
 from pixelgen.imaging.hole import Hole, cut_hole, parse_box, parse_keep, veiled
 from pixelgen.imaging.likeness import Likeness
 from pixelgen.imaging.png import png_bytes, png_text, save_png
-from pixelgen.imaging.read import MAX_PIXELS, Fit, read_image, square, to_rgb
+from pixelgen.imaging.read import MAX_PIXELS, Fit, Photo, opened, read_image, square, to_rgb
 from pixelgen.imaging.sheets import path_sheet, portrait_sheet
 from pixelgen.imaging.tiles import cut_tiles, join_tiles, shrink, tile_count
 
@@ -24,6 +24,7 @@ __all__ = [
     "Hole",
     "IfExists",
     "Likeness",
+    "Photo",
     "Resample",
     "align",
     "animation_bytes",
@@ -36,6 +37,7 @@ __all__ = [
     "heat_sheet",
     "join_tiles",
     "make_grid",
+    "opened",
     "parse_box",
     "parse_keep",
     "path_sheet",

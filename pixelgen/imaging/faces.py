@@ -10,7 +10,7 @@ from PIL import Image
 
 from pixelgen.errors import PixelgenError
 from pixelgen.imaging.alignment import Point, align
-from pixelgen.imaging.read import square
+from pixelgen.imaging.read import square, to_rgb
 
 _USAGE, _UNREADABLE = 2, 3
 
@@ -95,7 +95,7 @@ class FaceCutter:
             from pixelgen.imaging.mtcnn import MtcnnDetector
 
             self._detector = MtcnnDetector()
-        rgb = photo.convert("RGB")
+        rgb = to_rgb(photo)
         found = self._detector.detect(rgb)
         chosen = _pick(found, face, name)
         return FaceCrop(align(rgb, chosen.landmarks, self.size), len(found))

@@ -17,10 +17,12 @@ from pixelgen.imaging.averaging import averaged
 
 MAX_PIXELS = 100_000_000
 """The largest picture that is decoded, unless a caller says otherwise."""
+Photo = Image.Image | str | Path
+"""A picture, or where its file is."""
 Fit = Literal["crop", "stretch"]
 """How a picture becomes square: its middle is cut out, or all of it is squeezed."""
 
-_UNREADABLE = 3
+_USAGE, _UNREADABLE = 2, 3
 _LARGEST_STREAM = 2**30
 # Pillow knows more, among them formats that run other programs (EPS), have no signature (TGA), or
 # hide a second header with another size (ICO).
@@ -61,11 +63,28 @@ def read_image(
         raise PixelgenError(f"cannot read {name}: {_why(error)}", hint, _UNREADABLE) from error
 
 
+def opened(photo: object) -> Image.Image:
+    """The pixels of `photo`: of a path as `read_image` gives them, of a picture as they are,
+    without turning it. Raises PixelgenError: exit code 3 for what cannot be read, 2 for anything
+    but a picture or a path."""
+    if isinstance(photo, str | Path):
+        return read_image(Path(photo).expanduser(), name=str(photo))
+    if not isinstance(photo, Image.Image):
+        kind = type(photo).__name__
+        raise PixelgenError(f"a photo is a path or a PIL picture, not {kind}", "", _USAGE)
+    try:
+        photo.load()
+    except Exception as error:  # as many kinds as for files
+        name = getattr(photo, "filename", "") or "the picture"
+        raise PixelgenError(f"cannot read {name}: {_why(error)}", "", _UNREADABLE) from error
+    return photo
+
+
 def square(image: Image.Image, size: int, fit: Fit = "crop") -> Image.Image:
     """`image`, of any mode, as size×size pixels of RGB; those of such a picture stay as they are.
 
     A larger picture is averaged over areas, as training pictures are; a smaller one interpolated.
-    Raises PixelgenError for floating-point pixels.
+    Raises PixelgenError for floating-point pixels, and for another `fit`.
     """
     image = to_rgb(image.crop(kept_box(image.size, fit)))
     if image.size == (size, size):
@@ -81,7 +100,7 @@ def kept_box(size: tuple[int, int], fit: Fit) -> tuple[int, int, int, int]:
     if fit == "stretch":
         return 0, 0, width, height
     if fit != "crop":
-        raise ValueError(f"fit must be crop or stretch, not {fit!r}")
+        raise PixelgenError(f"fit must be crop or stretch, not {fit!r}", "", _USAGE)
     side = min(size)
     left, top = (width - side) // 2, (height - side) // 2
     return left, top, left + side, top + side

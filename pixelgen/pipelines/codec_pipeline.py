@@ -10,7 +10,8 @@ from PIL import Image
 
 from pixelgen.checkpoints import LoadedCheckpoint, Source, load_checkpoint
 from pixelgen.errors import PixelgenError
-from pixelgen.imaging import Fit, square
+from pixelgen.imaging import Fit, Photo, opened, square
+from pixelgen.pipelines.codes_file import CodesFile
 from pixelgen.pipelines.devices import pick_device
 from pixelgen.pipelines.pictures import decode_images, encode_images
 
@@ -40,31 +41,64 @@ class CodecPipeline:
         target = pick_device(device)
         return cls(load_checkpoint(ref), target)
 
-    def encode(self, images: Sequence[Image.Image], fit: Fit = "crop") -> Tensor:
-        """Pictures of any size and mode, made square as `fit` says → codes int64 [N, C, h, w] of
-        0 … levels - 1. Those of a picture do not depend on the others."""
+    def encode(self, images: Sequence[Photo], fit: Fit = "crop") -> Tensor:
+        """Pictures or paths, of any size and mode, made square as `fit` says → codes int64
+        [N, C, h, w] of 0 … levels - 1. Those of a picture do not depend on the others."""
         import torch
 
         if not images:
             return torch.empty((0, *self.codec.config.code_shape), dtype=torch.int64)
         size = self.codec.config.size
-        return encode_images(self.codec, [square(image, size, fit) for image in images])
+        return encode_images(self.codec, [square(opened(image), size, fit) for image in images])
 
-    def decode(self, codes: Tensor) -> list[Image.Image]:
+    def encode_file(
+        self,
+        images: Sequence[Photo],
+        fit: Fit = "crop",
+        *,
+        weights: str = "",
+        files: Sequence[str] = (),
+    ) -> CodesFile:
+        """What `encode` makes, with what a file of codes says beside it: the pictures' `files`, and
+        the `weights` by which it finds this tokenizer again."""
+        return CodesFile(
+            codes=self.encode(images, fit),
+            levels=self.codec.config.levels,
+            weights=weights,
+            revision=self.checkpoint.revision,
+            files=tuple(files),
+        )
+
+    def decode(self, codes: Tensor | CodesFile) -> list[Image.Image]:
         """Codes, whole numbers [N, C, h, w] → RGB pictures of the tokenizer's size. One does not
         depend on the others. Raises PixelgenError (exit code 3) for codes of another tokenizer."""
+        if isinstance(codes, CodesFile):
+            self._check_levels(codes)
+            codes = codes.codes
         whole = self._checked(codes)
         return decode_images(self.codec, whole) if len(whole) else []
 
-    def reconstruct(self, images: Sequence[Image.Image], fit: Fit = "crop") -> list[Image.Image]:
+    def reconstruct(self, images: Sequence[Photo], fit: Fit = "crop") -> list[Image.Image]:
         """What is left of pictures on the way to codes and back."""
         return self.decode(self.encode(images, fit))
 
-    def _checked(self, codes: Tensor) -> Tensor:
+    def _check_levels(self, stored: CodesFile) -> None:
+        levels, name = self.codec.config.levels, self.checkpoint.name
+        if stored.levels not in (None, levels):
+            raise PixelgenError(
+                f"codes of {stored.levels} levels do not fit {name}, which has {levels}",
+                "",
+                _UNREADABLE,
+            )
+
+    def _checked(self, codes: object) -> Tensor:
         """`codes` as int64 once they are known to be this tokenizer's."""
         import torch
 
         config, name = self.codec.config, self.checkpoint.name
+        if not isinstance(codes, torch.Tensor):
+            kind = type(codes).__name__
+            raise PixelgenError(f"codes are a tensor, not {kind}", "", _UNREADABLE)
         if codes.is_floating_point() or codes.is_complex() or codes.dtype == torch.bool:
             raise PixelgenError(f"codes are whole numbers, not {codes.dtype}", "", _UNREADABLE)
         if codes.ndim != 4 or tuple(codes.shape[1:]) != config.code_shape:

@@ -36,13 +36,13 @@ class CodesFile:
     files: tuple[str, ...] = ()
     """Names of the pictures' files, without their folders."""
 
-    def save(self, path: Path, *, replace: bool = False) -> None:
+    def save(self, path: str | Path, *, replace: bool = False) -> None:
         """Write the file; equal content gives equal bytes.
 
         Raises PixelgenError (exit code 2) for a file that is there already, unless `replace`.
         """
         try:
-            write_atomically(path, self._bytes(), replace=replace)
+            write_atomically(Path(path), self._bytes(), replace=replace)
         except FileExistsError:
             raise PixelgenError(f"{path} exists", "--force replaces it", _USAGE) from None
 

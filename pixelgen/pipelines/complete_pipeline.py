@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from pixelgen.checkpoints import DEFAULT_WEIGHTS, LoadedCheckpoint, Source, load_checkpoint
-from pixelgen.imaging import Fit, Hole, cut_hole, parse_keep, veiled
+from pixelgen.imaging import Fit, Hole, Photo, cut_hole, opened, parse_box, parse_keep, veiled
 from pixelgen.imaging.hole import Box
 from pixelgen.pipelines.devices import pick_device
 from pixelgen.pipelines.painter import Given, Painter, Progress
@@ -85,9 +85,9 @@ class CompletePipeline:
 
     def __call__(
         self,
-        photo: Image.Image,
+        photo: Photo,
         *,
-        mask: Image.Image | None = None,
+        mask: Photo | None = None,
         box: Box | None = None,
         keep: str | None = None,
         fit: Fit = "crop",
@@ -97,8 +97,8 @@ class CompletePipeline:
         on_row: Callable[[Progress], None] | None = None,
         **drawing: Unpack[DrawingOptions],
     ) -> CompletionResult:
-        """`n` completions of `photo`, of any size and mode, made square as `fit` says, for each of
-        `classes` (numbers, WordNet ids, names), or without a class.
+        """`n` completions of `photo`, a picture or a path, of any size and mode, made square as
+        `fit` says, for each of `classes` (numbers, WordNet ids, names), or without a class.
 
         Hidden are what `mask`, as large as the photo, shows in white, what lies in `box` (x, y,
         width, height in pixels of the photo), and what `keep` ("top:50%") leaves of the square.
@@ -111,8 +111,14 @@ class CompletePipeline:
         request = CompletionRequest.make(
             made.config, made.name, classes=classes, n=n, refine=refine, **drawing
         )
-        kept = None if keep is None else parse_keep(keep)
-        hole = cut_hole(photo, self.painter.height, fit, mask=mask, box=box, keep=kept)
+        hole = cut_hole(
+            opened(photo),
+            self.painter.height,
+            fit,
+            mask=None if mask is None else opened(mask),
+            box=None if box is None else parse_box(",".join(map(str, box))),
+            keep=None if keep is None else parse_keep(str(keep)),
+        )
         return self.run(request, hole, on_row)
 
     def run(

@@ -16,7 +16,7 @@ from pixelgen.checkpoints import (
     Source,
     load_checkpoint,
 )
-from pixelgen.imaging import FaceCutter, FaceDetector, square
+from pixelgen.imaging import FaceCutter, FaceDetector, Photo, opened, square
 from pixelgen.pipelines.devices import pick_device
 from pixelgen.pipelines.painter import Painter, Progress
 from pixelgen.pipelines.paths import path_through
@@ -81,7 +81,7 @@ class PortraitPipeline:
 
     def crop(
         self,
-        photo: Image.Image,
+        photo: Photo,
         *,
         face: int | None = None,
         aligned: bool = False,
@@ -90,7 +90,7 @@ class PortraitPipeline:
         """The face in `photo` as the embedder wants it: of several the largest, or number `face`
         (from 1); with `aligned` the photo is such a crop already. Raises PixelgenError (exit code
         3) where there is none; messages call the photo `name`."""
-        return self.cutter.cut(photo, face=face, aligned=aligned, name=name).image
+        return self.cutter.cut(opened(photo), face=face, aligned=aligned, name=name).image
 
     def embed(self, crops: Sequence[Image.Image]) -> Tensor:
         """Aligned crops → embeddings [N, D] of length 1. One does not depend on the others."""
@@ -105,7 +105,7 @@ class PortraitPipeline:
 
     def __call__(
         self,
-        photos: Sequence[Image.Image],
+        photos: Sequence[Photo],
         n: int = 8,
         *,
         face: int | None = None,
@@ -113,7 +113,8 @@ class PortraitPipeline:
         on_row: Callable[[Progress], None] | None = None,
         **drawing: Unpack[DrawingOptions],
     ) -> PortraitResult:
-        """`n` portraits of the person in `photos`; of several photos the mean embedding counts.
+        """`n` portraits of the person in `photos`, pictures or paths; of several photos the mean
+        embedding counts.
 
         `drawing`: seed, temperature, top_p, guidance and batch_size. What is left out comes from
         the weights' own defaults; a missing seed is drawn. Raises PixelgenError for what the
@@ -126,7 +127,7 @@ class PortraitPipeline:
 
     def interpolate(
         self,
-        photos: Sequence[Image.Image],
+        photos: Sequence[Photo],
         steps: int = 9,
         *,
         slerp: bool = False,

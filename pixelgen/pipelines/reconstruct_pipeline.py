@@ -19,8 +19,10 @@ from pixelgen.checkpoints import (
 from pixelgen.imaging import (
     Fit,
     Likeness,
+    Photo,
     cut_tiles,
     join_tiles,
+    opened,
     shrink,
     square,
     tile_count,
@@ -50,6 +52,8 @@ LONGEST = 256
 class Reconstruction:
     """One picture by way of one auto-encoder, or of a tokenizer."""
 
+    source: Image.Image
+    """The picture as the networks saw it."""
     bottleneck: int | None
     """Numbers in between; None: a tokenizer's codes."""
     image: Image.Image
@@ -63,6 +67,9 @@ class Reconstruction:
     bits_per_dim: float | None
     """-log2 p(original | h) per value, of the model itself: at temperature 1, without guidance or
     top-p. Of several pieces the mean, as they are with their mirrored edges. None for a
+    tokenizer."""
+    seed: int | None
+    """The seed that draws the same samples again on the same kind of device; None for a
     tokenizer."""
 
 
@@ -141,7 +148,7 @@ class ReconstructPipeline:
 
     def __call__(
         self,
-        images: Sequence[Image.Image],
+        images: Sequence[Photo],
         n: int | None = None,
         *,
         bottlenecks: Sequence[int] | None = None,
@@ -150,8 +157,8 @@ class ReconstructPipeline:
         on_row: Callable[[Progress], None] | None = None,
         **drawing: Unpack[DrawingOptions],
     ) -> ReconstructResult:
-        """Each of `images`, of any size and mode, made anew: `n` samples (3) for each of
-        `bottlenecks` (all).
+        """Each of `images`, pictures or paths, of any size and mode, made anew: `n` samples (3) for
+        each of `bottlenecks` (all).
 
         They are brought to the network as `cut` says; piece by piece with their longer side at most
         `longest` pixels long. `drawing`: seed, temperature, top_p, guidance and batch_size. What is
@@ -165,7 +172,9 @@ class ReconstructPipeline:
             n=n,
             **drawing,
         )
-        return self.run(request, [fitted(i, self.size, cut, longest) for i in images], on_row)
+        return self.run(
+            request, [fitted(opened(i), self.size, cut, longest) for i in images], on_row
+        )
 
     def run(
         self,
@@ -195,7 +204,7 @@ class ReconstructPipeline:
 
     def interpolate(
         self,
-        images: Sequence[Image.Image],
+        images: Sequence[Photo],
         steps: int = 9,
         *,
         bottleneck: int | None = None,
@@ -214,7 +223,7 @@ class ReconstructPipeline:
         request = InterpolationRequest.make(
             made.config, made.name, len(images), steps, bottleneck=bottleneck, **drawing
         )
-        return self.run_path(request, [square(i, self.size, fit) for i in images], on_row)
+        return self.run_path(request, [square(opened(i), self.size, fit) for i in images], on_row)
 
     def run_path(
         self,
@@ -248,7 +257,7 @@ class ReconstructPipeline:
         assert self.codec is not None
         made = decode_images(self.codec, encode_images(self.codec, pieces))
         return [
-            Reconstruction(None, image, Likeness.of(source, image), [], [], None)
+            Reconstruction(source, None, image, Likeness.of(source, image), [], [], None, None)
             for source, image in zip(images, self._joined(images, made), strict=True)
         ]
 
@@ -281,12 +290,14 @@ class ReconstructPipeline:
             own = [each[number] for each in samples]
             made.append(
                 Reconstruction(
+                    source=source,
                     bottleneck=bottleneck,
                     image=means[number],
                     likeness=Likeness.of(source, means[number]),
                     samples=own,
                     samples_likeness=[Likeness.of(source, sample) for sample in own],
                     bits_per_dim=sum(bits[first : first + count]) / count,
+                    seed=request.drawing.seed,
                 )
             )
             first += count

@@ -69,9 +69,9 @@ class Drawing:
             options = replace(
                 defaults, **{name: float(v) for name, v in given.items() if v is not None}
             )
-        except ValueError as error:
+        except (TypeError, ValueError) as error:
             raise PixelgenError(str(error), "", _USAGE) from None
-        return cls(secrets.randbelow(2**31) if seed is None else seed, options, batch_size)
+        return cls(secrets.randbelow(2**31) if seed is None else int(seed), options, batch_size)
 
     def parameters(self) -> dict[str, Any]:
         """What of this, beside the seed, decides how the pictures come out."""
@@ -79,7 +79,10 @@ class Drawing:
 
 
 def check_whole(name: str, value: int, low: int) -> None:
-    """Raises PixelgenError (exit code 2) for a `value` below `low`, or of more than 63 bits."""
+    """Raises PixelgenError (exit code 2) for a `value` that is no whole number, is below `low`, or
+    has more than 63 bits."""
+    if not hasattr(value, "__index__"):
+        raise PixelgenError(f"{name} must be a whole number, not {value!r}", "", _USAGE)
     if not low <= value <= _LARGEST:
         limit = f"at least {low}" if value < low else "below 2^63"
         raise PixelgenError(f"{name} must be {limit}, not {value}", "", _USAGE)

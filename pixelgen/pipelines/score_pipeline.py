@@ -19,7 +19,7 @@ from pixelgen.checkpoints import (
     load_checkpoint,
 )
 from pixelgen.errors import PixelgenError
-from pixelgen.imaging import Fit, square
+from pixelgen.imaging import Fit, Photo, opened, square
 from pixelgen.pipelines.devices import pick_device
 from pixelgen.pipelines.pictures import to_grids
 from pixelgen.pipelines.request import check_reads_photos, check_whole, find_classes
@@ -138,7 +138,7 @@ class ScorePipeline:
 
     def __call__(
         self,
-        images: Sequence[Image.Image],
+        images: Sequence[Photo],
         *,
         label: int | str | None = None,
         classify: bool = False,
@@ -146,9 +146,9 @@ class ScorePipeline:
         batch_size: int = 16,
         progress: Callable[[int, int], None] | None = None,
     ) -> ScoreResult:
-        """Scores of pictures of any size and mode, made square as `fit` says, given the class
-        `label`, or without a class. With `classify` the classes of the weights are ranked, which
-        takes a pass of the network for each. Raises PixelgenError for what they cannot do."""
+        """Scores of pictures or paths, of any size and mode, made square as `fit` says, given the
+        class `label`, or without a class. With `classify` the classes of the weights are ranked,
+        which takes a pass of the network for each. Raises PixelgenError for what they cannot do."""
         request = ScoreRequest.make(
             self.checkpoint.config,
             self.checkpoint.name,
@@ -161,7 +161,7 @@ class ScorePipeline:
     def run(
         self,
         request: ScoreRequest,
-        images: Sequence[Image.Image],
+        images: Sequence[Photo],
         fit: Fit = "crop",
         progress: Callable[[int, int], None] | None = None,
     ) -> ScoreResult:
@@ -181,7 +181,7 @@ class ScorePipeline:
         scores: list[Score] = []
         step = request.batch_size
         for first in range(0, len(images), step):
-            seen = [square(image, size, fit) for image in images[first : first + step]]
+            seen = [square(opened(i), size, fit) for i in images[first : first + step]]
             grids = to_grids(seen, config, self.tokenizer)
             surprise = self._surprise(grids, [request.row] * len(seen))
             told(len(seen))

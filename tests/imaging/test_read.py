@@ -258,5 +258,5 @@ def test_square_of_any_picture(size: tuple[int, int], mode: str) -> None:
 
 
 def test_square_knows_two_ways() -> None:
-    with pytest.raises(ValueError, match="crop or stretch"):
+    with pytest.raises(PixelgenError, match="crop or stretch"):
         square(PHOTO, 4, "pad")  # type: ignore[arg-type]
