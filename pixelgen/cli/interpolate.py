@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from PIL import Image
 
-from pixelgen.checkpoints import (
-    DEFAULT_FACE_WEIGHTS,
-    DEFAULT_WEIGHTS,
-    CheckpointConfig,
-    Source,
-    find,
-    read_config,
-)
+from pixelgen.checkpoints import DEFAULT_FACE_WEIGHTS, DEFAULT_WEIGHTS, find, read_config
 from pixelgen.cli import options
 from pixelgen.cli.output import Output, check_stdout, slug
 from pixelgen.cli.photos import FaceChoice, check_photos, photo_name, read_photo
@@ -34,25 +25,15 @@ from pixelgen.errors import PixelgenError
 from pixelgen.imaging import enlarge, path_sheet, square
 from pixelgen.labels import imagenet
 from pixelgen.pipelines import (
-    ClassPipeline,
-    DrawingOptions,
+    InterpolatePipeline,
     InterpolationRequest,
-    InterpolationResult,
-    PortraitPipeline,
     PortraitRequest,
     PortraitResult,
-    Progress,
-    ReconstructPipeline,
     SampleRequest,
-    SampleResult,
+    path_request,
 )
 from pixelgen.pipelines.codes_file import check_amount
 from pixelgen.pipelines.devices import check_device_name
-
-Request = SampleRequest | PortraitRequest | InterpolationRequest
-Run = Callable[
-    [Callable[[Progress], None] | None], SampleResult | PortraitResult | InterpolationResult
-]
 
 _USAGE = 2
 _FPS = 10.0
@@ -129,35 +110,31 @@ def interpolate(
     check_device_name(device)
     check_stdout(output, as_json)
     photos, classes = photos or [], classes or []
+    if not photos and not classes:  # told before weights are looked for
+        raise PixelgenError("photos or classes must be given", "PHOTO PHOTO or --class", _USAGE)
     check_photos(photos)
     choice = FaceChoice(face, align)
-    for_faces = {"--slerp": slerp, "--face": face, "--no-align": not align}
-    of_faces = [name for name, given in for_faces.items() if given]
-    of_photos = ["a photo"] * bool(photos) + of_faces + ["--bottleneck"] * bool(bottleneck)
-    _check_subject(classes, of_photos)
+    for_faces = {"--slerp": slerp, "--face": face is not None, "--no-align": not align}
     source = find(weights or (DEFAULT_WEIGHTS if classes else DEFAULT_FACE_WEIGHTS))
     config = read_config(source.path, source.name)
-    drawing: DrawingOptions = {
-        "seed": seed,
-        "temperature": temperature,
-        "top_p": top_p,
-        "guidance": guidance,
-        "batch_size": batch_size,
-    }
-    request: Request
-    if classes:
-        request = SampleRequest.make(config, source.name, classes=classes, steps=steps, **drawing)
+    request = path_request(
+        config,
+        source.name,
+        photos=len(photos),
+        classes=classes,
+        steps=steps,
+        slerp=slerp,
+        bottleneck=bottleneck,
+        of_faces=[name for name, given in for_faces.items() if given],
+        seed=seed,
+        temperature=temperature,
+        top_p=top_p,
+        guidance=guidance,
+        batch_size=batch_size,
+    )
+    if isinstance(request, SampleRequest):
         names = [imagenet()[index].names[0] for index in request.classes]
     else:
-        _check_weights(config, source.name, of_faces, bottleneck)
-        if config.bottlenecks:
-            request = InterpolationRequest.make(
-                config, source.name, len(photos), steps, bottleneck=bottleneck, **drawing
-            )
-        else:
-            request = PortraitRequest.along_path(
-                config, source.name, len(photos), steps, slerp=slerp, **drawing
-            )
         names = [Path(photo_name(given)).stem for given in photos]
     size = config.picture[1]
     check_amount(steps, size * scale)
@@ -180,9 +157,9 @@ def interpolate(
     texts = describe(source, request.parameters() | view, target.count, about)
     target.refuse_to_overwrite(texts)
 
-    pipe, run = _prepared(request, crops, source, device)
+    pipe = InterpolatePipeline.from_pretrained(source, device)
     with LivePicture(steps, quiet or as_json) as picture:
-        result = run(picture if picture.active else None)
+        result = pipe.run(request, crops, picture if picture.active else None)
     images = [enlarge(image, scale, resample) for image in result.images]
     if target.animated:
         frames = [*images, *images[-2:0:-1]] if ping_pong else images
@@ -202,26 +179,6 @@ def interpolate(
     tell(files, facts, line, as_json, quiet)
 
 
-def _check_subject(classes: Sequence[str], of_photos: Sequence[str]) -> None:
-    """Raises PixelgenError (exit code 2) unless there are either classes, or photos, whose options
-    are `of_photos`."""
-    if classes and of_photos:
-        raise PixelgenError(f"{of_photos[0]} does not go with --class", "", _USAGE)
-    if not classes and "a photo" not in of_photos:
-        raise PixelgenError("photos or classes must be given", "PHOTO PHOTO or --class", _USAGE)
-
-
-def _check_weights(
-    config: CheckpointConfig, name: str, of_faces: Sequence[str], bottleneck: int | None
-) -> None:
-    """Raises PixelgenError (exit code 2) for options of faces, `of_faces`, where the weights `name`
-    hold auto-encoders, and for a bottleneck where they do not."""
-    if config.bottlenecks and of_faces:
-        raise PixelgenError(f"{of_faces[0]} is for faces, {name} takes any picture", "", _USAGE)
-    if not config.bottlenecks and bottleneck is not None:
-        raise PixelgenError(f"--bottleneck is for auto-encoders, {name} has none", "", _USAGE)
-
-
 def _motion(target: Output, fps: float | None, ping_pong: bool) -> dict[str, Any]:
     """How an animation moves; nothing for pictures. Raises PixelgenError (exit code 2) where
     pictures are asked to move."""
@@ -231,17 +188,3 @@ def _motion(target: Output, fps: float | None, ping_pong: bool) -> dict[str, Any
         name = "--ping-pong" if fps is None else "--fps"
         raise PixelgenError(f"{name} is for animations", "-o FILE.gif or FILE.webp", _USAGE)
     return {}
-
-
-def _prepared(
-    request: Request, crops: Sequence[Image.Image], source: Source, device: str
-) -> tuple[ClassPipeline | PortraitPipeline | ReconstructPipeline, Run]:
-    """The pipeline, loaded, and what carries out the request with it."""
-    if isinstance(request, SampleRequest):
-        by_class = ClassPipeline.from_pretrained(source, device)
-        return by_class, partial(by_class.run, request)
-    if isinstance(request, InterpolationRequest):
-        by_code = ReconstructPipeline.from_pretrained(source, device)
-        return by_code, partial(by_code.run_path, request, crops)
-    by_face = PortraitPipeline.from_pretrained(source, device)
-    return by_face, partial(by_face.run, request, crops)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         ClassPipeline,
         CompletePipeline,
         CompletionResult,
+        InterpolatePipeline,
         InterpolationResult,
         PortraitPipeline,
         PortraitResult,
@@ -27,7 +28,13 @@ if TYPE_CHECKING:
     )
 
     Drawn = SampleResult | PortraitResult | InterpolationResult | CompletionResult
-    Pipeline = ClassPipeline | PortraitPipeline | ReconstructPipeline | CompletePipeline
+    Pipeline = (
+        ClassPipeline
+        | PortraitPipeline
+        | ReconstructPipeline
+        | CompletePipeline
+        | InterpolatePipeline
+    )
 
 
 def fingerprint(parts: Iterable[bytes]) -> str:

@@ -4,6 +4,7 @@ from pixelgen.pipelines.class_pipeline import ClassPipeline, SampleResult
 from pixelgen.pipelines.codec_pipeline import CodecPipeline
 from pixelgen.pipelines.codes_file import CodesFile
 from pixelgen.pipelines.complete_pipeline import CompletePipeline, CompletionResult
+from pixelgen.pipelines.interpolate_pipeline import InterpolatePipeline, path_request
 from pixelgen.pipelines.painter import Progress
 from pixelgen.pipelines.portrait_pipeline import PortraitPipeline, PortraitResult
 from pixelgen.pipelines.reconstruct_pipeline import (
@@ -29,6 +30,7 @@ __all__ = [
     "CompletionRequest",
     "CompletionResult",
     "DrawingOptions",
+    "InterpolatePipeline",
     "InterpolationRequest",
     "InterpolationResult",
     "PortraitPipeline",
@@ -45,4 +47,5 @@ __all__ = [
     "ScorePipeline",
     "ScoreRequest",
     "ScoreResult",
+    "path_request",
 ]

@@ -200,10 +200,10 @@ BAD = [
     (["A"], 2, "at least 2 photos must be given"),
     (["--class", "8"], 2, "at least 2 classes must be given"),
     (["--class", "8", "--class", "3"], 2, "tiny was not trained on class 3"),
-    (["A", "B", "--class", "8"], 2, "a photo does not go with --class"),
-    (["--class", "8", "--class", "207", "--slerp"], 2, "--slerp does not go with --class"),
-    (["--class", "8", "--class", "207", "--face", "1"], 2, "--face does not go with --class"),
-    (["--class", "8", "--class", "207", "--no-align"], 2, "--no-align does not go with --class"),
+    (["A", "B", "--class", "8"], 2, "a photo does not go with classes"),
+    (["--class", "8", "--class", "207", "--slerp"], 2, "--slerp does not go with classes"),
+    (["--class", "8", "--class", "207", "--face", "1"], 2, "--face does not go with classes"),
+    (["--class", "8", "--class", "207", "--no-align"], 2, "--no-align does not go with classes"),
     (["--class", "8", "--class", "207", "--weights", "FACES"], 2, "draws from a photo"),
     (["A", "B", "--weights", "CLASSES"], 2, "tiny has no face embedder"),
     (["A", "--weights", "AUTO"], 2, "at least 2 photos must be given"),
@@ -213,9 +213,9 @@ BAD = [
     (["A", "B", "--weights", "AUTO", "--bottleneck", "3"], 2, "auto has no bottleneck of 3 numb"),
     (["A", "B", "--weights", "AUTO", "--steps", "1"], 2, "steps must be at least 2, not 1"),
     (["A", "missing.jpg", "--weights", "AUTO"], 3, "cannot read missing.jpg"),
-    (["A", "B", "--bottleneck", "2"], 2, "--bottleneck is for auto-encoders, faces has none"),
+    (["A", "B", "--bottleneck", "2"], 2, "bottleneck is for auto-encoders, faces has none"),
     (["A", "B", "--bottleneck", "0"], 2, "--bottleneck"),
-    (["--class", "8", "--class", "3", "--bottleneck", "2"], 2, "--bottleneck does not go with"),
+    (["--class", "8", "--class", "3", "--bottleneck", "2"], 2, "bottleneck does not go with"),
     (["--class", "8", "--class", "3", "--weights", "AUTO"], 2, "auto is an autoencoder: it draws"),
     (["A", "missing.jpg"], 3, "cannot read missing.jpg: No such file or directory"),
     (["A", __file__], 3, "it is no picture, or of a kind that is not known"),
@@ -250,8 +250,7 @@ def test_bad_input_is_one_line_and_writes_nothing(
     def too_late(*_: object) -> None:
         raise AssertionError("weights were loaded first")
 
-    for name in ("PortraitPipeline", "ClassPipeline", "ReconstructPipeline"):
-        monkeypatch.setattr(f"pixelgen.pipelines.{name}.from_pretrained", too_late)
+    monkeypatch.setattr("pixelgen.pipelines.InterpolatePipeline.from_pretrained", too_late)
     monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO()))
     named = {"A": A, "B": B, "C": C, "CLASSES": weights, "FACES": face_weights}
     named["AUTO"] = autoencoders
