@@ -1,9 +1,9 @@
 """Gated PixelCNN image models: exact likelihoods, fast exact sampling, training.
 
-from pixelgen import ClassPipeline
+import pixelgen
 
-pipe = ClassPipeline.from_pretrained()
-pipe(classes=[207], n=4, seed=1).images[0].save("golden-retriever.png")
+for picture in pixelgen.load("imagenet32").sample(classes=[207], n=4, seed=1):
+    print(picture.seed, picture.bits_per_dim, picture.image)
 """
 
 from __future__ import annotations
@@ -14,15 +14,43 @@ from pixelgen._version import __version__
 from pixelgen.errors import PixelgenError
 
 if TYPE_CHECKING:
-    from pixelgen.pipelines import ClassPipeline, SampleResult
+    from pixelgen.pipelines import (
+        ClassPipeline,
+        CodesFile,
+        Completion,
+        Picture,
+        Portrait,
+        Reconstruction,
+        SampleResult,
+        Score,
+        Weights,
+        load,
+    )
 
-__all__ = ["ClassPipeline", "PixelgenError", "SampleResult", "__version__"]
+__all__ = [
+    "ClassPipeline",
+    "CodesFile",
+    "Completion",
+    "Picture",
+    "PixelgenError",
+    "Portrait",
+    "Reconstruction",
+    "SampleResult",
+    "Score",
+    "Weights",
+    "__version__",
+    "load",
+]
 
 
 def __getattr__(name: str) -> object:
-    """The pipelines, imported when first asked for: they bring torch along."""
-    if name in ("ClassPipeline", "SampleResult"):
+    """What is in `__all__`, imported when first asked for, so that `import pixelgen` is quick."""
+    if name in __all__:
         from pixelgen import pipelines
 
         return getattr(pipelines, name)
     raise AttributeError(f"module 'pixelgen' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

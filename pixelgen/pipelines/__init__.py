@@ -21,18 +21,22 @@ from pixelgen.pipelines.request import (
     SampleRequest,
 )
 from pixelgen.pipelines.score_pipeline import Score, ScorePipeline, ScoreRequest, ScoreResult
+from pixelgen.pipelines.weights import Completion, Picture, Portrait, Weights, load
 
 __all__ = [
     "ClassPipeline",
     "CodecPipeline",
     "CodesFile",
     "CompletePipeline",
+    "Completion",
     "CompletionRequest",
     "CompletionResult",
     "DrawingOptions",
     "InterpolatePipeline",
     "InterpolationRequest",
     "InterpolationResult",
+    "Picture",
+    "Portrait",
     "PortraitPipeline",
     "PortraitRequest",
     "PortraitResult",
@@ -47,5 +51,7 @@ __all__ = [
     "ScorePipeline",
     "ScoreRequest",
     "ScoreResult",
+    "Weights",
+    "load",
     "path_request",
 ]
