@@ -75,6 +75,8 @@ class Portrait(Picture):
 
     similarity: float
     """Cosine of its embedding with the one that it was drawn from, -1 … 1."""
+    sources: list[Image.Image]
+    """The face in every photo, as the model saw it."""
 
 
 @dataclass(frozen=True)
@@ -246,7 +248,7 @@ class Weights:
         **drawing: Unpack[DrawingOptions],
     ) -> list[Completion]:
         """`photo`, made square as `fit` says ("crop" or "stretch"), with a part drawn anew: `n`
-        times for each class, or without a class (Figure 2 of the first PixelCNN paper,
+        times for each class, or without a class (Figure 1 of the first PixelCNN paper,
         arXiv:1601.06759).
 
         The part is what `mask`, a picture as large as the photo, shows in white, what lies in `box`
@@ -365,7 +367,9 @@ def _allowed(ask: Callable[[], object]) -> bool:
 
 def _portraits(made: PortraitResult) -> list[Portrait]:
     each = zip(made.images, made.bits_per_dim, made.similarity, strict=True)
-    return [Portrait(image, made.seed, bits, None, near) for image, bits, near in each]
+    return [
+        Portrait(image, made.seed, bits, None, near, made.sources) for image, bits, near in each
+    ]
 
 
 def _several(given: Item | Iterable[Item] | None) -> list[Item]:

@@ -109,6 +109,7 @@ def test_portraits(face_weights: Path) -> None:
     expected = pipe([read_image(A)], 2, seed=3)
     assert [one.image.tobytes() for one in drawn] == [i.tobytes() for i in expected.images]
     assert [one.similarity for one in drawn] == expected.similarity
+    assert [i.tobytes() for i in drawn[0].sources] == [i.tobytes() for i in expected.sources]
     assert [one.bits_per_dim for one in drawn] == expected.bits_per_dim
     frames = loaded.interpolate([A, B], steps=3, slerp=True, seed=3)
     between = pipe.interpolate([read_image(A), read_image(B)], 3, slerp=True, seed=3)
