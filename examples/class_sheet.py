@@ -1,6 +1,6 @@
 """A sheet of pictures, a row for each class.
 
-python examples/class_sheet.py sheet.png "golden retriever" 979
+python examples/class_sheet.py sheet.png "golden retriever" 978
 """
 
 import sys
