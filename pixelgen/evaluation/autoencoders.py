@@ -245,14 +245,13 @@ def _draw(
 ) -> Tensor:
     """A sample of each h [N, D], uint8 [N, 3, S, S]."""
 
-    def row(moment: Moment) -> None:
+    def step(moment: Moment) -> None:
         if progress is not None:
-            done = len(moment.grids) * moment.rows // moment.height
-            progress(moment.first + done, len(h))
+            progress(int(moment.share * moment.total), moment.total)
 
     painter = Painter(weights, next(model.parameters()).device, model.pixels)
     painted = painter.paint(
-        len(h), Condition(vector=h), options=options, seed=seed, batch_size=batch, on_row=row
+        len(h), Condition(vector=h), options=options, seed=seed, batch_size=batch, on_step=step
     )
     return to_tensor(painted.images)
 

@@ -255,9 +255,9 @@ def _draw(
     """Portraits uint8 [P · n, 3, S, S] from source photos uint8 [P, 3, S, S], n of each."""
     h = pipe.embed(to_images(sources, 256)).repeat_interleave(request.count, dim=0)
 
-    def row(moment: Moment) -> None:
+    def step(moment: Moment) -> None:
         if told is not None:
-            told(moment.first + len(moment.grids) * moment.rows // moment.height, len(h))
+            told(int(moment.share * moment.total), moment.total)
 
     drawing = request.drawing
     painted = pipe.painter.paint(
@@ -266,6 +266,6 @@ def _draw(
         options=drawing.options,
         seed=drawing.seed,
         batch_size=drawing.batch_size,
-        on_row=row,
+        on_step=step,
     )
     return to_tensor(painted.images)

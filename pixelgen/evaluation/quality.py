@@ -188,12 +188,11 @@ def _draw(
 ) -> Tensor:
     """Samples uint8 [N, 3, H, W]."""
 
-    def row(moment: Moment) -> None:
+    def step(moment: Moment) -> None:
         if progress is not None:
-            done = len(moment.grids) * moment.rows // moment.height
-            progress(moment.first + done, request.count)
+            progress(int(moment.share * moment.total), moment.total)
 
-    return to_tensor(pipe.run(request, row).images)
+    return to_tensor(pipe.run(request, step).images)
 
 
 def _draws(request: SampleRequest) -> Draws:

@@ -67,25 +67,25 @@ class ClassPipeline:
         classes: Sequence[int | str] | None = None,
         n: int = 1,
         *,
-        on_row: Callable[[Progress], None] | None = None,
+        on_step: Callable[[Progress], None] | None = None,
         **drawing: Unpack[DrawingOptions],
     ) -> SampleResult:
         """`n` pictures of each of `classes` (numbers, WordNet ids, names), or without a class.
 
         `drawing`: seed, temperature, top_p, guidance and batch_size. What is left out comes from
-        the weights' own defaults; a missing seed is drawn. `on_row` is called after every finished
-        row. Raises PixelgenError for what the weights cannot do.
+        the weights' own defaults; a missing seed is drawn. `on_step` is told how the pictures
+        grow. Raises PixelgenError for what the weights cannot do.
         """
         made = self.checkpoint
         request = SampleRequest.make(made.config, made.name, classes=classes, n=n, **drawing)
-        return self.run(request, on_row)
+        return self.run(request, on_step)
 
     def interpolate(
         self,
         classes: Sequence[int | str],
         steps: int = 9,
         *,
-        on_row: Callable[[Progress], None] | None = None,
+        on_step: Callable[[Progress], None] | None = None,
         **drawing: Unpack[DrawingOptions],
     ) -> SampleResult:
         """`steps` pictures on the way from the first of `classes` through the others to the last,
@@ -95,10 +95,10 @@ class ClassPipeline:
         request = SampleRequest.make(
             made.config, made.name, classes=classes, steps=steps, **drawing
         )
-        return self.run(request, on_row)
+        return self.run(request, on_step)
 
     def run(
-        self, request: SampleRequest, on_row: Callable[[Progress], None] | None = None
+        self, request: SampleRequest, on_step: Callable[[Progress], None] | None = None
     ) -> SampleResult:
         """Carry out a request that was made for these weights."""
         import torch
@@ -119,7 +119,7 @@ class ClassPipeline:
             seed=request.drawing.seed,
             batch_size=request.drawing.batch_size,
             one_stream=request.steps is not None,
-            on_row=on_row,
+            on_step=on_step,
         )
         classes: list[int | None] = [None] * request.count
         if request.steps is None:

@@ -94,7 +94,7 @@ class CompletePipeline:
         classes: Sequence[int | str] | None = None,
         n: int = 1,
         refine: int = 1,
-        on_row: Callable[[Progress], None] | None = None,
+        on_step: Callable[[Progress], None] | None = None,
         **drawing: Unpack[DrawingOptions],
     ) -> CompletionResult:
         """`n` completions of `photo`, a picture or a path, of any size and mode, made square as
@@ -119,13 +119,13 @@ class CompletePipeline:
             box=None if box is None else parse_box(",".join(map(str, box))),
             keep=None if keep is None else parse_keep(str(keep)),
         )
-        return self.run(request, hole, on_row)
+        return self.run(request, hole, on_step)
 
     def run(
         self,
         request: CompletionRequest,
         hole: Hole,
-        on_row: Callable[[Progress], None] | None = None,
+        on_step: Callable[[Progress], None] | None = None,
     ) -> CompletionResult:
         """Carry out a request that was made for these weights, on a photo of their size."""
         import torch
@@ -133,7 +133,7 @@ class CompletePipeline:
         started = time.perf_counter()
         sample = request.sample
         given = self.given(hole)
-        grids, bits, effective = self._choose(request, given, on_row)
+        grids, bits, effective = self._choose(request, given, on_step)
         cells = (~given.mask).any(0)  # [h, w]
         spread = self.painter.height // cells.shape[0]
         drawn = cells.repeat_interleave(spread, 0).repeat_interleave(spread, 1).cpu().numpy()
@@ -169,7 +169,7 @@ class CompletePipeline:
         self,
         request: CompletionRequest,
         given: Given,
-        on_row: Callable[[Progress], None] | None,
+        on_step: Callable[[Progress], None] | None,
     ) -> tuple[list[Tensor], list[float], list[float]]:
         """The completed grids, their bits per dimension, and among how many candidates effectively
         they were chosen."""
@@ -195,7 +195,7 @@ class CompletePipeline:
             seed=sample.drawing.seed,
             batch_size=sample.drawing.batch_size,
             given=given,
-            on_row=on_row,
+            on_step=on_step,
         ):
             x, log_prob = x.cpu(), log_prob.cpu()
             weights = log_weights(log_prob, given.mask)

@@ -97,7 +97,7 @@ class InterpolatePipeline:
         face: int | None = None,
         aligned: bool = False,
         fit: Fit = "crop",
-        on_row: Callable[[Progress], None] | None = None,
+        on_step: Callable[[Progress], None] | None = None,
         **drawing: Unpack[DrawingOptions],
     ) -> PathResult:
         """`steps` pictures through `classes` (numbers, WordNet ids, names), or through `photos`,
@@ -127,20 +127,20 @@ class InterpolatePipeline:
         elif isinstance(request, InterpolationRequest):
             size = self.checkpoint.config.picture[1]
             shown = [square(opened(photo), size, fit) for photo in photos]
-        return self.run(request, shown, on_row)
+        return self.run(request, shown, on_step)
 
     def run(
         self,
         request: PathRequest,
         shown: Sequence[Image.Image] = (),
-        on_row: Callable[[Progress], None] | None = None,
+        on_step: Callable[[Progress], None] | None = None,
     ) -> PathResult:
         """Carry out a request that was made for these weights: on an aligned crop of every photo of
         faces, on RGB pictures of the network's size for auto-encoders, on nothing for classes.
         Raises ValueError for another number of pictures."""
         if isinstance(request, SampleRequest):
-            return ClassPipeline(self.checkpoint, self.device).run(request, on_row)
+            return ClassPipeline(self.checkpoint, self.device).run(request, on_step)
         if isinstance(request, InterpolationRequest):
             by_code = ReconstructPipeline(self.checkpoint, self.device)
-            return by_code.run_path(request, shown, on_row)
-        return PortraitPipeline(self.checkpoint, self.device).run(request, shown, on_row)
+            return by_code.run_path(request, shown, on_step)
+        return PortraitPipeline(self.checkpoint, self.device).run(request, shown, on_step)

@@ -12,32 +12,68 @@ from pixelgen.checkpoints import LoadedCheckpoint, SamplingDefaults
 from pixelgen.pipelines.pictures import decode_images, to_images
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
     from torch import Tensor
 
     from pixelgen.models.conditioning import Condition
     from pixelgen.models.gated_pixelcnn import GatedPixelCNN
     from pixelgen.models.pixelcnn import PixelCNN
+    from pixelgen.sampling.request import StepCallback
 
 
 @dataclass(frozen=True)
 class Progress:
-    """A moment in the making of a batch."""
+    """A moment in the making of a batch, good while the callback that it is given to runs."""
 
+    painter: Painter
+    """Who draws."""
     first: int
     """Number of the batch's first picture among all."""
-    rows: int
-    """Rows of the pictures that are finished; those below are not drawn yet."""
-    height: int
-    """Their rows in all."""
-    grids: Tensor
-    """The batch [B, C, H, W] as the model draws it, pixels or codes."""
-    show: Callable[[Tensor], list[Image.Image]]
-    """Makes pictures of such grids."""
+    batch: int
+    """Pictures of the batch."""
+    total: int
+    """Pictures in all."""
+    done: int
+    """Positions of the model's grid that are drawn in every picture of the batch, in raster
+    order."""
+    positions: int
+    """Positions in all."""
+    grids: Callable[[], Tensor]
+    """Returns the batch [B, C, H, W] as the model draws it, pixels or codes, zero where it is not
+    drawn yet."""
+    given: Given | None = None
+    """What was known beforehand."""
 
-    def images(self) -> list[Image.Image]:
-        """The batch as it stands."""
-        return self.show(self.grids)
+    @property
+    def share(self) -> float:
+        """How much of all work is done, 0 … 1."""
+        return (self.first + self.batch * self.done / self.positions) / self.total
+
+    def images(self, most: int | None = None) -> list[Image.Image]:
+        """The batch as it stands, or the first `most` pictures of it. What they show where they are
+        `pending` means nothing."""
+        import torch
+
+        x = self.grids()[:most]
+        if self.given is not None:
+            device = x.device
+            x = torch.where(self.given.mask.to(device), self.given.values.to(device), x)
+        return self.painter.show(x)
+
+    def pending(self) -> np.ndarray:
+        """bool [H, W]: pixels that are neither drawn nor known. Of weights with a tokenizer these
+        are whole cells, one for a code; the codes around a drawn cell may still change it."""
+        import numpy as np
+
+        config, height = self.painter.model.config, self.painter.height
+        shape = config.grid_height, config.grid_width
+        pending = (np.arange(self.positions) >= self.done).reshape(shape)
+        pending = _spread(pending, height // config.grid_height)
+        if self.given is not None:
+            known = self.given.mask.all(0).cpu().numpy()
+            pending &= ~_spread(known, height // config.height)
+        return pending
 
 
 @dataclass(frozen=True)
@@ -84,7 +120,7 @@ class Painter:
         seed: int,
         batch_size: int,
         one_stream: bool = False,
-        on_row: Callable[[Progress], None] | None = None,
+        on_step: Callable[[Progress], None] | None = None,
     ) -> Painted:
         """`count` pictures, each of its own condition. They do not depend on `batch_size`.
 
@@ -102,7 +138,7 @@ class Painter:
             seed=seed,
             batch_size=batch_size,
             one_stream=one_stream,
-            on_row=on_row,
+            on_step=on_step,
         ):
             bits += bits_per_dim(log_prob).tolist()
             images += self.show(x)
@@ -118,7 +154,7 @@ class Painter:
         batch_size: int,
         one_stream: bool = False,
         given: Given | None = None,
-        on_row: Callable[[Progress], None] | None = None,
+        on_step: Callable[[Progress], None] | None = None,
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """The grids that `paint` makes pictures of, batch after batch: int64 [B, C, H, W] and the
         log-probability of every value in nats, at temperature 1, without guidance or top-p.
@@ -151,7 +187,9 @@ class Painter:
                     options=chosen,
                     known=None if given is None else given.values,
                     known_mask=None if given is None else given.mask,
-                    on_row=None if on_row is None else self._reporter(on_row, first),
+                    on_step=None
+                    if on_step is None
+                    else self._reporter(on_step, first, size, count, given),
                 )
                 log_prob = self.model.log_prob(x, part)
             yield x, log_prob
@@ -163,9 +201,18 @@ class Painter:
         return decode_images(self.tokenizer, x)
 
     def _reporter(
-        self, on_row: Callable[[Progress], None], first: int
-    ) -> Callable[[int, int, Tensor], None]:
-        height = self.height
-        return lambda rows, total, grids: on_row(
-            Progress(first, rows * height // total, height, grids, self.show)
+        self,
+        on_step: Callable[[Progress], None],
+        first: int,
+        batch: int,
+        total: int,
+        given: Given | None,
+    ) -> StepCallback:
+        return lambda done, positions, grids: on_step(
+            Progress(self, first, batch, total, done, positions, grids, given)
         )
+
+
+def _spread(cells: np.ndarray, side: int) -> np.ndarray:
+    """[h, w] → [h · side, w · side]."""
+    return cells.repeat(side, 0).repeat(side, 1)

@@ -110,7 +110,7 @@ class PortraitPipeline:
         *,
         face: int | None = None,
         aligned: bool = False,
-        on_row: Callable[[Progress], None] | None = None,
+        on_step: Callable[[Progress], None] | None = None,
         **drawing: Unpack[DrawingOptions],
     ) -> PortraitResult:
         """`n` portraits of the person in `photos`, pictures or paths; of several photos the mean
@@ -123,7 +123,7 @@ class PortraitPipeline:
         made = self.checkpoint
         request = PortraitRequest.of_person(made.config, made.name, len(photos), n, **drawing)
         crops = [self.crop(photo, face=face, aligned=aligned) for photo in photos]
-        return self.run(request, crops, on_row)
+        return self.run(request, crops, on_step)
 
     def interpolate(
         self,
@@ -133,7 +133,7 @@ class PortraitPipeline:
         slerp: bool = False,
         face: int | None = None,
         aligned: bool = False,
-        on_row: Callable[[Progress], None] | None = None,
+        on_step: Callable[[Progress], None] | None = None,
         **drawing: Unpack[DrawingOptions],
     ) -> PortraitResult:
         """`steps` portraits on the way from the face in the first photo through those in the next
@@ -145,13 +145,13 @@ class PortraitPipeline:
             made.config, made.name, len(photos), steps, slerp=slerp, **drawing
         )
         crops = [self.crop(photo, face=face, aligned=aligned) for photo in photos]
-        return self.run(request, crops, on_row)
+        return self.run(request, crops, on_step)
 
     def run(
         self,
         request: PortraitRequest,
         crops: Sequence[Image.Image],
-        on_row: Callable[[Progress], None] | None = None,
+        on_step: Callable[[Progress], None] | None = None,
     ) -> PortraitResult:
         """Carry out a request that was made for these weights, on an aligned crop of every photo.
         Raises ValueError for another number of crops."""
@@ -172,7 +172,7 @@ class PortraitPipeline:
             seed=request.drawing.seed,
             batch_size=request.drawing.batch_size,
             one_stream=request.path,
-            on_row=on_row,
+            on_step=on_step,
         )
         near = (self.embed(painted.images) * _unit(h)).sum(1)
         return PortraitResult(

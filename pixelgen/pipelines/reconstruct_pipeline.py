@@ -154,7 +154,7 @@ class ReconstructPipeline:
         bottlenecks: Sequence[int] | None = None,
         cut: Cut = "crop",
         longest: int = LONGEST,
-        on_row: Callable[[Progress], None] | None = None,
+        on_step: Callable[[Progress], None] | None = None,
         **drawing: Unpack[DrawingOptions],
     ) -> ReconstructResult:
         """Each of `images`, pictures or paths, of any size and mode, made anew: `n` samples (3) for
@@ -173,14 +173,14 @@ class ReconstructPipeline:
             **drawing,
         )
         return self.run(
-            request, [fitted(opened(i), self.size, cut, longest) for i in images], on_row
+            request, [fitted(opened(i), self.size, cut, longest) for i in images], on_step
         )
 
     def run(
         self,
         request: ReconstructRequest,
         images: Sequence[Image.Image],
-        on_row: Callable[[Progress], None] | None = None,
+        on_step: Callable[[Progress], None] | None = None,
     ) -> ReconstructResult:
         """Carry out a request that was made for these weights, on RGB pictures as `fitted` gives
         them: those that are not of the network's size are taken piece by piece."""
@@ -191,7 +191,7 @@ class ReconstructPipeline:
             columns = [self._by_codes(images, pieces)]
         elif pieces:
             columns = [
-                self._by_bottleneck(request, place, images, pieces, on_row)
+                self._by_bottleneck(request, place, images, pieces, on_step)
                 for place in range(len(request.bottlenecks))
             ]
         return ReconstructResult(
@@ -209,7 +209,7 @@ class ReconstructPipeline:
         *,
         bottleneck: int | None = None,
         fit: Fit = "crop",
-        on_row: Callable[[Progress], None] | None = None,
+        on_step: Callable[[Progress], None] | None = None,
         **drawing: Unpack[DrawingOptions],
     ) -> InterpolationResult:
         """`steps` pictures on the straight way from the h of the first of `images` through those of
@@ -223,13 +223,13 @@ class ReconstructPipeline:
         request = InterpolationRequest.make(
             made.config, made.name, len(images), steps, bottleneck=bottleneck, **drawing
         )
-        return self.run_path(request, [square(opened(i), self.size, fit) for i in images], on_row)
+        return self.run_path(request, [square(opened(i), self.size, fit) for i in images], on_step)
 
     def run_path(
         self,
         request: InterpolationRequest,
         sources: Sequence[Image.Image],
-        on_row: Callable[[Progress], None] | None = None,
+        on_step: Callable[[Progress], None] | None = None,
     ) -> InterpolationResult:
         """Carry out a request that was made for these weights, on RGB pictures of the network's
         size. Raises ValueError for another number of pictures."""
@@ -238,7 +238,7 @@ class ReconstructPipeline:
         started = time.perf_counter()
         model = self.autoencoders[request.bottleneck]
         h = path_through(self._encode(model, sources), request.steps)
-        painted = self._paint(model, h, request.drawing, on_row, one_stream=True)
+        painted = self._paint(model, h, request.drawing, on_step, one_stream=True)
         return InterpolationResult(
             images=painted.images,
             means=self._means(model, h),
@@ -267,7 +267,7 @@ class ReconstructPipeline:
         place: int,
         images: Sequence[Image.Image],
         pieces: Sequence[Image.Image],
-        on_row: Callable[[Progress], None] | None,
+        on_step: Callable[[Progress], None] | None,
     ) -> list[Reconstruction]:
         """Every picture by way of the auto-encoder at `place` of the request."""
         assert request.drawing is not None
@@ -279,7 +279,9 @@ class ReconstructPipeline:
             model,
             h.repeat_interleave(n, 0),
             request.drawing,
-            None if on_row is None else _counted(on_row, place * n * len(pieces)),
+            None
+            if on_step is None
+            else _counted(on_step, place * n * len(pieces), len(request.bottlenecks)),
         ).images
         means = self._joined(images, self._means(model, h))
         samples = [self._joined(images, drawn[i::n]) for i in range(n)]
@@ -354,7 +356,7 @@ class ReconstructPipeline:
         model: Autoencoder,
         h: Tensor,
         drawing: Drawing,
-        on_row: Callable[[Progress], None] | None,
+        on_step: Callable[[Progress], None] | None,
         one_stream: bool = False,
     ) -> Painted:
         """What the PixelCNN draws of h [N, D]."""
@@ -367,7 +369,7 @@ class ReconstructPipeline:
             seed=drawing.seed,
             batch_size=drawing.batch_size,
             one_stream=one_stream,
-            on_row=on_row,
+            on_step=on_step,
         )
 
     def _tensor(self, piece: Image.Image) -> Tensor:
@@ -382,6 +384,10 @@ def fitted(image: Image.Image, size: int, cut: Cut = "crop", longest: int = LONG
     return shrink(to_rgb(image), longest)
 
 
-def _counted(on_row: Callable[[Progress], None], before: int) -> Callable[[Progress], None]:
-    """`on_row`, told of `before` pictures that were drawn earlier."""
-    return lambda moment: on_row(replace(moment, first=moment.first + before))
+def _counted(
+    on_step: Callable[[Progress], None], before: int, rounds: int
+) -> Callable[[Progress], None]:
+    """`on_step`, told of `before` pictures that were drawn earlier, in one of as long `rounds`."""
+    return lambda moment: on_step(
+        replace(moment, first=moment.first + before, total=moment.total * rounds)
+    )

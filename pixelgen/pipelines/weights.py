@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
 _USAGE = 2
 Item = TypeVar("Item")
-OnRow = Callable[[Progress], None]
+OnStep = Callable[[Progress], None]
 """Called after every finished row of the pictures of a batch."""
 
 
@@ -98,8 +98,8 @@ class Weights:
     undone; one or several. Classes are ILSVRC numbers, WordNet ids, names or ranges ("207-210"),
     one or several. `drawing` is `seed` (a missing one is drawn), `temperature`, `top_p`, `guidance`
     (left out: the weights' own defaults) and `batch_size` (the pictures do not depend on it).
-    `on_row` is called with a `Progress` after every finished row. The same seed and options give
-    the pictures that the command line gives.
+    `on_step` is called with a `Progress` for every position of the grid. The same seed and options
+    give the pictures that the command line gives.
 
     Every method raises PixelgenError, in one line, for what these weights cannot do and for photos
     that cannot be read; nothing is drawn then.
@@ -166,13 +166,13 @@ class Weights:
         classes: int | str | Sequence[int | str] | None = None,
         n: int = 1,
         *,
-        on_row: OnRow | None = None,
+        on_step: OnStep | None = None,
         **drawing: Unpack[DrawingOptions],
     ) -> list[Picture]:
         """`n` pictures of the first class, then of the second, and so on; without a class, `n` of
         whatever the model likes (section 2.3 of the paper)."""
         made = ClassPipeline(self.checkpoint, self.device)(
-            _several(classes), n, on_row=on_row, **drawing
+            _several(classes), n, on_step=on_step, **drawing
         )
         each = zip(made.images, made.bits_per_dim, made.classes, strict=True)
         return [Picture(image, made.seed, bits, label) for image, bits, label in each]
@@ -184,14 +184,14 @@ class Weights:
         *,
         face: int | None = None,
         aligned: bool = False,
-        on_row: OnRow | None = None,
+        on_step: OnStep | None = None,
         **drawing: Unpack[DrawingOptions],
     ) -> list[Portrait]:
         """`n` new portraits of the person in one or several photos (section 3.3): of each photo the
         largest face counts, or number `face` (from 1); `aligned` photos are cut-out faces already.
         Also raises PixelgenError for photos without a face."""
         pipe = PortraitPipeline(self.checkpoint, self.device)
-        made = pipe(_several(photos), n, face=face, aligned=aligned, on_row=on_row, **drawing)
+        made = pipe(_several(photos), n, face=face, aligned=aligned, on_step=on_step, **drawing)
         return _portraits(made)
 
     def interpolate(
@@ -205,7 +205,7 @@ class Weights:
         face: int | None = None,
         aligned: bool = False,
         fit: Fit = "crop",
-        on_row: OnRow | None = None,
+        on_step: OnStep | None = None,
         **drawing: Unpack[DrawingOptions],
     ) -> list[Picture]:
         """`steps` pictures from the first class to the last, from face to face (Figure 5), or from
@@ -225,7 +225,7 @@ class Weights:
             face=face,
             aligned=aligned,
             fit=fit,
-            on_row=on_row,
+            on_step=on_step,
             **drawing,
         )
         if isinstance(made, PortraitResult):
@@ -244,7 +244,7 @@ class Weights:
         classes: int | str | Sequence[int | str] | None = None,
         n: int = 1,
         refine: int = 1,
-        on_row: OnRow | None = None,
+        on_step: OnStep | None = None,
         **drawing: Unpack[DrawingOptions],
     ) -> list[Completion]:
         """`photo`, made square as `fit` says ("crop" or "stretch"), with a part drawn anew: `n`
@@ -267,7 +267,7 @@ class Weights:
             classes=_several(classes),
             n=n,
             refine=refine,
-            on_row=on_row,
+            on_step=on_step,
             **drawing,
         )
         each = zip(made.images, made.bits_per_dim, made.classes, made.effective, strict=True)
@@ -302,7 +302,7 @@ class Weights:
         bottlenecks: int | Sequence[int] | None = None,
         cut: Cut = "crop",
         longest: int = LONGEST,
-        on_row: OnRow | None = None,
+        on_step: OnStep | None = None,
         **drawing: Unpack[DrawingOptions],
     ) -> list[Reconstruction]:
         """Photos made anew from a few numbers each (Figure 6), one photo after the other, for each
@@ -319,7 +319,7 @@ class Weights:
             bottlenecks=_several(bottlenecks),
             cut=cut,
             longest=longest,
-            on_row=on_row,
+            on_step=on_step,
             **drawing,
         )
         return [one for row in made.made for one in row]

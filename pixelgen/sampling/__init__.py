@@ -13,7 +13,7 @@ from pixelgen.sampling.incremental import sample_gated
 from pixelgen.sampling.incremental_pixelcnn import sample_pixelcnn
 from pixelgen.sampling.naive import sample_naive
 from pixelgen.sampling.options import SamplingOptions
-from pixelgen.sampling.request import Model, RowCallback, build_request
+from pixelgen.sampling.request import Model, StepCallback, build_request
 
 if TYPE_CHECKING:
     from pixelgen.models.conditioning import Condition
@@ -32,7 +32,7 @@ def sample(
     options: SamplingOptions | None = None,
     known: Tensor | None = None,
     known_mask: Tensor | None = None,
-    on_row: RowCallback | None = None,
+    on_step: StepCallback | None = None,
     observe: Observer | None = None,
     method: Method = "incremental",
 ) -> Tensor:
@@ -41,9 +41,10 @@ def sample(
     `uniforms` [n, C, H, W], from `draw_uniforms`, are all the randomness there is: a picture
     depends on its own numbers and condition alone, not on the batch that it is drawn in.
     `condition` is of n pictures (None: the null condition). Where `known_mask` [C, H, W] or
-    [n, C, H, W] is true the value of `known` is taken and conditioned on. After every row of the
-    grid `on_row` is called with the rows of the picture that are done, their total, and the picture
-    so far. `observe` is handed the log-distribution [n, levels] of every value in the order of
+    [n, C, H, W] is true the value of `known` is taken and conditioned on. At the start
+    and after every position of the grid, in raster order, `on_step` is called with the number of
+    positions that are drawn, their total, and a function that returns the pictures so far, zero
+    where they are not drawn. `observe` is handed the log-distribution [n, levels] of every value in the order of
     drawing, before temperature and top-p. `method="naive"` runs the whole network for every value:
     the reference.
 
@@ -57,8 +58,9 @@ def sample(
         with torch.inference_mode():
             request = build_request(
                 model, condition, uniforms, options or SamplingOptions(), known, known_mask,
-                on_row, observe,
+                on_step, observe,
             )  # fmt: skip
+            request.report(0)
             if method == "naive":
                 sample_naive(request)
             elif isinstance(model, GatedPixelCNN):

@@ -44,9 +44,9 @@ def sample_gated(request: Request) -> None:
                     value = request.draw(i, j, c, output.parameters(c, walk.row[j]))
                     torch.index_select(tables[c], 0, value, out=places[j][c])
                 walk.leave(j)
+                request.report(i * width + j + 1)
             if i + 1 < height:
                 vertical.push(i, walk.row)
-            request.row_done(i)
 
 
 def _value_tables(model: GatedPixelCNN) -> list[Tensor]:

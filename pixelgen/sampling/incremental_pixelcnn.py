@@ -38,8 +38,8 @@ def sample_pixelcnn(request: Request) -> None:
                     value = request.draw(i, j, c, network.run(c, j))
                     network.row[j, :, c] = model.embed(value)
                 network.leave(j)
+                request.report(i * width + j + 1)
             network.end_row()
-            request.row_done(i)
 
 
 @dataclass(frozen=True)

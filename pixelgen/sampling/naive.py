@@ -15,5 +15,5 @@ def sample_naive(request: Request, max_values: int | None = None) -> None:
         embedded = model.embed(request.doubled(request.grid()))
         parameters = model.parameters_of(embedded, request.condition)
         request.draw(i, j, c, parameters[:, i, j])
-        if (j, c) == (width - 1, channels - 1):
-            request.row_done(i)
+        if c == channels - 1:
+            request.report(i * width + j + 1)

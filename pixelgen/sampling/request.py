@@ -16,7 +16,9 @@ from pixelgen.sampling.draw import BELOW_ONE, Drawer, Observer
 from pixelgen.sampling.options import SamplingOptions
 
 Model = GatedPixelCNN | PixelCNN
-RowCallback = Callable[[int, int, Tensor], None]
+StepCallback = Callable[[int, int, Callable[[], Tensor]], None]
+"""Told how many positions of the grid are drawn, of how many, and what returns the pictures so far,
+[N, C, H, W]; the latter only while it runs."""
 
 Cell = tuple[Tensor, Tensor, Tensor | None, Tensor | None]
 """Of one value in all pictures, [N, 1] each: its uniform numbers (at least 0, below 1), where the
@@ -38,7 +40,7 @@ class Request:
     """Views of everything about row i, column j, channel c of the grid."""
     copies: int
     """1, or 2 with guidance."""
-    on_row: RowCallback | None
+    on_step: StepCallback | None
 
     @property
     def size(self) -> tuple[int, int, int]:
@@ -77,11 +79,11 @@ class Request:
             torch.where(mask, known, value, out=value)
         return self.doubled(value.view(-1))
 
-    def row_done(self, i: int) -> None:
-        """Reports grid row `i`, counted in rows of the picture."""
-        if self.on_row is not None:
-            total = self.model.config.height
-            self.on_row((i + 1) * total // len(self.drawn), total, self.picture())
+    def report(self, done: int) -> None:
+        """Reports that `done` positions of the grid are drawn."""
+        if self.on_step is not None:
+            height, width, _ = self.size
+            self.on_step(done, height * width, self.picture)
 
 
 def build_request(
@@ -91,7 +93,7 @@ def build_request(
     options: SamplingOptions,
     known: Tensor | None,
     known_mask: Tensor | None,
-    on_row: RowCallback | None,
+    on_step: StepCallback | None,
     observe: Observer | None,
 ) -> Request:
     """Checks everything and puts it on the model's device. Raises ValueError."""
@@ -133,7 +135,7 @@ def build_request(
         drawn=drawn,
         cells=_cells(placed, drawn, known, known_mask),
         copies=2 if guided else 1,
-        on_row=on_row,
+        on_step=on_step,
     )
 
 

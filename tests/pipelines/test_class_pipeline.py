@@ -55,11 +55,13 @@ def test_a_drawn_seed_draws_the_same_again(pipe: ClassPipeline) -> None:
 
 def test_progress(pipe: ClassPipeline) -> None:
     seen: list[Progress] = []
-    pipe(n=3, batch_size=2, on_row=seen.append)
-    assert [(p.first, p.rows, p.height) for p in seen] == [
-        (first, row, 4) for first in (0, 2) for row in (1, 2, 3, 4)
+    pipe(n=3, batch_size=2, on_step=seen.append)
+    assert [(p.first, p.done, p.positions) for p in seen] == [
+        (first, done, 16) for first in (0, 2) for done in range(17)
     ]
-    assert [len(p.images()) for p in seen] == [2] * 4 + [1] * 4
+    assert [seen[k].share for k in (0, 16, -1)] == [0, 2 / 3, 1]
+    assert [len(p.images()) for p in seen] == [2] * 17 + [1] * 17
+    assert [int(p.pending().sum()) for p in seen] == 2 * list(range(16, -1, -1))
 
 
 def test_frames_lead_from_class_to_class(pipe: ClassPipeline) -> None:

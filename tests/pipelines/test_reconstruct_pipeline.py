@@ -106,13 +106,14 @@ def test_cuts(pipe: ReconstructPipeline) -> None:
 
 
 def test_progress_counts_all_samples(pipe: ReconstructPipeline) -> None:
-    seen: list[tuple[int, int]] = []
+    seen: list[tuple[int, float]] = []
 
-    def on_row(moment: Progress) -> None:
-        seen.append((moment.first, moment.rows))
+    def on_step(moment: Progress) -> None:
+        if moment.done == moment.positions:
+            seen.append((moment.first, moment.share))
 
-    pipe([photo(1), photo(2)], n=2, batch_size=3, on_row=on_row)
-    assert [first for first, rows in seen if rows == 8] == [0, 3, 4, 7]
+    pipe([photo(1), photo(2)], n=2, batch_size=3, on_step=on_step)
+    assert seen == [(0, 3 / 8), (3, 4 / 8), (4, 7 / 8), (7, 1)]
 
 
 def test_no_pictures(pipe: ReconstructPipeline) -> None:

@@ -98,8 +98,8 @@ def test_a_drawn_seed_draws_the_same_again(weights: Path) -> None:
 
 def test_progress(weights: Path) -> None:
     seen: list[int] = []
-    pixelgen.load(weights, "cpu").sample(on_row=lambda moment: seen.append(moment.rows))
-    assert seen == [1, 2, 3, 4]
+    pixelgen.load(weights, "cpu").sample(on_step=lambda moment: seen.append(moment.done))
+    assert seen == list(range(17))
 
 
 def test_portraits(face_weights: Path) -> None:

@@ -103,21 +103,23 @@ def test_frequencies_are_the_probabilities(config: ModelConfig, options: Samplin
 
 
 @pytest.mark.parametrize("method", ["naive", "incremental"])
-def test_rows_are_reported(config: ModelConfig, method: Any) -> None:
+def test_steps_are_reported_and_change_nothing(config: ModelConfig, method: Any) -> None:
     seen: list[tuple[int, int, torch.Tensor]] = []
+    told = network(config), condition(config, 2), uniforms(config, 2)
     picture = sample(
-        network(config),
-        condition(config, 2),
-        uniforms(config, 2),
-        on_row=lambda done, total, so_far: seen.append((done, total, so_far.clone())),
+        *told,
+        on_step=lambda done, total, so_far: seen.append((done, total, so_far().clone())),
         method=method,
     )
-    step = getattr(config, "patch", 1)
-    assert [done for done, _, _ in seen] == list(range(step, config.height + 1, step))
+    assert torch.equal(picture, sample(*told, method=method))
+    patch = getattr(config, "patch", 1)
+    positions = config.height * config.width // patch**2
+    assert [done for done, _, _ in seen] == list(range(positions + 1))
+    raster = torch.arange(positions).view(config.height // patch, config.width // patch)
     for done, total, so_far in seen:
-        assert total == config.height
-        assert torch.equal(so_far[:, :, :done], picture[:, :, :done])
-        assert not so_far[:, :, done:].any()
+        assert total == positions
+        drawn = (raster < done).repeat_interleave(patch, 0).repeat_interleave(patch, 1)
+        assert torch.equal(so_far, picture * drawn)
 
 
 def test_guidance_of_one_and_no_condition() -> None:

@@ -140,10 +140,10 @@ def test_one_folder_draws_pictures_and_is_measured(
         classes=[4, 7],
         n=3,
         seed=1,
-        on_row=lambda p: seen.append((p.rows, p.height, p.images()[0].size)),
+        on_step=lambda p: seen.append((p.done, int(p.pending().sum()), p.images()[0].size)),
     )
     assert [i.size for i in result.images] == [(8, 8)] * 6
-    assert seen == [(4, 8, (8, 8)), (8, 8, (8, 8))]
+    assert seen == [(done, 64 - 16 * done, (8, 8)) for done in range(5)]
     one_by_one = pipe(classes=[4, 7], n=3, seed=1, batch_size=1).images
     assert [i.tobytes() for i in result.images] == [i.tobytes() for i in one_by_one]
     means = [np.asarray(i).mean() for i in result.images]
