@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from PIL import Image
 
 from pixelgen.checkpoints import DEFAULT_WEIGHTS, find, read_config
 from pixelgen.cli import options
+from pixelgen.cli.growth import Growth
 from pixelgen.cli.output import Output, check_stdout
 from pixelgen.cli.photos import check_photos, photo_name, read_photo
-from pixelgen.cli.progress import LivePicture
 from pixelgen.cli.results import describe, drawn_facts, fingerprint, tell
 from pixelgen.errors import PixelgenError
 from pixelgen.imaging import cut_hole, enlarge, make_grid, parse_box, parse_keep
@@ -71,6 +73,9 @@ def complete(
     grid: options.Grid = True,
     scale: options.Scale = 1,
     resample: options.Resample = "nearest",
+    live: options.Live = None,
+    watch: options.Watch = None,
+    animate: options.Animate = None,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
     force: options.Force = False,
@@ -89,10 +94,12 @@ def complete(
     code stays, and the pixels as far as codes can hold them.
 
     The picture of all shows the original, what is known of it, and the
-    completions, in a row for each class.
+    completions, in a row for each class. The hole can be seen filling:
+    `pixelgen complete cat.jpg --keep top:50% --animate cat.gif`.
     """
     check_device_name(device)
     check_stdout(output, as_json)
+    growth = Growth(live, watch, animate, force=force, quiet=quiet, as_json=as_json)
     if sum(part is not None for part in (mask, keep, box)) != 1:
         raise PixelgenError("one part must be named", "--mask, --keep or --box", _USAGE)
     check_photos([image] if mask is None else [image, mask])
@@ -120,28 +127,29 @@ def complete(
     hole = cut_hole(photo, config.picture[1], fit, mask=shape, box=inside, keep=kept)
     view = {"grid": grid, "scale": scale} | ({"resample": resample} if scale > 1 else {})
     pixels = (hole.photo.tobytes(), hole.around.tobytes(), hole.hidden.tobytes())
-    texts = describe(
-        source,
-        {"content": fingerprint(pixels)} | request.parameters() | view,
-        target.count,
-        {"seed": str(seed)},
-    )
+    parameters = {"content": fingerprint(pixels)} | request.parameters() | view
+    texts = describe(source, parameters, target.count, {"seed": str(seed)})
     target.refuse_to_overwrite(texts)
+    growth.refuse_to_overwrite(target, source, parameters, {"seed": str(seed)})
     if not hole.hidden.any() and not quiet:
         typer.echo("note: nothing is hidden of what the weights see", err=True)
 
     pipe = CompletePipeline.from_pretrained(source, device)
-    with LivePicture(request.candidates, quiet or as_json) as picture:
-        result = pipe.run(request, hole, picture if picture.active else None)
-    images = result.images
-    if grid:
+    beside = pipe.beside(hole)
+
+    def sheet(images: Sequence[Image.Image]) -> Image.Image:
+        # While candidates grow, the first of each completion is seen in its place.
+        images = images[:: len(images) // request.sample.count]
         rows = [images[first : first + n] for first in range(0, len(images), n)]
-        images = [one for row in rows for one in (result.original, result.masked, *row)]
-    images = [enlarge(one, scale, resample) for one in images]
-    if grid:
-        images = [make_grid(images, n + 2, gap=2 * scale)]
-    files = target.write(images, texts)
-    facts = drawn_facts(result, pipe, files) | {
+        shown = [enlarge(one, scale, resample) for row in rows for one in (*beside, *row)]
+        return make_grid(shown, n + 2, gap=2 * scale)
+
+    with growth.follow(sheet) as on_step:
+        result = pipe.run(request, hole, on_step)
+    images = [enlarge(one, scale, resample) for one in result.images]
+    files = target.write([sheet(result.images)] if grid else images, texts)
+    growth.finish(lambda: sheet(result.images))
+    facts = drawn_facts(result, pipe, files, growth) | {
         "classes": result.classes,
         "drawn": round(result.drawn, 4),
         "effective_candidates": [round(count, 2) for count in result.effective],

@@ -11,6 +11,7 @@ import typer
 from pixelgen.checkpoints import LoadedCheckpoint, Source, find, read_config
 from pixelgen.cli import options
 from pixelgen.cli.output import Output, check_stdout
+from pixelgen.cli.progress import Meter
 from pixelgen.cli.results import describe, fingerprint, tell
 from pixelgen.errors import PixelgenError
 from pixelgen.imaging import enlarge, make_grid, square_columns
@@ -46,7 +47,8 @@ def decode(
     target.refuse_to_overwrite(texts)
 
     pipe = CodecPipeline.from_pretrained(source, device)
-    images = [enlarge(image, scale) for image in pipe.decode(stored)]
+    with Meter("decoding", quiet or as_json) as meter:
+        images = [enlarge(image, scale) for image in pipe.decode(stored, meter)]
     if not quiet:
         _compare(stored, codes, pipe.checkpoint)
     if grid:

@@ -12,6 +12,7 @@ import typer
 from pixelgen.checkpoints import bundled, find, read_config
 from pixelgen.cli import options
 from pixelgen.cli.photos import check_photos, read_photo
+from pixelgen.cli.progress import Meter
 from pixelgen.cli.results import tell
 from pixelgen.errors import PixelgenError
 from pixelgen.imaging import square
@@ -51,10 +52,13 @@ def encode(
     size = read_config(source.path, source.name).picture[1]
     check_amount(len(images), size)
     # One at a time: a photo may be a thousand times as large as what is kept of it.
-    squares = [square(read_photo(image), size, fit) for image in images]
+    with Meter("reading", quiet or as_json) as meter:
+        squares = [square(read_photo(image), size, fit) for image in meter.track(images)]
 
     pipe = CodecPipeline.from_pretrained(source, device)
-    made = pipe.encode_file(squares, weights=ref, files=[Path(image).name for image in images])
+    names = [Path(image).name for image in images]
+    with Meter("encoding", quiet or as_json) as meter:
+        made = pipe.encode_file(squares, weights=ref, files=names, progress=meter)
     made.save(output, replace=force)
     seconds = time.perf_counter() - started
     facts = {

@@ -14,6 +14,7 @@ import typer
 from pixelgen._version import __version__
 from pixelgen.cli import options
 from pixelgen.cli.photos import check_photos, photo_name, read_photo
+from pixelgen.cli.progress import Meter
 from pixelgen.errors import PixelgenError
 from pixelgen.imaging import Face, FaceDetector, IfExists, align, residual, save_png
 
@@ -58,16 +59,18 @@ def faces(
     detector = MtcnnDetector()
     written: set[Path] = set()
     done = []
-    for given in photos:
-        photo = _Photo(photo_name(given))
-        image = _search(given, photo, detector)
-        if image is not None and output is not None:
-            _write(photo, image, output, size, force, written)
-        if photo.faces and not as_json:
-            _tell(photo)
-        if photo.trouble and len(photos) > 1 and not (quiet and photo.readable):
-            typer.echo(f"note: {photo.trouble}", err=True)
-        done.append(photo)
+    with Meter("searching", quiet or as_json) as meter:
+        for given in meter.track(photos):
+            photo = _Photo(photo_name(given))
+            image = _search(given, photo, detector)
+            if image is not None and output is not None:
+                _write(photo, image, output, size, force, written)
+            meter.hide()
+            if photo.faces and not as_json:
+                _tell(photo)
+            if photo.trouble and len(photos) > 1 and not (quiet and photo.readable):
+                typer.echo(f"note: {photo.trouble}", err=True)
+            done.append(photo)
     if as_json and any(photo.faces for photo in done):
         typer.echo(json.dumps({"photos": [_facts(photo) for photo in done]}))
     _end(done)

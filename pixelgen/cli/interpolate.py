@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,9 +11,9 @@ from PIL import Image
 
 from pixelgen.checkpoints import DEFAULT_FACE_WEIGHTS, DEFAULT_WEIGHTS, find, read_config
 from pixelgen.cli import options
+from pixelgen.cli.growth import Growth
 from pixelgen.cli.output import Output, check_stdout, slug
 from pixelgen.cli.photos import FaceChoice, check_photos, photo_name, read_photo
-from pixelgen.cli.progress import LivePicture
 from pixelgen.cli.results import (
     describe,
     drawn_facts,
@@ -94,6 +95,9 @@ def interpolate(
     grid: options.Grid = True,
     scale: options.Scale = 1,
     resample: options.Resample = "nearest",
+    live: options.Live = None,
+    watch: options.Watch = None,
+    animate: options.Animate = None,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
     force: options.Force = False,
@@ -109,6 +113,7 @@ def interpolate(
     """
     check_device_name(device)
     check_stdout(output, as_json)
+    growth = Growth(live, watch, animate, force=force, quiet=quiet, as_json=as_json)
     photos, classes = photos or [], classes or []
     if not photos and not classes:  # told before weights are looked for
         raise PixelgenError("photos or classes must be given", "PHOTO PHOTO or --class", _USAGE)
@@ -154,22 +159,31 @@ def interpolate(
         crops = [square(read_photo(given), size) for given in photos]
         view["photos"] = [Path(photo_name(given)).name for given in photos]
         view["crops"] = [fingerprint([crop.tobytes()]) for crop in crops]
-    texts = describe(source, request.parameters() | view, target.count, about)
+    parameters = request.parameters() | view
+    texts = describe(source, parameters, target.count, about)
     target.refuse_to_overwrite(texts)
+    if isinstance(request, PortraitRequest):
+        about |= synthetic(True)
+    growth.refuse_to_overwrite(target, source, parameters, about)
+
+    def sheet(images: Sequence[Image.Image]) -> Image.Image:
+        sources, frames = (
+            [enlarge(image, scale, resample) for image in part]
+            for part in ([square(crop, size) for crop in crops], images)
+        )
+        return path_sheet(sources, frames, gap=2 * scale)
 
     pipe = InterpolatePipeline.from_pretrained(source, device)
-    with LivePicture(steps, quiet or as_json) as picture:
-        result = pipe.run(request, crops, picture if picture.active else None)
+    with growth.follow(sheet) as on_step:
+        result = pipe.run(request, crops, on_step)
     images = [enlarge(image, scale, resample) for image in result.images]
     if target.animated:
         frames = [*images, *images[-2:0:-1]] if ping_pong else images
         files = target.write_animation(frames, texts[0], view["fps"])
     else:
-        if grid:
-            sources = [enlarge(square(crop, size), scale, resample) for crop in crops]
-            images = [path_sheet(sources, images, gap=2 * scale)]
-        files = target.write(images, texts)
-    facts, line = drawn_facts(result, pipe, files), drawn_line(result)
+        files = target.write([sheet(result.images)] if grid else images, texts)
+    growth.finish(lambda: sheet(result.images))
+    facts, line = drawn_facts(result, pipe, files, growth), drawn_line(result)
     if isinstance(request, SampleRequest):
         facts["classes"] = request.classes
     else:

@@ -65,6 +65,30 @@ Grid = Annotated[
 ]
 Scale = Annotated[int, typer.Option(min=1, max=64, help="Enlarge for viewing.")]
 Resample = Annotated[ResampleName, typer.Option(help="How to enlarge.")]
+Live = Annotated[
+    bool | None,
+    typer.Option(
+        "--live/--no-live",
+        help="See the pictures grow in the terminal. Default: if it has colours.",
+        show_default=False,
+    ),
+]
+Watch = Annotated[
+    str | None,
+    typer.Option(
+        "--watch",
+        metavar="FILE.png",
+        help="Rewrite this file while the pictures grow, for a viewer that notices.",
+    ),
+]
+Animate = Annotated[
+    str | None,
+    typer.Option(
+        "--animate",
+        metavar="FILE.gif",
+        help="Keep how the pictures grew: a .gif, .webp or .png animation.",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON about the result.")]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Nothing but errors.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace existing files.")]

@@ -32,6 +32,14 @@ def check_stdout(given: str | None, as_json: bool) -> None:
         raise PixelgenError("stdout cannot take both a picture and --json", "-o FILE", _USAGE)
 
 
+def check_folder(folder: Path) -> None:
+    """Raises PixelgenError (exit code 2) for a folder that files cannot be written to."""
+    if not folder.is_dir():
+        raise PixelgenError(f"no folder {folder}", "", _USAGE)
+    if not os.access(folder, os.W_OK):
+        raise PixelgenError(f"the folder {folder} cannot be written to", "", _USAGE)
+
+
 @dataclass(frozen=True)
 class Output:
     """The place for one or more pictures, or an animation."""
@@ -72,10 +80,7 @@ class Output:
         path = Path(given or ".").expanduser()
         named = not (path.is_dir() or (given or "").endswith(("/", os.sep)))
         folder = path.parent if named else path
-        if not folder.is_dir():
-            raise PixelgenError(f"no folder {folder}", "", _USAGE)
-        if not os.access(folder, os.W_OK):
-            raise PixelgenError(f"the folder {folder} cannot be written to", "", _USAGE)
+        check_folder(folder)
         kinds = (".png", *ANIMATIONS) if moving else (".png",)
         if named and path.suffix.lower() not in kinds:
             raise PixelgenError(

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from PIL import Image
 
 from pixelgen.checkpoints import DEFAULT_FACE_WEIGHTS, find, read_config
 from pixelgen.cli import options
+from pixelgen.cli.growth import Growth
 from pixelgen.cli.output import Output, check_stdout, slug
 from pixelgen.cli.photos import FaceChoice, check_photos, photo_name
-from pixelgen.cli.progress import LivePicture
 from pixelgen.cli.results import describe, drawn_facts, drawn_line, synthetic, tell
 from pixelgen.imaging import enlarge, portrait_sheet, square
 from pixelgen.pipelines import PortraitPipeline, PortraitRequest
@@ -35,16 +37,21 @@ def portrait(
     grid: options.Grid = True,
     scale: options.Scale = 1,
     resample: options.Resample = "nearest",
+    live: options.Live = None,
+    watch: options.Watch = None,
+    animate: options.Animate = None,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
     force: options.Force = False,
 ) -> None:
     """Draw new portraits of the person in a photo, or in several: `pixelgen portrait me.jpg`.
 
-    The picture of all shows the face in the photo at the left, the portraits beside it.
+    The picture of all shows the face in the photo at the left, the portraits beside it. They can be
+    seen growing: `pixelgen portrait me.jpg --animate me.gif`.
     """
     check_device_name(device)
     check_stdout(output, as_json)
+    growth = Growth(live, watch, animate, force=force, quiet=quiet, as_json=as_json)
     check_photos(photos)
     choice = FaceChoice(face, align)
     source = find(weights)
@@ -67,23 +74,26 @@ def portrait(
     target = Output.plan(output, stem, 1 if grid else n, force)
     crops = choice.cut(photos, request.face_size, quiet)
     view = {"grid": grid, "scale": scale} | ({"resample": resample} if scale > 1 else {})
-    texts = describe(
-        source,
-        request.parameters() | choice.parameters(photos, crops) | view,
-        target.count,
-        synthetic(grid) | {"seed": str(request.drawing.seed)},
-    )
+    parameters = request.parameters() | choice.parameters(photos, crops) | view
+    seeds = {"seed": str(request.drawing.seed)}
+    texts = describe(source, parameters, target.count, synthetic(grid) | seeds)
     target.refuse_to_overwrite(texts)
+    growth.refuse_to_overwrite(target, source, parameters, synthetic(True) | seeds)
+
+    def sheet(images: Sequence[Image.Image]) -> Image.Image:
+        sources, portraits = (
+            [enlarge(image, scale, resample) for image in part]
+            for part in ([square(crop, size) for crop in crops], images)
+        )
+        return portrait_sheet(sources, portraits, gap=2 * scale)
 
     pipe = PortraitPipeline.from_pretrained(source, device)
-    with LivePicture(n, quiet or as_json) as picture:
-        result = pipe.run(request, crops, picture if picture.active else None)
+    with growth.follow(sheet) as on_step:
+        result = pipe.run(request, crops, on_step)
     images = [enlarge(image, scale, resample) for image in result.images]
-    if grid:
-        sources = [enlarge(square(crop, size), scale, resample) for crop in crops]
-        images = [portrait_sheet(sources, images, gap=2 * scale)]
-    files = target.write(images, texts)
-    facts = drawn_facts(result, pipe, files) | {
+    files = target.write([sheet(result.images)] if grid else images, texts)
+    growth.finish(lambda: sheet(result.images))
+    facts = drawn_facts(result, pipe, files, growth) | {
         "photos": [photo_name(given) for given in photos],
         "similarity": [round(near, 4) for near in result.similarity],
     }

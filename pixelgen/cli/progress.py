@@ -1,63 +1,184 @@
-"""Watching pictures grow: in the terminal row by row, or not at all."""
+"""What is shown on stderr, if that is a terminal, while something lasts."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from PIL import Image
+
+from pixelgen.imaging import make_grid, veiled
 
 if TYPE_CHECKING:
+    from typing_extensions import Self
+
     from pixelgen.pipelines import Progress
 
+_PATIENCE = 2.0
+_DARK = 48
+_GAP = 2
 
-class LivePicture:
-    """A context in which the batch at work is shown on stderr, if that is a terminal."""
+Item = TypeVar("Item")
 
-    def __init__(self, total: int, quiet: bool) -> None:
+
+class Pace:
+    """Says when something is due again: at most every `every` seconds, and so seldom that it takes
+    no more than a tenth of the time."""
+
+    def __init__(self, every: float, first: float = 0.0) -> None:
+        """It is due for the `first` time so many seconds from now."""
+        self._every = every
+        self._next = time.monotonic() + first
+
+    def due(self) -> bool:
+        """Whether it is."""
+        return time.monotonic() >= self._next
+
+    @contextmanager
+    def spend(self) -> Iterator[None]:
+        """A context in which it is done."""
+        started = time.monotonic()
+        yield
+        ended = time.monotonic()
+        self._next = max(started + self._every, ended + 9 * (ended - started))
+
+
+class Meter:
+    """A context with a line on stderr about how much is done and how long the rest will take. It
+    appears after two seconds, and only on a terminal."""
+
+    def __init__(self, what: str, quiet: bool) -> None:
         from rich.console import Console
 
+        self._what = what
         self._console = Console(stderr=True)
-        self._total = total
         self._live: Any = None
-        self.active = self._console.is_terminal and not quiet
+        self._started: float | None = None
+        self._pace = Pace(0.2, _PATIENCE)
+        self.active = not quiet and on_terminal() and not self._console.is_dumb_terminal
 
-    def __enter__(self) -> LivePicture:
-        if self.active:
-            from rich.live import Live
-
-            self._live = Live(console=self._console, transient=True, auto_refresh=False)
-            self._live.start()
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.hide()
+
+    def __call__(self, done: float, total: float) -> None:
+        """Tell how much of `total` is `done`."""
+        if self._started is None:
+            self._started = time.monotonic()
+        if self.active and self._pace.due():
+            with self._pace.spend():
+                self._show(self._line(done, total))
+
+    def track(self, items: Sequence[Item]) -> Iterator[Item]:
+        """The items, and how far they are worked through."""
+        for done, item in enumerate(items):
+            self(done, len(items))
+            yield item
+
+    def hide(self) -> None:
+        """Take it away until there is more to tell: something else is about to be printed."""
         if self._live is not None:
             self._live.stop()
+            self._live = None
 
-    def __call__(self, progress: Progress) -> None:
-        """Show `progress`; a callback for every row."""
+    def _show(self, *parts: Any) -> None:
         from rich.console import Group
+        from rich.live import Live
+
+        if self._live is None:
+            # What is printed to stdout meanwhile must get there.
+            self._live = Live(
+                console=self._console,
+                transient=True,
+                auto_refresh=False,
+                redirect_stdout=False,
+                redirect_stderr=False,
+            )
+            self._live.start()
+        self._live.update(Group(*parts), refresh=True)
+
+    def _line(self, done: float, total: float) -> Any:
+        from rich.progress_bar import ProgressBar
+        from rich.table import Table
+
+        line = Table.grid(padding=(0, 1))
+        bar = ProgressBar(total=max(total, 1), completed=done, width=24)
+        line.add_row(self._what, bar, f"{done / max(total, 1):.0%}", self._left(done, total))
+        return line
+
+    def _left(self, done: float, total: float) -> str:
+        if self._started is None or not done:
+            return ""
+        seconds = round((time.monotonic() - self._started) * (total - done) / done)
+        minutes, seconds = divmod(seconds, 60)
+        hours, minutes = divmod(minutes, 60)
+        clock = f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+        return f"{clock} left"
+
+
+class DrawingMeter(Meter):
+    """The same about pictures that are drawn; with `live` they are seen growing above the line,
+    from the start."""
+
+    def __init__(self, live: bool, quiet: bool) -> None:
+        super().__init__("drawing", quiet)
+        self._pictures = live
+        if live:
+            self._pace = Pace(0.1)
+
+    def see(self, moment: Progress) -> None:
+        """Show how far it is."""
+        done, total = moment.share * moment.total, moment.total
+        if not self._pictures:
+            self(done, total)
+            return
+        if self._started is None:
+            self._started = time.monotonic()
+        if self._pace.due():
+            with self._pace.spend():
+                self._show(*self._seen(moment), self._line(done, total))
+
+    def _seen(self, moment: Progress) -> list[Any]:
+        """As many pictures of the batch as the terminal has room for."""
         from rich.text import Text
-        from rich_pixels import Pixels
 
-        from pixelgen.imaging import make_grid
+        from pixelgen.cli.halfblocks import HalfBlocks
 
-        images = progress.images()
-        width, height = images[0].size
-        # Half a cell is one pixel high; what does not fit is drawn all the same, only not shown.
-        columns = max(self._console.width // (width + 2), 1)
-        rows = max((self._console.height * 2 - 4) // (height + 2), 1)
-        shown = [_dimmed(image, progress.rows) for image in images[: columns * rows]]
-        done = f"{progress.first + 1}–{progress.first + len(images)} of {self._total}"
-        self._live.update(
-            Group(
-                Pixels.from_image(make_grid(shown, columns, background="black")),
-                Text(f"pictures {done}, row {progress.rows} of {progress.height}"),
-            ),
-            refresh=True,
-        )
+        width, height = self._console.width, 2 * (self._console.height - 3)
+        side = moment.painter.height
+        columns = max((width + _GAP) // (side + _GAP), 1)
+        rows = max((height + _GAP) // (side + _GAP), 1)
+        pending = moment.pending()
+        images = [veiled(one, pending, _DARK) for one in moment.images(columns * rows)]
+        sheet = _fitted(make_grid(images, columns, _GAP, background="black"), width, height)
+        last = moment.first + len(images)
+        which = f"{moment.first + 1}" if len(images) == 1 else f"{moment.first + 1}–{last}"
+        return [HalfBlocks(sheet), Text(f"{which} of {moment.total}")]
 
 
-def _dimmed(image: Any, rows: int) -> Any:
-    """`image` in RGB with the rows that are still to come in grey."""
-    image = image.convert("RGB")
-    if rows < image.height:
-        image.paste((48, 48, 48), (0, rows, image.width, image.height))
-    return image
+def on_terminal() -> bool:
+    """Whether stderr is one."""
+    return sys.stderr is not None and sys.stderr.isatty()
+
+
+def shows_pictures() -> bool:
+    """Whether stderr is a terminal with colours."""
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    colours = console.color_system is not None and not console.no_color
+    return on_terminal() and colours and not console.is_dumb_terminal
+
+
+def _fitted(image: Image.Image, width: int, height: int) -> Image.Image:
+    """`image`, shrunk where it is larger than `width` × `height`."""
+    factor = min(width / image.width, height / image.height)
+    if factor >= 1:
+        return image
+    size = (max(int(image.width * factor), 1), max(int(image.height * factor), 1))
+    return image.resize(size, Image.Resampling.BOX)

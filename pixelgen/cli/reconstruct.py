@@ -10,9 +10,9 @@ import typer
 
 from pixelgen.checkpoints import DEFAULT_AUTOENCODER_WEIGHTS, find, read_config
 from pixelgen.cli import options
+from pixelgen.cli.growth import Growth
 from pixelgen.cli.output import Output, check_stdout, slug
 from pixelgen.cli.photos import list_photos, photo_name, read_photos
-from pixelgen.cli.progress import LivePicture
 from pixelgen.cli.results import describe, fingerprint, made_facts, tell
 from pixelgen.errors import PixelgenError
 from pixelgen.imaging import enlarge, stack_rows, tile_count
@@ -68,6 +68,9 @@ def reconstruct(
     grid: options.Grid = True,
     scale: options.Scale = 1,
     resample: options.Resample = "nearest",
+    live: options.Live = None,
+    watch: options.Watch = None,
+    animate: options.Animate = None,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
     force: options.Force = False,
@@ -76,10 +79,12 @@ def reconstruct(
 
     A row shows the original and, for each bottleneck, the mean of the pictures that its numbers may
     be of (a decoder trained on squared errors), and samples of them (a PixelCNN). With weights that
-    hold a tokenizer it shows the original and what is left of it.
+    hold a tokenizer it shows the original and what is left of it. The samples can be seen growing:
+    `pixelgen reconstruct cat.jpg --animate cat.gif`.
     """
     check_device_name(device)
     check_stdout(output, as_json)
+    growth = Growth(live, watch, animate, force=force, quiet=quiet, as_json=as_json)
     cut = _cut(center_crop, resize, patches)
     if max_side is not None and cut != "patches":
         raise PixelgenError("--max-side is for pieces", "--patches", _USAGE)
@@ -96,6 +101,7 @@ def reconstruct(
         guidance=guidance,
         batch_size=batch_size,
     )
+    growth.check_draws(request.drawing is not None, source.name)
     size = config.picture[1]
 
     def planned(names: Sequence[str]) -> Output:
@@ -113,15 +119,21 @@ def reconstruct(
     parameters = {"content": fingerprint(content)} | request.parameters() | view
     texts = describe(source, parameters, target.count, about)
     target.refuse_to_overwrite(texts)
+    growth.refuse_to_overwrite(target, source, parameters, about)
 
     pipe = ReconstructPipeline.from_pretrained(source, device)
-    total = sum(tile_count(*p.size, size) for p in pictures) * request.n * len(request.bottlenecks)
-    with LivePicture(total, quiet or as_json) as picture:
-        result = pipe.run(request, pictures, picture if picture.active else None)
-    rows = [[enlarge(image, scale, resample) for image in row] for row in result.rows()]
-    made = [stack_rows(rows, gap=2 * scale)] if grid else [image for row in rows for image in row]
-    files = target.write(made, texts)
-    facts = made_facts(result, pipe, files) | {"pictures": _facts(result, names)}
+
+    def sheet(rows: Sequence[Sequence[Image.Image]]) -> Image.Image:
+        shown = [[enlarge(image, scale, resample) for image in row] for row in rows]
+        return stack_rows(shown, gap=2 * scale)
+
+    with growth.follow(lambda drawn: sheet(pipe.unfinished(request, pictures, drawn))) as on_step:
+        result = pipe.run(request, pictures, on_step)
+    rows = result.rows()
+    every = [enlarge(image, scale, resample) for row in rows for image in row]
+    files = target.write([sheet(rows)] if grid else every, texts)
+    growth.finish(lambda: sheet(rows))
+    facts = made_facts(result, pipe, files, growth) | {"pictures": _facts(result, names)}
     tell(files, facts, _lines(result), as_json, quiet)
 
 

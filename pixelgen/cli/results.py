@@ -14,6 +14,7 @@ from pixelgen._version import __version__
 from pixelgen.checkpoints import Source
 
 if TYPE_CHECKING:
+    from pixelgen.cli.growth import Growth
     from pixelgen.pipelines import (
         ClassPipeline,
         CompletePipeline,
@@ -69,18 +70,22 @@ def synthetic(beside_sources: bool) -> dict[str, str]:
     return {"Synthetic": f"All faces in this picture were drawn by a model{besides}."}
 
 
-def drawn_facts(result: Drawn, pipe: Pipeline, files: Sequence[Path]) -> dict[str, Any]:
+def drawn_facts(
+    result: Drawn, pipe: Pipeline, files: Sequence[Path], growth: Growth
+) -> dict[str, Any]:
     """What `--json` says about drawn pictures, whatever they are of."""
     bits = [round(bits, 4) for bits in result.bits_per_dim]
-    return made_facts(result, pipe, files) | {"bits_per_dim": bits}
+    return made_facts(result, pipe, files, growth) | {"bits_per_dim": bits}
 
 
 def made_facts(
-    result: Drawn | ReconstructResult, pipe: Pipeline, files: Sequence[Path]
+    result: Drawn | ReconstructResult, pipe: Pipeline, files: Sequence[Path], growth: Growth
 ) -> dict[str, Any]:
     """What `--json` says about pictures, drawn or not."""
     return {
         "files": [str(file) for file in files],
+        "watch": None if growth.watch is None else str(growth.watch),
+        "animation": None if growth.animation is None else str(growth.animation),
         "seed": result.seed,
         "weights": pipe.checkpoint.name,
         "revision": pipe.checkpoint.revision,

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from typing import Annotated
 
 import typer
+from PIL import Image
 
 from pixelgen.checkpoints import DEFAULT_WEIGHTS, find, read_config
 from pixelgen.cli import options
+from pixelgen.cli.growth import Growth
 from pixelgen.cli.output import Output, check_stdout, slug
-from pixelgen.cli.progress import LivePicture
 from pixelgen.cli.results import describe, drawn_facts, drawn_line, tell
 from pixelgen.imaging import enlarge, make_grid, square_columns
 from pixelgen.labels import imagenet
@@ -32,13 +33,20 @@ def sample(
     grid: options.Grid = True,
     scale: options.Scale = 1,
     resample: options.Resample = "nearest",
+    live: options.Live = None,
+    watch: options.Watch = None,
+    animate: options.Animate = None,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
     force: options.Force = False,
 ) -> None:
-    """Draw pictures of a class: `pixelgen sample --class "golden retriever" -n 4`."""
+    """Draw pictures of a class: `pixelgen sample --class "golden retriever" -n 4`.
+
+    They can be seen growing: `pixelgen sample -c lion -n 4 --animate lions.gif`.
+    """
     check_device_name(device)
     check_stdout(output, as_json)
+    growth = Growth(live, watch, animate, force=force, quiet=quiet, as_json=as_json)
     source = find(weights)
     config = read_config(source.path, source.name)
     request = SampleRequest.make(
@@ -56,18 +64,23 @@ def sample(
     target = Output.plan(output, stem, 1 if grid else request.count, force)
     view = {"grid": grid, "scale": scale} | ({"resample": resample} if scale > 1 else {})
     seeds = {"seed": str(request.drawing.seed)}
-    texts = describe(source, request.parameters() | view, target.count, seeds)
+    parameters = request.parameters() | view
+    texts = describe(source, parameters, target.count, seeds)
     target.refuse_to_overwrite(texts)
+    growth.refuse_to_overwrite(target, source, parameters, seeds)
+    several = len(request.classes) > 1 < request.n
+    columns = request.n if several else square_columns(request.count)
+
+    def sheet(images: Sequence[Image.Image]) -> Image.Image:
+        return make_grid([enlarge(i, scale, resample) for i in images], columns, gap=2 * scale)
 
     pipe = ClassPipeline.from_pretrained(source, device)
-    with LivePicture(request.count, quiet or as_json) as picture:
-        result = pipe.run(request, picture if picture.active else None)
+    with growth.follow(sheet) as on_step:
+        result = pipe.run(request, on_step)
     images = [enlarge(image, scale, resample) for image in result.images]
-    if grid:
-        columns = request.n if len(request.classes) > 1 < request.n else square_columns(len(images))
-        images = [make_grid(images, columns, gap=2 * scale)]
-    files = target.write(images, texts)
-    facts = drawn_facts(result, pipe, files) | {"classes": result.classes}
+    files = target.write([sheet(result.images)] if grid else images, texts)
+    growth.finish(lambda: sheet(result.images))
+    facts = drawn_facts(result, pipe, files, growth) | {"classes": result.classes}
     tell(files, facts, drawn_line(result), as_json, quiet)
 
 

@@ -12,6 +12,7 @@ from pixelgen.checkpoints import DEFAULT_WEIGHTS, find, read_config
 from pixelgen.cli import options
 from pixelgen.cli.output import Output
 from pixelgen.cli.photos import list_photos, read_photos
+from pixelgen.cli.progress import Meter
 from pixelgen.cli.results import describe, fingerprint, tell
 from pixelgen.errors import PixelgenError
 from pixelgen.imaging import check_rows, heat_sheet, square
@@ -21,8 +22,6 @@ from pixelgen.pipelines.codes_file import check_amount
 from pixelgen.pipelines.devices import check_device_name
 
 if TYPE_CHECKING:
-    from PIL import Image
-
     from pixelgen.pipelines import Score, ScoreResult
 
 _USAGE = 2
@@ -104,7 +103,8 @@ def score(
         target.refuse_to_overwrite(texts)
 
     pipe = ScorePipeline.from_pretrained(source, device)
-    result = _run(pipe, request, squares, quiet or as_json)
+    with Meter("scoring", quiet or as_json) as meter:
+        result = pipe.run(request, squares, progress=meter)
     ranked = sorted(
         zip(names, result.scores, strict=True), key=lambda pair: pair[1].bits, reverse=True
     )
@@ -133,22 +133,6 @@ def score(
     if not as_json:
         _table(ranked, result.unit)
     tell([], facts, _line(result, pipe.checkpoint.name, file), as_json, quiet)
-
-
-def _run(
-    pipe: ScorePipeline, request: ScoreRequest, squares: Sequence[Image.Image], quiet: bool
-) -> ScoreResult:
-    from rich.console import Console
-    from rich.progress import Progress
-
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=quiet or not console.is_terminal) as bar:
-        task = bar.add_task("score")
-        return pipe.run(
-            request,
-            squares,
-            progress=lambda done, total: bar.update(task, completed=done, total=total),
-        )
 
 
 def _table(ranked: Sequence[tuple[str, Score]], unit: str) -> None:

@@ -1,4 +1,4 @@
-"""Animations that say how they were made: GIF and WebP, written whole or not at all."""
+"""Animations that say how they were made: GIF, WebP and PNG, written whole or not at all."""
 
 from __future__ import annotations
 
@@ -6,56 +6,59 @@ import io
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from PIL import ExifTags, Image
 
 from pixelgen.files import IfExists, write_file
+from pixelgen.imaging.png import chunks, png_text
 
 ANIMATIONS = (".gif", ".webp")
-"""File name suffixes of the kinds of animation."""
+"""File name suffixes of the kinds of animation; a .png moves only where no picture may be meant."""
 _DESCRIPTION = ExifTags.Base.ImageDescription
 
 
 def animation_bytes(
-    frames: Sequence[Image.Image], suffix: str, fps: float, text: Mapping[str, str]
+    frames: Sequence[Image.Image],
+    suffix: str,
+    fps: float,
+    text: Mapping[str, str],
+    hold: float = 0.0,
 ) -> bytes:
-    """`frames` of one size, again and again, `fps` of them a second, as the kind of file that
-    `suffix` stands for; `text` is kept in it. Equal input gives equal bytes.
+    """`frames` of one size, again and again, `fps` of them a second, the last one `hold` seconds
+    longer, as the kind of file that `suffix` (of `ANIMATIONS`, or .png) stands for; `text` is kept
+    in it. Equal input gives equal bytes.
 
-    WebP keeps every pixel; GIF has 256 colours a frame, and counts time in hundredths of a second.
+    WebP and PNG keep every pixel; GIF has 256 colours a frame, and counts time in hundredths of a
+    second.
     """
     first, *others = (frame.convert("RGB") for frame in frames)
+    unit = 10 if suffix == ".gif" else 1
+    durations = [max(round(1000 / fps / unit), 1) * unit] * len(frames)
+    durations[-1] += round(1000 * hold / unit) * unit
     note = json.dumps(text)
     buffer = io.BytesIO()
+    common: dict[str, Any] = {
+        "save_all": True,
+        "append_images": others,
+        "duration": durations,
+        "loop": 0,
+    }
     if suffix == ".gif":
-        hundredths = max(round(100 / fps), 1)
-        first.save(
-            buffer,
-            "GIF",
-            save_all=True,
-            append_images=others,
-            duration=10 * hundredths,
-            loop=0,
-            comment=note.encode(),
-        )
+        first.save(buffer, "GIF", comment=note.encode(), **common)
+    elif suffix == ".png":
+        first.save(buffer, "PNG", pnginfo=chunks(text), **common)
     else:
         exif = Image.Exif()
         exif[_DESCRIPTION] = note
-        first.save(
-            buffer,
-            "WEBP",
-            save_all=True,
-            append_images=others,
-            duration=max(round(1000 / fps), 1),
-            loop=0,
-            lossless=True,
-            exif=exif,
-        )
+        first.save(buffer, "WEBP", lossless=True, exif=exif, **common)
     return buffer.getvalue()
 
 
 def animation_text(path: Path) -> dict[str, str]:
     """The text in an animation of ours; none for any other file."""
+    if path.suffix.lower() == ".png":
+        return png_text(path)
     try:
         with Image.open(path, formats=["GIF", "WEBP"]) as image:
             note = image.info.get("comment") or image.getexif().get(_DESCRIPTION, "")
@@ -71,8 +74,10 @@ def save_animation(
     fps: float,
     text: Mapping[str, str],
     if_exists: IfExists = "fail",
+    hold: float = 0.0,
 ) -> Path:
-    """Write `frames` to `path`, whose suffix is one of `ANIMATIONS`, or as `if_exists` says where a
-    file is there already, and return where it went. Raises PixelgenError where the folder does not
-    take it."""
-    return write_file(path, animation_bytes(frames, path.suffix.lower(), fps, text), if_exists)
+    """Write `frames` as `animation_bytes` does to `path`, or as `if_exists` says where a file is
+    there already, and return where it went. Raises PixelgenError where the folder does not take
+    it."""
+    made = animation_bytes(frames, path.suffix.lower(), fps, text, hold)
+    return write_file(path, made, if_exists)

@@ -160,9 +160,9 @@ def carried_on(picture: Image.Image, hidden: np.ndarray) -> Image.Image:
     return Image.fromarray(np.where(hidden[..., None], np.asarray(made)[..., :3], clear[..., :3]))
 
 
-def veiled(picture: Image.Image, hidden: np.ndarray) -> Image.Image:
-    """`picture` with its hidden pixels in grey."""
+def veiled(picture: Image.Image, hidden: np.ndarray, grey: int = 128) -> Image.Image:
+    """`picture` with its hidden pixels in `grey`."""
     import numpy as np
 
     values = np.asarray(picture.convert("RGB"))
-    return Image.fromarray(np.where(hidden[..., None], np.uint8(128), values))
+    return Image.fromarray(np.where(hidden[..., None], np.uint8(grey), values))

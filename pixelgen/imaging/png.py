@@ -13,12 +13,17 @@ from pixelgen.files import IfExists, write_file
 
 def png_bytes(image: Image.Image, text: Mapping[str, str]) -> bytes:
     """`image` as a PNG with a text chunk for every entry; equal input gives equal bytes."""
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", pnginfo=chunks(text))
+    return buffer.getvalue()
+
+
+def chunks(text: Mapping[str, str]) -> PngImagePlugin.PngInfo:
+    """A text chunk for every entry."""
     info = PngImagePlugin.PngInfo()
     for key, value in text.items():
         info.add_itxt(key, value)
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG", pnginfo=info)
-    return buffer.getvalue()
+    return info
 
 
 def png_text(path: Path) -> dict[str, str]:

@@ -13,7 +13,7 @@ from pixelgen.errors import PixelgenError
 from pixelgen.imaging import Fit, Photo, opened, square
 from pixelgen.pipelines.codes_file import CodesFile
 from pixelgen.pipelines.devices import pick_device
-from pixelgen.pipelines.pictures import decode_images, encode_images
+from pixelgen.pipelines.pictures import Told, decode_images, encode_images
 
 if TYPE_CHECKING:
     import torch
@@ -41,15 +41,19 @@ class CodecPipeline:
         target = pick_device(device)
         return cls(load_checkpoint(ref), target)
 
-    def encode(self, images: Sequence[Photo], fit: Fit = "crop") -> Tensor:
+    def encode(
+        self, images: Sequence[Photo], fit: Fit = "crop", progress: Told | None = None
+    ) -> Tensor:
         """Pictures or paths, of any size and mode, made square as `fit` says → codes int64
-        [N, C, h, w] of 0 … levels - 1. Those of a picture do not depend on the others."""
+        [N, C, h, w] of 0 … levels - 1. Those of a picture do not depend on the others.
+        `progress(done, total)` is told before every picture."""
         import torch
 
         if not images:
             return torch.empty((0, *self.codec.config.code_shape), dtype=torch.int64)
         size = self.codec.config.size
-        return encode_images(self.codec, [square(opened(image), size, fit) for image in images])
+        squares = [square(opened(image), size, fit) for image in images]
+        return encode_images(self.codec, squares, progress)
 
     def encode_file(
         self,
@@ -58,25 +62,27 @@ class CodecPipeline:
         *,
         weights: str = "",
         files: Sequence[str] = (),
+        progress: Told | None = None,
     ) -> CodesFile:
         """What `encode` makes, with what a file of codes says beside it: the pictures' `files`, and
         the `weights` by which it finds this tokenizer again."""
         return CodesFile(
-            codes=self.encode(images, fit),
+            codes=self.encode(images, fit, progress),
             levels=self.codec.config.levels,
             weights=weights,
             revision=self.checkpoint.revision,
             files=tuple(files),
         )
 
-    def decode(self, codes: Tensor | CodesFile) -> list[Image.Image]:
+    def decode(self, codes: Tensor | CodesFile, progress: Told | None = None) -> list[Image.Image]:
         """Codes, whole numbers [N, C, h, w] → RGB pictures of the tokenizer's size. One does not
-        depend on the others. Raises PixelgenError (exit code 3) for codes of another tokenizer."""
+        depend on the others. `progress(done, total)` is told before every picture. Raises
+        PixelgenError (exit code 3) for codes of another tokenizer."""
         if isinstance(codes, CodesFile):
             self._check_levels(codes)
             codes = codes.codes
         whole = self._checked(codes)
-        return decode_images(self.codec, whole) if len(whole) else []
+        return decode_images(self.codec, whole, progress) if len(whole) else []
 
     def reconstruct(self, images: Sequence[Photo], fit: Fit = "crop") -> list[Image.Image]:
         """What is left of pictures on the way to codes and back."""

@@ -134,16 +134,11 @@ class CompletePipeline:
         sample = request.sample
         given = self.given(hole)
         grids, bits, effective = self._choose(request, given, on_step)
-        cells = (~given.mask).any(0)  # [h, w]
-        spread = self.painter.height // cells.shape[0]
-        drawn = cells.repeat_interleave(spread, 0).repeat_interleave(spread, 1).cpu().numpy()
-        original = hole.photo
-        if self.painter.tokenizer is None and self.painter.model.config.channels == 1:
-            original = original.convert("L")
+        original, masked = self.beside(hole)
         return CompletionResult(
             images=self.painter.show(torch.stack(grids)),
             original=original,
-            masked=veiled(original, drawn),
+            masked=masked,
             classes=[c for c in sample.classes or (None,) for _ in range(sample.n)],
             seed=sample.drawing.seed,
             drawn=float((~given.mask).double().mean()),
@@ -164,6 +159,17 @@ class CompletePipeline:
         # [rows, s, columns, s]: a code stands for s×s pixels, a pixel for itself.
         cells = hidden.unflatten(1, (config.width, -1)).unflatten(0, (config.height, -1))
         return Given(values, ~cells.any(3).any(1).expand(values.shape))
+
+    def beside(self, hole: Hole) -> tuple[Image.Image, Image.Image]:
+        """What completions are compared with: the photo as the model would see it, and the same
+        with what is drawn in grey."""
+        cells = (~self.given(hole).mask).any(0)  # [h, w]
+        spread = self.painter.height // cells.shape[0]
+        drawn = cells.repeat_interleave(spread, 0).repeat_interleave(spread, 1).cpu().numpy()
+        original = hole.photo
+        if self.painter.tokenizer is None and self.painter.model.config.channels == 1:
+            original = original.convert("L")
+        return original, veiled(original, drawn)
 
     def _choose(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -67,9 +68,9 @@ class Progress:
         import numpy as np
 
         config, height = self.painter.model.config, self.painter.height
-        shape = config.grid_height, config.grid_width
-        pending = (np.arange(self.positions) >= self.done).reshape(shape)
-        pending = _spread(pending, height // config.grid_height)
+        patch = math.isqrt(config.height * config.width // self.positions)
+        pending = np.arange(self.positions).reshape(config.height // patch, -1) >= self.done
+        pending = _spread(pending, patch * height // config.height)
         if self.given is not None:
             known = self.given.mask.all(0).cpu().numpy()
             pending &= ~_spread(known, height // config.height)

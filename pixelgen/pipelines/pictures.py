@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, TypeVar
 
 from PIL import Image
 
@@ -12,6 +12,11 @@ if TYPE_CHECKING:
 
     from pixelgen.models.config import GridConfig
     from pixelgen.models.tokenizer import Tokenizer
+
+
+Item = TypeVar("Item")
+Told = Callable[[int, int], None]
+"""Told how many pictures are done, and how many there are."""
 
 
 def to_images(x: Tensor, levels: int) -> list[Image.Image]:
@@ -32,7 +37,9 @@ def to_tensor(images: Sequence[Image.Image]) -> Tensor:
     return torch.from_numpy(arrays).permute(0, 3, 1, 2).contiguous()
 
 
-def encode_images(tokenizer: Tokenizer, images: Sequence[Image.Image]) -> Tensor:
+def encode_images(
+    tokenizer: Tokenizer, images: Sequence[Image.Image], progress: Told | None = None
+) -> Tensor:
     """RGB pictures of the tokenizer's size → codes int64 [N, C, h, w], one picture after the other:
     the codes of a picture do not depend on the others."""
     import torch
@@ -42,12 +49,15 @@ def encode_images(tokenizer: Tokenizer, images: Sequence[Image.Image]) -> Tensor
     device = next(tokenizer.parameters()).device
     with torch.inference_mode():
         codes = [
-            tokenizer.encode(to_unit(to_tensor([image]).to(device), 256)).cpu() for image in images
+            tokenizer.encode(to_unit(to_tensor([image]).to(device), 256)).cpu()
+            for image in _told(images, progress)
         ]
     return torch.cat(codes).clone()
 
 
-def decode_images(tokenizer: Tokenizer, codes: Tensor) -> list[Image.Image]:
+def decode_images(
+    tokenizer: Tokenizer, codes: Tensor, progress: Told | None = None
+) -> list[Image.Image]:
     """Codes [N, C, h, w] → pictures, one after the other: a picture does not depend on the others,
     not even in how sums are rounded."""
     import torch
@@ -56,8 +66,17 @@ def decode_images(tokenizer: Tokenizer, codes: Tensor) -> list[Image.Image]:
 
     device = next(tokenizer.parameters()).device
     with torch.inference_mode():
-        made = [to_bytes(tokenizer.decode(one[None].to(device))) for one in codes]
+        made = [
+            to_bytes(tokenizer.decode(one[None].to(device))) for one in _told(list(codes), progress)
+        ]
     return to_images(torch.cat(made), 256)
+
+
+def _told(items: Sequence[Item], progress: Told | None) -> Iterator[Item]:
+    for done, item in enumerate(items):
+        if progress is not None:
+            progress(done, len(items))
+        yield item
 
 
 def to_grids(

@@ -202,6 +202,24 @@ class ReconstructPipeline:
             parameters=request.parameters(),
         )
 
+    def unfinished(
+        self,
+        request: ReconstructRequest,
+        images: Sequence[Image.Image],
+        drawn: Sequence[Image.Image],
+    ) -> list[list[Image.Image]]:
+        """The rows of the result while it is made of `images`: the means, which come last, in grey.
+
+        `drawn` are all samples of all pieces as they stand, in the order of drawing."""
+        n = request.n
+        each = len(drawn) // len(request.bottlenecks)
+        means = [Image.new("RGB", image.size, (128, 128, 128)) for image in images]
+        columns = [[*images]]
+        for first in range(0, len(drawn), each):
+            pieces = drawn[first : first + each]
+            columns += [means, *(self._joined(images, pieces[i::n]) for i in range(n))]
+        return [list(row) for row in zip(*columns, strict=True)]
+
     def interpolate(
         self,
         images: Sequence[Photo],

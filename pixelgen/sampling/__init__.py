@@ -41,12 +41,12 @@ def sample(
     `uniforms` [n, C, H, W], from `draw_uniforms`, are all the randomness there is: a picture
     depends on its own numbers and condition alone, not on the batch that it is drawn in.
     `condition` is of n pictures (None: the null condition). Where `known_mask` [C, H, W] or
-    [n, C, H, W] is true the value of `known` is taken and conditioned on. At the start
-    and after every position of the grid, in raster order, `on_step` is called with the number of
-    positions that are drawn, their total, and a function that returns the pictures so far, zero
-    where they are not drawn. `observe` is handed the log-distribution [n, levels] of every value in the order of
-    drawing, before temperature and top-p. `method="naive"` runs the whole network for every value:
-    the reference.
+    [n, C, H, W] is true the value of `known` is taken and conditioned on. At the start and after
+    every position of the grid, in raster order, `on_step` is called with the number of positions
+    that are drawn, their total, and a function that returns the pictures so far, zero where they
+    are not drawn. `observe` is handed the log-distribution [n, levels] of every value in the order
+    of drawing, before temperature and top-p. `method="naive"` runs the whole network for every
+    value: the reference.
 
     Raises ValueError for shapes or conditions that do not fit the model.
     """

@@ -1,4 +1,4 @@
-"""GIF and WebP animations: their frames, their pace, their text, never half of one."""
+"""GIF, WebP and PNG animations: their frames, their pace, their text, never half of one."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def frames_of(path: Path) -> list[Image.Image]:
         return shown
 
 
-@pytest.mark.parametrize("suffix", [".gif", ".webp"])
+@pytest.mark.parametrize("suffix", [".gif", ".webp", ".png"])
 def test_frames_pace_and_text_come_back(tmp_path: Path, suffix: str) -> None:
     path = save_animation(tmp_path / f"a{suffix}", FRAMES, 8, TEXT)
     assert path.read_bytes() == animation_bytes(FRAMES, suffix, 8, TEXT)
@@ -36,11 +36,23 @@ def test_frames_pace_and_text_come_back(tmp_path: Path, suffix: str) -> None:
         assert image.info["loop"] == 0
         image.seek(1)
         image.load()
-        assert image.info["duration"] == {".gif": 120, ".webp": 125}[suffix]
+        assert image.info["duration"] == {".gif": 120}.get(suffix, 125)
     assert animation_text(path) == TEXT
 
 
-@pytest.mark.parametrize("suffix", [".gif", ".webp"])
+@pytest.mark.parametrize("suffix", [".gif", ".webp", ".png"])
+def test_the_last_frame_is_held(tmp_path: Path, suffix: str) -> None:
+    path = save_animation(tmp_path / f"a{suffix}", FRAMES, 10, TEXT, hold=1.5)
+    durations = []
+    with Image.open(path) as image:
+        for number in range(len(FRAMES)):
+            image.seek(number)
+            image.load()
+            durations.append(image.info["duration"])
+    assert durations == [100, 100, 1600]
+
+
+@pytest.mark.parametrize("suffix", [".gif", ".webp", ".png"])
 def test_a_single_frame_and_grey_ones(tmp_path: Path, suffix: str) -> None:
     grey = Image.new("L", (4, 3), 7)
     path = save_animation(tmp_path / f"A{suffix.upper()}", [grey], 50, TEXT)
