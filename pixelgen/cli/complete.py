@@ -154,7 +154,7 @@ def complete(
         "drawn": round(result.drawn, 4),
         "effective_candidates": [round(count, 2) for count in result.effective],
     }
-    tell(files, facts, _line(result, refine), as_json, quiet)
+    tell([*files, *growth.made(target)], facts, _line(result, refine), as_json, quiet)
 
 
 def _line(result: CompletionResult, refine: int) -> str:

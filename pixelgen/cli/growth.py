@@ -134,6 +134,11 @@ class Growth:
             text = self._animation_text
             save_animation(self.animation, frames, _FPS, text, "replace", hold=_HOLD)
 
+    def made(self, target: Output) -> list[Path]:
+        """The animation, as a result to be told beside those of `target`, unless one is on stdout
+        itself."""
+        return [] if self.animation is None or target.path is None else [self.animation]
+
     def _keeper(self, sheet: Sheet) -> OnStep:
         """Rewrites the watched file, and keeps frames of the animation."""
         images: list[Image.Image] = []

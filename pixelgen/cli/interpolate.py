@@ -190,7 +190,7 @@ def interpolate(
         facts["photos"] = [photo_name(given) for given in photos]
     if isinstance(result, PortraitResult):
         facts["similarity"] = [round(near, 4) for near in result.similarity]
-    tell(files, facts, line, as_json, quiet)
+    tell([*files, *growth.made(target)], facts, line, as_json, quiet)
 
 
 def _motion(target: Output, fps: float | None, ping_pong: bool) -> dict[str, Any]:

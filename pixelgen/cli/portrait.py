@@ -98,4 +98,5 @@ def portrait(
         "similarity": [round(near, 4) for near in result.similarity],
     }
     mean = sum(result.similarity) / n
-    tell(files, facts, f"{drawn_line(result)}, similarity {mean:.2f}", as_json, quiet)
+    line = f"{drawn_line(result)}, similarity {mean:.2f}"
+    tell([*files, *growth.made(target)], facts, line, as_json, quiet)

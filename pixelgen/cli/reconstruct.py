@@ -134,7 +134,7 @@ def reconstruct(
     files = target.write([sheet(rows)] if grid else every, texts)
     growth.finish(lambda: sheet(rows))
     facts = made_facts(result, pipe, files, growth) | {"pictures": _facts(result, names)}
-    tell(files, facts, _lines(result), as_json, quiet)
+    tell([*files, *growth.made(target)], facts, _lines(result), as_json, quiet)
 
 
 def _cut(center_crop: bool, resize: bool, patches: bool) -> Cut:

@@ -81,7 +81,7 @@ def sample(
     files = target.write([sheet(result.images)] if grid else images, texts)
     growth.finish(lambda: sheet(result.images))
     facts = drawn_facts(result, pipe, files, growth) | {"classes": result.classes}
-    tell(files, facts, drawn_line(result), as_json, quiet)
+    tell([*files, *growth.made(target)], facts, drawn_line(result), as_json, quiet)
 
 
 def _subject(classes: Sequence[int]) -> str:
