@@ -34,6 +34,9 @@ Sheet = Callable[[Sequence[Image.Image]], Image.Image]
 _USAGE = 2
 _REWRITTEN = 0.3
 _FRAMES = 48
+# Decoding a picture of codes takes about as long as drawing it in a batch does.
+_MOST_DECODED = 320
+_FEWEST = 12
 _FPS = 12.0
 _HOLD = 2.0
 # Frames are kept until the last one is there: 200 MB.
@@ -166,11 +169,19 @@ class Growth:
                     save_png(self.watch, image, text, "replace")
             if framed:
                 if not self._frames:
-                    most = max(min(_FRAMES, _MOST_PIXELS // (image.width * image.height)), 2)
+                    most = _most_frames(moment, image)
                 self._frames.append(image)
                 newest = number
 
         return keep
+
+
+def _most_frames(moment: Progress, image: Image.Image) -> int:
+    """How many frames like `image`, the first, are kept."""
+    most = min(_FRAMES, _MOST_PIXELS // (image.width * image.height))
+    if moment.painter.tokenizer is not None:
+        most = min(most, max(_MOST_DECODED // moment.batch, _FEWEST))
+    return max(most, 2)
 
 
 def _update(images: list[Image.Image], moment: Progress) -> None:

@@ -130,6 +130,18 @@ def test_frames_are_bounded_in_number_and_memory(
     assert len(frames_of(Path("b.webp"))[0]) <= 7
 
 
+def test_codes_are_not_decoded_more_often_than_is_worth_it(
+    run: Run, code_weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(growth, "_MOST_DECODED", 10)
+    monkeypatch.setattr(growth, "_FEWEST", 3)
+    for n, frames in ((2, 5), (8, 3)):
+        path = f"{n}.webp"
+        words = ["sample", "-n", n, "--weights", code_weights, "--animate", path]
+        assert run(*words).code == 0
+        assert len(frames_of(Path(path))[0]) == frames
+
+
 def test_a_watched_file_is_whole_at_any_time(
     run: Run, code_weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
