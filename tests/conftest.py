@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from .hub_server import Hub, running_hub
+
 _home = tempfile.TemporaryDirectory(prefix="pixelgen-tests-")
 # Read when `datasets` and `huggingface_hub` are imported, so before any test module.
 os.environ |= {
@@ -41,6 +43,30 @@ def _offline() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(socket.socket, "connect", guarded)
         yield
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    """A stand-in for the Hub that the library talks to, with an empty cache."""
+    from huggingface_hub import constants, file_download
+    from huggingface_hub.utils import _http
+
+    # Versions of the library differ in what keeps connections open, and in what is copied where.
+    forget = getattr(_http, "close_session", None) or _http.reset_sessions
+    with running_hub() as server:
+        changed = {
+            "ENDPOINT": server.url,
+            "HUGGINGFACE_CO_URL_TEMPLATE": server.url + "/{repo_id}/resolve/{revision}/{filename}",
+            "HF_HUB_CACHE": str(tmp_path / "hub-cache"),
+            "HF_HUB_OFFLINE": False,
+            "HF_HUB_DISABLE_XET": True,
+        }
+        for name, value in changed.items():
+            monkeypatch.setattr(constants, name, value, raising=False)
+            monkeypatch.setattr(file_download, name, value, raising=False)
+        forget()
+        yield server
+        forget()
 
 
 WritePictures = Callable[..., Path]

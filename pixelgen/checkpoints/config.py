@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from itertools import pairwise
@@ -25,6 +26,7 @@ FORMAT = 1
 CONFIG_FILE = "config.json"
 Kind = Literal["pixelcnn", "coded-pixelcnn", "tokenizer", "face-embedder", "autoencoder"]
 _LARGEST_CONFIG = 2**22
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,8 @@ class CheckpointConfig:
     """How the weights were trained, free: recipe, steps, pictures, bits per dimension."""
     pixelgen_version: str = __version__
     """The version that wrote the file."""
+    sha256: dict[str, str] = field(default_factory=dict)
+    """The sha256 of each tensor file, in hexadecimal; files without one are not compared."""
 
     def __post_init__(self) -> None:
         if any(type(i) is not int or i < 0 for i in self.labels):
@@ -93,6 +97,8 @@ class CheckpointConfig:
             )
         if self.others:
             self._check_others()
+        if not all(isinstance(d, str) and _SHA256.fullmatch(d) for d in self.sha256.values()):
+            raise ValueError("sha256 must hold 64 hexadecimal digits for every file")
         if self.tokenizer is not None:
             if not isinstance(self.model, GridConfig):
                 raise ValueError(f"{self.called} has no tokenizer of its own")
@@ -198,6 +204,7 @@ class CheckpointConfig:
             "data": self.data,
             "sampling": asdict(self.sampling),
             "training": self.training,
+            **({"sha256": self.sha256} if self.sha256 else {}),
         }
 
     @classmethod
@@ -227,6 +234,7 @@ class CheckpointConfig:
             data=values.get("data", {}),
             training=values.get("training", {}),
             pixelgen_version=values.get("pixelgen_version", ""),
+            sha256=values.get("sha256", {}),
         )
         if values.get("kind") != config.kind:
             raise ValueError(f'"kind" must be "{config.kind}", not {values.get("kind")!r}')
@@ -248,6 +256,7 @@ _PARTS: dict[str, tuple[type, str]] = {
     "sampling": (dict, "an object"),
     "data": (dict, "an object"),
     "training": (dict, "an object"),
+    "sha256": (dict, "an object"),
     "pixelgen_version": (str, "a string"),
 }
 

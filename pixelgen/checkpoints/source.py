@@ -6,9 +6,13 @@ import hashlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from pixelgen.checkpoints.config import CONFIG_FILE
+from pixelgen.checkpoints.config import CONFIG_FILE, CheckpointConfig
 from pixelgen.errors import PixelgenError
+
+if TYPE_CHECKING:
+    from pixelgen.checkpoints.hub import Watch
 
 DEFAULT_WEIGHTS = "imagenet32"
 """The bundled weights that are used where none are named."""
@@ -25,7 +29,8 @@ OTHER_FILES = "autoencoder-*.safetensors"
 """Beside the first, where there are auto-encoders of several bottlenecks: see `other_file`."""
 CARD_FILE = "README.md"
 
-_HUB_ID = re.compile(r"(?P<repo>[\w][\w.-]*/[\w][\w.-]*)(?:@(?P<revision>[\w][\w./-]*))?")
+# Two dots would lead a name out of the cache; neither the Hub nor git has such names.
+_HUB_ID = re.compile(r"(?!.*\.\.)(?P<repo>[\w][\w.-]*/[\w][\w.-]*)(?:@(?P<revision>[\w][\w./-]*))?")
 _NAME = re.compile(r"[\w][\w.-]*")
 
 
@@ -63,6 +68,13 @@ def other_file(bottleneck: int) -> str:
     return OTHER_FILES.replace("*", str(bottleneck))
 
 
+def tensor_files(config: CheckpointConfig) -> tuple[str, ...]:
+    """The tensor files that weights of this configuration have."""
+    parts = {TOKENIZER_FILE: config.tokenizer, EMBEDDER_FILE: config.embedder}
+    others = (other_file(other.bottleneck) for other in config.others)
+    return (WEIGHTS_FILE, *(name for name, part in parts.items() if part is not None), *others)
+
+
 def missing_tensors(
     name: str, folder: Path, error: OSError, file: str = WEIGHTS_FILE
 ) -> PixelgenError:
@@ -89,11 +101,16 @@ def bundled() -> dict[str, Path]:
     }
 
 
-def find(ref: str | Path | Source) -> Source:
-    """Weights by bundled name, else local folder, else Hub id `owner/name[@revision]`.
+def hub_id(ref: str) -> tuple[str, str | None] | None:
+    """`owner/name` and the revision in `owner/name[@revision]`, or None for what is no Hub id."""
+    parts = _HUB_ID.fullmatch(ref)
+    return (parts["repo"], parts["revision"]) if parts else None
 
-    Raises PixelgenError: exit code 2 for a name or folder that is not there, 4 for weights that the
-    Hub does not give.
+
+def local(ref: str | Path | Source) -> Source | None:
+    """Weights by bundled name, else local folder, or None.
+
+    Raises PixelgenError (exit code 2) for a file.
     """
     if isinstance(ref, Source):
         return ref
@@ -106,65 +123,40 @@ def find(ref: str | Path | Source) -> Source:
         return Source(path, path.resolve().name)
     if path.exists():
         raise PixelgenError(f"{text} is a file", "weights are a folder with a config.json", 2)
-    if hub := _HUB_ID.fullmatch(text):
-        return _download(hub["repo"], hub["revision"])
-    names = ", ".join(known) or "none"
-    if _NAME.fullmatch(text):
-        raise PixelgenError(
-            f"no weights called {text}",
+    return None
+
+
+def find(
+    ref: str | Path | Source, *, token: str | None = None, watch: Watch | None = None
+) -> Source:
+    """Weights by bundled name, else local folder, else Hub id `owner/name[@revision]`.
+
+    What the Hub has newer than its cache is pulled, which `watch` can follow; without network the
+    cache serves. `token` is one of the Hub's, else that of HF_TOKEN or `hf auth login` is used.
+    Raises PixelgenError: exit code 2 for a name or folder that is not there, 4 for weights that the
+    Hub does not give.
+    """
+    if (source := local(ref)) is not None:
+        return source
+    if (asked := hub_id(str(ref))) is not None:
+        from pixelgen.checkpoints.hub import obtain
+
+        return obtain(*asked, token=token, watch=watch)
+    raise not_found(str(ref))
+
+
+def not_found(ref: str) -> PixelgenError:
+    """The error (exit code 2) for weights that are neither bundled nor a folder nor a Hub id."""
+    names = ", ".join(bundled()) or "none"
+    if _NAME.fullmatch(ref):
+        return PixelgenError(
+            f"no weights called {ref}",
             f"bundled: {names}; or give a folder, or a Hub id owner/name",
             2,
         )
-    raise PixelgenError(f"no weights folder {text}", f"bundled: {names}", 2)
+    return PixelgenError(f"no weights folder {ref}", f"bundled: {names}", 2)
 
 
 def resolve(ref: str | Path) -> Path:
     """The folder of the weights that `find` finds."""
     return find(ref).path
-
-
-def _download(repo: str, revision: str | None) -> Source:
-    """A snapshot of a Hub repository in the Hub's own cache, which also serves without network."""
-    from huggingface_hub import errors as hub
-    from huggingface_hub import snapshot_download
-
-    name = repo if revision is None else f"{repo}@{revision}"
-    try:
-        folder = snapshot_download(
-            repo,
-            revision=revision,
-            allow_patterns=[
-                CONFIG_FILE,
-                WEIGHTS_FILE,
-                TOKENIZER_FILE,
-                EMBEDDER_FILE,
-                OTHER_FILES,
-                CARD_FILE,
-            ],
-        )
-    except (hub.HfHubHTTPError, hub.HFValidationError, OSError, ValueError) as error:
-        why, hint = next(
-            (
-                answer
-                for kind, answer in _HUB_ANSWERS.items()
-                if isinstance(error, getattr(hub, kind))
-            ),
-            (f"cannot be had from the Hub: {_line(error)}", ""),
-        )
-        raise PixelgenError(f"weights {name}: {repo} {why}", hint, 4) from error
-    # The cache keeps a snapshot in a folder that is named by its commit.
-    return Source(Path(folder), repo, Path(folder).name)
-
-
-# Narrower kinds come before the wider ones that they derive from.
-_HUB_ANSWERS = {
-    "GatedRepoError": ("is gated", "ask for access on its page, then `hf auth login`"),
-    "RevisionNotFoundError": ("has no such revision", ""),
-    "RepositoryNotFoundError": ("is not on the Hub", "or it is private: `hf auth login`"),
-    "HFValidationError": ("is not a valid Hub id", ""),
-    "LocalEntryNotFoundError": ("is not in the cache, and the Hub cannot be reached", ""),
-}
-
-
-def _line(error: Exception) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)

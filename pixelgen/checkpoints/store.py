@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from pixelgen.checkpoints.config import CONFIG_FILE, CheckpointConfig, SamplingDefaults, read_config
+from pixelgen.checkpoints.digests import sha256_of
 from pixelgen.checkpoints.source import (
     CARD_FILE,
     EMBEDDER_FILE,
@@ -146,6 +147,7 @@ def save_checkpoint(
     for file, network in networks.items():
         tensors = {name: _stored(tensor, dtype) for name, tensor in network.state_dict().items()}
         write_atomically(folder / file, partial(save_file, tensors, metadata={"format": "pt"}))
+    config = replace(config, sha256={file: sha256_of(folder / file) for file in networks})
     text = json.dumps(config.to_dict(), indent=2, ensure_ascii=False) + "\n"
     write_atomically(folder / CONFIG_FILE, text.encode())
     write_atomically(folder / CARD_FILE, card_text.encode())
@@ -167,14 +169,14 @@ def _stored(tensor: Tensor, dtype: StorageType) -> Tensor:
 
 
 def load_checkpoint(
-    ref: str | Path | Source, device: torch.device | str = "cpu"
+    ref: str | Path | Source, device: torch.device | str = "cpu", *, token: str | None = None
 ) -> LoadedCheckpoint:
-    """Find weights (see `find`), check them, and load them in float32.
+    """Find weights (see `find`, also for `token`), check them, and load them in float32.
 
     Only safetensors is read, never a pickle. Raises PixelgenError, in one line, for a configuration
     or a tensor file that is broken, foreign or does not fit the other.
     """
-    source = find(ref)
+    source = find(ref, token=token)
     config = read_config(source.path, source.name)
     network = _load(source, WEIGHTS_FILE, config.model, device)
     tokenizer = embedder = None

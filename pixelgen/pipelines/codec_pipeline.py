@@ -34,12 +34,15 @@ class CodecPipeline:
         self.codec = checkpoint.codec.to(device)
 
     @classmethod
-    def from_pretrained(cls, ref: str | Path | Source, device: str = "auto") -> CodecPipeline:
+    def from_pretrained(
+        cls, ref: str | Path | Source, device: str = "auto", *, token: str | None = None
+    ) -> CodecPipeline:
         """Weights by bundled name, folder or Hub id `owner/name[@revision]`, on `device`
-        (auto, cpu, cuda, cuda:N, mps). Raises PixelgenError where either is not to be had, and for
+        (auto, cpu, cuda, cuda:N, mps). `token` is one of the Hub's, else that of HF_TOKEN or
+        `hf auth login` is used. Raises PixelgenError where either is not to be had, and for
         weights without a tokenizer."""
         target = pick_device(device)
-        return cls(load_checkpoint(ref), target)
+        return cls(load_checkpoint(ref, token=token), target)
 
     def encode(
         self, images: Sequence[Photo], fit: Fit = "crop", progress: Told | None = None

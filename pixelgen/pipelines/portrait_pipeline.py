@@ -71,13 +71,18 @@ class PortraitPipeline:
 
     @classmethod
     def from_pretrained(
-        cls, ref: str | Path | Source = DEFAULT_FACE_WEIGHTS, device: str = "auto"
+        cls,
+        ref: str | Path | Source = DEFAULT_FACE_WEIGHTS,
+        device: str = "auto",
+        *,
+        token: str | None = None,
     ) -> PortraitPipeline:
         """Weights by bundled name, folder or Hub id `owner/name[@revision]`, on `device`
-        (auto, cpu, cuda, cuda:N, mps). Raises PixelgenError where either is not to be had, and for
+        (auto, cpu, cuda, cuda:N, mps). `token` is one of the Hub's, else that of HF_TOKEN or
+        `hf auth login` is used. Raises PixelgenError where either is not to be had, and for
         weights that do not draw faces."""
         target = pick_device(device)
-        return cls(load_checkpoint(ref), target)
+        return cls(load_checkpoint(ref, token=token), target)
 
     def crop(
         self,

@@ -1,0 +1,99 @@
+"""Whether files are what they were when they were published."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pixelgen.checkpoints.config import CONFIG_FILE, read_config
+from pixelgen.checkpoints.source import CARD_FILE, Source, tensor_files
+from pixelgen.errors import PixelgenError
+
+State = Literal["ok", "changed", "missing", "unknown"]
+"""Same digest as recorded, another one, no file, no digest to compare with."""
+_SHA256_LENGTH = 64
+_DIGEST = re.compile(r"[0-9a-f]{64}|[0-9a-f]{40}")
+
+
+@dataclass(frozen=True)
+class FileCheck:
+    """What became of one file."""
+
+    file: str
+    """Its name."""
+    state: State
+    """What the comparison says."""
+    digest: str = ""
+    """The sha256 of the file as it is, or git's sha1 where the Hub records that."""
+    why: str = ""
+    """What is wrong with it beyond its digest."""
+
+
+def sha256_of(path: Path) -> str:
+    """The sha256 of a file, in hexadecimal."""
+    return _digest(path, hashlib.sha256())
+
+
+def matches(path: Path, recorded: str) -> bool:
+    """Whether a file has the digest that the Hub records: sha256, or git's sha1 of a small file."""
+    return _same_kind(path, recorded) == recorded
+
+
+def recorded_digest(path: Path) -> str:
+    """The sha256, or git's sha1, by which the cache keeps the file that `path` links to; "" where
+    it keeps copies."""
+    try:
+        name = path.readlink().name
+    except OSError:
+        return ""
+    return name if _DIGEST.fullmatch(name) else ""
+
+
+def verify(source: Source) -> tuple[FileCheck, ...]:
+    """Compare the files of weights with the digests recorded in the cache of the Hub, and in their
+    own configuration. Text files without a recorded digest are left out."""
+
+    def check(name: str, listed: str = "") -> FileCheck:
+        path = source.path / name
+        recorded = recorded_digest(path) or listed
+        try:
+            found = _same_kind(path, recorded)
+        except FileNotFoundError:
+            return FileCheck(name, "missing")
+        except OSError as error:
+            return FileCheck(name, "changed", why=error.strerror or str(error))
+        if not recorded:
+            return FileCheck(name, "unknown", found)
+        same = found == recorded
+        if listed and listed != recorded:  # the configuration's own record counts too
+            same = same and sha256_of(path) == listed
+        return FileCheck(name, "ok" if same else "changed", found)
+
+    checks = [check(CONFIG_FILE)]
+    try:
+        config = read_config(source.path, source.name)
+    except PixelgenError as error:
+        state: State = "missing" if checks[0].state == "missing" else "changed"
+        return (FileCheck(CONFIG_FILE, state, checks[0].digest, error.message),)
+    if (source.path / CARD_FILE).is_file():
+        checks.append(check(CARD_FILE))
+    texts = [text for text in checks if text.state != "unknown"]
+    return (*texts, *(check(name, config.sha256.get(name, "")) for name in tensor_files(config)))
+
+
+def _same_kind(path: Path, recorded: str) -> str:
+    """The digest of a file, of the kind of `recorded`."""
+    if len(recorded) in (0, _SHA256_LENGTH):
+        return sha256_of(path)
+    head = f"blob {path.stat().st_size}\0".encode()
+    return _digest(path, hashlib.sha1(head, usedforsecurity=False))
+
+
+def _digest(path: Path, digest: hashlib._Hash) -> str:
+    with path.open("rb") as file:
+        while block := file.read(2**20):
+            digest.update(block)
+    return digest.hexdigest()

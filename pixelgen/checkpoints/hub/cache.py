@@ -1,0 +1,181 @@
+"""Weights in the Hub's own cache: found, listed and removed, without asking the Hub."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from pixelgen.checkpoints.config import CONFIG_FILE, read_config
+from pixelgen.checkpoints.hub.errors import Errand
+from pixelgen.checkpoints.source import Source, tensor_files
+from pixelgen.errors import PixelgenError
+
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_TOKEN = re.compile(r"[\x21-\x7e]+")
+_USAGE = 2
+
+
+@dataclass(frozen=True)
+class CachedWeights:
+    """A snapshot in the cache whose configuration is one of ours."""
+
+    source: Source
+    """The folder, the repository's name and the commit."""
+    refs: tuple[str, ...]
+    """Branches and tags that led to this commit when the Hub was last asked."""
+    complete: bool
+    """Whether all files are there; not so where a pull was stopped."""
+
+
+@dataclass(frozen=True)
+class Removal:
+    """What would be removed from the cache."""
+
+    commits: tuple[str, ...]
+    """The commits of the snapshots."""
+    size: int
+    """Bytes that become free."""
+    carry_out: Callable[[], None]
+    """Removes it."""
+
+
+def cache_root() -> Path:
+    """The folder of the cache, which need not exist (HF_HUB_CACHE, else HF_HOME/hub)."""
+    from huggingface_hub import constants
+
+    return Path(constants.HF_HUB_CACHE).expanduser()
+
+
+def repo_folder(repo: str) -> Path:
+    """The folder of a repository in the cache, which need not exist."""
+    return cache_root() / f"models--{repo.replace('/', '--')}"
+
+
+def is_commit(revision: str | None) -> bool:
+    """Whether a revision is a whole commit, which always means the same files."""
+    return revision is not None and _COMMIT.fullmatch(revision) is not None
+
+
+def is_offline() -> bool:
+    """Whether HF_HUB_OFFLINE (or `--offline`) keeps from the network."""
+    from huggingface_hub import constants
+
+    return constants.HF_HUB_OFFLINE
+
+
+def check_token(token: str | None) -> None:
+    """Raises PixelgenError (exit code 2) for what cannot be a token, without repeating it."""
+    if token is not None and not _TOKEN.fullmatch(token):
+        raise PixelgenError("--token is empty or holds a character that no token has", "", _USAGE)
+
+
+def snapshot(repo: str, revision: str | None = None) -> Path | None:
+    """The folder in the cache that `revision` leads to, complete or not; None if there is none."""
+    folder = repo_folder(repo)
+    commit = revision or "main"
+    try:
+        if not is_commit(commit):
+            commit = (folder / "refs" / commit).read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        return None
+    path = folder / "snapshots" / commit
+    return path if is_commit(commit) and path.is_dir() else None
+
+
+def is_complete(folder: Path) -> bool:
+    """Whether a snapshot has a configuration that is understood, and the tensors it needs."""
+    try:
+        config = read_config(folder, folder.name)
+    except PixelgenError:
+        return False
+    return all((folder / name).is_file() for name in tensor_files(config))
+
+
+def cached(repo: str, revision: str | None = None) -> Source | None:
+    """Complete weights in the cache, or None."""
+    folder = snapshot(repo, revision)
+    return Source(folder, repo, folder.name) if folder and is_complete(folder) else None
+
+
+def need_cached(errand: Errand) -> Source:
+    """Complete weights in the cache. Raises PixelgenError that says what they lack."""
+    folder = snapshot(errand.repo, errand.revision)
+    pull = f"`pixelgen weights pull {errand.name}` with network"
+    if folder is None or not (folder / CONFIG_FILE).is_file():
+        raise errand.error("not in the cache", pull)
+    config = read_config(folder, errand.name)
+    for name in tensor_files(config):
+        if not (folder / name).is_file():
+            raise errand.error(f"only partly in the cache, {name} is missing", pull)
+    return Source(folder, errand.repo, folder.name)
+
+
+def cached_weights() -> list[CachedWeights]:
+    """All weights of ours in the cache, by name."""
+    found = []
+    for path in sorted(cache_root().glob(f"models--*--*/snapshots/*/{CONFIG_FILE}")):
+        folder, home = path.parent, path.parents[2]
+        repo = home.name.removeprefix("models--").replace("--", "/")
+        try:
+            read_config(folder, repo)
+        except PixelgenError:
+            continue  # of another library, as most of the cache is
+        source = Source(folder, repo, folder.name)
+        found.append(CachedWeights(source, _refs(home, folder.name), is_complete(folder)))
+    return found
+
+
+def _refs(home: Path, commit: str) -> tuple[str, ...]:
+    root = home / "refs"
+    names = []
+    for path in sorted(root.rglob("*")):
+        try:
+            if path.is_file() and path.read_text("utf-8").strip() == commit:
+                names.append(path.relative_to(root).as_posix())
+        except (OSError, UnicodeDecodeError):
+            continue
+    return tuple(names)
+
+
+def drop(path: Path) -> None:
+    """Remove a file of a snapshot and what it links to, so that a pull brings it anew."""
+    if path.is_symlink():
+        (path.parent / path.readlink()).unlink(missing_ok=True)
+    path.unlink(missing_ok=True)
+
+
+def removal(repo: str, revision: str | None = None) -> Removal:
+    """What goes if `repo`, or one revision of it, is removed from the cache.
+
+    Raises PixelgenError: exit code 2 where the cache does not have it.
+    """
+    from huggingface_hub import scan_cache_dir
+    from huggingface_hub.errors import CacheNotFound
+
+    folder = repo_folder(repo)
+    name = Errand(repo, revision).name
+    target = snapshot(repo, revision) if revision else None
+    if not folder.is_dir() or (revision and target is None):
+        raise PixelgenError(f"{name} is not in the cache", "`pixelgen weights` lists it", _USAGE)
+    try:
+        info = scan_cache_dir(cache_root())
+    except (CacheNotFound, ValueError, OSError) as error:
+        raise PixelgenError(f"cannot read the cache {folder.parent}: {error}") from error
+    known = next((r for r in info.repos if Path(r.repo_path).resolve() == folder.resolve()), None)
+    if known is None:
+        if target is not None:
+            raise PixelgenError(
+                f"{folder} is damaged, no single revision can be removed",
+                f"`pixelgen weights remove {repo}` removes all",
+            )
+        # The library does not touch what it cannot read; all of it can go nevertheless.
+        size = sum(f.lstat().st_size for f in folder.rglob("*") if not f.is_dir())
+        return Removal((), size, lambda: shutil.rmtree(folder))
+    commits = [r.commit_hash for r in known.revisions]
+    if target is not None:
+        commits = [commit for commit in commits if commit == target.name]
+    strategy = info.delete_revisions(*commits)
+    return Removal(tuple(sorted(commits)), strategy.expected_freed_size, strategy.execute)
