@@ -4,6 +4,8 @@ import pixelgen
 
 for picture in pixelgen.load("imagenet32").sample(classes=[207], n=4, seed=1):
     print(picture.seed, picture.bits_per_dim, picture.image)
+
+pixelgen.push_to_hub("my-weights", "owner/name")
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
         Weights,
         load,
     )
+    from pixelgen.training.share import push_to_hub
 
 __all__ = [
     "ClassPipeline",
@@ -42,11 +45,16 @@ __all__ = [
     "Weights",
     "__version__",
     "load",
+    "push_to_hub",
 ]
 
 
 def __getattr__(name: str) -> object:
     """What is in `__all__`, imported when first asked for, so that `import pixelgen` is quick."""
+    if name == "push_to_hub":
+        from pixelgen.training import share
+
+        return share.push_to_hub
     if name in __all__:
         from pixelgen import pipelines
 

@@ -1,20 +1,44 @@
-"""The model card of a run."""
+"""The model card of weights, from the recipes that made them and the figures that were measured."""
 
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pixelgen.checkpoints import Figure, ModelCard
+from pixelgen.checkpoints import CheckpointConfig, Figure, ModelCard
 from pixelgen.errors import PixelgenError
 from pixelgen.models.config import AutoencoderConfig, FaceEmbedderConfig, TokenizerConfig
-from pixelgen.training.finished import FinishedRun
 from pixelgen.training.identity_figures import identity_figures
+from pixelgen.training.recipe import Recipe, recipe_from_dict
 from pixelgen.training.tasks import kind_of_task
 
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
 SHEET = "samples.png"
+"""The file of samples beside a card."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """How one network of a folder was trained."""
+
+    recipe: Recipe
+    """What made it."""
+    facts: Mapping[str, Any]
+    """What config.json says of its training."""
+
+    @staticmethod
+    def read(facts: Mapping[str, Any]) -> Trained:
+        """With the recipe in `facts`. Raises ValueError, KeyError or TypeError where there is none
+        that fits."""
+        return Trained(recipe_from_dict(tomllib.loads(facts["recipe"])), facts)
 
 
 def read_evaluation(path: Path) -> dict[str, Any]:
@@ -33,18 +57,20 @@ def read_evaluation(path: Path) -> dict[str, Any]:
 
 def card_of(
     name: str,
-    runs: Sequence[FinishedRun],
+    runs: Sequence[Trained],
+    labels: Sequence[int],
     picture: tuple[int, int],
-    evaluation: dict[str, Any] | None,
-    parts: Mapping[str, dict[str, Any]],
+    evaluation: Mapping[str, Any] | None,
+    parts: Mapping[str, Mapping[str, Any]],
     sheet: bool,
 ) -> ModelCard:
-    """The card of the weights `name`, made by `runs`, for pictures of `picture` rows and columns.
+    """The card of the weights `name`, made by `runs`, of the classes `labels`, for pictures of
+    `picture` rows and columns.
 
     `evaluation` is of `read_evaluation`; `parts` tells how the networks that the runs built on were
     trained, by what they are; with `sheet` there is a sheet of samples beside the card.
     """
-    recipe, state = runs[0].recipe, runs[0].state
+    recipe = runs[0].recipe
     config, text = recipe.model, recipe.card
     height, width = picture
     size = f"{width}×{height}"
@@ -79,7 +105,7 @@ def card_of(
         if (identity := evaluation.get("identity")) is not None:
             figures += identity_figures(identity, f"{evaluation['split']} split", again)
     for run in runs:
-        if (figure := run.state.counters.held_out) is not None:
+        if (figure := run.facts.get(f"held_out_{task.figure}")) is not None:
             data = run.recipe.data
             where = f"{data.holdout} pictures held out of the {data.split} split"
             if isinstance(run.recipe.model, AutoencoderConfig):
@@ -109,9 +135,7 @@ def card_of(
         shown = "Samples"
         kind = "class-conditional" if config.classes else "unconditional"
         summary = f"A {kind} autoregressive model of {size} pictures."
-        use = f"pixelgen sample --weights {name}" + (
-            f" --class {state.labels[0]}" if state.labels else ""
-        )
+        use = f"pixelgen sample --weights {name}" + (f" --class {labels[0]}" if labels else "")
     return ModelCard(
         name=name,
         summary=text.summary or summary,
@@ -126,9 +150,30 @@ def card_of(
     )
 
 
-def _trainings(runs: Sequence[FinishedRun], parts: Mapping[str, dict[str, Any]]) -> str:
+def card_again(config: CheckpointConfig, name: str, sheet: bool) -> ModelCard:
+    """The card of weights that are used by `name`, of which there is only their configuration.
+
+    Raises PixelgenError where that does not hold the recipe and figures as `pixelgen export` writes
+    them; without any recipe the card says what the weights are, and no more.
+    """
+    training, (_, rows, columns) = config.training, config.picture
+    if "recipe" not in training:
+        what = f"Weights of pixelgen, {config.kind}, for pictures of {columns}×{rows}."
+        return ModelCard(name=name, summary=what)
+    try:
+        runs = [Trained.read(facts) for facts in (training, *training.get("others", ()))]
+        evaluation, parts = training.get("evaluation"), training.get("parts", {})
+        return card_of(name, runs, config.labels, (rows, columns), evaluation, parts, sheet)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise PixelgenError(
+            f"no card can be made of the recipe and figures in config.json: {error}",
+            "--keep-card takes the README.md beside it",
+        ) from error
+
+
+def _trainings(runs: Sequence[Trained], parts: Mapping[str, Mapping[str, Any]]) -> str:
     """How every run went, and what it built on; of several it is said which is meant."""
-    told = [_history(run.facts()) for run in runs]
+    told = [_history(run.facts) for run in runs]
     if len(runs) > 1:
         told = [
             f"### {getattr(run.recipe.model, 'bottleneck', '')} numbers\n\n{history}"
@@ -140,10 +185,10 @@ def _trainings(runs: Sequence[FinishedRun], parts: Mapping[str, dict[str, Any]])
     return "\n\n".join(told)
 
 
-def _history(training: dict[str, Any]) -> str:
+def _history(training: Mapping[str, Any]) -> str:
     """How weights were trained, part after part, the first one first."""
     parts = []
-    part: dict[str, Any] | None = training
+    part: Mapping[str, Any] | None = training
     while part and {"steps", "images", "minutes", "recipe"} <= part.keys():
         parts.append(part)
         part = part.get("before")

@@ -14,7 +14,7 @@ from pixelgen.errors import PixelgenError
 from pixelgen.models import AutoencoderConfig
 from pixelgen.models.autoencoder import Autoencoder
 from pixelgen.models.tokenizer import Tokenizer
-from pixelgen.training.cards import SHEET, card_of, read_evaluation
+from pixelgen.training.cards import SHEET, Trained, card_of, read_evaluation
 from pixelgen.training.finished import FinishedRun
 from pixelgen.training.parts import (
     TOKENIZER,
@@ -67,7 +67,8 @@ def export(
     shown = recipe.model if codec is None else codec.config
     card = card_of(
         folder.resolve().name,
-        runs,
+        [Trained(run.recipe, facts) for run, facts in zip(runs, told, strict=True)],
+        first.state.labels,
         (shown.height, shown.width),
         figures,
         parts,
