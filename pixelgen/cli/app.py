@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -41,9 +42,11 @@ class LazyGroup(TyperGroup):
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name in COMMANDS and cmd_name not in self.commands:
             module = importlib.import_module(f"pixelgen.cli.{cmd_name}")
-            alone = typer.Typer(add_completion=False, context_settings=_HELP)
-            alone.command(cmd_name)(getattr(module, cmd_name))
-            self.commands[cmd_name] = typer.main.get_command(alone)
+            command = getattr(module, "app", None)
+            if command is None:  # one command, not a group of them
+                command = typer.Typer(add_completion=False, context_settings=_HELP)
+                command.command(cmd_name)(getattr(module, cmd_name))
+            self.commands[cmd_name] = typer.main.get_command(command)
         return self.commands.get(cmd_name)
 
 
@@ -65,6 +68,10 @@ def pixelgen(
     debug: Annotated[
         bool, typer.Option("--debug", help="Show a traceback with an error; works anywhere.")
     ] = False,
+    offline: Annotated[
+        bool,
+        typer.Option("--offline", help="Use only what is on this computer; works anywhere."),
+    ] = False,
 ) -> None:
     """Pictures from a Gated PixelCNN, pixel by pixel, with exact likelihoods."""
 
@@ -73,11 +80,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit: 0 success, 1 failure, 2 usage, 3 unreadable input, 4 weights
     unavailable, 130 interrupted."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    words = [word for word in given if word != "--debug"]
+    words = [word for word in given if word not in ("--debug", "--offline")]
+    if "--offline" in given:
+        os.environ["HF_HUB_OFFLINE"] = "1"  # read when huggingface_hub is imported, which is later
     try:
         command = typer.main.get_command(app)
         code = command.main(words or ["--help"], prog_name="pixelgen", standalone_mode=False)
         sys.stdout.flush()
     except BaseException as error:
-        code = report(error, debug=len(words) < len(given))
+        code = report(error, debug="--debug" in given)
     sys.exit(code if isinstance(code, int) else 0)

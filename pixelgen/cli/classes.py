@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from pixelgen.checkpoints import find, read_config
+from pixelgen.checkpoints import read_config
 from pixelgen.cli import options
+from pixelgen.cli.downloads import obtain
 from pixelgen.errors import PixelgenError
 from pixelgen.labels import nearest, search
 
@@ -26,7 +27,7 @@ def classes(
     """List the classes: all of ILSVRC, those like QUERY, or those that weights know."""
     among = None
     if weights is not None:
-        source = find(weights)
+        source = obtain(weights)
         among = read_config(source.path, source.name).labels
     found = search(query or "", among)
     if query and not found:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from PIL import Image
 
-from pixelgen.checkpoints import DEFAULT_WEIGHTS, find, read_config
+from pixelgen.checkpoints import DEFAULT_WEIGHTS, read_config
 from pixelgen.cli import options
+from pixelgen.cli.downloads import obtain
 from pixelgen.cli.growth import Growth
 from pixelgen.cli.output import Output, check_stdout
 from pixelgen.cli.photos import check_photos, photo_name, read_photo
@@ -105,7 +106,7 @@ def complete(
     check_photos([image] if mask is None else [image, mask])
     inside = None if box is None else parse_box(box)
     kept = None if keep is None else parse_keep(keep)
-    source = find(weights)
+    source = obtain(weights, quiet)
     config = read_config(source.path, source.name)
     request = CompletionRequest.make(
         config,

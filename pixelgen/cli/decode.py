@@ -8,8 +8,9 @@ from typing import Annotated
 
 import typer
 
-from pixelgen.checkpoints import LoadedCheckpoint, Source, find, read_config
+from pixelgen.checkpoints import LoadedCheckpoint, Source, read_config
 from pixelgen.cli import options
+from pixelgen.cli.downloads import obtain
 from pixelgen.cli.output import Output, check_stdout
 from pixelgen.cli.progress import Meter
 from pixelgen.cli.results import describe, fingerprint, tell
@@ -39,7 +40,7 @@ def decode(
     check_stdout(output, as_json)
     stored = CodesFile.load(codes.expanduser())
     count = len(stored.codes)
-    source = find(weights) if weights is not None else _named(stored, codes)
+    source = obtain(weights, quiet) if weights is not None else _named(stored, codes, quiet)
     check_amount(count, read_config(source.path, source.name).picture[1] * scale)
     target = Output.plan(output, codes.stem, 1 if grid else count, force)
     view = {"codes": _digest(stored), "grid": grid, "scale": scale}
@@ -68,12 +69,12 @@ def decode(
     tell(files, facts, line, as_json, quiet)
 
 
-def _named(stored: CodesFile, path: Path) -> Source:
+def _named(stored: CodesFile, path: Path, quiet: bool) -> Source:
     """The weights that the file names."""
     if not stored.weights:
         raise PixelgenError(f"{path} does not say of which weights it is", "--weights NAME", _USAGE)
     try:
-        return find(stored.weights)
+        return obtain(stored.weights, quiet)
     except PixelgenError as error:
         raise PixelgenError(
             f"{path} names its weights, but {error.message}", "--weights NAME", error.exit_code

@@ -9,8 +9,9 @@ from typing import Annotated
 
 import typer
 
-from pixelgen.checkpoints import bundled, find, read_config
+from pixelgen.checkpoints import bundled, read_config
 from pixelgen.cli import options
+from pixelgen.cli.downloads import obtain
 from pixelgen.cli.photos import check_photos, read_photo
 from pixelgen.cli.progress import Meter
 from pixelgen.cli.results import tell
@@ -48,7 +49,7 @@ def encode(
     _check_output(output, force)
     check_photos(images)
     ref = _bundled_codec() if weights is None else weights
-    source = find(ref)
+    source = obtain(ref, quiet)
     size = read_config(source.path, source.name).picture[1]
     check_amount(len(images), size)
     # One at a time: a photo may be a thousand times as large as what is kept of it.

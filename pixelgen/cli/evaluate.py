@@ -104,12 +104,13 @@ def evaluate(
     from rich.progress import Progress
 
     from pixelgen.checkpoints import load_checkpoint
+    from pixelgen.cli.downloads import obtain
     from pixelgen.evaluation.bits import Evaluation
     from pixelgen.evaluation.bits import evaluate as measure
     from pixelgen.pipelines.devices import pick_device
 
     start = time.perf_counter()
-    loaded = load_checkpoint(weights, pick_device(device))
+    loaded = load_checkpoint(obtain(weights), pick_device(device))
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         tasks: dict[str, Any] = {}

@@ -9,8 +9,9 @@ from typing import Annotated, Any
 import typer
 from PIL import Image
 
-from pixelgen.checkpoints import DEFAULT_FACE_WEIGHTS, DEFAULT_WEIGHTS, find, read_config
+from pixelgen.checkpoints import DEFAULT_FACE_WEIGHTS, DEFAULT_WEIGHTS, read_config
 from pixelgen.cli import options
+from pixelgen.cli.downloads import obtain
 from pixelgen.cli.growth import Growth
 from pixelgen.cli.output import Output, check_stdout, slug
 from pixelgen.cli.photos import FaceChoice, check_photos, photo_name, read_photo
@@ -120,7 +121,7 @@ def interpolate(
     check_photos(photos)
     choice = FaceChoice(face, align)
     for_faces = {"--slerp": slerp, "--face": face is not None, "--no-align": not align}
-    source = find(weights or (DEFAULT_WEIGHTS if classes else DEFAULT_FACE_WEIGHTS))
+    source = obtain(weights or (DEFAULT_WEIGHTS if classes else DEFAULT_FACE_WEIGHTS), quiet)
     config = read_config(source.path, source.name)
     request = path_request(
         config,

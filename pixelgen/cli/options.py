@@ -89,6 +89,22 @@ Animate = Annotated[
         help="Keep how the pictures grew: a .gif, .webp or .png animation.",
     ),
 ]
+Ref = Annotated[
+    str,
+    typer.Argument(
+        metavar="REF",
+        help="A bundled name, a folder, or a Hub id owner/name, owner/name@revision.",
+        show_default=False,
+    ),
+]
+Token = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TOKEN",
+        help="Of the Hub. Default: HF_TOKEN, or that of `hf auth login`.",
+        show_default=False,
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON about the result.")]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Nothing but errors.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace existing files.")]

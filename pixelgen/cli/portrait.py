@@ -9,8 +9,9 @@ from typing import Annotated
 import typer
 from PIL import Image
 
-from pixelgen.checkpoints import DEFAULT_FACE_WEIGHTS, find, read_config
+from pixelgen.checkpoints import DEFAULT_FACE_WEIGHTS, read_config
 from pixelgen.cli import options
+from pixelgen.cli.downloads import obtain
 from pixelgen.cli.growth import Growth
 from pixelgen.cli.output import Output, check_stdout, slug
 from pixelgen.cli.photos import FaceChoice, check_photos, photo_name
@@ -54,7 +55,7 @@ def portrait(
     growth = Growth(live, watch, animate, force=force, quiet=quiet, as_json=as_json)
     check_photos(photos)
     choice = FaceChoice(face, align)
-    source = find(weights)
+    source = obtain(weights, quiet)
     config = read_config(source.path, source.name)
     request = PortraitRequest.of_person(
         config,

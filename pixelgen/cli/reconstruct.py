@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pixelgen.checkpoints import DEFAULT_AUTOENCODER_WEIGHTS, find, read_config
+from pixelgen.checkpoints import DEFAULT_AUTOENCODER_WEIGHTS, read_config
 from pixelgen.cli import options
+from pixelgen.cli.downloads import obtain
 from pixelgen.cli.growth import Growth
 from pixelgen.cli.output import Output, check_stdout, slug
 from pixelgen.cli.photos import list_photos, photo_name, read_photos
@@ -88,7 +89,7 @@ def reconstruct(
     cut = _cut(center_crop, resize, patches)
     if max_side is not None and cut != "patches":
         raise PixelgenError("--max-side is for pieces", "--patches", _USAGE)
-    source = find(weights)
+    source = obtain(weights, quiet)
     config = read_config(source.path, source.name)
     request = ReconstructRequest.make(
         config,

@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 from PIL import Image
 
-from pixelgen.checkpoints import DEFAULT_WEIGHTS, find, read_config
+from pixelgen.checkpoints import DEFAULT_WEIGHTS, read_config
 from pixelgen.cli import options
+from pixelgen.cli.downloads import obtain
 from pixelgen.cli.growth import Growth
 from pixelgen.cli.output import Output, check_stdout, slug
 from pixelgen.cli.results import describe, drawn_facts, drawn_line, tell
@@ -47,7 +48,7 @@ def sample(
     check_device_name(device)
     check_stdout(output, as_json)
     growth = Growth(live, watch, animate, force=force, quiet=quiet, as_json=as_json)
-    source = find(weights)
+    source = obtain(weights, quiet)
     config = read_config(source.path, source.name)
     request = SampleRequest.make(
         config,

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pixelgen.checkpoints import DEFAULT_WEIGHTS, find, read_config
+from pixelgen.checkpoints import DEFAULT_WEIGHTS, read_config
 from pixelgen.cli import options
+from pixelgen.cli.downloads import obtain
 from pixelgen.cli.output import Output
 from pixelgen.cli.photos import list_photos, read_photos
 from pixelgen.cli.progress import Meter
@@ -76,7 +77,7 @@ def score(
     check_device_name(device)
     if heat == "-":
         raise PixelgenError("stdout holds the figures", "--map FILE.png", _USAGE)
-    source = find(weights)
+    source = obtain(weights, quiet)
     config = read_config(source.path, source.name)
     request = ScoreRequest.make(
         config, source.name, label=label, classify=classify, batch_size=batch_size

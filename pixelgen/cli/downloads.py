@@ -1,0 +1,87 @@
+"""Finding weights for a command, with a look at what is fetched for it on stderr."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pixelgen.checkpoints import Source, find
+
+if TYPE_CHECKING:
+    from pixelgen.checkpoints.hub import Transfer
+
+
+def obtain(ref: str | Path, quiet: bool = False, token: str | None = None) -> Source:
+    """The weights that `find` finds; what is pulled from the Hub is shown unless `quiet`."""
+    with Download(quiet) as download:
+        return find(ref, token=token, watch=download)
+
+
+class Download:
+    """A bar on a terminal, a line elsewhere, and notes of what is waited for; all on stderr.
+
+    Nothing is shown, or imported, until something is fetched.
+    """
+
+    def __init__(self, quiet: bool) -> None:
+        self._quiet = quiet
+        self._console: Any = None
+        self._bar: Any = None
+        self._task: Any = None
+
+    def __enter__(self) -> Download:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def __call__(self, transfer: Transfer) -> None:
+        """Show `transfer`."""
+        if self._quiet:
+            return
+        if transfer.note:
+            self.note(f"{transfer.name}: {transfer.note}")
+        elif self._task is not None:
+            self._bar.update(self._task, completed=transfer.done)
+        else:
+            self._begin(transfer)
+
+    def note(self, text: str) -> None:
+        """A line, above the bar if there is one."""
+        if not self._quiet:
+            self._stderr().print(text, highlight=False, markup=False, soft_wrap=True)
+
+    def _stderr(self) -> Any:
+        if self._console is None:
+            from rich.console import Console
+
+            self._console = Console(stderr=True)
+        return self._console
+
+    def _begin(self, transfer: Transfer) -> None:
+        from rich.progress import (
+            BarColumn,
+            DownloadColumn,
+            Progress,
+            TextColumn,
+            TimeRemainingColumn,
+            TransferSpeedColumn,
+        )
+
+        console = self._stderr()
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(20),
+            DownloadColumn(),
+            TransferSpeedColumn(),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._task = self._bar.add_task(transfer.name, total=transfer.total)
+        if console.is_terminal:
+            self._bar.start()
+        else:
+            self.note(f"fetching {transfer.name}, {transfer.total / 1e6:.1f} MB")

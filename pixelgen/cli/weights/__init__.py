@@ -1,0 +1,34 @@
+"""`pixelgen weights`: what is here, and what goes to the Hub and comes from it."""
+
+from __future__ import annotations
+
+import typer
+
+from pixelgen.cli import options
+from pixelgen.cli.weights.listing import list_weights, path, show
+from pixelgen.cli.weights.sharing import pull, push
+from pixelgen.cli.weights.upkeep import remove, verify
+from pixelgen.errors import PixelgenError
+
+app = typer.Typer(
+    invoke_without_command=True,
+    no_args_is_help=False,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("list")(list_weights)
+for command in (show, path, pull, push, verify, remove):
+    app.command(command.__name__)(command)
+
+
+@app.callback()
+def weights(context: typer.Context, as_json: options.Json = False) -> None:
+    """List weights, or look after them: bundled ones, and those in the Hub's cache.
+
+    REF is a bundled name, a folder, or a Hub id owner/name, owner/name@revision.
+    """
+    if context.invoked_subcommand is None:
+        list_weights(as_json)
+    elif as_json:
+        name = context.invoked_subcommand
+        raise PixelgenError("--json is in the wrong place", f"weights {name} … --json", 2)

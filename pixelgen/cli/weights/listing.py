@@ -1,0 +1,153 @@
+"""`pixelgen weights list`, `show` and `path`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from pixelgen.checkpoints import CheckpointConfig, Source, bundled, read_config
+from pixelgen.checkpoints.hub import Errand, cached, cached_weights, look_up, plan
+from pixelgen.checkpoints.hub.cache import need_cached
+from pixelgen.checkpoints.source import hub_id, local, not_found
+from pixelgen.cli import options
+from pixelgen.cli.downloads import Download
+
+
+def list_weights(as_json: options.Json = False) -> None:
+    """List the bundled weights and those in the Hub's cache: `pixelgen weights list --json`."""
+    rows = [_summary(Source(path, name)) for name, path in bundled().items()]
+    for found in cached_weights():
+        commit = found.source.path.name
+        # The shortest way to say which: a branch or tag, else the commit.
+        ref = "main" if "main" in found.refs else next(iter(found.refs), commit)
+        name = found.source.name if ref == "main" else f"{found.source.name}@{ref}"
+        more = {"commit": commit, "refs": found.refs, "complete": found.complete}
+        rows.append(_summary(Source(found.source.path, name, commit)) | more)
+    if as_json:
+        typer.echo(json.dumps(rows, ensure_ascii=False))
+        return
+    for row in rows:
+        what = f"{row['classes'] or 'no'} classes"
+        if row["bottlenecks"]:
+            what = f"bottlenecks {', '.join(map(str, row['bottlenecks']))}"
+        part = "" if row.get("complete", True) else "incomplete, "
+        typer.echo(
+            f"{row['name']}  {row['kind']}, {row['width']}×{row['height']}, {what}, "
+            f"{row['megabytes']} MB, {part}{row['path']}"
+        )
+
+
+def show(
+    ref: options.Ref,
+    token: options.Token = None,
+    as_json: options.Json = False,
+) -> None:
+    """Tell everything about weights: `pixelgen weights show imagenet32`.
+
+    Of weights that are on the Hub and not in its cache, only the configuration is fetched.
+    """
+    source = local(ref)
+    if source is None:
+        if (asked := hub_id(ref)) is None:
+            raise not_found(ref)
+        source = cached(*asked)
+        if source is None:
+            _show_remote(*asked, token, as_json)
+            return
+    config = read_config(source.path, source.name)
+    facts = {
+        "name": source.name,
+        "path": str(source.path),
+        "revision": source.revision(),
+        "files": {f.name: f.stat().st_size for f in _files(source.path)},
+    }
+    _tell(facts, config, as_json)
+
+
+def path(ref: options.Ref) -> None:
+    """Print the folder of weights, fetch nothing: `cp -r $(pixelgen weights path REF) mine`."""
+    typer.echo(str(_here(ref).path))
+
+
+def _here(ref: str) -> Source:
+    """Weights on this computer."""
+    source = local(ref)
+    if source is None:
+        if (asked := hub_id(ref)) is None:
+            raise not_found(ref)
+        source = need_cached(Errand(*asked))
+    return source
+
+
+def _show_remote(repo: str, revision: str | None, token: str | None, as_json: bool) -> None:
+    with Download(quiet=False) as download:
+        remote = look_up(repo, revision, token=token, watch=download)
+        made = plan(remote, token=token, watch=download)
+    facts = {
+        "name": repo,
+        "path": None,
+        "revision": remote.commit,
+        "files": {file.name: file.size for file in made.files},
+    }
+    _tell(facts, made.config, as_json)
+
+
+def _tell(facts: dict[str, Any], config: CheckpointConfig, as_json: bool) -> None:
+    """`facts` and the configuration, as JSON or for people."""
+    if as_json:
+        typer.echo(json.dumps(facts | config.to_dict(), ensure_ascii=False))
+        return
+    channels, height, width = config.picture
+    sampling, training = config.sampling, config.training
+    trained = [
+        f"{training[what]} {what}" for what in ("steps", "images", "minutes") if what in training
+    ]
+    lines = {
+        "name": facts["name"],
+        "kind": config.kind,
+        "picture": f"{width}×{height}, {channels} channel{'s' * (channels > 1)}",
+        "classes": len(config.labels) or "none",
+        "sampling": f"temperature {sampling.temperature:g}, top-p {sampling.top_p:g}, "
+        f"guidance {sampling.guidance:g}",
+        "trained": ", ".join(trained),
+        "revision": facts["revision"],
+        "files": ", ".join(f"{name} {size_text(size)}" for name, size in facts["files"].items()),
+        "path": facts["path"]
+        or f"not in the cache, `pixelgen weights pull {facts['name']}` fetches it",
+    }
+    if config.bottlenecks:
+        lines["classes"] = f"bottlenecks {', '.join(map(str, config.bottlenecks))}"
+    elif not config.draws:
+        del lines["sampling"]
+    for name, value in lines.items():
+        if value != "":
+            typer.echo(f"{name:<9} {value}")
+
+
+def size_text(size: int | None) -> str:
+    """Bytes for people."""
+    if size is None:
+        return "of unknown size"
+    return f"{size / 1e6:.1f} MB" if size >= 1e5 else f"{size / 1e3:.1f} kB"
+
+
+def _summary(source: Source) -> dict[str, Any]:
+    config = read_config(source.path, source.name)
+    size = sum(file.stat().st_size for file in _files(source.path))
+    return {
+        "name": source.name,
+        "path": str(source.path),
+        "kind": config.kind,
+        "width": config.picture[2],
+        "height": config.picture[1],
+        "classes": len(config.labels),
+        "bottlenecks": list(config.bottlenecks),
+        "megabytes": round(size / 1e6, 1),
+    }
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(file for file in folder.iterdir() if file.is_file())

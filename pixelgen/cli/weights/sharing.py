@@ -1,0 +1,136 @@
+"""`pixelgen weights pull` and `push`."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+from pixelgen.checkpoints.hub import Errand, Plan, look_up
+from pixelgen.checkpoints.hub import plan as plan_pull
+from pixelgen.checkpoints.hub import pull as pull_planned
+from pixelgen.checkpoints.hub.cache import is_offline, need_cached
+from pixelgen.checkpoints.source import hub_id
+from pixelgen.cli import options
+from pixelgen.cli.downloads import Download
+from pixelgen.cli.weights.listing import size_text
+from pixelgen.errors import PixelgenError
+
+_USAGE = 2
+
+
+def pull(
+    ref: Annotated[
+        str,
+        typer.Argument(metavar="OWNER/NAME[@REVISION]", help="On the Hub.", show_default=False),
+    ],
+    token: options.Token = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would be fetched, with sizes.")
+    ] = False,
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Fetch weights from the Hub into its cache: `pixelgen weights pull owner/name@v1`.
+
+    Only the files that are needed are fetched. All are compared with the digests of the Hub, also
+    those that the cache has, and fetched again if they are damaged. The folder is printed.
+    """
+    asked = hub_id(ref)
+    if asked is None:
+        raise PixelgenError(f"{ref} is not a Hub id", "owner/name, or owner/name@revision", _USAGE)
+    if is_offline():
+        need_cached(Errand(*asked))
+        raise PixelgenError(
+            f"offline, so {ref} cannot be compared with the Hub",
+            "it is complete in the cache and can be used",
+            4,
+        )
+    with Download(quiet) as download:
+        remote = look_up(*asked, token=token, watch=download)
+        made = plan_pull(remote, token=token, watch=download)
+        if dry_run:
+            _tell_plan(made, as_json)
+            return
+        listed = ", ".join(f"{file.name} {size_text(file.size)}" for file in made.files)
+        download.note(f"{remote.errand.repo}@{remote.commit}: {listed}")
+        kept = size_text(made.size - made.to_fetch)
+        download.note(f"{size_text(made.to_fetch)} to fetch, {kept} in the cache")
+        source = pull_planned(made, token=token, watch=download)
+    if as_json:
+        typer.echo(json.dumps(_facts(made) | {"path": str(source.path)}, ensure_ascii=False))
+        return
+    typer.echo(str(source.path))
+    if not quiet:
+        typer.echo(f"verified; {source.name}@{source.commit} always means these files", err=True)
+
+
+def _facts(made: Plan) -> dict[str, Any]:
+    fetched = {file.name for file in made.missing}
+    return {
+        "name": made.remote.errand.repo,
+        "revision": made.remote.commit,
+        "files": [
+            {"file": f.name, "bytes": f.size, "digest": f.digest, "fetch": f.name in fetched}
+            for f in made.files
+        ],
+        "bytes": made.size,
+        "bytes_to_fetch": made.to_fetch,
+    }
+
+
+def _tell_plan(made: Plan, as_json: bool) -> None:
+    facts = _facts(made)
+    if as_json:
+        typer.echo(json.dumps(facts | {"path": None}, ensure_ascii=False))
+        return
+    for row in facts["files"]:
+        state = "to fetch" if row["fetch"] else "in the cache"
+        typer.echo(f"{size_text(row['bytes']):>10}  {row['file']}  {state}")
+
+
+def push(
+    weights: Annotated[
+        str, typer.Argument(metavar="REF", help="A folder or bundled name.", show_default=False)
+    ],
+    repo: Annotated[
+        str, typer.Argument(metavar="OWNER/NAME[@BRANCH]", help="On the Hub.", show_default=False)
+    ],
+    token: options.Token = None,
+    private: Annotated[
+        bool, typer.Option("--private", help="Make a new repository private.")
+    ] = False,
+    message: Annotated[
+        str, typer.Option("-m", "--message", help="Of the commit.", show_default=False)
+    ] = "",
+    keep_card: Annotated[
+        bool, typer.Option("--keep-card", help="Take the README.md beside the weights.")
+    ] = False,
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Publish weights on the Hub: `pixelgen weights push my-weights owner/name`.
+
+    The model card is made of the recipe and the figures, with commands that name OWNER/NAME.
+    OWNER/NAME@COMMIT is printed: it means these very weights for ever.
+    """
+    from pixelgen.training.share import push_to_hub
+
+    with Download(quiet) as download:
+        made = push_to_hub(
+            weights,
+            repo,
+            token=token,
+            private=private,
+            message=message,
+            keep_card=keep_card,
+            tell=download.note,
+        )
+    if as_json:
+        facts = {"name": made.repo, "revision": made.commit, "url": made.url, "files": made.files}
+        typer.echo(json.dumps(facts, ensure_ascii=False))
+        return
+    typer.echo(f"{made.repo}@{made.commit}")
+    if not quiet:
+        typer.echo(f"{len(made.files)} files at {made.url}", err=True)

@@ -1,0 +1,123 @@
+"""`pixelgen weights verify` and `remove`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Annotated
+
+import typer
+
+from pixelgen.checkpoints import Source, bundled
+from pixelgen.checkpoints.digests import FileCheck
+from pixelgen.checkpoints.digests import verify as verify_files
+from pixelgen.checkpoints.hub import Errand, cached_weights, removal
+from pixelgen.checkpoints.hub.cache import snapshot
+from pixelgen.checkpoints.source import hub_id, local, not_found
+from pixelgen.cli import options
+from pixelgen.cli.weights.listing import size_text
+from pixelgen.errors import PixelgenError
+
+_USAGE = 2
+_BAD = ("changed", "missing")
+
+
+def verify(
+    refs: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[REF]…", help="Weights; all if left out.", show_default=False),
+    ] = None,
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Compare weights with the digests they were published with: `pixelgen weights verify`.
+
+    Nothing is fetched. Exit code 1 if a file is damaged or missing.
+    """
+    sources = [_on_disk(ref) for ref in refs] if refs else _all()
+    checks = [(source, check) for source in sources for check in verify_files(source)]
+    if as_json:
+        rows = [
+            {"weights": _name(source), "file": c.file, "state": c.state, "digest": c.digest}
+            for source, c in checks
+        ]
+        typer.echo(json.dumps(rows, ensure_ascii=False))
+    elif not quiet:
+        for source, check in checks:
+            typer.echo(_line(source, check))
+    bad = [source for source, check in checks if check.state in _BAD]
+    if bad:
+        names = ", ".join(dict.fromkeys(_name(source) for source in bad))
+        raise PixelgenError(f"damaged: {names}", _cure(bad[0]))
+
+
+def _line(source: Source, check: FileCheck) -> str:
+    shown = {"unknown": "no digest is recorded, it is now " + check.digest}.get(
+        check.state, check.why or check.digest
+    )
+    return f"{check.state:<7}  {_name(source)}/{check.file}  {shown}".rstrip()
+
+
+def _cure(source: Source) -> str:
+    if source.commit is not None:
+        return f"`pixelgen weights pull {_name(source)}` fetches what is damaged"
+    if source.name in bundled():
+        return "`pip install --force-reinstall pixelgen`"
+    return "copy them again from where they came"
+
+
+def _name(source: Source) -> str:
+    return source.name if source.commit is None else f"{source.name}@{source.commit}"
+
+
+def _all() -> list[Source]:
+    here = [Source(path, name) for name, path in bundled().items()]
+    return here + [found.source for found in cached_weights()]
+
+
+def _on_disk(ref: str) -> Source:
+    """Weights on this computer, complete or not."""
+    source = local(ref)
+    if source is not None:
+        return source
+    if (asked := hub_id(ref)) is None:
+        raise not_found(ref)
+    folder = snapshot(*asked)
+    if folder is None:
+        raise Errand(*asked).error("not in the cache", f"`pixelgen weights pull {ref}`")
+    return Source(folder, asked[0], folder.name)
+
+
+def remove(
+    ref: Annotated[
+        str,
+        typer.Argument(
+            metavar="OWNER/NAME[@REVISION]", help="In the Hub's cache.", show_default=False
+        ),
+    ],
+    yes: Annotated[bool, typer.Option("-y", "--yes", help="Do not ask.")] = False,
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Remove weights from the Hub's cache: `pixelgen weights remove owner/name@v1`.
+
+    Without @REVISION all revisions go. Other programs that use the cache lose them too.
+    """
+    asked = hub_id(ref)
+    if local(ref) is not None or asked is None:
+        raise PixelgenError(
+            f"{ref} is not in the Hub's cache", "only weights owner/name can be removed", _USAGE
+        )
+    found = removal(*asked)
+    count = len(found.commits)
+    what = f"{ref}: {count} revision{'s' * (count != 1)}, {size_text(found.size)}"
+    if not yes:
+        if not sys.stdin.isatty():
+            raise PixelgenError(f"{what} would be removed", "--yes removes without asking", _USAGE)
+        typer.confirm(f"Remove {what}?", abort=True, err=True)
+    found.carry_out()
+    if as_json:
+        facts = {"name": asked[0], "revisions": found.commits, "bytes": found.size}
+        typer.echo(json.dumps(facts))
+    elif not quiet:
+        typer.echo(f"removed {what}", err=True)
