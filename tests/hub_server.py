@@ -293,7 +293,8 @@ class Handler(BaseHTTPRequestHandler):
         elif asked.get("organization") == "others":
             self.send_json({"error": "You don't have the rights"}, 403)
         elif repo in self.hub.repos:
-            self.send_json({"error": "You already created this model repo"}, 409)
+            url = f"{self.hub.url}/{repo}"
+            self.send_json({"error": "You already created this model repo", "url": url}, 409)
         else:
             private = asked.get("private") or asked.get("visibility") == "private"
             self.hub.repos[repo] = Repo(private=bool(private))

@@ -17,6 +17,13 @@ def obtain(ref: str | Path, quiet: bool = False, token: str | None = None) -> So
         return find(ref, token=token, watch=download)
 
 
+def size_text(size: int | None) -> str:
+    """Bytes for people."""
+    if size is None:
+        return "of unknown size"
+    return f"{size / 1e6:.1f} MB" if size >= 1e5 else f"{size / 1e3:.1f} kB"
+
+
 class Download:
     """A bar on a terminal, a line elsewhere, and notes of what is waited for; all on stderr.
 
@@ -84,4 +91,4 @@ class Download:
         if console.is_terminal:
             self._bar.start()
         else:
-            self.note(f"fetching {transfer.name}, {transfer.total / 1e6:.1f} MB")
+            self.note(f"fetching {transfer.name}, {size_text(transfer.total)}")

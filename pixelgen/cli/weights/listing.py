@@ -13,7 +13,7 @@ from pixelgen.checkpoints.hub import Errand, cached, cached_weights, look_up, pl
 from pixelgen.checkpoints.hub.cache import need_cached
 from pixelgen.checkpoints.source import hub_id, local, not_found
 from pixelgen.cli import options
-from pixelgen.cli.downloads import Download
+from pixelgen.cli.downloads import Download, size_text
 
 
 def list_weights(as_json: options.Json = False) -> None:
@@ -24,7 +24,7 @@ def list_weights(as_json: options.Json = False) -> None:
         # The shortest way to say which: a branch or tag, else the commit.
         ref = "main" if "main" in found.refs else next(iter(found.refs), commit)
         name = found.source.name if ref == "main" else f"{found.source.name}@{ref}"
-        more = {"commit": commit, "refs": found.refs, "complete": found.complete}
+        more = {"refs": found.refs, "complete": found.complete}
         rows.append(_summary(Source(found.source.path, name, commit)) | more)
     if as_json:
         typer.echo(json.dumps(rows, ensure_ascii=False))
@@ -33,7 +33,7 @@ def list_weights(as_json: options.Json = False) -> None:
         what = f"{row['classes'] or 'no'} classes"
         if row["bottlenecks"]:
             what = f"bottlenecks {', '.join(map(str, row['bottlenecks']))}"
-        part = "" if row.get("complete", True) else "incomplete, "
+        part = "" if row["complete"] else "incomplete, "
         typer.echo(
             f"{row['name']}  {row['kind']}, {row['width']}×{row['height']}, {what}, "
             f"{row['megabytes']} MB, {part}{row['path']}"
@@ -109,6 +109,7 @@ def _tell(facts: dict[str, Any], config: CheckpointConfig, as_json: bool) -> Non
         "name": facts["name"],
         "kind": config.kind,
         "picture": f"{width}×{height}, {channels} channel{'s' * (channels > 1)}",
+        "bottleneck": " or ".join(map(str, config.bottlenecks)),
         "classes": len(config.labels) or "none",
         "sampling": f"temperature {sampling.temperature:g}, top-p {sampling.top_p:g}, "
         f"guidance {sampling.guidance:g}",
@@ -118,20 +119,13 @@ def _tell(facts: dict[str, Any], config: CheckpointConfig, as_json: bool) -> Non
         "path": facts["path"]
         or f"not in the cache, `pixelgen weights pull {facts['name']}` fetches it",
     }
-    if config.bottlenecks:
-        lines["classes"] = f"bottlenecks {', '.join(map(str, config.bottlenecks))}"
-    elif not config.draws:
-        del lines["sampling"]
+    if not config.draws:
+        del lines["classes"]
+        if not config.bottlenecks:
+            del lines["sampling"]
     for name, value in lines.items():
         if value != "":
-            typer.echo(f"{name:<9} {value}")
-
-
-def size_text(size: int | None) -> str:
-    """Bytes for people."""
-    if size is None:
-        return "of unknown size"
-    return f"{size / 1e6:.1f} MB" if size >= 1e5 else f"{size / 1e3:.1f} kB"
+            typer.echo(f"{name:<10} {value}")
 
 
 def _summary(source: Source) -> dict[str, Any]:
@@ -146,6 +140,9 @@ def _summary(source: Source) -> dict[str, Any]:
         "classes": len(config.labels),
         "bottlenecks": list(config.bottlenecks),
         "megabytes": round(size / 1e6, 1),
+        "commit": source.commit,
+        "refs": (),
+        "complete": True,
     }
 
 

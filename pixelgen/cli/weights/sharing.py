@@ -13,8 +13,7 @@ from pixelgen.checkpoints.hub import pull as pull_planned
 from pixelgen.checkpoints.hub.cache import is_offline, need_cached
 from pixelgen.checkpoints.source import hub_id
 from pixelgen.cli import options
-from pixelgen.cli.downloads import Download
-from pixelgen.cli.weights.listing import size_text
+from pixelgen.cli.downloads import Download, size_text
 from pixelgen.errors import PixelgenError
 
 _USAGE = 2

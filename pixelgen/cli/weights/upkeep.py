@@ -15,7 +15,7 @@ from pixelgen.checkpoints.hub import Errand, cached_weights, removal
 from pixelgen.checkpoints.hub.cache import snapshot
 from pixelgen.checkpoints.source import hub_id, local, not_found
 from pixelgen.cli import options
-from pixelgen.cli.weights.listing import size_text
+from pixelgen.cli.downloads import size_text
 from pixelgen.errors import PixelgenError
 
 _USAGE = 2
