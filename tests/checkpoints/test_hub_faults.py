@@ -358,6 +358,17 @@ def test_killed_in_the_middle_and_run_again(hub: Hub, weights: Path, start: Star
     assert_recovers(hub)
 
 
+def test_a_cache_that_is_a_file(
+    hub: Hub, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub.add("owner/name", weights)
+    (tmp_path / "file").write_text("")
+    with monkeypatch.context() as patch:
+        patch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "file"))
+        assert "cannot write to" in fails().message
+    assert_recovers(hub)
+
+
 def test_ctrl_c_in_the_middle(hub: Hub, weights: Path, start: Start) -> None:
     hub.add("owner/name", weights)
     hub.when(FILE, lambda handler: trickle(handler, parts=50, pause=0.5), times=1)

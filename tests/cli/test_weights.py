@@ -140,6 +140,17 @@ def test_pull(run: Run, hub: Hub, weights: Path) -> None:
     assert run("weights", "pull", "owner/name", "--quiet").err == ""
 
 
+def test_a_bar_on_a_terminal(
+    run: Run, hub: Hub, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")  # by which rich takes anything for a terminal
+    hub.add("owner/name", weights)
+    outcome = run("weights", "pull", "owner/name")
+    assert "━" in outcome.err
+    assert "fetching" not in outcome.err
+    assert outcome.out.count("\n") == 1
+
+
 def test_pull_refuses(run: Run, hub: Hub, weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for ref in ("tiny", weights, "a/b/c"):
         outcome = run("weights", "pull", ref)

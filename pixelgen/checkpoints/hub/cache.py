@@ -173,9 +173,16 @@ def removal(repo: str, revision: str | None = None) -> Removal:
             )
         # The library does not touch what it cannot read; all of it can go nevertheless.
         size = sum(f.lstat().st_size for f in folder.rglob("*") if not f.is_dir())
-        return Removal((), size, lambda: shutil.rmtree(folder))
+        return Removal((), size, lambda: _remove_all(folder))
     commits = [r.commit_hash for r in known.revisions]
     if target is not None:
         commits = [commit for commit in commits if commit == target.name]
     strategy = info.delete_revisions(*commits)
     return Removal(tuple(sorted(commits)), strategy.expected_freed_size, strategy.execute)
+
+
+def _remove_all(folder: Path) -> None:
+    try:
+        shutil.rmtree(folder)
+    except OSError as error:
+        raise PixelgenError(f"cannot remove {folder}: {error.strerror or error}") from error

@@ -10,7 +10,7 @@ from pixelgen.errors import PixelgenError
 
 _UNAVAILABLE = 4
 _FULL = (errno.ENOSPC, errno.EDQUOT)
-_CLOSED = (errno.EACCES, errno.EPERM, errno.EROFS)
+_CLOSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST)
 _LOGIN = "`hf auth login`, HF_TOKEN or --token"
 
 
