@@ -238,8 +238,9 @@ def test_the_library_keeps_quiet_and_is_left_as_it_was(
 
     hub.add("owner/name", weights)
     log = logging.getLogger("huggingface_hub")
-    before = (log.level, are_progress_bars_disabled())
+    before = (log.level, are_progress_bars_disabled(), constants.DOWNLOAD_CHUNK_SIZE)
     find("owner/name")
     assert capsys.readouterr() == ("", "")
-    assert (log.level, are_progress_bars_disabled()) == before
+    after = (log.level, are_progress_bars_disabled(), constants.DOWNLOAD_CHUNK_SIZE)
+    assert after == before
     assert re.fullmatch("[0-9a-f]{40}", find("owner/name").revision())

@@ -206,7 +206,7 @@ def test_a_file_that_stops(hub: Hub, weights: Path, impatient: None, slept: list
 
 def test_a_slow_hub_is_followed(hub: Hub, weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pixelgen.checkpoints.hub.pulling._LOOK", 0.05)
-    monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 512)
+    monkeypatch.setattr("pixelgen.checkpoints.hub.client.CHUNK", 512)
     hub.add("owner/name", weights)
     hub.when(FILE, lambda handler: trickle(handler, parts=10, pause=0.1))
     seen: list[Transfer] = []

@@ -21,6 +21,9 @@ PATIENCE = 60.0
 """Seconds that are waited at most, all together, because the Hub asks for it."""
 TRIES = 3
 """So often is a transfer begun again that broke off."""
+CHUNK = 2**18
+"""Bytes that are written at once; the library's own 10 MB would hide the progress of most weights,
+and be lost where a connection breaks off."""
 
 T = TypeVar("T")
 Tell = Callable[[str], None]
@@ -66,7 +69,8 @@ def ask(call: Callable[[], T], errand: Errand, tell: Tell) -> T:
 
 @contextmanager
 def _mannered() -> Iterator[None]:
-    """The library without bars and warnings of its own, and without waits of any length."""
+    """The library without bars and warnings of its own, in small chunks, and without waits of any
+    length."""
     from huggingface_hub import constants, get_session
     from huggingface_hub.utils import (
         are_progress_bars_disabled,
@@ -80,6 +84,8 @@ def _mannered() -> Iterator[None]:
     bars = constants.HF_HUB_DISABLE_PROGRESS_BARS is None and not are_progress_bars_disabled()
     # Clients before version 1.0 have no such hooks, and do not wait either.
     hooks: Any = getattr(get_session(), "event_hooks", {}).get("response", [])
+    chunk = constants.DOWNLOAD_CHUNK_SIZE
+    constants.DOWNLOAD_CHUNK_SIZE = CHUNK
     log.setLevel(logging.ERROR)
     if bars:
         disable_progress_bars()
@@ -93,6 +99,7 @@ def _mannered() -> Iterator[None]:
         if bars:
             enable_progress_bars()
         log.setLevel(level)
+        constants.DOWNLOAD_CHUNK_SIZE = chunk
 
 
 def _refuse_to_wait(response: Any) -> None:
