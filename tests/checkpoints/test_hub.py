@@ -52,6 +52,15 @@ def test_only_what_is_needed_goes_into_the_hubs_own_cache(hub: Hub, bigger: Path
     assert all(check.state == "ok" for check in verify(find("owner/name")))
 
 
+@pytest.mark.parametrize("kind", ["face_weights", "autoencoders"])
+def test_every_part_is_pulled(kind: str, hub: Hub, request: pytest.FixtureRequest) -> None:
+    folder: Path = request.getfixturevalue(kind)
+    hub.add("owner/name", folder)
+    loaded = load_checkpoint("owner/name")
+    assert {file.name for file in loaded.path.iterdir()} == {f.name for f in folder.iterdir()}
+    assert {check.state for check in verify(find("owner/name"))} == {"ok"}
+
+
 def test_two_lines_of_python(hub: Hub, weights: Path) -> None:
     hub.add("owner/name", weights)
     pipe = ClassPipeline.from_pretrained("owner/name", "cpu")

@@ -10,6 +10,7 @@ import torch
 
 from pixelgen.checkpoints import load_checkpoint
 from pixelgen.errors import PixelgenError
+from pixelgen.training.cards import card_again
 from pixelgen.training.export import export
 from pixelgen.training.loop import train
 from pixelgen.training.recipe import load_recipe
@@ -32,6 +33,7 @@ def test_the_averaged_weights_come_back(recipe_file: Path, tmp_path: Path) -> No
     card = (folder / "README.md").read_text(encoding="utf-8")
     assert "30 steps" in card
     assert "Stripes only." in card
+    assert str(card_again(loaded.config, "weights", sheet=False)) == card
     text = card.split("```toml\n")[1].split("```")[0]
     again = tmp_path / "again.toml"
     again.write_text(text, encoding="utf-8")
