@@ -38,7 +38,7 @@ def test_nothing_found(run: Run) -> None:
 
 
 def test_facts_of_weights(run: Run, weights: Path) -> None:
-    facts = json.loads(run("weights", weights, "--json").out)
+    facts = json.loads(run("weights", "show", weights, "--json").out)
     assert facts["name"] == "tiny"
     assert facts["labels"] == [8, 207]
     assert facts["revision"].startswith("sha256:")
