@@ -4,39 +4,35 @@ what to do."""
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import signal
 import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 from huggingface_hub import constants
 
 from pixelgen.checkpoints import find
-from pixelgen.checkpoints.digests import verify
-from pixelgen.checkpoints.hub import Transfer, cached, cached_weights, look_up, plan, pull
+from pixelgen.checkpoints.hub import Transfer, cached, look_up, plan, pull
 from pixelgen.errors import PixelgenError
 
-from ..hub_server import (
-    Fault,
-    Hub,
+from ..hub_faults import (
+    FILE,
+    assert_recovers,
+    assert_sound,
+    fails,
     html,
     length_off_by,
     other_bytes,
     reset_after,
-    running_hub,
-    sha256,
     silence,
     status,
     trickle,
 )
+from ..hub_server import Fault, Hub, running_hub, sha256
 
 
 @pytest.fixture
@@ -55,35 +51,6 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(constants, name, 0.2)
 
 
-def fails(ref: str = "owner/name") -> PixelgenError:
-    """The error of a pull that fails, checked for what every such error has."""
-    with pytest.raises(PixelgenError) as caught:
-        find(ref)
-    assert caught.value.exit_code == 4
-    assert caught.value.message.startswith(f"weights {ref}: ")
-    assert caught.value.hint
-    assert "\n" not in caught.value.message + caught.value.hint
-    return caught.value
-
-
-def assert_sound() -> None:
-    """What the cache calls complete is whole, and no branch leads to anything else."""
-    for found in cached_weights():
-        assert found.complete or not found.refs
-        states = {check.state for check in verify(found.source)}
-        assert states <= ({"ok"} if found.complete else {"ok", "missing"})
-
-
-def assert_recovers(hub: Hub) -> None:
-    """On the next good day all is well."""
-    assert_sound()
-    hub.rules.clear()
-    source = find("owner/name")
-    assert {check.state for check in verify(source)} == {"ok"}
-    assert_sound()
-
-
-FILE = "GET /cdn/"
 BROKEN = "try again"
 
 
@@ -320,44 +287,6 @@ def test_a_cache_that_cannot_be_written(
     assert_recovers(hub)
 
 
-Start = Callable[..., "subprocess.Popen[str]"]
-
-
-@pytest.fixture
-def start(hub: Hub) -> Iterator[Start]:
-    """Starts `pixelgen` as a process that knows this Hub by its environment alone."""
-    started: list[subprocess.Popen[str]] = []
-    environment = os.environ | {
-        "HF_ENDPOINT": hub.url,
-        "HF_HUB_CACHE": constants.HF_HUB_CACHE,
-        "HF_HUB_DISABLE_XET": "1",
-        "HF_HUB_OFFLINE": "0",
-    }
-
-    def run(*words: str, **more: str) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "pixelgen", *words]
-        pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        process = subprocess.Popen(command, env=environment | more, text=True, **pipes)
-        started.append(process)
-        return process
-
-    yield run
-    for process in started:
-        process.kill()
-        process.communicate()
-
-
-def test_killed_in_the_middle_and_run_again(hub: Hub, weights: Path, start: Start) -> None:
-    hub.add("owner/name", weights)
-    hub.when(FILE, lambda handler: trickle(handler, parts=50, pause=0.5), times=1)
-    process = start("weights", "pull", "owner/name")
-    assert hub.sending.wait(60)
-    process.kill()
-    process.wait()
-    assert cached("owner/name") is None
-    assert_recovers(hub)
-
-
 def test_a_cache_that_is_a_file(
     hub: Hub, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -367,46 +296,6 @@ def test_a_cache_that_is_a_file(
         patch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "file"))
         assert "cannot write to" in fails().message
     assert_recovers(hub)
-
-
-def test_ctrl_c_in_the_middle(hub: Hub, weights: Path, start: Start) -> None:
-    hub.add("owner/name", weights)
-    hub.when(FILE, lambda handler: trickle(handler, parts=50, pause=0.5), times=1)
-    process = start("weights", "pull", "owner/name", "-q")
-    assert hub.sending.wait(60)
-    process.send_signal(signal.SIGINT)
-    assert process.communicate(timeout=20) == ("", "")
-    assert process.returncode == 130
-    assert cached("owner/name") is None
-    assert_recovers(hub)
-
-
-def test_two_at_once(hub: Hub, weights: Path, start: Start) -> None:
-    commit = hub.add("owner/name", weights)
-    hub.when(FILE, lambda handler: trickle(handler, parts=10, pause=0.1))
-    both = [start("weights", "pull", "owner/name", "--json") for _ in range(2)]
-    for process in both:
-        out, err = process.communicate(timeout=100)
-        assert process.returncode == 0, err
-        assert commit in out
-        assert "fetching owner/name" in err
-    assert_recovers(hub)
-
-
-def test_the_environment_alone(hub: Hub, weights: Path, start: Start) -> None:
-    hub.add("owner/name", weights, private=True)
-    process = start("weights", "pull", "owner/name", HF_TOKEN="hf_letmein")
-    out, err = process.communicate(timeout=100)
-    assert process.returncode == 0, err
-    assert Path(out.strip()).is_dir()
-    asked = len(hub.requests)
-    for words, variables in (
-        (("weights", "path", "owner/name", "--offline"), {}),
-        (("weights", "path", "owner/name"), {"HF_HUB_OFFLINE": "1"}),
-    ):
-        process = start(*words, **variables)
-        assert process.communicate(timeout=100)[0] == out
-    assert len(hub.requests) == asked
 
 
 def test_plans_are_made_of_what_is_whole(hub: Hub, weights: Path) -> None:

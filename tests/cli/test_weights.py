@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from huggingface_hub import constants
 
-from ..hub_server import TOKEN, Hub, status
+from ..hub_faults import status
+from ..hub_server import TOKEN, Hub
 from .conftest import Run
 
 COMMANDS = ("list", "show", "path", "pull", "push", "verify", "remove")

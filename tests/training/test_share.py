@@ -13,7 +13,8 @@ from huggingface_hub import constants
 from pixelgen import PixelgenError, push_to_hub
 from pixelgen.checkpoints import load_checkpoint
 
-from ..hub_server import TOKEN, Hub, status
+from ..hub_faults import status
+from ..hub_server import TOKEN, Hub
 
 RECIPE = """
 [model]

@@ -1,0 +1,96 @@
+"""Pulls by processes of their own, which are killed, interrupted, or two at once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from huggingface_hub import constants
+
+from pixelgen.checkpoints.hub import cached
+
+from ..hub_faults import FILE, assert_recovers, trickle
+from ..hub_server import Hub
+
+Start = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def start(hub: Hub) -> Iterator[Start]:
+    """Starts `pixelgen` as a process that knows this Hub by its environment alone."""
+    started: list[subprocess.Popen[str]] = []
+    environment = os.environ | {
+        "HF_ENDPOINT": hub.url,
+        "HF_HUB_CACHE": constants.HF_HUB_CACHE,
+        "HF_HUB_DISABLE_XET": "1",
+        "HF_HUB_OFFLINE": "0",
+    }
+
+    def run(*words: str, **more: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "pixelgen", *words]
+        pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        process = subprocess.Popen(command, env=environment | more, text=True, **pipes)
+        started.append(process)
+        return process
+
+    yield run
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def test_killed_in_the_middle_and_run_again(hub: Hub, weights: Path, start: Start) -> None:
+    hub.add("owner/name", weights)
+    hub.when(FILE, lambda handler: trickle(handler, parts=50, pause=0.5), times=1)
+    process = start("weights", "pull", "owner/name")
+    assert hub.sending.wait(60)
+    process.kill()
+    process.wait()
+    assert cached("owner/name") is None
+    assert_recovers(hub)
+
+
+def test_ctrl_c_in_the_middle(hub: Hub, weights: Path, start: Start) -> None:
+    hub.add("owner/name", weights)
+    hub.when(FILE, lambda handler: trickle(handler, parts=50, pause=0.5), times=1)
+    process = start("weights", "pull", "owner/name", "-q")
+    assert hub.sending.wait(60)
+    process.send_signal(signal.SIGINT)
+    assert process.communicate(timeout=20) == ("", "")
+    assert process.returncode == 130
+    assert cached("owner/name") is None
+    assert_recovers(hub)
+
+
+def test_two_at_once(hub: Hub, weights: Path, start: Start) -> None:
+    commit = hub.add("owner/name", weights)
+    hub.when(FILE, lambda handler: trickle(handler, parts=10, pause=0.1))
+    both = [start("weights", "pull", "owner/name", "--json") for _ in range(2)]
+    for process in both:
+        out, err = process.communicate(timeout=100)
+        assert process.returncode == 0, err
+        assert commit in out
+        assert "fetching owner/name" in err
+    assert_recovers(hub)
+
+
+def test_the_environment_alone(hub: Hub, weights: Path, start: Start) -> None:
+    hub.add("owner/name", weights, private=True)
+    process = start("weights", "pull", "owner/name", HF_TOKEN="hf_letmein")
+    out, err = process.communicate(timeout=100)
+    assert process.returncode == 0, err
+    assert Path(out.strip()).is_dir()
+    asked = len(hub.requests)
+    for words, variables in (
+        (("weights", "path", "owner/name", "--offline"), {}),
+        (("weights", "path", "owner/name"), {"HF_HUB_OFFLINE": "1"}),
+    ):
+        process = start(*words, **variables)
+        assert process.communicate(timeout=100)[0] == out
+    assert len(hub.requests) == asked
