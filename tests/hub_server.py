@@ -212,11 +212,16 @@ class Handler(BaseHTTPRequestHandler):
 
     def info(self, repo: str, revision: str | None = None) -> None:
         """GET /api/models/…"""
-        if (known := self.known(repo, revision or "main")) is None:
-            return
-        files = known[0].commits[known[1]]
-        siblings = [{"rfilename": name, **self._blob(name, data)} for name, data in files.items()]
-        self.send_json({"id": repo, "modelId": repo, "sha": known[1], "siblings": siblings})
+        if self.known(repo, revision or "main") is not None:
+            self.send_json(self.description(repo, revision or "main"))
+
+    def description(self, repo: str, revision: str = "main") -> dict[str, Any]:
+        """What the API says about a repository."""
+        found = self.hub.repos[repo]
+        commit = found.resolve(revision)
+        files = found.commits[commit or ""].items()
+        siblings = [{"rfilename": name, **self._blob(name, data)} for name, data in files]
+        return {"id": repo, "modelId": repo, "sha": commit, "siblings": siblings}
 
     def tree(self, repo: str, revision: str) -> None:
         """GET /api/models/…/tree/…"""
@@ -309,6 +314,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def preupload(self, repo: str, revision: str) -> None:
         """POST /api/models/…/preupload/…: which files are large."""
+        if self.known(repo, revision) is None:
+            return
         old = self.hub.repos[repo].commits[self.hub.repos[repo].refs[revision]]
         rows = []
         for file in json.loads(self.body)["files"]:

@@ -25,7 +25,8 @@ from pixelgen.models.config import (
 FORMAT = 1
 CONFIG_FILE = "config.json"
 Kind = Literal["pixelcnn", "coded-pixelcnn", "tokenizer", "face-embedder", "autoencoder"]
-_LARGEST_CONFIG = 2**22
+LARGEST_CONFIG = 2**22
+"""Bytes; a larger file is not read."""
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -265,7 +266,7 @@ def read_config(folder: Path, name: str) -> CheckpointConfig:
     """The configuration of the weights called `name` in `folder`; PixelgenError if it is broken."""
     path = folder / CONFIG_FILE
     try:
-        if path.stat().st_size > _LARGEST_CONFIG:
+        if path.stat().st_size > LARGEST_CONFIG:
             raise ValueError("larger than a configuration can be")
         values = json.loads(path.read_text("utf-8"))
         if not isinstance(values, dict):

@@ -32,6 +32,11 @@ class FileCheck:
     """What is wrong with it beyond its digest."""
 
 
+def is_digest(text: str) -> bool:
+    """Whether this may be a digest that the Hub records."""
+    return _DIGEST.fullmatch(text) is not None
+
+
 def sha256_of(path: Path) -> str:
     """The sha256 of a file, in hexadecimal."""
     return _digest(path, hashlib.sha256())
@@ -49,7 +54,7 @@ def recorded_digest(path: Path) -> str:
         name = path.readlink().name
     except OSError:
         return ""
-    return name if _DIGEST.fullmatch(name) else ""
+    return name if is_digest(name) else ""
 
 
 def verify(source: Source) -> tuple[FileCheck, ...]:

@@ -110,11 +110,13 @@ def hub_id(ref: str) -> tuple[str, str | None] | None:
 def local(ref: str | Path | Source) -> Source | None:
     """Weights by bundled name, else local folder, or None.
 
-    Raises PixelgenError (exit code 2) for a file.
+    Raises PixelgenError (exit code 2) for a file, and for an empty name.
     """
     if isinstance(ref, Source):
         return ref
     text = str(ref)
+    if not text:  # which would be the folder one is in
+        raise not_found(text)
     known = bundled()
     if text in known:
         return Source(known[text], text)
@@ -148,6 +150,8 @@ def find(
 def not_found(ref: str) -> PixelgenError:
     """The error (exit code 2) for weights that are neither bundled nor a folder nor a Hub id."""
     names = ", ".join(bundled()) or "none"
+    if not ref:
+        return PixelgenError("the name of the weights is empty", f"bundled: {names}", 2)
     if _NAME.fullmatch(ref):
         return PixelgenError(
             f"no weights called {ref}",

@@ -91,6 +91,19 @@ def test_offline_works_anywhere(run: Run, monkeypatch: pytest.MonkeyPatch) -> No
         assert os.environ["HF_HUB_OFFLINE"] == "1"
 
 
+@pytest.mark.parametrize("setting", ["HF_ENDPOINT=http://[::1", "HF_HUB_DOWNLOAD_TIMEOUT=long"])
+def test_a_setting_of_the_hub_that_cannot_be(setting: str) -> None:
+    name, value = setting.split("=")
+    words = [sys.executable, "-m", "pixelgen", "weights", "pull", "owner/name"]
+    done = subprocess.run(
+        words, env=os.environ | {name: value}, capture_output=True, text=True, timeout=60
+    )
+    if done.returncode != 4:  # versions of the library differ in what they look at
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr.startswith("error: settings of the Hub: ")
+    assert done.stderr.count("\n") == 1
+
+
 def test_an_unforeseen_error_is_one_line(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object) -> None:
         raise RuntimeError("two\nlines")

@@ -107,7 +107,7 @@ def test_path(run: Run, hub: Hub, weights: Path) -> None:
     assert "not in the cache (`pixelgen weights pull owner/name` with network)" in outcome.err
     pulled = run("weights", "pull", "owner/name").out
     assert run("weights", "path", "owner/name").out == pulled
-    for ref, code in (("nowhere", 2), ("./nowhere", 2), (weights / "config.json", 2)):
+    for ref, code in (("nowhere", 2), ("", 2), ("./nowhere", 2), (weights / "config.json", 2)):
         assert run("weights", "path", ref).code == code
 
 
@@ -153,7 +153,7 @@ def test_a_bar_on_a_terminal(
 
 
 def test_pull_refuses(run: Run, hub: Hub, weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for ref in ("tiny", weights, "a/b/c"):
+    for ref in ("tiny", weights, "a/b/c", ""):
         outcome = run("weights", "pull", ref)
         assert (outcome.code, "is not a Hub id" in outcome.err) == (2, True)
     hub.add("owner/name", weights, private=True)

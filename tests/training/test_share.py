@@ -172,3 +172,22 @@ def test_a_push_is_whole_or_nothing(hub: Hub, mine: Path, monkeypatch: pytest.Mo
     push_to_hub(mine, "owner/name", token=TOKEN, tell=notes.append)
     assert notes == ["the Hub is busy, it asks to wait 3 s"]
     assert naps[-1] == 3
+
+
+def test_a_branch_that_is_not_there(hub: Hub, mine: Path) -> None:
+    first = push_to_hub(mine, "owner/name", token=TOKEN)
+    with pytest.raises(PixelgenError, match="push to owner/name@v9: no such revision"):
+        push_to_hub(mine, "owner/name@v9", token=TOKEN)
+    assert hub.repos["owner/name"].refs == {"main": first.commit}
+
+
+def test_an_upload_that_breaks_off(hub: Hub, mine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    hub.when("PUT /upload", lambda handler: handler.reset())
+    with pytest.raises(PixelgenError, match="breaks off") as caught:
+        push_to_hub(mine, "owner/name", token=TOKEN)
+    assert "try again" in caught.value.hint
+    assert list(hub.repos["owner/name"].commits.values()) == [{}]
+    hub.rules.clear()
+    push_to_hub(mine, "owner/name", token=TOKEN)
+    assert load_checkpoint("owner/name").revision == hub.repos["owner/name"].refs["main"]

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 from pixelgen.checkpoints.config import CONFIG_FILE, read_config
 from pixelgen.checkpoints.hub.errors import Errand
@@ -42,11 +43,20 @@ class Removal:
     """Removes it."""
 
 
+def _settings() -> ModuleType:
+    """What the variables of the Hub say. Raises PixelgenError (exit code 2) where one of them stops
+    the library from being imported."""
+    try:
+        from huggingface_hub import constants
+    except ValueError as error:
+        hint = "look at the variables that begin with HF_"
+        raise PixelgenError(f"settings of the Hub: {error}", hint, _USAGE) from error
+    return constants
+
+
 def cache_root() -> Path:
     """The folder of the cache, which need not exist (HF_HUB_CACHE, else HF_HOME/hub)."""
-    from huggingface_hub import constants
-
-    return Path(constants.HF_HUB_CACHE).expanduser()
+    return Path(_settings().HF_HUB_CACHE).expanduser()
 
 
 def repo_folder(repo: str) -> Path:
@@ -61,15 +71,19 @@ def is_commit(revision: str | None) -> bool:
 
 def is_offline() -> bool:
     """Whether HF_HUB_OFFLINE (or `--offline`) keeps from the network."""
-    from huggingface_hub import constants
-
-    return constants.HF_HUB_OFFLINE
+    return bool(_settings().HF_HUB_OFFLINE)
 
 
 def check_token(token: str | None) -> None:
-    """Raises PixelgenError (exit code 2) for what cannot be a token, without repeating it."""
+    """Raises PixelgenError (exit code 2) for what cannot be a token, without repeating it: `token`,
+    or what would be used without one."""
+    from huggingface_hub import get_token
+
+    whose = "--token"
+    if token is None:
+        whose, token = "the token of HF_TOKEN or `hf auth login`", get_token()
     if token is not None and not _TOKEN.fullmatch(token):
-        raise PixelgenError("--token is empty or holds a character that no token has", "", _USAGE)
+        raise PixelgenError(f"{whose} is empty or holds a character that no token has", "", _USAGE)
 
 
 def snapshot(repo: str, revision: str | None = None) -> Path | None:

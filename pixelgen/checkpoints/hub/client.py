@@ -12,7 +12,14 @@ from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 
-from pixelgen.checkpoints.hub.errors import Errand, chain, explain, is_inconsistent, kinds
+from pixelgen.checkpoints.hub.errors import (
+    Errand,
+    OddAnswer,
+    chain,
+    explain,
+    is_inconsistent,
+    kinds,
+)
 from pixelgen.errors import PixelgenError
 
 TIMEOUT = 10.0
@@ -24,6 +31,9 @@ TRIES = 3
 CHUNK = 2**18
 """Bytes that are written at once; the library's own 10 MB would hide the progress of most weights,
 and be lost where a connection breaks off."""
+
+_TAG = re.compile(r'(W/)?("[\w.+=-]{1,128}"|[\w.+=-]{0,128})')
+_NAMES = {"X-Repo-Commit": re.compile("([0-9a-f]{40})?"), "ETag": _TAG, "X-Linked-ETag": _TAG}
 
 T = TypeVar("T")
 Tell = Callable[[str], None]
@@ -82,32 +92,38 @@ def _mannered() -> Iterator[None]:
     level = log.level
     # Where the variable is set, the library warns of calls that it then ignores.
     bars = constants.HF_HUB_DISABLE_PROGRESS_BARS is None and not are_progress_bars_disabled()
-    # Clients before version 1.0 have no such hooks, and do not wait either.
-    hooks: Any = getattr(get_session(), "event_hooks", {}).get("response", [])
+    session: Any = get_session()
+    # The client before version 1.0 calls them otherwise.
+    hooks = (session.hooks if hasattr(session, "hooks") else session.event_hooks)["response"]
     chunk = constants.DOWNLOAD_CHUNK_SIZE
     constants.DOWNLOAD_CHUNK_SIZE = CHUNK
     log.setLevel(logging.ERROR)
     if bars:
         disable_progress_bars()
-    hooks.append(_refuse_to_wait)
+    hooks.append(_inspect)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        hooks.remove(_refuse_to_wait)
+        hooks.remove(_inspect)
         if bars:
             enable_progress_bars()
         log.setLevel(level)
         constants.DOWNLOAD_CHUNK_SIZE = chunk
 
 
-def _refuse_to_wait(response: Any) -> None:
-    """Raises where the Hub asks to wait: the library would do so for as long as it is told."""
+def _inspect(response: Any, **_: object) -> None:
+    """Raises where the Hub asks to wait, which the library would do for as long as it is told, and
+    for names that would lead the library out of the cache, where it writes under them."""
     if response.status_code in (429, 503):
         seconds = _pause(response.headers)
         if seconds is not None:
             raise _Busy(response.status_code, seconds)
+    if response.request.method == "HEAD":
+        for header, name in _NAMES.items():
+            if not name.fullmatch(response.headers.get(header, "")):
+                raise OddAnswer(f"{header} is {response.headers[header][:80]!r}")
 
 
 def _busy(error: Exception) -> _Busy | None:

@@ -10,7 +10,22 @@ from pixelgen.errors import PixelgenError
 
 _UNAVAILABLE = 4
 _FULL = (errno.ENOSPC, errno.EDQUOT)
-_CLOSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST)
+_CLOSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG)
+_ODD = {
+    "AttributeError",
+    "ContentDecodingError",
+    "DecodingError",
+    "FileMetadataError",
+    "InvalidURL",
+    "JSONDecodeError",
+    "KeyError",
+    "OverflowError",
+    "RecursionError",
+    "TooManyRedirects",
+    "TypeError",
+    "ValueError",
+}
+"""What the library raises, or its web client, where an answer is not what they expect."""
 _LOGIN = "`hf auth login`, HF_TOKEN or --token"
 
 
@@ -35,6 +50,10 @@ class Errand:
         if self.pushing:
             return PixelgenError(f"push to {self.name}: {why}", hint)
         return PixelgenError(f"weights {self.name}: {why}", hint, _UNAVAILABLE)
+
+
+class OddAnswer(ValueError):
+    """An answer that no Hub gives."""
 
 
 def chain(error: BaseException) -> Iterator[BaseException]:
@@ -137,6 +156,6 @@ def _of_the_network(error: Exception, errand: Errand) -> tuple[str, str] | None:
         return f"the connection to {where} breaks off", "try again: what is complete is kept"
     if names & {"TransportError", "ConnectionError"}:
         return f"{where} cannot be reached", "check the network, HF_ENDPOINT and proxies"
-    if names & {"FileMetadataError", "JSONDecodeError", "KeyError", "TypeError", "AttributeError"}:
+    if names & _ODD:
         return f"{where} does not answer as a Hub does", "check HF_ENDPOINT and proxies"
     return None

@@ -11,10 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pixelgen._version import __version__
-from pixelgen.checkpoints.config import CONFIG_FILE, CheckpointConfig, read_config
-from pixelgen.checkpoints.digests import matches, recorded_digest
+from pixelgen.checkpoints.config import (
+    CONFIG_FILE,
+    LARGEST_CONFIG,
+    CheckpointConfig,
+    read_config,
+)
+from pixelgen.checkpoints.digests import is_digest, matches, recorded_digest
 from pixelgen.checkpoints.hub import cache
-from pixelgen.checkpoints.hub.errors import Errand, is_inconsistent
+from pixelgen.checkpoints.hub.errors import Errand, OddAnswer, explain, is_inconsistent
 from pixelgen.checkpoints.source import CARD_FILE, Source, tensor_files
 from pixelgen.errors import PixelgenError
 
@@ -121,10 +126,10 @@ def look_up(
     """Ask the Hub for the commit and the files of a revision. Raises PixelgenError."""
     from pixelgen.checkpoints.hub.client import TIMEOUT, ask
 
-    cache.check_token(token)
     errand = Errand(repo, revision)
     if cache.is_offline():
         raise errand.error("HF_HUB_OFFLINE or --offline is set", "unset it to ask the Hub")
+    cache.check_token(token)
     info: Any = ask(
         lambda: _api(token).model_info(
             repo, revision=revision, files_metadata=True, timeout=TIMEOUT
@@ -132,10 +137,13 @@ def look_up(
         errand,
         _teller(errand, watch),
     )
-    if not cache.is_commit(info.sha):
-        raise errand.error("the answer names no commit", "check HF_ENDPOINT and proxies")
-    files = {s.rfilename: _described(s) for s in info.siblings or ()}
-    return Remote(errand, info.sha, files)
+    try:
+        if not cache.is_commit(info.sha):
+            raise OddAnswer("it names no commit")
+        files = [_described(sibling) for sibling in info.siblings or ()]
+    except (ValueError, TypeError, AttributeError) as error:
+        raise explain(error, errand) from error
+    return Remote(errand, info.sha, {file.name: file for file in files})
 
 
 def plan(remote: Remote, *, token: str | None = None, watch: Watch | None = None) -> Plan:
@@ -148,6 +156,11 @@ def plan(remote: Remote, *, token: str | None = None, watch: Watch | None = None
         raise errand.error(f"no {CONFIG_FILE} there", "it does not hold weights of pixelgen")
     folder = cache.repo_folder(errand.repo) / "snapshots" / remote.commit
     described = remote.files[CONFIG_FILE]
+    if (described.size or 0) > LARGEST_CONFIG:
+        raise errand.error(
+            f"{CONFIG_FILE} there is larger than a configuration can be",
+            "it does not hold weights of pixelgen",
+        )
     if not _whole(folder, described):
         _fetch(remote, described, token, watch)
     config = read_config(folder, errand.name)
@@ -196,7 +209,12 @@ def _api(token: str | None) -> HfApi:
 
 def _described(sibling: Any) -> HubFile:
     digest = sibling.lfs.sha256 if sibling.lfs is not None else sibling.blob_id or ""
-    return HubFile(sibling.rfilename, sibling.size, digest)
+    name, size = sibling.rfilename, sibling.size
+    if not isinstance(name, str) or (digest and not is_digest(digest)):
+        raise OddAnswer(f"a file is {name!r}, its digest {digest!r}")
+    if size is not None and (type(size) is not int or not 0 <= size < 2**63):
+        raise OddAnswer(f"{name} is of the size {size!r}")
+    return HubFile(name, size, digest)
 
 
 def _teller(errand: Errand, watch: Watch | None) -> Callable[[str], None]:
@@ -226,6 +244,11 @@ def _fetch(remote: Remote, file: HubFile, token: str | None, watch: Watch | None
     """Bring one file into the cache. Twice, if the first time other bytes come than announced."""
     for _ in range(2):
         path = _download(remote, file.name, remote.commit, token, watch)
+        if path.parent.name != remote.commit:
+            raise remote.errand.error(
+                f"{file.name} comes from another commit than asked for",
+                "check HF_ENDPOINT and proxies",
+            )
         if _whole(path.parent, file):
             return
     raise remote.errand.error(

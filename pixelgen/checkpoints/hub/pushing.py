@@ -38,13 +38,14 @@ def push(
 
     The repository is made if there is none, `private` or not. Raises PixelgenError.
     """
+    if cache.is_offline():
+        raise errand.error("HF_HUB_OFFLINE or --offline is set", "unset it to push")
+    cache.check_token(token)
+
     from huggingface_hub import CommitInfo, CommitOperationAdd, HfApi, constants
 
     from pixelgen.checkpoints.hub.client import ask
 
-    cache.check_token(token)
-    if cache.is_offline():
-        raise errand.error("HF_HUB_OFFLINE or --offline is set", "unset it to push")
     api = HfApi(token=token, library_name="pixelgen", library_version=__version__)
     ask(lambda: api.create_repo(errand.repo, private=private or None, exist_ok=True), errand, tell)
 

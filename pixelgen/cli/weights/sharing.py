@@ -38,7 +38,9 @@ def pull(
     """
     asked = hub_id(ref)
     if asked is None:
-        raise PixelgenError(f"{ref} is not a Hub id", "owner/name, or owner/name@revision", _USAGE)
+        raise PixelgenError(
+            f"{ref!r} is not a Hub id", "owner/name, or owner/name@revision", _USAGE
+        )
     if is_offline():
         need_cached(Errand(*asked))
         raise PixelgenError(

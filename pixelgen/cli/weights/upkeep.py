@@ -106,7 +106,7 @@ def remove(
     asked = hub_id(ref)
     if local(ref) is not None or asked is None:
         raise PixelgenError(
-            f"{ref} is not in the Hub's cache", "only weights owner/name can be removed", _USAGE
+            f"{ref!r} is not in the Hub's cache", "only weights owner/name can be removed", _USAGE
         )
     found = removal(*asked)
     count = len(found.commits)
