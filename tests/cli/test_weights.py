@@ -173,7 +173,7 @@ def test_push(run: Run, hub: Hub, weights: Path) -> None:
     assert outcome.code == 0, outcome.err
     commit = hub.repos["owner/name"].refs["main"]
     assert outcome.out == f"owner/name@{commit}\n"
-    assert f"3 files at {hub.url}/owner/name" in outcome.err
+    assert outcome.err == f"uploading 3 files, 0.0 MB\n3 files at {hub.url}/owner/name\n"
     assert run("weights", "pull", outcome.out.strip()).code == 0
     outcome = run(
         "weights", "push", weights, "owner/two", "--token", TOKEN, "--private", "--json", "-m", "x"

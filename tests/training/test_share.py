@@ -170,7 +170,7 @@ def test_a_push_is_whole_or_nothing(hub: Hub, mine: Path, monkeypatch: pytest.Mo
     hub.when("POST .*/commit/", status(429, Retry_After="3"), times=1)
     notes: list[str] = []
     push_to_hub(mine, "owner/name", token=TOKEN, tell=notes.append)
-    assert notes == ["the Hub is busy, it asks to wait 3 s"]
+    assert notes == ["uploading 4 files, 0.0 MB", "the Hub is busy, it asks to wait 3 s"]
     assert naps[-1] == 3
 
 

@@ -305,13 +305,15 @@ def _check_space(made: Plan) -> None:
         folder = folder.parent
     free = shutil.disk_usage(folder).free
     if free < made.to_fetch:
+        needed, left = megabytes(made.to_fetch), megabytes(free)
         raise made.remote.errand.error(
-            f"{_mb(made.to_fetch)} are to be fetched, {_mb(free)} are free in {cache.cache_root()}",
+            f"{needed} are to be fetched, {left} are free in {cache.cache_root()}",
             "free some, or HF_HOME=FOLDER puts the cache elsewhere",
         )
 
 
-def _mb(size: int) -> str:
+def megabytes(size: int) -> str:
+    """Bytes for people."""
     return f"{size / 1e6:.1f} MB"
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from pixelgen._version import __version__
 from pixelgen.checkpoints.hub import cache
 from pixelgen.checkpoints.hub.errors import Errand
+from pixelgen.checkpoints.hub.pulling import megabytes
 
 
 @dataclass(frozen=True)
@@ -59,5 +60,7 @@ def push(
             revision=errand.revision,
         )
 
+    size = sum(len(d) if isinstance(d, bytes) else d.stat().st_size for d in files.values())
+    tell(f"uploading {len(files)} files, {megabytes(size)}")
     made = ask(commit, errand, tell)
     return Pushed(errand.repo, made.oid, f"{constants.ENDPOINT}/{errand.repo}", tuple(files))
