@@ -119,10 +119,12 @@ def _inspect(response: Any, **_: object) -> None:
     if response.status_code in (429, 503):
         seconds = _pause(response.headers)
         if seconds is not None:
+            response.close()
             raise _Busy(response.status_code, seconds)
     if response.request.method == "HEAD":
         for header, name in _NAMES.items():
             if not name.fullmatch(response.headers.get(header, "")):
+                response.close()
                 raise OddAnswer(f"{header} is {response.headers[header][:80]!r}")
 
 
