@@ -16,6 +16,7 @@ from pixelgen.errors import PixelgenError
 from pixelgen.evaluation.bits import evaluate
 from pixelgen.models.likelihood import to_unit
 from pixelgen.pipelines import ClassPipeline
+from pixelgen.training.cards import card_again
 from pixelgen.training.codes import CODES
 from pixelgen.training.export import export
 from pixelgen.training.logs import Silent
@@ -242,6 +243,7 @@ def test_export_takes_a_better_decoder_of_the_same_codes(
     card = (folder / "README.md").read_text()
     assert "### The tokenizer before it" in card
     assert f"--init {tokenizer}" in card
+    assert str(card_again(loaded.config, "weights", sheet=False)) == card
     plain = load_checkpoint(export(tmp_path / "run", tmp_path / "plain")).config.training
     assert "decoder_only = true" not in plain["parts"]["tokenizer"]["recipe"]
     train(load_recipe(prior_recipe), tmp_path / "more", init=str(folder))
