@@ -72,11 +72,13 @@ def test_two_at_once(hub: Hub, weights: Path, start: Start) -> None:
     commit = hub.add("owner/name", weights)
     hub.when(FILE, lambda handler: trickle(handler, parts=10, pause=0.1))
     both = [start("weights", "pull", "owner/name", "--json") for _ in range(2)]
+    told = ""
     for process in both:
         out, err = process.communicate(timeout=100)
         assert process.returncode == 0, err
         assert commit in out
-        assert "fetching owner/name" in err
+        told += err
+    assert "fetching owner/name" in told  # by one of them at least, as the other may start late
     assert_recovers(hub)
 
 
