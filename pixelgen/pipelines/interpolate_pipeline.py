@@ -80,11 +80,14 @@ class InterpolatePipeline:
         self.device = device
 
     @classmethod
-    def from_pretrained(cls, ref: str | Path | Source, device: str = "auto") -> InterpolatePipeline:
+    def from_pretrained(
+        cls, ref: str | Path | Source, device: str = "auto", *, token: str | None = None
+    ) -> InterpolatePipeline:
         """Weights by bundled name, folder or Hub id `owner/name[@revision]`, on `device`
-        (auto, cpu, cuda, cuda:N, mps). Raises PixelgenError where either is not to be had."""
+        (auto, cpu, cuda, cuda:N, mps). `token` is one of the Hub's, else that of HF_TOKEN or
+        `hf auth login` is used. Raises PixelgenError where either is not to be had."""
         target = pick_device(device)
-        return cls(load_checkpoint(ref), target)
+        return cls(load_checkpoint(ref, token=token), target)
 
     def __call__(
         self,

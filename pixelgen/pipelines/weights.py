@@ -343,10 +343,14 @@ class Weights:
 
 
 def load(
-    ref: str | Path | Source = DEFAULT_WEIGHTS, device: torch.device | str = "auto"
+    ref: str | Path | Source = DEFAULT_WEIGHTS,
+    device: torch.device | str = "auto",
+    *,
+    token: str | None = None,
 ) -> Weights:
     """Weights by bundled name, folder, or Hub id `owner/name[@revision]`, on `device` (auto, cpu,
-    cuda, cuda:N, mps).
+    cuda, cuda:N, mps). `token` is one of the Hub's, else that of HF_TOKEN or `hf auth login` is
+    used.
 
     Raises PixelgenError where either is not to be had: exit code 2 for names that are not there, 4
     for weights that the Hub does not give, 1 for broken weights and missing devices.
@@ -354,7 +358,8 @@ def load(
     Example: `pixelgen.load("imagenet32").sample(classes=[207], n=4, seed=1)[0].image`.
     """
     target = pick_device(str(device))
-    return Weights(load_checkpoint(ref), target, "" if isinstance(ref, Source) else str(ref))
+    loaded = load_checkpoint(ref, token=token)
+    return Weights(loaded, target, "" if isinstance(ref, Source) else str(ref))
 
 
 def _allowed(ask: Callable[[], object]) -> bool:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from huggingface_hub import constants, try_to_load_from_cache
 
+import pixelgen
 from pixelgen.checkpoints import find, load_checkpoint
 from pixelgen.checkpoints.digests import verify
 from pixelgen.checkpoints.hub import Transfer, cached, cached_weights, look_up, plan, pull, removal
@@ -62,9 +63,10 @@ def test_every_part_is_pulled(kind: str, hub: Hub, request: pytest.FixtureReques
 
 
 def test_two_lines_of_python(hub: Hub, weights: Path) -> None:
-    hub.add("owner/name", weights)
-    pipe = ClassPipeline.from_pretrained("owner/name", "cpu")
+    hub.add("owner/name", weights, private=True)
+    pipe = ClassPipeline.from_pretrained("owner/name", "cpu", token=TOKEN)
     assert pipe(n=1, seed=1).images[0].size == (4, 4)
+    assert pixelgen.load("owner/name", "cpu", token=TOKEN).sample(seed=1)[0].image.size == (4, 4)
 
 
 def test_what_the_cache_has_is_not_fetched_again(
