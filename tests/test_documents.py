@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from .hub_server import TOKEN, Hub
+
 ROOT = Path(__file__).parents[1]
 ASSETS = ROOT / "tests" / "assets"
 _BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -25,9 +27,14 @@ def _here(
     face_weights: Path,
     autoencoders: Path,
     code_weights: Path,
+    weights: Path,
+    hub: Hub,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A folder with the photos and the weights that the documents name; imagenet32 is bundled."""
+    """A folder with the photos and the weights that the documents name, and a stand-in for the Hub
+    that has some too; imagenet32 is bundled."""
+    hub.repos["owner/name"].refs["v1"] = hub.add("owner/name", weights)
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
     monkeypatch.chdir(tmp_path)
     for name, asset in (("photo", "male-12"), ("other", "female-6")):
         shutil.copy(ASSETS / f"{asset}.jpg", f"{name}.jpg")
@@ -35,6 +42,7 @@ def _here(
         ("my-faces", face_weights),
         ("my-autoencoder", autoencoders),
         ("my-tokenizer", code_weights),
+        ("my-weights", weights),
     ):
         shutil.copytree(folder, name)
 
