@@ -8,6 +8,7 @@ from pixelgen.checkpoints.config import CheckpointConfig, SamplingDefaults, read
 from pixelgen.checkpoints.source import (
     DEFAULT_AUTOENCODER_WEIGHTS,
     DEFAULT_FACE_WEIGHTS,
+    DEFAULT_PIXEL_WEIGHTS,
     DEFAULT_WEIGHTS,
     Source,
     bundled,
@@ -19,6 +20,7 @@ from pixelgen.checkpoints.store import LoadedCheckpoint, load_checkpoint, save_c
 __all__ = [
     "DEFAULT_AUTOENCODER_WEIGHTS",
     "DEFAULT_FACE_WEIGHTS",
+    "DEFAULT_PIXEL_WEIGHTS",
     "DEFAULT_WEIGHTS",
     "CheckpointConfig",
     "Figure",

@@ -14,8 +14,10 @@ from pixelgen.errors import PixelgenError
 if TYPE_CHECKING:
     from pixelgen.checkpoints.hub import Watch
 
-DEFAULT_WEIGHTS = "imagenet32"
-"""The bundled weights that are used where none are named."""
+DEFAULT_WEIGHTS = "imagenet64"
+"""The bundled weights that draw pictures of classes where none are named."""
+DEFAULT_PIXEL_WEIGHTS = "imagenet32"
+"""Those for what is about pixels: likelihoods, and exactly what is known of a picture."""
 DEFAULT_FACE_WEIGHTS = "faces64"
 """The bundled weights that draw portraits where none are named."""
 DEFAULT_AUTOENCODER_WEIGHTS = "autoencoder32"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from PIL import Image
 
-from pixelgen.checkpoints import DEFAULT_WEIGHTS, read_config
+from pixelgen.checkpoints import DEFAULT_PIXEL_WEIGHTS, read_config
 from pixelgen.cli import options
 from pixelgen.cli.downloads import obtain
 from pixelgen.cli.growth import Growth
@@ -66,7 +66,7 @@ def complete(
     temperature: options.Temperature = None,
     top_p: options.TopP = None,
     guidance: Annotated[float | None, options.guidance("the class")] = None,
-    weights: options.Weights = DEFAULT_WEIGHTS,
+    weights: options.Weights = DEFAULT_PIXEL_WEIGHTS,
     fit: options.Fit = "crop",
     device: options.Device = "auto",
     batch_size: options.BatchSize = 16,

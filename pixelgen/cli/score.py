@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pixelgen.checkpoints import DEFAULT_WEIGHTS, read_config
+from pixelgen.checkpoints import DEFAULT_PIXEL_WEIGHTS, read_config
 from pixelgen.cli import options
 from pixelgen.cli.downloads import obtain
 from pixelgen.cli.output import Output
@@ -33,7 +33,7 @@ def score(
         list[str],
         typer.Argument(metavar="IMG", help="Pictures or folders; - is stdin.", show_default=False),
     ],
-    weights: options.Weights = DEFAULT_WEIGHTS,
+    weights: options.Weights = DEFAULT_PIXEL_WEIGHTS,
     label: Annotated[
         str | None,
         typer.Option(

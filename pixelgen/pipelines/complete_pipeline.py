@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from pixelgen.checkpoints import DEFAULT_WEIGHTS, LoadedCheckpoint, Source, load_checkpoint
+from pixelgen.checkpoints import DEFAULT_PIXEL_WEIGHTS, LoadedCheckpoint, Source, load_checkpoint
 from pixelgen.imaging import Fit, Hole, Photo, cut_hole, opened, parse_box, parse_keep, veiled
 from pixelgen.imaging.hole import Box
 from pixelgen.pipelines.devices import pick_device
@@ -77,7 +77,7 @@ class CompletePipeline:
     @classmethod
     def from_pretrained(
         cls,
-        ref: str | Path | Source = DEFAULT_WEIGHTS,
+        ref: str | Path | Source = DEFAULT_PIXEL_WEIGHTS,
         device: str = "auto",
         *,
         token: str | None = None,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from pixelgen.checkpoints import (
-    DEFAULT_WEIGHTS,
+    DEFAULT_PIXEL_WEIGHTS,
     CheckpointConfig,
     LoadedCheckpoint,
     Source,
@@ -130,7 +130,7 @@ class ScorePipeline:
     @classmethod
     def from_pretrained(
         cls,
-        ref: str | Path | Source = DEFAULT_WEIGHTS,
+        ref: str | Path | Source = DEFAULT_PIXEL_WEIGHTS,
         device: str = "auto",
         *,
         token: str | None = None,

@@ -188,11 +188,11 @@ def test_from_bottleneck_to_bottleneck(run: Run, autoencoders: Path) -> None:
 
 
 def test_the_default_weights(run: Run, weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pixelgen.checkpoints.source.bundled", lambda: {"imagenet32": weights})
+    monkeypatch.setattr("pixelgen.checkpoints.source.bundled", lambda: {"imagenet64": weights})
     assert run("interpolate", "--class", 8, "--class", 207, "-o", "a.png").code == 0
     outcome = run("interpolate", A, B, "-o", "b.png")
     assert (outcome.code, outcome.out) == (2, "")
-    assert outcome.err.startswith("error: no weights called faces64 (bundled: imagenet32; ")
+    assert outcome.err.startswith("error: no weights called faces64 (bundled: imagenet64; ")
 
 
 BAD = [

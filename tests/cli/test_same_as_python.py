@@ -42,7 +42,7 @@ def test_sample(run: Run, pixel_weights: Path) -> None:
 
 
 def test_sample_of_the_bundled_weights(run: Run) -> None:
-    drawn = pixelgen.load("imagenet32", "cpu").sample(classes=[207], seed=1)
+    drawn = pixelgen.load(device="cpu").sample(classes=[207], seed=1)
     same(drawn, printed(run, "sample", "--class", 207, "--seed", 1))
 
 
