@@ -25,8 +25,7 @@ from pixelgen.evaluation.quality import CALIBRATED_ON
 from pixelgen.labels import imagenet
 from pixelgen.models.autoencoder import Autoencoder
 from pixelgen.models.conditioning import Condition
-from pixelgen.pipelines import Progress as Moment
-from pixelgen.pipelines.painter import Painter
+from pixelgen.pipelines.painter import Painter, in_pictures
 from pixelgen.pipelines.pictures import to_tensor
 from pixelgen.pipelines.reconstruct_request import drawing_given_h
 from pixelgen.pipelines.request import DrawingOptions
@@ -244,14 +243,14 @@ def _draw(
     progress: Callable[[int, int], None] | None,
 ) -> Tensor:
     """A sample of each h [N, D], uint8 [N, 3, S, S]."""
-
-    def step(moment: Moment) -> None:
-        if progress is not None:
-            progress(int(moment.share * moment.total), moment.total)
-
     painter = Painter(weights, next(model.parameters()).device, model.pixels)
     painted = painter.paint(
-        len(h), Condition(vector=h), options=options, seed=seed, batch_size=batch, on_step=step
+        len(h),
+        Condition(vector=h),
+        options=options,
+        seed=seed,
+        batch_size=batch,
+        on_step=in_pictures(progress),
     )
     return to_tensor(painted.images)
 

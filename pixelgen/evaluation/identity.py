@@ -30,8 +30,7 @@ from pixelgen.evaluation.kid import Kid, kernel_distance
 from pixelgen.evaluation.likeness import Crowd, Likeness, diversity, judge_likeness
 from pixelgen.evaluation.quality import Part
 from pixelgen.models.conditioning import Condition
-from pixelgen.pipelines import PortraitPipeline, PortraitRequest
-from pixelgen.pipelines import Progress as Moment
+from pixelgen.pipelines import PortraitPipeline, PortraitRequest, in_pictures
 from pixelgen.pipelines.pictures import to_images, to_tensor
 from pixelgen.training.reconstruction import reconstruct
 
@@ -254,11 +253,6 @@ def _draw(
 ) -> Tensor:
     """Portraits uint8 [P · n, 3, S, S] from source photos uint8 [P, 3, S, S], n of each."""
     h = pipe.embed(to_images(sources, 256)).repeat_interleave(request.count, dim=0)
-
-    def step(moment: Moment) -> None:
-        if told is not None:
-            told(int(moment.share * moment.total), moment.total)
-
     drawing = request.drawing
     painted = pipe.painter.paint(
         len(h),
@@ -266,6 +260,6 @@ def _draw(
         options=drawing.options,
         seed=drawing.seed,
         batch_size=drawing.batch_size,
-        on_step=step,
+        on_step=in_pictures(told),
     )
     return to_tensor(painted.images)

@@ -17,8 +17,7 @@ from pixelgen.evaluation.bits import Progress, fitting_pictures
 from pixelgen.evaluation.judge import Judge, best_labels, load_judge
 from pixelgen.evaluation.kid import Kid, kernel_distance
 from pixelgen.labels import imagenet
-from pixelgen.pipelines import ClassPipeline, SampleRequest
-from pixelgen.pipelines import Progress as Moment
+from pixelgen.pipelines import ClassPipeline, SampleRequest, in_pictures
 from pixelgen.pipelines.pictures import to_tensor
 from pixelgen.training.reconstruction import reconstruct
 
@@ -187,12 +186,7 @@ def _draw(
     pipe: ClassPipeline, request: SampleRequest, progress: Callable[[int, int], None] | None
 ) -> Tensor:
     """Samples uint8 [N, 3, H, W]."""
-
-    def step(moment: Moment) -> None:
-        if progress is not None:
-            progress(int(moment.share * moment.total), moment.total)
-
-    return to_tensor(pipe.run(request, step).images)
+    return to_tensor(pipe.run(request, in_pictures(progress)).images)
 
 
 def _draws(request: SampleRequest) -> Draws:

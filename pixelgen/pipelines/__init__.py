@@ -5,7 +5,7 @@ from pixelgen.pipelines.codec_pipeline import CodecPipeline
 from pixelgen.pipelines.codes_file import CodesFile
 from pixelgen.pipelines.complete_pipeline import CompletePipeline, CompletionResult
 from pixelgen.pipelines.interpolate_pipeline import InterpolatePipeline, path_request
-from pixelgen.pipelines.painter import Progress
+from pixelgen.pipelines.painter import Progress, in_pictures
 from pixelgen.pipelines.portrait_pipeline import PortraitPipeline, PortraitResult
 from pixelgen.pipelines.reconstruct_pipeline import (
     InterpolationResult,
@@ -52,6 +52,7 @@ __all__ = [
     "ScoreRequest",
     "ScoreResult",
     "Weights",
+    "in_pictures",
     "load",
     "path_request",
 ]

@@ -77,6 +77,17 @@ class Progress:
         return pending
 
 
+def in_pictures(told: Callable[[int, int], None] | None) -> Callable[[Progress], None] | None:
+    """What tells `told(done, total)`, in whole pictures, of every moment; None where nobody is."""
+    if told is None:
+        return None
+
+    def step(moment: Progress) -> None:
+        told(int(moment.share * moment.total), moment.total)
+
+    return step
+
+
 @dataclass(frozen=True)
 class Painted:
     """Pictures, and how likely the model finds them."""
