@@ -24,7 +24,6 @@ from pixelgen.checkpoints.source import (
 )
 from pixelgen.errors import PixelgenError
 from pixelgen.files import write_atomically
-from pixelgen.models import build_model
 from pixelgen.models.config import AnyConfig, TokenizerConfig
 
 if TYPE_CHECKING:
@@ -196,34 +195,37 @@ def load_checkpoint(
 def _load(source: Source, file: str, config: AnyConfig, device: torch.device | str) -> AnyNetwork:
     """The network that `config` describes with the tensors of `file`."""
     try:
-        tensors = _read_tensors(source.path / file, config)
+        network = _read_network(source.path / file, config)
     except OSError as error:
         raise missing_tensors(source.name, source.path, error, file) from error
     except ValueError as error:
         raise PixelgenError(f"weights {source.name}: {file}: {error}") from error
-    network = build_model(config)
-    network.load_state_dict(tensors)
     network.requires_grad_(False).eval().to(device)
     return network
 
 
-def _read_tensors(path: Path, config: AnyConfig) -> dict[str, Tensor]:
-    """The tensors of `path`, once their names, shapes and types are known to fit `config`.
+def _read_network(path: Path, config: AnyConfig) -> AnyNetwork:
+    """A network with the tensors of `path`, once their names, shapes and types are known to fit
+    `config`.
 
     Raises OSError where the file cannot be read and ValueError where it does not fit.
     """
     import torch
     from safetensors import SafetensorError, safe_open
 
+    from pixelgen.checkpoints.building import network_for
+
     path.open("rb").close()  # safetensors says less about a file that is missing or unreadable
     try:
         with safe_open(path, framework="pt") as file:
             found = {name: file.get_slice(name) for name in [*file.keys()]}
-            expected = _shapes(config, len(found))
+            shapes = {name: tuple(part.get_shape()) for name, part in found.items()}
+            network = network_for(config, shapes.values())
+            expected = {k: tuple(v.shape) for k, v in network.state_dict().items()}
             _compare_names(expected, set(found))
             tensors = {}
             for name, shape in expected.items():
-                kind, actual = found[name].get_dtype(), tuple(found[name].get_shape())
+                kind, actual = found[name].get_dtype(), shapes[name]
                 if actual != shape:
                     raise ValueError(
                         f"tensor {name} has shape {list(actual)}, the model needs {list(shape)}"
@@ -231,23 +233,10 @@ def _read_tensors(path: Path, config: AnyConfig) -> dict[str, Tensor]:
                 if kind not in ("F16", "BF16", "F32", "F64"):
                     raise ValueError(f"tensor {name} has type {kind}, not a floating one")
                 tensors[name] = file.get_tensor(name).to(torch.float32)
-            return tensors
+            network.load_state_dict(tensors, assign=True)
+            return network
     except SafetensorError as error:
         raise ValueError(f"not a readable safetensors file ({error})") from error
-
-
-def _shapes(config: AnyConfig, available: int) -> dict[str, tuple[int, ...]]:
-    """Name and shape of every tensor of a model, found without allocating one."""
-    import torch
-
-    # A configuration may claim any size; what is built here must stay within what the file holds.
-    if config.layers > available:
-        raise ValueError(f"{available} tensors cannot make a model of {config.layers} layers")
-    try:
-        with torch.device("meta"):
-            return {k: tuple(v.shape) for k, v in build_model(config).state_dict().items()}
-    except (RuntimeError, OverflowError, MemoryError) as error:
-        raise ValueError(f"no model of this size can be built ({error})") from error
 
 
 def _compare_names(expected: Mapping[str, object], found: set[str]) -> None:
