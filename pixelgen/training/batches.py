@@ -193,9 +193,11 @@ class IdentityBatches:
         flip: bool,
         crop: int = 0,
         jitter: int = 0,
+        favour: float = 0.0,
     ) -> None:
         """`images` uint8 [N, C, H, W], `who` int64 [N]; of `rows`, those of people with at least
-        two pictures are drawn. Raises ValueError where there are no two such people."""
+        two pictures are drawn, the people in proportion to the number of their pictures raised to
+        `favour`. Raises ValueError where there are no two such people."""
         order = rows[who[rows].argsort(stable=True)]
         _, counts = who[order].unique_consecutive(return_counts=True)
         ends = counts.cumsum(0)
@@ -204,6 +206,7 @@ class IdentityBatches:
             raise ValueError("fewer than two people have two pictures each")
         self.images, self.who, self._order = images, who, order
         self._first, self._count = (ends - counts)[several], counts[several]
+        self._share = self._count.double() ** favour
         self.rows = order[several.repeat_interleave(counts)]
         self.shots, self.seed, self.flip = shots, seed, flip
         self.crop, self.jitter = crop or images.shape[-1], jitter
@@ -213,9 +216,10 @@ class IdentityBatches:
         fewer pictures is shown with all of them, some twice. Each process draws its own people."""
         generator = _generator(self.seed, _PEOPLE, step * ranks + rank)
         people = -(-size // self.shots)
-        chosen = torch.randperm(len(self._first), generator=generator)
+        different = min(people, len(self._first))
+        chosen = torch.multinomial(self._share, different, generator=generator)
         # Where a batch holds more people than there are, it begins again with the first.
-        chosen = chosen.repeat(-(-people // len(chosen)))[:people]
+        chosen = chosen.repeat(-(-people // different))[:people]
         count = self._count[chosen][:, None]
         start = (torch.rand(people, 1, generator=generator) * count).long()
         stride = _strides(count, generator)

@@ -125,6 +125,7 @@ def by_identity(recipe: Recipe, data: ImageData) -> Material:
             who,
             kept,
             shots=recipe.triplets.shots,
+            favour=recipe.triplets.favour,
             seed=recipe.seed,
             flip=given.flip,
             crop=given.crop,

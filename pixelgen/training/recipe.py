@@ -111,12 +111,16 @@ class TripletsRecipe:
     squared distance (0 … 4)."""
     shots: int = 4
     """Pictures of each person in a batch."""
+    favour: float = 0.0
+    """How much more often people of many pictures are drawn: in proportion to the number of their
+    pictures raised to this power (0: everybody equally often; 1: every picture equally often)."""
     colour: float = 0.2
     """Change contrast, brightness and colours by up to so much."""
 
     def __post_init__(self) -> None:
         require(self.margin > 0, "margin must be positive")
         require(self.shots >= 2, "shots must be at least 2")
+        require(0 <= self.favour <= 1, "favour must lie in 0 … 1")
         require(0 <= self.colour <= 1, "colour must lie in 0 … 1")
 
 
@@ -198,7 +202,8 @@ class ComputeRecipe:
     """`[compute]`: how the same numbers are computed faster."""
 
     precision: Literal["fp32", "bf16"] = "fp32"
-    """Of convolutions; weights, their average and the log-likelihood are always fp32."""
+    """Of convolutions; weights, their average and the log-likelihood are always fp32. A processor
+    without bf16 trains in fp32 all the same."""
     compile: bool = False
     """Compile the network (needs a C++ compiler on a CPU)."""
     channels_last: bool = False

@@ -20,6 +20,7 @@ def squared_distances(embeddings: Tensor) -> Tensor:
     return (2 - 2 * embeddings @ embeddings.t()).clamp(min=0)
 
 
+@torch.compiler.disable  # how many pairs there are is not known before: nothing to compile
 def triplet_loss(embeddings: Tensor, people: Tensor, margin: float) -> Tensor:
     """The mean over all pairs of one person of how far the pair is from being nearer, by `margin`,
     than a semi-hard negative (equation 4): the nearest other person who is farther than the pair,

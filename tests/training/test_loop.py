@@ -21,7 +21,7 @@ from pixelgen.models import build_model
 from pixelgen.training import loop, tasks
 from pixelgen.training.export import export
 from pixelgen.training.logs import Silent
-from pixelgen.training.objective import BitsPerDim
+from pixelgen.training.objective import BitsPerDim, autocast
 from pixelgen.training.optimiser import averaged, build_optimiser
 from pixelgen.training.recipe import OptimiserRecipe, load_recipe
 from pixelgen.training.state import PREVIOUS, STATE, Counters, read_state
@@ -215,26 +215,31 @@ def test_init_starts_from_exported_weights(recipe_file: Path, tmp_path: Path) ->
         run(recipe_file, tmp_path / "fourth", "model.layers=2", init=str(weights))
 
 
+class Notes(Silent):
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.texts.append(text)
+
+
 def test_samples_are_drawn_and_their_failure_costs_nothing(
     recipe_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     overrides = ("schedule.steps=2", "intervals.samples=100")
-    notes: list[str] = []
-
-    class Notes(Silent):
-        def note(self, text: str) -> None:
-            notes.append(text)
-
-    run(recipe_file, tmp_path / "good", *overrides, watcher=Notes())
-    assert "samples in" in notes[-1]
+    notes = Notes()
+    run(recipe_file, tmp_path / "good", *overrides, watcher=notes)
+    assert "samples in" in notes.texts[-1]
     assert [p.name for p in (tmp_path / "good" / "samples").iterdir()] == ["00000002.png"]
 
     def fail(*_: object) -> None:
         raise RuntimeError("no samples today")
 
     monkeypatch.setattr(tasks, "sample_grid", fail)
-    assert run(recipe_file, tmp_path / "bad", *overrides, watcher=Notes()).step == 2
-    assert "no samples today" in notes[-1]
+    assert run(recipe_file, tmp_path / "bad", *overrides, watcher=notes).step == 2
+    assert "no samples today" in notes.texts[-1]
 
 
 @pytest.mark.parametrize("overrides", [["compute.precision=bf16"], ["compute.channels_last=true"]])
@@ -243,6 +248,26 @@ def test_ways_to_compute_agree(recipe_file: Path, tmp_path: Path, overrides: lis
     plain = run(recipe_file, tmp_path / "plain", steps).held_out
     other = run(recipe_file, tmp_path / "other", steps, *overrides).held_out
     assert other == pytest.approx(plain, abs=0.2)
+
+
+@pytest.mark.parametrize(("capability", "gains"), [("AVX2", False), ("AVX512", True)])
+def test_bf16_only_where_the_processor_has_it(
+    recipe_file: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capability: str,
+    gains: bool,
+) -> None:
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    cpu = torch.device("cpu")
+    with autocast(cpu, "bf16"):
+        assert torch.is_autocast_enabled("cpu") == gains
+    with autocast(cpu, "fp32"):
+        assert not torch.is_autocast_enabled("cpu")
+    notes = Notes()
+    options = ["schedule.steps=1", "compute.precision=bf16"]
+    run(recipe_file, tmp_path / "run", *options, watcher=notes)
+    assert any("fp32 instead" in note for note in notes.texts) != gains
 
 
 def test_only_filters_decay() -> None:

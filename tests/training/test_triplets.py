@@ -136,6 +136,18 @@ def test_batches_hold_several_pictures_of_a_person() -> None:
         IdentityBatches(images, who, torch.tensor([0, 1, 5]), shots=4, seed=1, flip=False)
 
 
+@pytest.mark.parametrize(("favour", "share"), [(0.0, 1.0), (0.5, 2.0), (1.0, 4.0)])
+def test_people_of_many_pictures_can_be_favoured(favour: float, share: float) -> None:
+    who = torch.tensor([0] * 8 + [1] * 2 + [2] * 2 + [3] * 2)
+    images = torch.zeros(14, 1, 1, 1, dtype=torch.uint8)
+    batches = IdentityBatches(
+        images, who, torch.arange(14), shots=2, seed=1, flip=False, favour=favour
+    )
+    drawn = [batches.draw(step, 0, 2).classes for step in range(4000)]
+    counts = torch.bincount(torch.cat([people[:1] for people in drawn if people is not None]))
+    assert float(counts[0] / counts[1:].double().mean()) == pytest.approx(share, rel=0.12)
+
+
 def test_colours_change_and_stay_in_range() -> None:
     torch.manual_seed(0)
     images = torch.rand(4, 3, 8, 8) * 2 - 1
