@@ -5,6 +5,7 @@ Importing this brings no torch along; loading and saving do.
 
 from pixelgen.checkpoints.card import Figure, ModelCard
 from pixelgen.checkpoints.config import CheckpointConfig, SamplingDefaults, read_config
+from pixelgen.checkpoints.kept import keep_weights
 from pixelgen.checkpoints.source import (
     DEFAULT_AUTOENCODER_WEIGHTS,
     DEFAULT_FACE_WEIGHTS,
@@ -30,6 +31,7 @@ __all__ = [
     "Source",
     "bundled",
     "find",
+    "keep_weights",
     "load_checkpoint",
     "read_config",
     "resolve",

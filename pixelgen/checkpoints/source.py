@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pixelgen.checkpoints.config import CONFIG_FILE, CheckpointConfig
+from pixelgen.checkpoints.kept import kept, signature
 from pixelgen.errors import PixelgenError
 
 if TYPE_CHECKING:
@@ -51,18 +53,29 @@ class Source:
         """What these weights are exactly: the Hub's commit, or a hash of the files themselves."""
         if self.commit is not None:
             return self.commit
-        parts = [self.path / name for name in (TOKENIZER_FILE, EMBEDDER_FILE)]
-        parts += sorted(self.path.glob(OTHER_FILES))
-        files = [self.path / WEIGHTS_FILE, *filter(Path.is_file, parts)]
-        digest = hashlib.sha256()
+        files = self.files()
         try:
-            for path in files:
-                with path.open("rb") as file:
-                    while block := file.read(2**20):
-                        digest.update(block)
-            return f"sha256:{digest.hexdigest()[:16]}"
+            if (here := kept.get()) is None:
+                return _digest(files)
+            return here.revisions.get(signature(files), lambda: _digest(files))
         except OSError as error:
             raise missing_tensors(self.name, self.path, error) from error
+
+    def files(self) -> list[Path]:
+        """The tensor files; the first may be missing."""
+        parts = [self.path / name for name in (TOKENIZER_FILE, EMBEDDER_FILE)]
+        parts += sorted(self.path.glob(OTHER_FILES))
+        return [self.path / WEIGHTS_FILE, *filter(Path.is_file, parts)]
+
+
+def _digest(files: Sequence[Path]) -> str:
+    """What all `files` hold, in short."""
+    digest = hashlib.sha256()
+    for path in files:
+        with path.open("rb") as file:
+            while block := file.read(2**20):
+                digest.update(block)
+    return f"sha256:{digest.hexdigest()[:16]}"
 
 
 def other_file(bottleneck: int) -> str:
@@ -145,7 +158,12 @@ def find(
     if (asked := hub_id(str(ref))) is not None:
         from pixelgen.checkpoints.hub import obtain
 
-        return obtain(*asked, token=token, watch=watch)
+        here = kept.get()
+        if here is None:
+            return obtain(*asked, token=token, watch=watch)
+        if str(ref) not in here.found:
+            here.found[str(ref)] = obtain(*asked, token=token, watch=watch)
+        return here.found[str(ref)]
     raise not_found(str(ref))
 
 

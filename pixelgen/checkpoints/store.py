@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 from pixelgen.checkpoints.config import CONFIG_FILE, CheckpointConfig, SamplingDefaults, read_config
 from pixelgen.checkpoints.digests import sha256_of
+from pixelgen.checkpoints.kept import kept, signature
 from pixelgen.checkpoints.source import (
     CARD_FILE,
     EMBEDDER_FILE,
@@ -176,6 +177,16 @@ def load_checkpoint(
     or a tensor file that is broken, foreign or does not fit the other.
     """
     source = find(ref, token=token)
+    if (here := kept.get()) is None:
+        return _loaded(source, device)
+    try:
+        files = signature([source.path / CONFIG_FILE, *source.files()])
+    except OSError:  # which `_loaded` tells better
+        return _loaded(source, device)
+    return here.loaded.get((source, files, str(device)), lambda: _loaded(source, device))
+
+
+def _loaded(source: Source, device: torch.device | str) -> LoadedCheckpoint:
     config = read_config(source.path, source.name)
     network = _load(source, WEIGHTS_FILE, config.model, device)
     tokenizer = embedder = None
