@@ -27,6 +27,13 @@ def report(error: BaseException, debug: bool) -> int:
         traceback.print_exception(error)
     if isinstance(error, KeyboardInterrupt | typer.Abort):
         return INTERRUPTED
+    line, code = explain(error)
+    print(f"error: {line}", file=sys.stderr)
+    return code
+
+
+def explain(error: BaseException) -> tuple[str, int]:
+    """What `error` means to a user, in one line, and the exit code it ends with."""
     if isinstance(error, PixelgenError):
         line, code = _with_hint(error.message, error.hint), error.exit_code
     elif hasattr(error, "format_message"):
@@ -40,8 +47,7 @@ def report(error: BaseException, debug: bool) -> int:
     else:
         line = _with_hint(f"unexpected {type(error).__name__}: {error}", "--debug shows where")
         code = 1
-    print(f"error: {_one_line(line)}", file=sys.stderr)
-    return code
+    return _one_line(line), code
 
 
 def _with_hint(message: str, hint: str) -> str:

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from PIL import Image
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 _PATIENCE = 2.0
 _DARK = 48
 _GAP = 2
+_larger: ContextVar[Meter | None] = ContextVar("larger", default=None)
 
 Item = TypeVar("Item")
 
@@ -59,6 +61,11 @@ class Meter:
         self._started: float | None = None
         self._pace = Pace(0.2, _PATIENCE)
         self.active = not quiet and on_terminal() and not self._console.is_dumb_terminal
+        # Inside of something larger, the line is about that.
+        self._larger = _larger.get()
+        if self._larger is not None:
+            self.active = self._larger.active
+        self._done = self._total = 0.0
 
     def __enter__(self) -> Self:
         return self
@@ -66,8 +73,24 @@ class Meter:
     def __exit__(self, *_: object) -> None:
         self.hide()
 
+    @contextmanager
+    def around(self) -> Iterator[None]:
+        """A context in which other meters are about one step of what this one is about."""
+        token = _larger.set(self)
+        try:
+            yield
+        finally:
+            _larger.reset(token)
+
     def __call__(self, done: float, total: float) -> None:
         """Tell how much of `total` is `done`."""
+        if self._larger is not None:
+            self._larger._tell(self._larger._done + done / max(total, 1), self._larger._total)
+            return
+        self._done, self._total = done, total
+        self._tell(done, total)
+
+    def _tell(self, done: float, total: float) -> None:
         if self._started is None:
             self._started = time.monotonic()
         if self.active and self._pace.due():

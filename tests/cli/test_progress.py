@@ -65,3 +65,17 @@ def test_nothing_is_shown_in_a_file(
         for _ in meter.track("abc"):
             clock.append(clock[-1] + 10)
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.usefixtures("terminal")
+def test_what_is_inside_of_something_larger_is_about_that(
+    clock: list[float], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Meter("jobs", quiet=False) as jobs, jobs.around():
+        jobs(1, 4)
+        with Meter("scoring", quiet=True) as inner:
+            clock.append(110.0)
+            inner(2, 4)
+        assert "38% 0:17 left" in capsys.readouterr().err
+    with Meter("jobs", quiet=True) as jobs, jobs.around(), Meter("scoring", quiet=False) as inner:
+        assert not inner.active
