@@ -27,6 +27,7 @@ COMMANDS = (
     "encode",
     "decode",
     "faces",
+    "batch",
     "evaluate",
     "train",
     "export",

@@ -1,0 +1,521 @@
+"""`pixelgen batch` and `pixelgen.run_jobs`."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+import pixelgen
+from pixelgen.checkpoints import store
+from pixelgen.cli.app import COMMANDS
+from pixelgen.cli.batch import bench, ledger
+from pixelgen.cli.batch.jobs import BrokenJobs
+from pixelgen.cli.batch.words import JOBS, command_named
+
+from .conftest import Run
+
+ASSETS = Path(__file__).parents[1] / "assets"
+A, B = str(ASSETS / "male-12.jpg"), str(ASSETS / "female-6.jpg")
+Sample = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def sample(weights: Path) -> Sample:
+    """Makes a job that draws a picture of 4×4 pixels."""
+
+    def make(**said: Any) -> dict[str, Any]:
+        return {"command": "sample", "weights": str(weights), "class": 207, **said}
+
+    return make
+
+
+def write(*jobs: object, name: str = "jobs.jsonl") -> str:
+    """A file of jobs; text is taken as it is."""
+    lines = [job if isinstance(job, str) else json.dumps(job) for job in jobs]
+    Path(name).write_text("\n".join(lines) + "\n", "utf-8")
+    return name
+
+
+def results(out: str) -> list[dict[str, Any]]:
+    """What lines of JSON say."""
+    return [json.loads(line) for line in out.splitlines()]
+
+
+def files(folder: str) -> set[str]:
+    """All files in a folder, hidden ones too, but for the results."""
+    found = {str(p.relative_to(folder)) for p in Path(folder).rglob("*") if p.is_file()}
+    return found - {"results.jsonl"}
+
+
+def test_jobs_make_what_the_commands_make_alone(
+    run: Run,
+    weights: Path,
+    pixel_weights: Path,
+    face_weights: Path,
+    autoencoders: Path,
+    code_weights: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    alone: dict[str, list[object]] = {
+        "sample": ["-c", 207, "-c", "hen", "-n", 2, "--seed", 1, "--scale", 2, "-w", weights],
+        "portrait": [A, "-n", 2, "--seed", 2, "--top-p", 0.9, "-w", face_weights],
+        "interpolate": ["-c", 8, "-c", 340, "--steps", 3, "--seed", 3, "-w", pixel_weights],
+        "complete": [
+            "--box",
+            "9,9,60,60",
+            "--seed",
+            4,
+            "--refine",
+            2,
+            "-w",
+            pixel_weights,
+            "--",
+            A,
+        ],
+        "reconstruct": [A, B, "-n", 1, "--resize", "--seed", 5, "-w", autoencoders],
+        "encode": [A, B, "--fit", "stretch", "-w", code_weights],
+    }
+    jobs: list[dict[str, Any]] = [
+        {"command": "sample", "class": [207, "hen"], "n": 2, "seed": 1, "scale": 2, "w": weights},
+        {"command": "portrait", "photos": A, "n": 2, "seed": 2, "top_p": 0.9, "w": face_weights},
+        {
+            "command": "interpolate",
+            "class": [8, 340],
+            "steps": 3,
+            "seed": 3,
+            "out": "interpolate.gif",
+            "w": pixel_weights,
+        },
+        {
+            "command": "complete",
+            "image": A,
+            "box": "9,9,60,60",
+            "seed": 4,
+            "refine": 2,
+            "w": pixel_weights,
+        },
+        {
+            "command": "reconstruct",
+            "images": [A, B],
+            "n": 1,
+            "resize": True,
+            "seed": 5,
+            "w": autoencoders,
+        },
+        {"command": "encode", "images": [A, B], "fit": "stretch", "w": code_weights},
+        {"command": "decode", "codes": "alone/encode.safetensors", "w": code_weights},
+    ]
+    endings = {"interpolate": ".gif", "encode": ".safetensors"}
+    Path("alone").mkdir()
+    said = {}
+    alone["decode"] = ["alone/encode.safetensors", "-w", code_weights]
+    for name, words in alone.items():
+        place = f"alone/{name}{endings.get(name, '.png')}"
+        full = ["--weights" if word == "-w" else word for word in words]
+        outcome = run(name, "-o", place, "--json", *full)
+        assert outcome.code == 0, outcome.err
+        said[name] = json.loads(outcome.out)
+
+    loads = []
+    load = store._loaded
+    monkeypatch.setattr(store, "_loaded", lambda *given: loads.append(given) or load(*given))
+    for job in jobs:
+        job |= {"id": job["command"], "weights": str(job.pop("w"))}
+    outcome = run(
+        "batch",
+        write(*jobs, *({**j, "id": f"{j['id']}2", "out": None} for j in jobs)),
+        "-o",
+        "out",
+        "--keep",
+        5,
+    )
+    assert outcome.code == 0, outcome.err
+    assert len(loads) == 5
+    for result in results(outcome.out)[: len(jobs)]:
+        name = result["command"]
+        place = f"{name}{endings.get(name, '.png')}"
+        assert result["files"] == [place]
+        assert Path("out", place).read_bytes() == Path("alone", place).read_bytes()
+        for facts in (result["result"], said[name]):
+            del facts["seconds"]
+        assert result["result"] == json.loads(
+            json.dumps(said[name]).replace(f"alone/{place}", f"out/{place}")
+        )
+
+
+def test_score_and_faces(run: Run, pixel_weights: Path) -> None:
+    score = {"command": "score", "images": [A], "class": 8, "weights": str(pixel_weights)}
+    jobs = [{**score, "map": "heat.png"}, {"id": "people", "command": "faces", "photos": [A, B]}]
+    outcome = run("batch", write(*jobs), "-o", "out")
+    assert outcome.code == 0, outcome.err
+    scored, found = results(outcome.out)
+    alone = run("score", A, "--class", 8, "--weights", pixel_weights, "--json")
+    assert scored["result"]["pictures"] == json.loads(alone.out)["pictures"]
+    assert scored["result"]["map"] == "out/heat.png"
+    assert found["files"] == ["people/male-12-1.png", "people/female-6-1.png"]
+    assert files("out") == {"heat.png", *found["files"]}
+    assert found["result"]["photos"][0]["faces"][0]["file"] == "out/people/male-12-1.png"
+
+
+def test_what_is_done_is_passed_over(run: Run, sample: Sample) -> None:
+    jobs = [sample(id="a", seed=1), sample(), sample()]
+    first = run("batch", write(*jobs), "-o", "out")
+    assert first.code == 0, first.err
+    made = results(first.out)
+    assert len({result["id"] for result in made}) == 3
+    assert made[1]["id"] + "-2" == made[2]["id"]
+    assert files("out") == {f"{result['id']}.png" for result in made}
+    assert Path("out/results.jsonl").read_text() == first.out
+
+    again = run("batch", write(*jobs), "-o", "out")
+    assert (again.code, again.out) == (0, "")
+    assert again.err == "3 jobs, 3 done before, 0 to run\n"
+    more = run("batch", write(sample(id="b", n=2, separate=True), *jobs), "-o", "out")
+    assert [result["files"] for result in results(more.out)] == [["b-1.png", "b-2.png"]]
+    Path("out/b-1.png").unlink()
+    before = Path("out/b-2.png").read_bytes()
+    more = run("batch", "jobs.jsonl", "-o", "out")
+    assert [result["id"] for result in results(more.out)] == ["b"]
+    assert Path("out/b-2.png").read_bytes() != before  # no seed: drawn anew, both of them
+
+
+def test_failures_stop_nothing_and_are_tried_again(run: Run, sample: Sample) -> None:
+    jobs = write(sample(**{"class": 5000}), "", sample(id="b"), sample(id="c", weights="none/x"))
+    outcome = run("batch", jobs, "-o", "out")
+    assert outcome.code == 1
+    bad, good, worse = results(outcome.out)
+    assert (bad["status"], bad["exit_code"], bad["files"], bad["line"]) == ("failed", 2, [], 1)
+    assert bad["error"].startswith("no class 5000")
+    assert (good["status"], good["line"], good["error"]) == ("done", 3, None)
+    assert worse["exit_code"] == 4
+    assert files("out") == {"b.png"}
+    last = outcome.err.splitlines()[-1]
+    assert last.startswith("error: 2 of 3 jobs failed (out/results.jsonl says why")
+    assert [r["status"] for r in results(run("batch", jobs, "-o", "out").out)] == ["failed"] * 2
+
+
+def test_fail_fast(run: Run, sample: Sample) -> None:
+    jobs = write(sample(id="a"), sample(id="b", **{"class": 5000}), sample(id="c"))
+    outcome = run("batch", jobs, "-o", "out", "--fail-fast", "--quiet")
+    assert outcome.code == 1
+    assert [result["id"] for result in results(outcome.out)] == ["a", "b"]
+    assert outcome.err.splitlines()[-1].startswith("error: jobs.jsonl, line 2: no class 5000")
+
+
+def test_an_unforeseen_error_is_a_failure(
+    run: Run, sample: Sample, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("two\nlines")
+
+    monkeypatch.setattr("pixelgen.pipelines.ClassPipeline.run", broken)
+    outcome = run("batch", write(sample()), "-o", "out")
+    assert outcome.code == 1
+    assert results(outcome.out)[0]["error"].startswith("unexpected RuntimeError: two lines")
+    assert "Traceback" in run("batch", "jobs.jsonl", "-o", "out", "--debug").err
+
+
+def test_ctrl_c_keeps_what_is_finished(
+    run: Run, sample: Sample, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draw = pixelgen.ClassPipeline.run
+    calls = []
+
+    def pressed(*given: Any) -> Any:
+        calls.append(given)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return draw(*given)
+
+    monkeypatch.setattr("pixelgen.pipelines.ClassPipeline.run", pressed)
+    jobs = write(sample(id="a"), sample(id="b"), sample(id="c"))
+    outcome = run("batch", jobs, "-o", "out")
+    assert outcome.code == 130
+    assert outcome.err.splitlines()[-1] == "2 jobs left; the same command goes on"
+    assert [result["id"] for result in results(outcome.out)] == ["a"]
+    assert files("out") == {"a.png"}
+    assert [result["id"] for result in results(run("batch", jobs, "-o", "out").out)] == ["b", "c"]
+
+
+class Killed(BaseException):
+    """Nothing is tidied up after it, as after SIGKILL."""
+
+
+@pytest.mark.parametrize("when", ["drawn", "renamed", "moving", "moved", "noting", "noted"])
+def test_a_kill_never_leaves_half_a_job_as_done(
+    when: str, run: Run, sample: Sample, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = write(sample(id="a", n=2, separate=True))
+    move, put = Path.replace, os.write
+    moves = []
+
+    def moving(self: Path, target: Path) -> Path:
+        if self.parent.parent.name == "a.done":
+            moves.append(target)
+            if len(moves) == {"renamed": 1, "moving": 2}[when]:
+                raise Killed
+        return move(self, target)
+
+    def noting(file: int, data: bytes) -> int:
+        put(file, data[: {"moved": 0, "noting": len(data) // 2, "noted": len(data)}[when]])
+        raise Killed
+
+    def drawn(*_: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(bench.shutil, "rmtree", lambda *_, **__: None)
+        if when == "drawn":
+            patch.setattr(bench.Bench, "hand_over", drawn)
+        elif when in ("renamed", "moving"):
+            patch.setattr(Path, "replace", moving)
+        else:
+            patch.setattr(ledger, "os", SimpleNamespace(**(vars(os) | {"write": noting})))
+        assert "unexpected Killed" in run("batch", jobs, "-o", "out", "--quiet").err
+
+    outcome = run("batch", jobs, "-o", "out")
+    assert outcome.code == 0, outcome.err
+    # What was drawn in full is not drawn again, and is noted once.
+    assert len(results(outcome.out)) == (when == "drawn")
+    assert files("out") == {"a-1.png", "a-2.png"}
+    (done,) = [
+        line for line in Path("out/results.jsonl").read_text().splitlines() if line.endswith("}")
+    ]
+    assert json.loads(done)["status"] == "done"
+    assert not Path("out/.pixelgen-batch").exists()
+    assert run("batch", jobs, "-o", "out").out == ""
+
+
+def test_files_of_others_are_not_replaced(run: Run, sample: Sample) -> None:
+    Path("out").mkdir()
+    Path("out/a.png").write_text("mine")
+    jobs = write(sample(id="a", seed=1))
+    outcome = run("batch", jobs, "-o", "out")
+    assert outcome.code == 1
+    (failed,) = results(outcome.out)
+    assert failed["error"] == "out/a.png exists (--force replaces it)"
+    assert Path("out/a.png").read_text() == "mine"
+    assert run("batch", jobs, "-o", "out", "--force").code == 0
+    before = Path("out/a.png").read_bytes()
+    assert before.startswith(b"\x89PNG")
+    # The very same picture may be there, as when the results are lost.
+    Path("out/results.jsonl").unlink()
+    assert run("batch", jobs, "-o", "out").code == 0
+    assert Path("out/a.png").read_bytes() == before
+
+
+def test_another_job_with_the_id_of_one_that_is_done(run: Run, sample: Sample) -> None:
+    run("batch", write(sample(id="a", seed=1)), "-o", "out")
+    before = Path("out/a.png").read_bytes()
+    outcome = run("batch", write(sample(id="a", seed=2)), "-o", "out")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert outcome.err == (
+        "error: jobs.jsonl, line 1: a is done in out, and said something else; give another id, "
+        "or --force (no job was run)\n"
+    )
+    assert Path("out/a.png").read_bytes() == before
+    assert run("batch", "jobs.jsonl", "-o", "out", "--force").code == 0
+    assert Path("out/a.png").read_bytes() != before
+
+
+BAD = {
+    "no JSON": ('{"command": "sample"', "not JSON: Expecting ',' delimiter at column 21"),
+    "NaN": ('{"command": "sample", "seed": NaN}', "not JSON: NaN"),
+    "no UTF-8": ('{"command": "s\udcff"}', "not UTF-8"),
+    "brackets": ("[" * 100000, "not a job: too many brackets"),
+    "no object": ("[1]", 'not a job: {"command": …} is needed'),
+    "twice": ('{"command": "sample", "n": 1, "n": 2}', "a key is there twice"),
+    "no command": ('{"class": 207}', '"command" is missing'),
+    "no such command": ('{"command": "sampel"}', "did you mean 'sample'?"),
+    "no job": ('{"command": "train"}', "no job for 'train'"),
+    "no such option": ('{"command": "sample", "clas": 1}', "sample has no 'clas', did you mean"),
+    "no argument": ('{"command": "portrait"}', "'photos' is missing"),
+    "empty argument": ('{"command": "portrait", "photos": []}', "Missing argument"),
+    "no number": ('{"command": "sample", "seed": "x"}', "Invalid value for '--seed'"),
+    "no choice": ('{"command": "score", "images": "a", "fit": "x"}', "Invalid value for '--fit'"),
+    "flag": ('{"command": "sample", "grid": 1}', "'grid' is true or false, not 1"),
+    "no flag": ('{"command": "sample", "seed": true}', "'seed' takes text or numbers, not true"),
+    "object": ('{"command": "sample", "class": {}}', "takes text or numbers, not a list or object"),
+    "list": ('{"command": "sample", "seed": [1]}', "'seed' takes one value, not a list"),
+    "both": ('{"command": "sample", "grid": true, "separate": true}', "'separate' is said twice"),
+    "decided": ('{"command": "sample", "quiet": true}', "'quiet' is for a whole batch"),
+    "stdin": ('{"command": "score", "images": ["-"]}', "a job has no stdin"),
+    "outside": ('{"command": "sample", "out": "../a.png"}', "a place inside the folder of results"),
+    "absolute": ('{"command": "sample", "out": "/a.png"}', "a place inside the folder of results"),
+    "hidden": ('{"command": "sample", "animate": ".a/b.gif"}', "inside the folder of results"),
+    "no place": ('{"command": "score", "images": "a", "out": "a.png"}', "score has no 'out'"),
+    "id": ('{"id": "../a", "command": "sample"}', "\"id\" is the name of files, '../a' cannot be"),
+    "no id": ('{"id": [], "command": "sample"}', '"id" is text, not []'),
+    "long id": ('{"id": "' + "a" * 200 + '", "command": "sample"}', '"id" is longer than 150'),
+    "surrogate": ('{"command": "sample", "class": "\\ud800"}', "'class' holds what is no text"),
+    "NUL": ('{"command": "score", "images": "a\\u0000"}', "'images' holds what is no text"),
+}
+
+
+@pytest.mark.parametrize(("line", "says"), BAD.values(), ids=BAD)
+def test_broken_lines(line: str, says: str, run: Run, sample: Sample) -> None:
+    Path("jobs.jsonl").write_bytes(
+        f"{json.dumps(sample())}\n\n{line}\n".encode(errors="surrogateescape")
+    )
+    for words in ([], ["--dry-run"]):
+        outcome = run("batch", "jobs.jsonl", "-o", "out", *words)
+        assert (outcome.code, outcome.out) == (2, "")
+        assert outcome.err.startswith("error: jobs.jsonl, line 3: ")
+        assert says in outcome.err
+        assert outcome.err.count("\n") == 1
+        assert not Path("out").exists()
+
+
+def test_jobs_that_are_in_each_others_way(run: Run, sample: Sample) -> None:
+    jobs = [sample(id="a"), sample(id="A"), sample(out="x.png"), sample(out="x.png", seed=1)]
+    outcome = run("batch", write(*jobs), "-o", "out")
+    assert outcome.code == 2
+    first, second, last = outcome.err.splitlines()
+    assert first == "error: jobs.jsonl, line 2: id A is that of jobs.jsonl, line 1 too"
+    assert second == "error: jobs.jsonl, line 4: x.png is written by jobs.jsonl, line 3 too"
+    assert last == "error: 2 jobs are wrong (no job was run)"
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (["nowhere.jsonl", "-o", "out"], 3, "cannot read nowhere.jsonl: No such file"),
+        ([".", "-o", "out"], 3, "cannot read .: Is a directory"),
+        (["jobs.jsonl"], 2, "Missing option '-o' / '--output'"),
+        (["jobs.jsonl", "-o", "jobs.jsonl"], 2, "jobs.jsonl is not a folder"),
+        (["jobs.jsonl", "-o", "jobs.jsonl/out"], 2, "cannot write jobs.jsonl/out/results.jsonl"),
+        (["jobs.jsonl", "-o", "out", "--device", "gpu"], 2, "no device 'gpu'"),
+        (["jobs.jsonl", "-o", "out", "--keep", "0"], 2, "--keep"),
+    ],
+)
+def test_bad_input(words: list[str], code: int, says: str, run: Run, sample: Sample) -> None:
+    write(sample())
+    outcome = run("batch", *words)
+    assert (outcome.code, outcome.out) == (code, "")
+    assert says in outcome.err
+    assert outcome.err.splitlines()[-1].startswith("error: ")
+
+
+def test_stdin_and_nothing(run: Run, sample: Sample, monkeypatch: pytest.MonkeyPatch) -> None:
+    for text, count in ((json.dumps(sample()), 1), ("\ufeff\r\n", 0)):
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+        outcome = run("batch", "-", "-o", "out")
+        assert outcome.code == 0, outcome.err
+        assert len(results(outcome.out)) == count
+
+
+def test_dry_run(run: Run, sample: Sample) -> None:
+    run("batch", write(sample(id="a")), "-o", "out")
+    outcome = run("batch", write(sample(id="a"), sample(id="b")), "-o", "out", "--dry-run")
+    assert outcome.code == 0
+    assert results(outcome.out) == [
+        {"id": "a", "line": 1, "command": "sample", "status": "done"},
+        {"id": "b", "line": 2, "command": "sample", "status": "left"},
+    ]
+    assert files("out") == {"a.png"}
+
+
+def test_notes_are_told_and_kept(run: Run, pixel_weights: Path) -> None:
+    job = {"command": "complete", "image": A, "box": "0,0,1,1", "n": 1, "id": "a"}
+    outcome = run("batch", write({**job, "weights": str(pixel_weights)}), "-o", "out")
+    note = "nothing is hidden of what the weights see"
+    assert results(outcome.out)[0]["notes"] == [note]
+    assert f"note: a: {note}" in outcome.err
+
+
+def test_two_batches_in_one_folder(run: Run, sample: Sample) -> None:
+    pytest.importorskip("fcntl")
+    with ledger.Ledger(Path("out")).open():
+        outcome = run("batch", write(sample()), "-o", "out")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "another batch is at work in out" in outcome.err
+
+
+def test_processes_share_the_jobs(
+    run: Run, sample: Sample, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = write(*(sample(id=name) for name in "abcde"))
+    for rank, expected in ((0, "ace"), (1, "bd")):
+        for name, value in {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": 2}.items():
+            monkeypatch.setenv(name, str(value))
+        outcome = run("batch", jobs, "-o", "out")
+        assert [result["id"] for result in results(outcome.out)] == [*expected]
+        assert outcome.err.startswith(f"process {rank + 1} of 2: {len(expected)} jobs, ")
+    assert len(results(Path("out/results-1.jsonl").read_text())) == 2
+    assert run("batch", "-", "-o", "out").code == 2
+    monkeypatch.setenv("RANK", "2")
+    assert "no process of several: RANK=2" in run("batch", jobs, "-o", "out").err
+    for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE"):
+        monkeypatch.delenv(name)
+    assert run("batch", jobs, "-o", "out").err == "5 jobs, 5 done before, 0 to run\n"
+
+
+def test_a_launcher_does_not_end_processes_because_one_has_failures(
+    run: Run, sample: Sample, tmp_path: Path
+) -> None:
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        port = server.getsockname()[1]
+    quick = [sample(id=f"a{i}", **{"class": 207 if i else 5000}) for i in range(3)]
+    slow = [sample(id=f"b{i}", n=200) for i in range(3)]
+    jobs = write(*(job for both in zip(quick, slow, strict=True) for job in both))
+    launch = ["-m", "torch.distributed.run", "--nproc-per-node=2", f"--master-port={port}"]
+    done = subprocess.run(
+        [sys.executable, *launch, "-m", "pixelgen", "batch", jobs, "-o", "out"],
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 1
+    assert "error: 1 of 3 jobs failed" in done.stderr
+    assert run("batch", jobs, "-o", "out").err.startswith("6 jobs, 5 done before, 1 to run\n")
+
+
+def test_python(run: Run, sample: Sample, tmp_path: Path) -> None:
+    told: list[pixelgen.JobResult] = []
+    picture = tmp_path / "a.jpg"
+    shutil.copy(A, picture)
+    jobs = [sample(id="a", seed=1), {"command": "faces", "photos": (picture,), "out": "faces"}]
+    made = pixelgen.run_jobs(jobs, "out", on_result=told.append)
+    assert told == made
+    assert [one.files for one in made] == [["a.png"], ["faces/a-1.png"]]
+    jobs.insert(0, sample(id="b", **{"class": 5000}))
+    again = pixelgen.run_jobs(jobs, "out")
+    assert [one.status for one in again] == ["failed", "done", "done"]
+    assert again[1:] == made
+    with pytest.raises(pixelgen.PixelgenError, match="job 1: no class 5000"):
+        pixelgen.run_jobs(jobs, "out", fail_fast=True)
+    assert run("batch", write(*jobs[1:2]), "-o", "out").out == ""
+    assert pixelgen.run_jobs("jobs.jsonl", "out") == made[:1]
+    with pytest.raises(BrokenJobs, match="job 1: sample has no 'x'") as caught:
+        pixelgen.run_jobs([sample(x=1), {"command": "sample", "class": object()}], "out")
+    assert len(caught.value.problems) == 2
+
+
+# An option that names a file must either be kept inside the folder of results or only be read.
+READ = {"mask"}
+
+
+def test_every_option_that_names_a_file_is_known() -> None:
+    assert set(JOBS) <= set(COMMANDS)
+    for name in JOBS:
+        for parameter in command_named(name).params:
+            metavar = parameter.metavar or ""
+            if parameter.param_type_name != "option" or not {"FILE", "DIR"} & set(
+                metavar.replace(".", "|").split("|")
+            ):
+                continue
+            known = {"output", "animate", "watch", "heat"} | READ
+            assert parameter.name in known, f"{name} {parameter.opts}"
