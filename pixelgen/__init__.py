@@ -16,6 +16,8 @@ from pixelgen._version import __version__
 from pixelgen.errors import PixelgenError
 
 if TYPE_CHECKING:
+    from pixelgen.cli.batch.ledger import JobResult
+    from pixelgen.cli.batch.runs import run_jobs
     from pixelgen.pipelines import (
         ClassPipeline,
         CodesFile,
@@ -35,6 +37,7 @@ __all__ = [
     "ClassPipeline",
     "CodesFile",
     "Completion",
+    "JobResult",
     "Picture",
     "PixelgenError",
     "Portrait",
@@ -46,6 +49,7 @@ __all__ = [
     "__version__",
     "load",
     "push_to_hub",
+    "run_jobs",
 ]
 
 
@@ -55,6 +59,10 @@ def __getattr__(name: str) -> object:
         from pixelgen.training import share
 
         return share.push_to_hub
+    if name in ("JobResult", "run_jobs"):
+        from pixelgen.cli.batch import runs
+
+        return getattr(runs, name)
     if name in __all__:
         from pixelgen import pipelines
 

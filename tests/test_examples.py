@@ -19,6 +19,7 @@ RUNS = {
     "fill_in": ["a.jpg", "made.png"],
     "rank_photos": ["made.png", "a.jpg", "b.jpg"],
     "likeliest": ["made.png", "207"],
+    "many_jobs": ["folder", "made.png", "hen"],
     "portraits": ["@face_weights", "a.jpg", "made.png"],
     "draw_anew": ["@autoencoders", "a.jpg", "made.png"],
     "swap_codes": ["@code_weights", "a.jpg", "b.jpg", "made.png"],
