@@ -1,0 +1,257 @@
+"""Draws the diagrams of docs/method.md from the networks themselves.
+
+python docs/diagrams.py      writes docs/diagrams/*.svg
+
+Masks are read off the layers. Fields are where exact derivatives differ from zero, of networks with
+random weights. Nothing here says what a mask or a field ought to be: the raster order alone decides
+the colours, so that a network which sees what comes later is drawn with red in it.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from svg import Panel, Sheet
+from torch import Tensor
+
+from pixelgen.models import GatedPixelCNNConfig, ModelConfig, PixelCNNConfig, build_model, pixelcnn
+from pixelgen.models import masked_conv as conv
+
+FOLDER = Path(__file__).parent / "diagrams"
+
+SEEN, SELF, UNSEEN, LATER, LEAK = "seen", "self", "unseen", "later", "leak"
+COLOURS = {
+    SEEN: "#4c86c6",
+    SELF: "#1f3f66",
+    UNSEEN: "#f0b04a",
+    LATER: "#e3e3e3",
+    LEAK: "#d8342c",
+}
+KERNEL = 5
+SIZE = 11
+AT = (7, 4)
+LAYERS = (0, 1, 3, 9)
+_TINY: dict[str, Any] = {"levels": 4, "output_features": 12, "kernel": 3, "first_kernel": 3}
+# A ReLU that is shut hides what it stands before; one network or another has it open.
+_SEEDS = range(6)
+
+
+def network(config: ModelConfig, seed: int) -> Any:
+    """A network with random weights, in double precision."""
+    generator = torch.Generator().manual_seed(seed)
+    model = build_model(config).double()
+    with torch.no_grad():
+        for weight in model.parameters():
+            fan_in = max(1, weight[0].numel()) if weight.dim() > 1 else 4
+            weight.copy_(torch.randn(weight.shape, generator=generator) / fan_in**0.5)
+    return model
+
+
+def derivatives(run: Callable[[Tensor], Tensor], x: Tensor, at: tuple[int, int]) -> Tensor:
+    """Where the outputs [1, F, H, W] of `run` at the position `at` depend on `x`: bool [C, H, W].
+
+    The F outputs are summed with random weights, in which none can vanish.
+    """
+    x = x.clone().requires_grad_()
+    out = run(x)[0, :, at[0], at[1]]
+    weights = torch.randn(len(out), dtype=x.dtype, generator=torch.Generator().manual_seed(1))
+    (gradient,) = torch.autograd.grad(out @ weights, x)
+    return gradient[0] != 0
+
+
+def field(config: ModelConfig, at: tuple[int, int], channel: int = 0) -> Tensor:
+    """What the distribution of one value depends on: bool [C, H, W], exact for each network."""
+    found = torch.zeros(config.channels, config.height, config.width, dtype=torch.bool)
+    for seed in _SEEDS:
+        model = network(config, seed)
+        generator = torch.Generator().manual_seed(seed)
+        x = torch.randn((1, *found.shape), generator=generator, dtype=torch.float64)
+        condition = model.null_condition(1)
+
+        def outputs(x: Tensor, model: Any = model, condition: Any = condition) -> Tensor:
+            return model.parameters_of(x, condition)[:, :, :, channel].permute(0, 3, 1, 2)
+
+        found |= derivatives(outputs, x, at)
+    return found
+
+
+def reads(layer: Callable[[Tensor], Tensor], at: tuple[int, int], size: int) -> Tensor:
+    """What a layer of one feature map reads at a position: bool [H, W]."""
+    generator = torch.Generator().manual_seed(0)
+    return derivatives(layer, torch.randn(1, 1, size, size, generator=generator), at)[0]
+
+
+def raster(field: Tensor, at: tuple[int, int], own: tuple[str, str]) -> list[list[str]]:
+    """bool [H, W] → names of colours, by what is before the position `at` in raster order; `own`
+    are those of that position where it is seen and where it is not."""
+    height, width = field.shape
+    here = at[0] * width + at[1]
+
+    def name(i: int, j: int) -> str:
+        there = i * width + j
+        if there == here:
+            return own[0 if field[i, j] else 1]
+        if there < here:
+            return SEEN if field[i, j] else UNSEEN
+        return LEAK if field[i, j] else LATER
+
+    return [[name(i, j) for j in range(width)] for i in range(height)]
+
+
+def masks() -> Sheet:
+    """Masks A and B: of a 5×5 kernel, and between the channel groups of the current pixel."""
+    legend = {
+        SEEN: (COLOURS[SEEN], "1: the weight is used"),
+        LATER: (COLOURS[LATER], "0: the weight is zero"),
+    }
+    kernels, channels = [], []
+    marks = [["×" if i == j == KERNEL // 2 else "" for j in range(KERNEL)] for i in range(KERNEL)]
+    for mask, where in (("A", "first layer"), ("B", "later layers")):
+        one = pixelcnn.raster_conv(1, 1, KERNEL, 1, mask).mask[0, 0]  # type: ignore[arg-type]
+        kernels.append(Panel(f"mask {mask}\n5×5, {where}", _ones(one), marks))
+        three = conv.channel_mask(3, 3, 3, mask)  # type: ignore[arg-type]
+        title = f"mask {mask} at ×\nrow reads column"
+        channels.append(Panel(title, _ones(three), (), tuple("RGB"), tuple("RGB")))
+    return Sheet(legend, [[*kernels, *channels]])
+
+
+def _ones(mask: Tensor) -> list[list[str]]:
+    return [[SEEN if value else LATER for value in row] for row in mask.tolist()]
+
+
+def stacks() -> Sheet:
+    """What one layer of each stack reads, with 5×5 kernels."""
+    size, at = 7, (3, 3)
+    torch.manual_seed(0)
+    vertical = conv.vertical_conv(1, 2, KERNEL)
+
+    def moved(x: Tensor) -> Tensor:
+        return conv.shift_down(vertical(x))
+
+    first = conv.horizontal_conv(1, 2, KERNEL, 1, "A")
+    later = conv.horizontal_conv(1, 2, KERNEL, 1, "B")
+    parts: list[tuple[str, Callable[[Tensor], Tensor]]] = [
+        ("vertical\nas convolved", vertical),
+        ("vertical, moved down\nas handed over", moved),
+        ("horizontal, mask A\nfirst layer", first),
+        ("horizontal, mask B\nlater layers", later),
+    ]
+    panels = []
+    for title, layer in parts:
+        colours = raster(reads(layer, at, size), at, (SELF, LATER))
+        texts = [["" for _ in range(size)] for _ in range(size)]
+        texts[at[0]][at[1]] = "×"
+        panels.append(Panel(title, colours, texts))
+    legend = {
+        SEEN: (COLOURS[SEEN], "read, before × in raster order"),
+        SELF: (COLOURS[SELF], "× itself, read"),
+        LEAK: (COLOURS[LEAK], "read, and not before ×: not to be handed over"),
+        UNSEEN: (COLOURS[LATER], ""),
+        LATER: (COLOURS[LATER], "not read by this layer"),
+    }
+    return Sheet(legend, [panels])
+
+
+def baseline(layers: int) -> ModelConfig:
+    """A PixelCNN with 3×3 kernels."""
+    return PixelCNNConfig(channels=1, height=SIZE, width=SIZE, features=8, layers=layers, **_TINY)
+
+
+def gated(layers: int) -> ModelConfig:
+    """A Gated PixelCNN with 3×3 kernels."""
+    return GatedPixelCNNConfig(
+        channels=1, height=SIZE, width=SIZE, features=8, layers=layers, **_TINY
+    )
+
+
+def blind_spot() -> Sheet:
+    """The receptive field of one position, for more and more layers, of both networks."""
+    rows = []
+    for name, build in (("PixelCNN", baseline), ("Gated PixelCNN", gated)):
+        panels = []
+        for layers in LAYERS:
+            colours = raster(field(build(layers), AT)[0], AT, (LEAK, SELF))
+            title = f"{name}\n{layers + 1} layer{'s' * (layers > 0)} of 3×3"
+            panels.append(Panel(title, colours))
+        rows.append(panels)
+    legend = {
+        SELF: (COLOURS[SELF], "the pixel whose distribution this is"),
+        SEEN: (COLOURS[SEEN], "before it, and seen"),
+        UNSEEN: (COLOURS[UNSEEN], "before it, and not seen"),
+        LATER: (COLOURS[LATER], "after it, and not seen"),
+        LEAK: (COLOURS[LEAK], "itself or after it, and seen: an error"),
+    }
+    return Sheet(legend, rows)
+
+
+def order() -> Sheet:
+    """The Jacobian of a 2×2 RGB picture: a row for each distribution, in the order of drawing."""
+    side, channels = 2, 3
+    config = GatedPixelCNNConfig(
+        channels=channels, height=side, width=side, features=12, layers=2, **_TINY
+    )
+    colours = []
+    for i in range(side):
+        for j in range(side):
+            for c in range(channels):
+                found = field(config, (i, j), c).permute(1, 2, 0).flatten().tolist()
+                here = len(colours)
+                colours.append([_causal(seen, there, here) for there, seen in enumerate(found)])
+    names = list("RGB") * side**2
+    title = "2×2 pixels, R G B each\na row depends on the blue columns"
+    legend = {
+        SEEN: (COLOURS[SEEN], "earlier value, the distribution depends on it"),
+        UNSEEN: (COLOURS[UNSEEN], "earlier value, without influence: an error"),
+        LATER: (COLOURS[LATER], "the value itself, or a later one"),
+        LEAK: (COLOURS[LEAK], "the value itself or a later one, with influence: an error"),
+    }
+    return Sheet(legend, [[Panel(title, colours, (), names, names)]])
+
+
+def _causal(seen: bool, there: int, here: int) -> str:
+    if there < here:
+        return SEEN if seen else UNSEEN
+    return LEAK if seen else LATER
+
+
+def patches() -> Sheet:
+    """In which order the values of a grey 4×4 picture are drawn, without and with patches."""
+    panels = []
+    for patch in (1, 2):
+        config = GatedPixelCNNConfig(
+            channels=1, height=4, width=4, patch=patch, features=8, layers=1, **_TINY
+        )
+        shape = config.grid_height, config.grid_width, config.grid_channels
+        turn = torch.arange(16).view(shape).permute(2, 0, 1)[None]  # [1, C, H, W]
+        numbers = build_model(config).from_grid(turn)[0, 0].tolist()
+        shown = [[LATER if (n // patch**2) % 2 else UNSEEN for n in row] for row in numbers]
+        texts = [[str(n + 1) for n in row] for row in numbers]
+        title = f"patch = {patch}\n{len(numbers) ** 2 // patch**2} positions"
+        panels.append(Panel(title, shown, texts))
+    legend = {LATER: (COLOURS[LATER], ""), UNSEEN: ("#f7dca8", "")}
+    return Sheet(legend, [panels])
+
+
+DIAGRAMS: dict[str, Callable[[], Sheet]] = {
+    "masks": masks,
+    "stacks": stacks,
+    "blind-spot": blind_spot,
+    "order": order,
+    "patches": patches,
+}
+
+
+def main(folder: Path = FOLDER, names: Sequence[str] = tuple(DIAGRAMS)) -> None:
+    """Write the diagrams as NAME.svg."""
+    torch.set_num_threads(1)
+    folder.mkdir(exist_ok=True)
+    for name in names:
+        (folder / f"{name}.svg").write_text(DIAGRAMS[name]().svg(), "utf-8")
+
+
+if __name__ == "__main__":
+    main(*map(Path, sys.argv[1:2]))

@@ -1,0 +1,127 @@
+"""The diagrams show what the networks do, and would show what they must not do."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import diagrams
+import pytest
+import torch
+from diagrams import LATER, LEAK, SEEN, SELF, UNSEEN
+from svg import Panel, Sheet
+from torch import Tensor
+
+from .conftest import DOCS
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def colours(sheet: Sheet) -> list[Counter[str]]:
+    """How many cells of each colour the panels have, in order."""
+    return [
+        Counter(name for row in panel.colours for name in row)
+        for panels in sheet.rows
+        for panel in panels
+    ]
+
+
+def test_committed_diagrams_are_what_the_code_draws(tmp_path: Path) -> None:
+    diagrams.main(tmp_path)
+    drawn = {path.name: path.read_text("utf-8") for path in tmp_path.iterdir()}
+    kept = {path.name: path.read_text("utf-8") for path in (DOCS / "diagrams").iterdir()}
+    assert drawn == kept, "`python docs/diagrams.py` draws them again"
+
+
+def test_method_shows_all() -> None:
+    text = (DOCS / "method.md").read_text("utf-8")
+    assert set(re.findall(r"diagrams/([\w-]+)\.svg", text)) == set(diagrams.DIAGRAMS)
+
+
+def test_masks() -> None:
+    kernel_a, kernel_b, channels_a, channels_b = colours(diagrams.masks())
+    assert (kernel_a[SEEN], kernel_b[SEEN]) == (12, 13)  # two rows and a half, and the centre
+    assert (channels_a[SEEN], channels_b[SEEN]) == (3, 6)
+
+
+def test_stacks() -> None:
+    vertical, moved, first, later = colours(diagrams.stacks())
+    assert vertical[LEAK] == 2  # of its own row, to the right
+    assert (moved[SEEN], moved[LEAK], moved[SELF]) == (15, 0, 0)
+    assert (first[SEEN], first[LEAK], first[SELF]) == (2, 0, 0)
+    assert (later[SEEN], later[LEAK], later[SELF]) == (2, 0, 1)
+
+
+def test_blind_spot() -> None:
+    *_, blind, first, _, _, whole = colours(diagrams.blind_spot())
+    size, (i, j) = diagrams.SIZE, diagrams.AT
+    wedge = sum(max(0, size - 1 - j - up) for up in range(1, i + 1))
+    assert wedge > 0
+    assert blind == {SELF: 1, UNSEEN: wedge, SEEN: i * size + j - wedge, LATER: whole[LATER]}
+    assert whole == {SELF: 1, SEEN: i * size + j, LATER: size * size - i * size - j - 1}
+    assert first[UNSEEN] > 0
+
+
+def test_order_is_strictly_triangular() -> None:
+    ((panel,),) = diagrams.order().rows
+    for here, row in enumerate(panel.colours):
+        assert row == [SEEN] * here + [LATER] * (len(row) - here)
+
+
+def test_patches() -> None:
+    plain, patched = diagrams.patches().rows[0]
+    assert [int(n) for row in plain.texts for n in row] == list(range(1, 17))
+    assert patched.texts[0] == ["1", "2", "5", "6"]
+    assert patched.texts[1] == ["3", "4", "7", "8"]
+
+
+def open_mask(inputs: int, outputs: int, *_: Any, **__: Any) -> Tensor:
+    """A mask that hides nothing."""
+    return torch.ones(outputs, inputs)
+
+
+@pytest.mark.parametrize("where", ["pixelcnn", "masked_conv"])
+def test_a_mask_that_hides_too_little_is_red(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(diagrams, "LAYERS", (0,))
+    assert not any(c[LEAK] for c in colours(diagrams.blind_spot()))
+    monkeypatch.setattr(f"pixelgen.models.{where}.channel_mask", open_mask)
+    baseline, gated = colours(diagrams.blind_spot())
+    assert (baseline[LEAK], gated[LEAK]) == ((1, 0) if where == "pixelcnn" else (0, 1))
+
+
+def test_groups_that_see_too_much_are_red(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pixelgen.models.masked_conv.channel_mask", open_mask)
+    (found,) = colours(diagrams.order())
+    assert found[LEAK] > 0
+
+
+def test_vertical_maps_that_are_not_moved_down_are_red(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pixelgen.models.gated_pixelcnn.shift_down", lambda x: x)
+    field = diagrams.field(diagrams.gated(0), diagrams.AT)[0]
+    found = Counter(n for row in diagrams.raster(field, diagrams.AT, (LEAK, SELF)) for n in row)
+    assert found[LEAK] == 2  # itself, and its neighbour to the right
+
+
+def test_a_mask_that_hides_too_much_is_orange(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(diagrams, "LAYERS", (9,))
+    monkeypatch.setattr("pixelgen.models.gated_pixelcnn.shift_down", lambda x: torch.zeros_like(x))
+    assert colours(diagrams.blind_spot())[1][UNSEEN] > 0
+
+
+def test_sheets_are_sound_and_repeatable() -> None:
+    panel = Panel("a < b\nsecond", [["x", "y"]], [["1", ""]], ("r",), ("s", "t"))
+    sheet = Sheet({"x": ("#000000", "black & white"), "y": ("#ffffff", "")}, [[panel]])
+    text = sheet.svg()
+    assert text == sheet.svg()
+    assert "a &lt; b" in text
+    assert "black &amp; white" in text
+    assert len(re.findall(r'<path class="[xy]"', text)) == 2
