@@ -1,0 +1,189 @@
+"""Draws the pictures of docs/gallery.md with the commands that stand there, and writes that page.
+
+python docs/gallery.py               writes docs/gallery.md and docs/gallery/
+python docs/gallery.py FOLDER        writes them elsewhere
+
+Pictures that go in are the CC0 portraits of nobody in tests/assets. What comes out is not selected:
+the seed of a command is 1.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import shlex
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from pixelgen.cli.app import main as pixelgen
+
+HERE = Path(__file__).parent
+PORTRAITS = HERE.parent / "tests" / "assets"
+
+INTRO = """# Gallery
+
+<!-- Written by docs/gallery.py. -->
+
+Every picture on this page was drawn by the command above it, with the bundled weights, in seconds
+on a processor. Nothing is selected: all seeds are 1. Each file says in its metadata which weights,
+seed and parameters made it. `python docs/gallery.py` draws them again.
+
+The weights are small and were trained for an hour or two on two cores. They get the colours, the
+light and the texture of a class, and seldom a whole object.
+"""
+
+
+@dataclass(frozen=True)
+class Shot:
+    """A command, and what is said of the pictures that it draws."""
+
+    title: str
+    words: str
+    """What is typed after `pixelgen`."""
+    picture: str
+    """The file that the page shows."""
+    text: str
+    speaks: bool = False
+    """Whether the page also shows what the command prints."""
+
+    @property
+    def arguments(self) -> list[str]:
+        """The words as a shell would split them."""
+        return shlex.split(self.words)
+
+
+SHOTS = (
+    Shot(
+        "Classes",
+        'sample -c lion -c jellyfish -c alp -c orange -c "sports car" '
+        "-n 5 --seed 1 --scale 2 -o classes.png",
+        "classes.png",
+        "A row each: lion, jellyfish, alp, orange, sports car; 64×64 pixels, shown twice as large. "
+        "The colours are right. The jellyfish are missing from their sea, and a car is streaks.",
+    ),
+    Shot(
+        "The model itself",
+        "sample -c alp -n 5 --seed 1 --guidance 1 --temperature 1 --scale 2 -o plain.png",
+        "plain.png",
+        "The same class without guidance, at temperature 1. These are draws from the distribution "
+        "whose likelihood is measured. They are more diverse than those above, and less like the "
+        "class.",
+    ),
+    Shot(
+        "Pixel by pixel",
+        "sample -c lion -c jellyfish -c alp -n 8 --weights imagenet32 --seed 1 --scale 2 "
+        "-o pixels.png",
+        "pixels.png",
+        "32×32 pixels, drawn as pixels and not as codes: lion, jellyfish, alp. Texture is "
+        "sharp, and what it is of is hard to say.",
+    ),
+    Shot(
+        "Growing",
+        "sample -c jellyfish -n 4 --weights imagenet32 --seed 1 --scale 3 -o grown.png "
+        "--animate growing.webp",
+        "growing.webp",
+        "Raster order: patch after patch, 2×2 pixels each. Nothing that is grey has been decided.",
+    ),
+    Shot(
+        "From class to class",
+        'interpolate --class alp --class "coral reef" --steps 9 --seed 1 -o way.png',
+        "way.png",
+        "All frames are drawn with the same random numbers; only the class condition moves.",
+    ),
+    Shot(
+        "Completing",
+        "complete male-12.jpg --keep top:50% -n 5 --seed 1 --scale 2 -o completed.png",
+        "completed.png",
+        "The original, what is known of it, and five ways on. The weights were not trained on "
+        "portraits. The background goes on, and the person becomes bright stuff of all kinds.",
+    ),
+    Shot(
+        "Where the surprise is",
+        "score female-6.jpg male-36.jpg --map surprise.png",
+        "surprise.png",
+        "Exact likelihoods, and the bits of each pixel: bright is surprising. Edges and highlights "
+        "are, the plain background is not.",
+        speaks=True,
+    ),
+    Shot(
+        "As codes",
+        "reconstruct female-6.jpg female-90.jpg male-12.jpg male-36.jpg --weights imagenet64 "
+        "--scale 2 -o codes.png",
+        "codes.png",
+        "Left the portrait at 64×64, right what 768 codes of 3 bits keep of it: clothes and "
+        "background, but not the face. Samples of `imagenet64` can look no better than this, since "
+        "its model draws codes that the same decoder turns into pictures.",
+    ),
+)
+
+
+def draw(shot: Shot) -> str:
+    """Run a command in the current folder; what it printed. Raises RuntimeError if it fails."""
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(said):
+            pixelgen([*shot.arguments, "--force"])
+    except SystemExit as ended:
+        if ended.code:
+            raise RuntimeError(f"exit code {ended.code}: pixelgen {shot.words}") from None
+    return said.getvalue()
+
+
+def page(said: dict[str, str]) -> str:
+    """The page, with what the commands of `SHOTS` printed, by picture."""
+    parts = [INTRO]
+    for shot in SHOTS:
+        command = f"pixelgen {shot.words}"
+        block = f"```sh\n{command}\n```\n"
+        if shot.speaks:
+            block = f"```console\n$ {command}\n{said[shot.picture].rstrip()}\n```\n"
+        picture = f"![{shot.title}](gallery/{shot.picture})\n"
+        parts.append(f"## {shot.title}\n\n{block}\n{picture}\n{shot.text}\n")
+    parts.append(OUTRO)
+    return "\n".join(parts)
+
+
+OUTRO = """## Portraits
+
+`pixelgen portrait me.jpg --weights my-faces` and `pixelgen interpolate a.jpg b.jpg --weights
+my-faces` need weights that were trained on faces. None are bundled yet, so there is nothing to
+show. The photos on this page are computer-generated portraits of nobody (CC0).
+"""
+
+
+@contextlib.contextmanager
+def studio() -> Iterator[Path]:
+    """A folder of its own to work in, with the photos that the commands name."""
+    before = Path.cwd()
+    with tempfile.TemporaryDirectory() as folder:
+        for photo in PORTRAITS.glob("*.jpg"):
+            shutil.copy(photo, folder)
+        os.chdir(folder)
+        try:
+            yield Path(folder)
+        finally:
+            os.chdir(before)
+
+
+def main(target: Path = HERE) -> None:
+    """Draw everything, then write it into `target`."""
+    target = target.resolve()
+    said: dict[str, str] = {}
+    with studio() as folder:
+        for shot in SHOTS:
+            print(f"pixelgen {shot.words}", file=sys.stderr)
+            said[shot.picture] = draw(shot)
+        pictures = target / "gallery"
+        pictures.mkdir(parents=True, exist_ok=True)
+        for shot in SHOTS:
+            shutil.copy(folder / shot.picture, pictures / shot.picture)
+    (target / "gallery.md").write_text(page(said), "utf-8")
+
+
+if __name__ == "__main__":
+    main(*map(Path, sys.argv[1:2]))
