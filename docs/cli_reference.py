@@ -117,13 +117,13 @@ def _typed(parameter: Any, name: str) -> str:
 
 
 def _paragraphs(described: str) -> Iterator[Text]:
-    """The paragraphs of a docstring; those that click keeps as they are (after \\b), and those
-    that are indented, are literal."""
+    """The paragraphs of a docstring; those that click keeps as they are (after \\b), those that
+    are indented, and JSON are literal."""
     for part in re.split(r"\n\s*\n", inspect.cleandoc(described)):
         lines = [line for line in part.split("\n") if line.strip() != "\b"]
         if not any(line.strip() for line in lines):
             continue
-        literal = len(lines) < len(part.split("\n")) or all(line[:1] in " \t" for line in lines)
+        literal = len(lines) < len(part.split("\n")) or all(line[:1] in " \t{" for line in lines)
         if literal:
             yield Text(inspect.cleandoc("\n" + "\n".join(lines)), True)
         else:

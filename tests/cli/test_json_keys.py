@@ -89,6 +89,13 @@ def test_keys_of_decode(run: Run, code_weights: Path) -> None:
     assert keys_of(json.loads(outcome.out), 0, set()) == documented("decode")
 
 
+def test_keys_of_batch(run: Run, weights: Path) -> None:
+    job = {"command": "sample", "weights": str(weights), "class": 207}
+    Path("jobs.jsonl").write_text(json.dumps(job))
+    outcome = run("batch", "jobs.jsonl", "-o", "out", "--quiet")
+    assert keys_of(json.loads(outcome.out), 0, set()) == documented("batch")
+
+
 def test_keys_of_a_way_between_faces(run: Run, face_weights: Path) -> None:
     words = ("--no-align", "--steps", "2", "--weights", face_weights, "--json")
     outcome = run("interpolate", PHOTO, PHOTO, *words)
