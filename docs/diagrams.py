@@ -194,7 +194,7 @@ def order() -> Sheet:
     config = GatedPixelCNNConfig(
         channels=channels, height=side, width=side, features=12, layers=2, **_TINY
     )
-    colours = []
+    colours: list[list[str]] = []
     for i in range(side):
         for j in range(side):
             for c in range(channels):
@@ -254,4 +254,4 @@ def main(folder: Path = FOLDER, names: Sequence[str] = tuple(DIAGRAMS)) -> None:
 
 
 if __name__ == "__main__":
-    main(*map(Path, sys.argv[1:2]))
+    main(Path(sys.argv[1]) if sys.argv[1:] else FOLDER)
