@@ -19,6 +19,7 @@ from pixelgen.cli.results import describe, drawn_facts, fingerprint, tell
 from pixelgen.errors import PixelgenError
 from pixelgen.imaging import cut_hole, enlarge, make_grid, parse_box, parse_keep
 from pixelgen.pipelines import CompletePipeline, CompletionRequest
+from pixelgen.pipelines.codes_file import check_amount
 from pixelgen.pipelines.devices import check_device_name
 
 if TYPE_CHECKING:
@@ -120,6 +121,7 @@ def complete(
         guidance=guidance,
         batch_size=batch_size,
     )
+    check_amount(request.sample.count, config.picture[1] * scale)
     seed = request.sample.drawing.seed
     stem = f"{Path(photo_name(image)).stem}-completed-s{seed}"
     target = Output.plan(output, stem, 1 if grid else request.sample.count, force)

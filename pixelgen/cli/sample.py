@@ -17,6 +17,7 @@ from pixelgen.cli.results import describe, drawn_facts, drawn_line, tell
 from pixelgen.imaging import enlarge, make_grid, square_columns
 from pixelgen.labels import imagenet
 from pixelgen.pipelines import ClassPipeline, SampleRequest
+from pixelgen.pipelines.codes_file import check_amount
 from pixelgen.pipelines.devices import check_device_name
 
 
@@ -61,6 +62,7 @@ def sample(
         guidance=guidance,
         batch_size=batch_size,
     )
+    check_amount(request.count, config.picture[1] * scale)
     stem = f"pixelgen-{_subject(request.classes)}-s{request.drawing.seed}"
     target = Output.plan(output, stem, 1 if grid else request.count, force)
     view = {"grid": grid, "scale": scale} | ({"resample": resample} if scale > 1 else {})

@@ -51,8 +51,10 @@ def find_face(
     """The largest face in `image` (RGB), or the one that `pixelgen faces` gives number `index`.
 
     Without `detector`, a new `MtcnnDetector` looks for it. Messages call the picture `name`.
-    Raises PixelgenError: exit code 3 where there is no face, 2 where there are fewer than `index`.
+    Raises PixelgenError: exit code 3 where there is no face, 2 where there are fewer than `index`,
+    and for an `index` that is no whole number.
     """
+    _check_number(index)
     if detector is None:
         from pixelgen.imaging.mtcnn import MtcnnDetector
 
@@ -89,6 +91,7 @@ class FaceCutter:
     ) -> FaceCrop:
         """The largest face in `photo`, or number `face` (from 1); with `aligned` the photo is such
         a crop already. Raises PixelgenError as `find_face` does."""
+        _check_number(face)
         if aligned:
             return FaceCrop(square(photo, self.size), 0)
         if self._detector is None:
@@ -99,6 +102,12 @@ class FaceCutter:
         found = self._detector.detect(rgb)
         chosen = _pick(found, face, name)
         return FaceCrop(align(rgb, chosen.landmarks, self.size), len(found))
+
+
+def _check_number(index: int | None) -> None:
+    """Raises PixelgenError (exit code 2) for the number of a face that is none."""
+    if index is not None and not hasattr(index, "__index__"):
+        raise PixelgenError(f"face must be a whole number, not {index!r}", "", _USAGE)
 
 
 def _pick(found: Sequence[Face], index: int | None, name: str) -> Face:

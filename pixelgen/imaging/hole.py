@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -58,8 +59,10 @@ class Hole:
     """bool, a value for each pixel: true where at least half of it lies in the hole."""
 
 
-def parse_box(text: str) -> Box:
-    """`x,y,w,h`. Raises PixelgenError (exit code 2) for anything else."""
+def parse_box(given: str | Sequence[int]) -> Box:
+    """`x,y,w,h`, or these as four numbers. Raises PixelgenError (exit code 2) for anything else."""
+    several = isinstance(given, Iterable) and not isinstance(given, str)
+    text = ",".join(map(str, given)) if several else str(given)
     found = _BOX.fullmatch(text)
     if found is None:
         raise PixelgenError(f"{text!r} is no box", "x,y,width,height in pixels", _USAGE)

@@ -121,7 +121,7 @@ class CompletePipeline:
             self.painter.height,
             fit,
             mask=None if mask is None else opened(mask),
-            box=None if box is None else parse_box(",".join(map(str, box))),
+            box=None if box is None else parse_box(box),
             keep=None if keep is None else parse_keep(str(keep)),
         )
         return self.run(request, hole, on_step)

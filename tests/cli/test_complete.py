@@ -161,6 +161,7 @@ BAD = [
     (["-", "--mask", "-"], 2, "stdin holds one picture"),
     (["PHOTO", *KEEP, "--refine", "0"], 2, "refine must be at least 1, not 0"),
     (["PHOTO", *KEEP, "-n", "0"], 2, "n must be at least 1, not 0"),
+    (["PHOTO", *KEEP, "-n", "9999999"], 2, "9999999 pictures of 8×8 pixels are too many"),
     (["PHOTO", *KEEP, "--seed", "-1"], 2, "seed must be at least 0"),
     (["PHOTO", *KEEP, "--temperature", "0"], 2, "temperature must be above 0"),
     (["PHOTO", *KEEP, "--guidance", "2"], 2, "guidance needs a class"),

@@ -151,6 +151,7 @@ BAD = [
     (["-o", "-", "--json"], 2, "stdout cannot take both"),
     (["-n", "0"], 2, "n must be at least 1, not 0"),
     (["-n", str(2**70)], 2, "n must be below 2^63"),
+    (["-n", "999999", "--scale", "64"], 2, "999999 pictures of 256×256 pixels are too many"),
     (["--batch-size", "0"], 2, "batch_size must be at least 1"),
     (["--seed", "-1"], 2, "seed must be at least 0"),
     (["--temperature", "0"], 2, "temperature must be above 0"),
