@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 
 class PixelgenError(Exception):
     """Something a user can put right: what was wrong, what to do, and the exit code it ends with.
@@ -14,3 +17,10 @@ class PixelgenError(Exception):
         self.message = message
         self.hint = hint
         self.exit_code = exit_code
+
+
+def did_you_mean(word: str, known: Iterable[str], prefix: str = "") -> str:
+    """`, did you mean …?` with what is `known` and most like `word`, or nothing. `prefix` is what
+    all of them begin with beyond that, which would make them look alike."""
+    near = difflib.get_close_matches(word, list(known), n=1)
+    return f", did you mean {prefix}{near[0]}?" if near else ""

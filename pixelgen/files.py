@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import logging
 import os
 import tempfile
 from collections.abc import Callable
@@ -15,6 +16,8 @@ from pixelgen.errors import PixelgenError
 IfExists = Literal["number", "replace", "fail"]
 """What happens where a file is there already: count on (a.png, a-2.png, a-3.png, …), put the new
 one in its place, or raise FileExistsError."""
+
+_log = logging.getLogger(__name__)
 
 
 def write_file(path: Path, data: bytes, if_exists: IfExists = "fail") -> Path:
@@ -60,7 +63,9 @@ def write_atomically(
             os.fsync(file.fileno())
         if not replace:
             path.touch(exist_ok=False)  # takes the name for itself, or raises FileExistsError
+        size = part.stat().st_size
         part.replace(path)
+        _log.info("wrote %s, %d bytes", path, size)
     except FileExistsError:
         raise
     except OSError as error:

@@ -15,10 +15,13 @@ import pytest
 from .hub_server import Hub, running_hub
 
 _home = tempfile.TemporaryDirectory(prefix="pixelgen-tests-")
+for _name in [name for name in os.environ if name.startswith("PIXELGEN_")]:
+    del os.environ[_name]
 # Read when `datasets` and `huggingface_hub` are imported, so before any test module.
 os.environ |= {
     "HF_HOME": _home.name,
     "XDG_CACHE_HOME": _home.name,
+    "PIXELGEN_CONFIG": f"{_home.name}/config.toml",
     "HF_HUB_OFFLINE": "1",
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "ACCELERATE_USE_CPU": "true",

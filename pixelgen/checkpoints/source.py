@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from pixelgen.checkpoints.config import CONFIG_FILE, CheckpointConfig
 from pixelgen.checkpoints.kept import kept, signature
-from pixelgen.errors import PixelgenError
+from pixelgen.errors import PixelgenError, did_you_mean
 
 if TYPE_CHECKING:
     from pixelgen.checkpoints.hub import Watch
@@ -174,7 +174,7 @@ def not_found(ref: str) -> PixelgenError:
         return PixelgenError("the name of the weights is empty", f"bundled: {names}", 2)
     if _NAME.fullmatch(ref):
         return PixelgenError(
-            f"no weights called {ref}",
+            f"no weights called {ref}{did_you_mean(ref, bundled())}",
             f"bundled: {names}; or give a folder, or a Hub id owner/name",
             2,
         )

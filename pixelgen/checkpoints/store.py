@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from pixelgen.models.tokenizer import Tokenizer
 
 
+_log = logging.getLogger(__name__)
 StorageType = Literal["float16", "float32"]
 
 
@@ -187,6 +190,7 @@ def load_checkpoint(
 
 
 def _loaded(source: Source, device: torch.device | str) -> LoadedCheckpoint:
+    started = time.perf_counter()
     config = read_config(source.path, source.name)
     network = _load(source, WEIGHTS_FILE, config.model, device)
     tokenizer = embedder = None
@@ -198,6 +202,7 @@ def _loaded(source: Source, device: torch.device | str) -> LoadedCheckpoint:
         cast("Autoencoder", _load(source, other_file(other.bottleneck), other, device))
         for other in config.others
     )
+    _log.info("loaded %s (%s) in %.2f s", source.name, config.kind, time.perf_counter() - started)
     return LoadedCheckpoint(
         network, tokenizer, embedder, config, source.path, source.name, source.revision(), others
     )

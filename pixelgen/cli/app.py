@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import os
 import sys
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -12,7 +11,10 @@ import typer
 from typer.core import TyperGroup
 
 from pixelgen._version import __version__
+from pixelgen.cli import everywhere
+from pixelgen.cli.console import listen, note
 from pixelgen.cli.errors import report
+from pixelgen.errors import PixelgenError, did_you_mean
 
 # Module, function and command have one name.
 COMMANDS = (
@@ -31,6 +33,7 @@ COMMANDS = (
     "evaluate",
     "train",
     "export",
+    "config",
 )
 
 
@@ -47,12 +50,25 @@ class LazyGroup(TyperGroup):
             if command is None:  # one command, not a group of them
                 command = typer.Typer(add_completion=False, context_settings=_HELP)
                 command.command(cmd_name)(getattr(module, cmd_name))
-            self.commands[cmd_name] = typer.main.get_command(command)
+            made = typer.main.get_command(command)
+            made.name = cmd_name  # a group has none of its own
+            everywhere.spread(made, everywhere.shared(self.params))
+            self.commands[cmd_name] = made
         return self.commands.get(cmd_name)
 
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        name = args[0] if args else ""
+        if name not in COMMANDS and not name.startswith("-") and not ctx.resilient_parsing:
+            near = did_you_mean(name, COMMANDS)
+            raise PixelgenError(f"no command {name!r}{near}", "`pixelgen --help`", _USAGE)
+        return super().resolve_command(ctx, args)
 
+
+_USAGE = 2
 _HELP = {"help_option_names": ["-h", "--help"]}
-app = typer.Typer(cls=LazyGroup, add_completion=False, context_settings=_HELP)
+# For these, and for help, settings that make no sense are no reason to fail.
+_MENDING = ("config",)
+app = typer.Typer(cls=LazyGroup, context_settings=_HELP)
 
 
 def _version(asked: bool) -> None:
@@ -63,31 +79,64 @@ def _version(asked: bool) -> None:
 
 @app.callback()
 def pixelgen(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
     ] = False,
-    debug: Annotated[
-        bool, typer.Option("--debug", help="Show a traceback with an error; works anywhere.")
-    ] = False,
-    offline: Annotated[
-        bool,
-        typer.Option("--offline", help="Use only what is on this computer; works anywhere."),
-    ] = False,
+    verbose: everywhere.Verbose = 0,
+    threads: everywhere.Threads = None,
+    color: everywhere.Color = None,
+    max_pixels: everywhere.MaxPixels = None,
+    offline: everywhere.Offline = False,
+    debug: everywhere.Debug = False,
 ) -> None:
-    """Pictures from a Gated PixelCNN, pixel by pixel, with exact likelihoods."""
+    """Pictures from a Gated PixelCNN, pixel by pixel, with exact likelihoods.
+
+    What options are where none are given is set by `pixelgen config`.
+
+    \b
+    Examples:
+      pixelgen sample --class 'golden retriever' -n 4
+      pixelgen classes retriever
+      pixelgen complete cat.jpg --keep top:50%
+    """
+    from pixelgen.cli.settings import defaults_of, settings, strange_variables
+
+    words, command = context.obj or [], context.invoked_subcommand or ""
+    try:
+        found = settings()
+    except PixelgenError:
+        if command not in _MENDING and not {"-h", "--help"} & {*words}:
+            raise
+        return
+    # An option before the name of the command counts more than a setting; one after it is yet to
+    # be read.
+    own = defaults_of("", found)
+    everywhere.use_threads(threads or own.get("threads"))
+    everywhere.use_colours(color or own.get("color"))
+    everywhere.largest.set(max_pixels or own.get("max_pixels"))
+    everywhere.use_offline(offline or own.get("offline", False))
+    context.default_map = {command: defaults_of(command, found)}
+    for strange in strange_variables():
+        note(strange, quiet=bool({"-q", "--quiet"} & {*words}))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit: 0 success, 1 failure, 2 usage, 3 unreadable input, 4 weights
     unavailable, 130 interrupted."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    words = [word for word in given if word not in ("--debug", "--offline")]
-    if "--offline" in given:
-        os.environ["HF_HUB_OFFLINE"] = "1"  # read when huggingface_hub is imported, which is later
+    words = list(sys.argv[1:] if arguments is None else arguments)
     try:
         command = typer.main.get_command(app)
-        code = command.main(words or ["--help"], prog_name="pixelgen", standalone_mode=False)
+        only_options = {*words} <= {"--debug", "--offline", "-v", "--verbose"}
+        code = command.main(
+            [*words, "--help"] if only_options else words,
+            prog_name="pixelgen",
+            standalone_mode=False,
+            obj=words,
+        )
         sys.stdout.flush()
     except BaseException as error:
-        code = report(error, debug="--debug" in given)
+        code = report(error, debug="--debug" in words)
+    finally:
+        listen(0)
     sys.exit(code if isinstance(code, int) else 0)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
 
 from pixelgen.checkpoints import LoadedCheckpoint, Source, read_config
 from pixelgen.cli import options
+from pixelgen.cli.console import note, stdin_bytes
 from pixelgen.cli.downloads import obtain
 from pixelgen.cli.output import Output, check_stdout
+from pixelgen.cli.photos import photo_name
 from pixelgen.cli.progress import Meter
 from pixelgen.cli.results import describe, fingerprint, tell
 from pixelgen.errors import PixelgenError
@@ -20,11 +23,17 @@ from pixelgen.pipelines import CodecPipeline, CodesFile
 from pixelgen.pipelines.codes_file import check_amount
 from pixelgen.pipelines.devices import check_device_name
 
-_USAGE = 2
+_USAGE, _UNREADABLE = 2, 3
+_LARGEST_STREAM = 2**30
 
 
 def decode(
-    codes: Annotated[Path, typer.Argument(help="A file of `pixelgen encode`.", show_default=False)],
+    codes: Annotated[
+        str,
+        typer.Argument(
+            metavar="CODES", help="A file of `pixelgen encode`; - is stdin.", show_default=False
+        ),
+    ],
     weights: Annotated[str | None, options.weights("those that the file names")] = None,
     device: options.Device = "auto",
     output: options.Output = None,
@@ -34,15 +43,21 @@ def decode(
     quiet: options.Quiet = False,
     force: options.Force = False,
 ) -> None:
-    """Turn codes back into pictures: `pixelgen decode cat.safetensors -o cat.png`."""
+    """Turn codes back into pictures.
+
+    \b
+    Examples:
+      pixelgen decode pets.safetensors -o pets.png
+      pixelgen decode pets.safetensors -o pets.png --separate --scale 4
+    """
     started = time.perf_counter()
     check_device_name(device)
     check_stdout(output, as_json)
-    stored = CodesFile.load(codes.expanduser())
+    stored, name = _read(codes), photo_name(codes)
     count = len(stored.codes)
-    source = obtain(weights, quiet) if weights is not None else _named(stored, codes, quiet)
+    source = obtain(weights, quiet) if weights is not None else _named(stored, name, quiet)
     check_amount(count, read_config(source.path, source.name).picture[1] * scale)
-    target = Output.plan(output, codes.stem, 1 if grid else count, force)
+    target = Output.plan(output, Path(name).stem, 1 if grid else count, force)
     view = {"codes": _digest(stored), "grid": grid, "scale": scale}
     texts = describe(source, view, target.count)
     target.refuse_to_overwrite(texts)
@@ -50,8 +65,7 @@ def decode(
     pipe = CodecPipeline.from_pretrained(source, device)
     with Meter("decoding", quiet or as_json) as meter:
         images = [enlarge(image, scale) for image in pipe.decode(stored, meter)]
-    if not quiet:
-        _compare(stored, codes, pipe.checkpoint)
+    _compare(stored, name, pipe.checkpoint, quiet)
     if grid:
         images = [make_grid(images, square_columns(count), gap=2 * scale)]
     files = target.write(images, texts)
@@ -69,7 +83,25 @@ def decode(
     tell(files, facts, line, as_json, quiet)
 
 
-def _named(stored: CodesFile, path: Path, quiet: bool) -> Source:
+def _read(given: str) -> CodesFile:
+    """The codes in a file, or that come from stdin; these are put into a file first, which is all
+    that can be read in part. Raises PixelgenError (exit code 3) for anything else."""
+    if given != "-":
+        return CodesFile.load(Path(given).expanduser(), name=given)
+    stream = stdin_bytes("codes")
+    with TemporaryDirectory(prefix="pixelgen-", ignore_cleanup_errors=True) as folder:
+        path = Path(folder) / "codes.safetensors"
+        left = _LARGEST_STREAM
+        with path.open("wb") as file:
+            while left > 0 and (block := stream.read(min(2**20, left))):
+                left -= file.write(block)
+        if left <= 0 and stream.read(1):
+            why = f"more than {_LARGEST_STREAM >> 20} MiB"
+            raise PixelgenError(f"cannot read stdin: {why}", "", _UNREADABLE)
+        return CodesFile.load(path, name="stdin")
+
+
+def _named(stored: CodesFile, path: str, quiet: bool) -> Source:
     """The weights that the file names."""
     if not stored.weights:
         raise PixelgenError(f"{path} does not say of which weights it is", "--weights NAME", _USAGE)
@@ -86,11 +118,11 @@ def _digest(stored: CodesFile) -> str:
     return fingerprint([stored.codes.contiguous().numpy().tobytes()])
 
 
-def _compare(stored: CodesFile, path: Path, used: LoadedCheckpoint) -> None:
+def _compare(stored: CodesFile, path: str, used: LoadedCheckpoint, quiet: bool) -> None:
     """A note on stderr where other weights made the codes."""
     if stored.revision not in ("", used.revision):
-        typer.echo(
-            f"note: {path} was made by {stored.weights or 'weights'} of revision "
-            f"{stored.revision}, decoded by {used.name} of {used.revision}",
-            err=True,
+        note(
+            f"{path} was made by {stored.weights or 'weights'} of revision {stored.revision}, "
+            f"decoded by {used.name} of {used.revision}",
+            quiet,
         )

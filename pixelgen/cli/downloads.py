@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pixelgen.checkpoints import Source, find
+from pixelgen.cli.console import shows_progress, stderr_console
 
 if TYPE_CHECKING:
     from pixelgen.checkpoints.hub import Transfer
+
+_log = logging.getLogger(__name__)
 
 
 def obtain(ref: str | Path, quiet: bool = False, token: str | None = None) -> Source:
     """The weights that `find` finds; what is pulled from the Hub is shown unless `quiet`."""
     with Download(quiet) as download:
-        return find(ref, token=token, watch=download)
+        source = find(ref, token=token, watch=download)
+    _log.info("weights %s in %s", source.name, source.path)
+    return source
 
 
 def size_text(size: int | None) -> str:
@@ -61,9 +67,7 @@ class Download:
 
     def _stderr(self) -> Any:
         if self._console is None:
-            from rich.console import Console
-
-            self._console = Console(stderr=True)
+            self._console = stderr_console()
         return self._console
 
     def _begin(self, transfer: Transfer) -> None:
@@ -85,10 +89,10 @@ class Download:
             TimeRemainingColumn(),
             console=console,
             transient=True,
-            disable=not console.is_terminal,
+            disable=not shows_progress(),
         )
         self._task = self._bar.add_task(transfer.name, total=transfer.total)
-        if console.is_terminal:
+        if shows_progress():
             self._bar.start()
         else:
             self.note(f"fetching {transfer.name}, {size_text(transfer.total)}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import sys
 import time
 from pathlib import Path
 from typing import Annotated
@@ -11,8 +11,10 @@ import typer
 
 from pixelgen.checkpoints import bundled, read_config
 from pixelgen.cli import options
+from pixelgen.cli.console import check_takes_bytes
 from pixelgen.cli.downloads import obtain
-from pixelgen.cli.photos import check_photos, read_photo
+from pixelgen.cli.output import check_folder, check_stdout
+from pixelgen.cli.photos import check_photos, photo_name, read_photo
 from pixelgen.cli.progress import Meter
 from pixelgen.cli.results import tell
 from pixelgen.errors import PixelgenError
@@ -31,7 +33,13 @@ def encode(
     ],
     output: Annotated[
         Path,
-        typer.Option("-o", "--output", help="The .safetensors file to write.", show_default=False),
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="FILE|-",
+            help="The .safetensors file to write, or - for stdout.",
+            show_default=False,
+        ),
     ],
     weights: Annotated[
         str | None, options.weights("the first that is bundled and has a tokenizer")
@@ -42,11 +50,22 @@ def encode(
     quiet: options.Quiet = False,
     force: options.Force = False,
 ) -> None:
-    """Turn pictures into grids of codes: `pixelgen encode cat.jpg -o cat.safetensors`."""
+    """Turn pictures into grids of codes.
+
+    \b
+    Examples:
+      pixelgen encode cat.jpg dog.png -o pets.safetensors
+      pixelgen encode - -o - --weights imagenet64 < cat.jpg > cat.safetensors
+    """
     started = time.perf_counter()
     check_device_name(device)
     output = output.expanduser()
-    _check_output(output, force)
+    piped = str(output) == "-"
+    if piped:
+        check_stdout("-", as_json, "codes")
+        check_takes_bytes("codes")
+    else:
+        _check_output(output, force)
     check_photos(images)
     ref = _bundled_codec() if weights is None else weights
     source = obtain(ref, quiet)
@@ -57,13 +76,17 @@ def encode(
         squares = [square(read_photo(image), size, fit) for image in meter.track(images)]
 
     pipe = CodecPipeline.from_pretrained(source, device)
-    names = [Path(image).name for image in images]
+    names = [Path(photo_name(image)).name for image in images]
     with Meter("encoding", quiet or as_json) as meter:
         made = pipe.encode_file(squares, weights=ref, files=names, progress=meter)
-    made.save(output, replace=force)
+    if piped:
+        sys.stdout.buffer.write(made.to_bytes())
+        sys.stdout.buffer.flush()
+    else:
+        made.save(output, replace=force)
     seconds = time.perf_counter() - started
     facts = {
-        "file": str(output),
+        "file": None if piped else str(output),
         "pictures": made.files,
         "shape": list(made.codes.shape),
         "levels": made.levels,
@@ -77,17 +100,14 @@ def encode(
         f"{count} picture{'s' * (count > 1)} as {'×'.join(map(str, shape))} codes of "
         f"{made.levels} levels in {seconds:.1f} s"
     )
-    tell([output], facts, line, as_json, quiet)
+    tell([] if piped else [output], facts, line, as_json, quiet)
 
 
 def _check_output(path: Path, force: bool) -> None:
     """Raises PixelgenError (exit code 2) where the codes cannot go."""
     if path.suffix != ".safetensors":
         raise PixelgenError(f"{path} is not a .safetensors file", "", _USAGE)
-    if not path.parent.is_dir():
-        raise PixelgenError(f"no folder {path.parent}", "", _USAGE)
-    if not os.access(path.parent, os.W_OK):
-        raise PixelgenError(f"the folder {path.parent} cannot be written to", "", _USAGE)
+    check_folder(path.parent)
     if path.is_dir():
         raise PixelgenError(f"{path} is a folder", "", _USAGE)
     if path.exists() and not force:

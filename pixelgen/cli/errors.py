@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+from typing import Any
 
 import typer
 
-from pixelgen.errors import PixelgenError
+from pixelgen.cli.console import say
+from pixelgen.errors import PixelgenError, did_you_mean
 
 INTERRUPTED = 130
 
@@ -28,7 +30,7 @@ def report(error: BaseException, debug: bool) -> int:
     if isinstance(error, KeyboardInterrupt | typer.Abort):
         return INTERRUPTED
     line, code = explain(error)
-    print(f"error: {line}", file=sys.stderr)
+    say("error:", line, "red")
     return code
 
 
@@ -40,7 +42,7 @@ def explain(error: BaseException) -> tuple[str, int]:
         # Typer's own errors; their class lives in a different place in every version of it.
         context = getattr(error, "ctx", None)
         hint = f"`{context.command_path} --help`" if context is not None else ""
-        line = _with_hint(error.format_message().rstrip("."), hint)
+        line = _with_hint(_usage(error, context), hint)
         code = getattr(error, "exit_code", 2)
     elif isinstance(error, MemoryError) or "out of memory" in str(error):
         line, code = _with_hint("not enough memory", "a smaller --batch-size needs less"), 1
@@ -48,6 +50,17 @@ def explain(error: BaseException) -> tuple[str, int]:
         line = _with_hint(f"unexpected {type(error).__name__}: {error}", "--debug shows where")
         code = 1
     return _one_line(line), code
+
+
+def _usage(error: Any, context: Any) -> str:
+    """What is wrong with the words of a command line."""
+    if context is not None and getattr(error, "possibilities", None) is not None:
+        params = context.command.get_params(context)
+        names = [name for param in params for name in (*param.opts, *param.secondary_opts)]
+        known = [name[2:] for name in names if name.startswith("--")]
+        return f"{error.message}{did_you_mean(error.option_name.lstrip('-'), known, '--')}"
+    # Of a choice that there is not, pydantic says first what kind of error it is.
+    return str(error.format_message()).rstrip(".").replace("Value error, ", "")
 
 
 def _with_hint(message: str, hint: str) -> str:

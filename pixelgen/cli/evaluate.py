@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from pixelgen.cli import options
+from pixelgen.cli import completions, options
+from pixelgen.cli.console import shows_progress, stderr_console
 from pixelgen.cli.identity_table import tell_identity
 from pixelgen.errors import PixelgenError
 
@@ -22,7 +23,12 @@ if TYPE_CHECKING:
 
 def evaluate(
     weights: Annotated[
-        str, typer.Argument(help="A name, a folder, or a Hub owner/name.", show_default=False)
+        str,
+        typer.Argument(
+            help="A name, a folder, or a Hub owner/name.",
+            autocompletion=completions.weights,
+            show_default=False,
+        ),
     ],
     data: Annotated[
         str, typer.Option(help="A folder, or a Hub data set owner/name.", show_default=False)
@@ -80,11 +86,21 @@ def evaluate(
     seed: Annotated[int | None, typer.Option(help="Of what is drawn. Default: 0.")] = None,
     device: options.Device = "auto",
     as_json: options.Json = False,
+    quiet: options.Quiet = False,
 ) -> None:
-    """Exact bits per dimension of weights over every row of a split, with its standard error; with
+    """Measure weights on a data set.
+
+    Exact bits per dimension over every row of a split, with its standard error; with
     --quality, also how recognisable, near to real pictures and diverse their samples are; with
     --identity, whether portraits are of the people in the photos, and no copies of these. Of
-    auto-encoders also how near both decoders come; with --quality, as a classifier sees it."""
+    auto-encoders also how near both decoders come; with --quality, as a classifier sees it.
+
+    \b
+    Examples:
+      pixelgen evaluate imagenet32 --data owner/name --split validation
+      pixelgen evaluate imagenet64 --data pictures --quality --no-likelihood
+      pixelgen evaluate my-faces --data people --identity --part report --json
+    """
     if quality and identity:
         raise PixelgenError("--quality is of classes, --identity of people", "choose one", 2)
     given = {
@@ -100,7 +116,6 @@ def evaluate(
     options |= _given({"samples_per_class": samples_per_class}, "--quality", quality)
     options |= _given({"portraits": portraits, "people": people}, "--identity", identity)
 
-    from rich.console import Console
     from rich.progress import Progress
 
     from pixelgen.checkpoints import load_checkpoint
@@ -110,9 +125,9 @@ def evaluate(
     from pixelgen.pipelines.devices import pick_device
 
     start = time.perf_counter()
-    loaded = load_checkpoint(obtain(weights), pick_device(device))
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+    loaded = load_checkpoint(obtain(weights, quiet), pick_device(device))
+    hidden = quiet or not shows_progress()
+    with Progress(console=stderr_console(), transient=True, disable=hidden) as bar:
         tasks: dict[str, Any] = {}
 
         def show(what: str, done: int, total: int) -> None:

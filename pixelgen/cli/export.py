@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from pixelgen.cli import options
 
 
 def export(
@@ -34,9 +37,16 @@ def export(
             "trained with, and whose encoder is the same."
         ),
     ] = None,
+    as_json: options.Json = False,
     force: Annotated[bool, typer.Option("--force", help="Write into a folder in use.")] = False,
 ) -> None:
-    """Write a run's averaged weights as a checkpoint folder. Its path is printed."""
+    """Write a run's averaged weights as a checkpoint folder. Its path is printed.
+
+    \b
+    Examples:
+      pixelgen export runs/mine -o my-weights
+      pixelgen export runs/auto10 runs/auto100 -o my-autoencoder --sheet sheet.png
+    """
     from pixelgen.training.export import export as export_run
 
     run, *others = runs
@@ -49,4 +59,4 @@ def export(
         tokenizer=tokenizer,
         overwrite=force,
     )
-    typer.echo(folder)
+    typer.echo(json.dumps({"folder": str(folder)}) if as_json else folder)

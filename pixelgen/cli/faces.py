@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +12,8 @@ import typer
 
 from pixelgen._version import __version__
 from pixelgen.cli import options
+from pixelgen.cli.console import note
+from pixelgen.cli.output import check_folder
 from pixelgen.cli.photos import check_photos, photo_name, read_photo
 from pixelgen.cli.progress import Meter
 from pixelgen.errors import PixelgenError
@@ -21,7 +22,7 @@ from pixelgen.imaging import Face, FaceDetector, IfExists, align, residual, save
 if TYPE_CHECKING:
     from PIL import Image
 
-_USAGE, _UNREADABLE = 2, 3
+_UNREADABLE = 3
 
 
 @dataclass
@@ -49,11 +50,18 @@ def faces(
     quiet: options.Quiet = False,
     force: options.Force = False,
 ) -> None:
-    """Find faces, largest first, and cut them out: `pixelgen faces party.jpg -o crops/`."""
+    """Find faces, largest first, and cut them out.
+
+    \b
+    Examples:
+      pixelgen faces party.jpg
+      pixelgen faces party.jpg cat.jpg -o crops --size 128
+      pixelgen faces party.jpg --json
+    """
     check_photos(photos)
     if output is not None:
         output = output.expanduser()
-        _check_folder(output)
+        check_folder(output)
     from pixelgen.imaging.mtcnn import MtcnnDetector
 
     detector = MtcnnDetector()
@@ -68,20 +76,12 @@ def faces(
             meter.hide()
             if photo.faces and not as_json:
                 _tell(photo)
-            if photo.trouble and len(photos) > 1 and not (quiet and photo.readable):
-                typer.echo(f"note: {photo.trouble}", err=True)
+            if photo.trouble and len(photos) > 1:
+                note(photo.trouble, quiet and photo.readable)
             done.append(photo)
     if as_json and any(photo.faces for photo in done):
         typer.echo(json.dumps({"photos": [_facts(photo) for photo in done]}))
     _end(done)
-
-
-def _check_folder(path: Path) -> None:
-    """Raises PixelgenError (exit code 2) where faces cannot go."""
-    if not path.is_dir():
-        raise PixelgenError(f"no folder {path}", "", _USAGE)
-    if not os.access(path, os.W_OK):
-        raise PixelgenError(f"the folder {path} cannot be written to", "", _USAGE)
 
 
 def _search(given: str, photo: _Photo, detector: FaceDetector) -> Image.Image | None:

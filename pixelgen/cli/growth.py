@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from pixelgen.checkpoints import Source
+from pixelgen.cli.console import on_terminal
 from pixelgen.cli.output import Output, check_folder
-from pixelgen.cli.progress import DrawingMeter, Pace, on_terminal, shows_pictures
+from pixelgen.cli.progress import DrawingMeter, Pace, shows_pictures
 from pixelgen.cli.results import describe
 from pixelgen.errors import PixelgenError
 from pixelgen.imaging import (

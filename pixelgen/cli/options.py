@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from pixelgen.cli import completions
 from pixelgen.imaging import Fit as FitName
 from pixelgen.imaging import Resample as ResampleName
 
@@ -15,8 +16,11 @@ Photos = Annotated[
     list[str],
     typer.Argument(metavar="PHOTO", help="Pictures; - is stdin.", show_default=False),
 ]
-Weights = Annotated[str, typer.Option(help=_WEIGHTS)]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
+Weights = Annotated[str, typer.Option(help=_WEIGHTS, autocompletion=completions.weights)]
+Device = Annotated[
+    str,
+    typer.Option(help="auto, cpu, cuda, cuda:N or mps.", autocompletion=completions.devices),
+]
 
 Seed = Annotated[int | None, typer.Option(help="Seed of the random numbers; drawn if left out.")]
 Temperature = Annotated[
@@ -35,6 +39,7 @@ Classes = Annotated[
         "-c",
         metavar="CLASS",
         help="Number, range (207-210), WordNet id or name; may be repeated. Without it: no class.",
+        autocompletion=completions.classes,
     ),
 ]
 Fit = Annotated[
@@ -94,6 +99,7 @@ Ref = Annotated[
     typer.Argument(
         metavar="REF",
         help="A bundled name, a folder, or a Hub id owner/name, owner/name@revision.",
+        autocompletion=completions.weights,
         show_default=False,
     ),
 ]
@@ -112,7 +118,11 @@ Force = Annotated[bool, typer.Option("--force", help="Replace existing files.")]
 
 def weights(default: str) -> Any:
     """`--weights` where what is used without it depends on other things."""
-    return typer.Option(help=f"{_WEIGHTS} Default: {default}.", show_default=False)
+    return typer.Option(
+        help=f"{_WEIGHTS} Default: {default}.",
+        autocompletion=completions.weights,
+        show_default=False,
+    )
 
 
 def guidance(towards: str) -> Any:

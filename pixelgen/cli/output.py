@@ -11,6 +11,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from pixelgen.cli.console import check_takes_bytes
 from pixelgen.errors import PixelgenError
 from pixelgen.imaging import (
     ANIMATIONS,
@@ -26,10 +27,10 @@ _USAGE = 2
 _LONGEST_SLUG = 40
 
 
-def check_stdout(given: str | None, as_json: bool) -> None:
-    """Raises PixelgenError (exit code 2) where both a picture (`-o -`) and JSON would go there."""
+def check_stdout(given: str | None, as_json: bool, what: str = "a picture") -> None:
+    """Raises PixelgenError (exit code 2) where both `what` (`-o -`) and JSON would go there."""
     if given == "-" and as_json:
-        raise PixelgenError("stdout cannot take both a picture and --json", "-o FILE", _USAGE)
+        raise PixelgenError(f"stdout cannot take both {what} and --json", "-o FILE", _USAGE)
 
 
 def check_folder(folder: Path) -> None:
@@ -74,8 +75,7 @@ class Output:
         if given == "-":
             if count > 1:
                 raise PixelgenError("stdout takes one picture", "--grid", _USAGE)
-            if sys.stdout.isatty():
-                raise PixelgenError("a terminal does not take a PNG", "redirect stdout", _USAGE)
+            check_takes_bytes("a PNG")
             return cls(None, True, force, count, tuple(endings))
         path = Path(given or ".").expanduser()
         named = not (path.is_dir() or (given or "").endswith(("/", os.sep)))
@@ -133,6 +133,15 @@ class Output:
         return [
             save_png(file, image, text, self._if_exists)
             for file, image, text in zip(self.files(), images, texts, strict=True)
+        ]
+
+    def write_first(
+        self, images: Sequence[Image.Image], texts: Sequence[Mapping[str, str]]
+    ) -> list[Path]:
+        """Write the first files, as many as there are `images`."""
+        return [
+            save_png(file, image, text, self._if_exists)
+            for file, image, text in zip(self.files(), images, texts, strict=False)
         ]
 
     def write_animation(

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import typer
 from PIL import Image
 
+from pixelgen.cli.console import note, stdin_bytes
+from pixelgen.cli.everywhere import largest
 from pixelgen.cli.results import fingerprint
 from pixelgen.errors import PixelgenError
-from pixelgen.imaging import FaceCutter, read_image
+from pixelgen.imaging import MAX_PIXELS, FaceCutter, read_image
 
 _USAGE, _UNREADABLE = 2, 3
 # What counts as a picture in a folder; a file that is named is looked into, whatever it is called.
@@ -31,11 +31,10 @@ def check_photos(given: Sequence[str]) -> None:
 
 def read_photo(given: str) -> Image.Image:
     """The picture as RGB, the right way up; raises PixelgenError (exit code 3) if there is none."""
+    most = largest.get() or MAX_PIXELS
     if given == "-":
-        if sys.stdin is None:
-            raise PixelgenError("cannot read stdin: it is closed", "", _UNREADABLE)
-        return read_image(sys.stdin.buffer, name="stdin")
-    return read_image(Path(given).expanduser(), name=given)
+        return read_image(stdin_bytes("picture"), name="stdin", max_pixels=most)
+    return read_image(Path(given).expanduser(), name=given, max_pixels=most)
 
 
 def photo_name(given: str) -> str:
@@ -67,9 +66,10 @@ def list_photos(given: Sequence[str]) -> list[str]:
     return listed
 
 
-def read_photos(given: Sequence[str]) -> Iterator[tuple[str, Image.Image]]:
+def read_photos(given: Sequence[str], quiet: bool = False) -> Iterator[tuple[str, Image.Image]]:
     """Name and picture of everything in `given`, one at a time: a photo may be a thousand times as
-    large as what is kept of it. In a folder, a file that cannot be read is noted and passed over.
+    large as what is kept of it. In a folder, a file that cannot be read is noted, unless `quiet`,
+    and passed over.
 
     Raises as `list_photos` does, for another file that cannot be read, and where nothing can be.
     """
@@ -81,7 +81,7 @@ def read_photos(given: Sequence[str]) -> Iterator[tuple[str, Image.Image]]:
         except PixelgenError as error:
             if name in named:
                 raise
-            typer.echo(f"note: {error.message}", err=True)
+            note(error.message, quiet)
             continue
         readable += 1
         yield photo_name(name), image
@@ -115,10 +115,8 @@ class FaceChoice:
     def _cut(self, given: str, cutter: FaceCutter, quiet: bool) -> Image.Image:
         name = photo_name(given)
         crop = cutter.cut(read_photo(given), face=self.number, aligned=not self.align, name=name)
-        if crop.found > 1 and self.number is None and not quiet:
-            typer.echo(
-                f"note: {name} has {crop.found} faces, the largest is taken (--face N)", err=True
-            )
+        if crop.found > 1 and self.number is None:
+            note(f"{name} has {crop.found} faces, the largest is taken (--face N)", quiet)
         return crop.image
 
     def parameters(self, photos: Sequence[str], crops: Sequence[Image.Image]) -> dict[str, Any]:

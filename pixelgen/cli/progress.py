@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from PIL import Image
 
+from pixelgen.cli.console import on_terminal, stderr_console
 from pixelgen.imaging import make_grid, veiled
 
 if TYPE_CHECKING:
@@ -53,10 +53,8 @@ class Meter:
     appears after two seconds, and only on a terminal."""
 
     def __init__(self, what: str, quiet: bool) -> None:
-        from rich.console import Console
-
         self._what = what
-        self._console = Console(stderr=True)
+        self._console = stderr_console()
         self._live: Any = None
         self._started: float | None = None
         self._pace = Pace(0.2, _PATIENCE)
@@ -184,16 +182,9 @@ class DrawingMeter(Meter):
         return [HalfBlocks(sheet), Text(f"{which} of {moment.total}")]
 
 
-def on_terminal() -> bool:
-    """Whether stderr is one."""
-    return sys.stderr is not None and sys.stderr.isatty()
-
-
 def shows_pictures() -> bool:
     """Whether stderr is a terminal with colours."""
-    from rich.console import Console
-
-    console = Console(stderr=True)
+    console = stderr_console()
     colours = console.color_system is not None and not console.no_color
     return on_terminal() and colours and not console.is_dumb_terminal
 

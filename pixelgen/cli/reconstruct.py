@@ -76,12 +76,17 @@ def reconstruct(
     quiet: options.Quiet = False,
     force: options.Force = False,
 ) -> None:
-    """Draw pictures anew from a few numbers each: `pixelgen reconstruct cat.jpg -o sheet.png`.
+    """Draw pictures anew from a few numbers each.
 
     A row shows the original and, for each bottleneck, the mean of the pictures that its numbers may
     be of (a decoder trained on squared errors), and samples of them (a PixelCNN). With weights that
-    hold a tokenizer it shows the original and what is left of it. The samples can be seen growing:
-    `pixelgen reconstruct cat.jpg --animate cat.gif`.
+    hold a tokenizer it shows the original and what is left of it. The samples can be seen growing.
+
+    \b
+    Examples:
+      pixelgen reconstruct cat.jpg --weights imagenet64 -o sheet.png
+      pixelgen reconstruct photos/ --bottleneck 100 -n 5 --weights my-autoencoder
+      pixelgen reconstruct cat.jpg --patches --max-side 512 --weights my-autoencoder
     """
     check_device_name(device)
     check_stdout(output, as_json)
@@ -111,7 +116,9 @@ def reconstruct(
         return Output.plan(output, _stem(request, names), count, force, () if grid else endings)
 
     planned(list_photos(images))  # a bad place is told before photos are read
-    names, pictures = _read(images, size, cut, max_side or LONGEST, len(request.columns), scale)
+    names, pictures = _read(
+        images, size, cut, max_side or LONGEST, len(request.columns), scale, quiet
+    )
     target = planned(names)
     content = (part for p in pictures for part in (str(p.size).encode(), p.tobytes()))
     view: dict[str, Any] = {"cut": cut, "grid": grid, "scale": scale}
@@ -162,14 +169,20 @@ def _endings(request: ReconstructRequest, pictures: int) -> list[str]:
 
 
 def _read(
-    images: Sequence[str], size: int, cut: Cut, longest: int, columns: int, scale: int
+    images: Sequence[str],
+    size: int,
+    cut: Cut,
+    longest: int,
+    columns: int,
+    scale: int,
+    quiet: bool,
 ) -> tuple[list[str], list[Image.Image]]:
     """The names of pictures, and the pictures as the network takes them. Raises PixelgenError for
     unreadable ones, and for too many."""
     names: list[str] = []
     pictures: list[Image.Image] = []
     pieces = 0
-    for name, photo in read_photos(images):
+    for name, photo in read_photos(images, quiet):
         picture = fitted(photo, size, cut, longest)
         pieces += tile_count(*picture.size, size)
         check_amount(pieces * columns, size * scale)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pixelgen.checkpoints import DEFAULT_PIXEL_WEIGHTS, read_config
-from pixelgen.cli import options
+from pixelgen.cli import completions, options
 from pixelgen.cli.downloads import obtain
 from pixelgen.cli.output import Output
 from pixelgen.cli.photos import list_photos, read_photos
@@ -41,6 +41,7 @@ def score(
             "-c",
             metavar="CLASS",
             help="Given this class: number, WordNet id or name. Without it: no class.",
+            autocompletion=completions.classes,
         ),
     ] = None,
     classify: Annotated[
@@ -67,12 +68,18 @@ def score(
     quiet: options.Quiet = False,
     force: options.Force = False,
 ) -> None:
-    """Measure how surprising pictures are, the most surprising first: `pixelgen score *.jpg`.
+    """Measure how surprising pictures are, the most surprising first.
 
     The figures are exact: -log2 p(picture) in bits, in all and per dimension
     (pixel and channel), of the picture averaged down to the size of the
     weights. Of weights with a tokenizer they are those of its codes, per
     code.
+
+    \b
+    Examples:
+      pixelgen score photos/ cat.jpg
+      pixelgen score cat.jpg --map heat.png
+      pixelgen score cat.jpg --classify --json
     """
     check_device_name(device)
     if heat == "-":
@@ -90,7 +97,7 @@ def score(
         check_rows(count, size)
         target = Output.plan(heat, "pixelgen-score", 1, force)
     names, squares = [], []
-    for name, image in read_photos(images):
+    for name, image in read_photos(images, quiet):
         names.append(name)
         squares.append(square(image, size, fit))
     about = {

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from pixelgen.cli import options
+from pixelgen.cli.console import shows_progress, stderr_console
 
 if TYPE_CHECKING:
     from pixelgen.training.logs import Progress
@@ -33,13 +37,21 @@ def train(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Change a value of the recipe."),
     ] = None,
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
 ) -> None:
-    """Train a model as a recipe says. Ctrl-C and SIGTERM save before they stop."""
+    """Train a model as a recipe says. Ctrl-C and SIGTERM save before they stop.
+
+    \b
+    Examples:
+      pixelgen train recipes/imagenet32.toml -o runs/mine --set data.path=pictures
+      pixelgen train recipes/imagenet32.toml -o runs/mine --resume
+    """
     from pixelgen.training.loop import train as run_training
     from pixelgen.training.recipe import load_recipe
 
     parsed = load_recipe(recipe, overrides or [])
-    with Display() as display:
+    with Display(quiet) as display:
         outcome = run_training(
             parsed, output, resume=resume, init=init, max_minutes=max_minutes, watcher=display
         )
@@ -48,23 +60,32 @@ def train(
             f"{outcome.reason}: {counters.step} steps, {counters.images} pictures, "
             f"{counters.seconds / 60:.1f} minutes; state saved in {output}"
         )
+    if as_json:
+        facts = {
+            "folder": str(output),
+            "reason": outcome.reason,
+            "steps": counters.step,
+            "images": counters.images,
+            "minutes": round(counters.seconds / 60, 2),
+        }
+        typer.echo(json.dumps(facts))
     if outcome.reason == "interrupted":
         raise typer.Exit(130)
 
 
 class Display:
-    """A progress line on a terminal, a plain line now and then elsewhere; all on stderr."""
+    """A progress line on a terminal, a plain line now and then elsewhere; all on stderr, unless
+    `quiet`."""
 
-    def __init__(self) -> None:
-        from rich.console import Console
-
-        self._console = Console(stderr=True)
+    def __init__(self, quiet: bool = False) -> None:
+        self._quiet = quiet
+        self._console = stderr_console()
         self._bar: Any = None
         self._task: Any = None
         self._last = 0.0
 
     def __enter__(self) -> Display:
-        if self._console.is_terminal:
+        if shows_progress() and not self._quiet:
             from rich.progress import BarColumn, TextColumn
             from rich.progress import Progress as Bar
 
@@ -88,7 +109,8 @@ class Display:
 
     def note(self, text: str) -> None:
         """Prints a line above the progress line."""
-        self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+        if not self._quiet:
+            self._console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
 def describe(progress: Progress) -> str:

@@ -160,7 +160,7 @@ def _decode(file: BinaryIO, max_pixels: int) -> Image.Image:
         if not 0 < image.width * image.height <= max_pixels:
             raise PixelgenError(
                 f"it has {image.width}×{image.height} pixels",
-                f"at most {max_pixels / 1e6:g} million are read",
+                f"at most {max_pixels / 1e6:g} million are read; --max-pixels N allows more",
             )
         image.load()
         turn = _ORIENTATIONS.get(_orientation(image))

@@ -42,11 +42,12 @@ class CodesFile:
         Raises PixelgenError (exit code 2) for a file that is there already, unless `replace`.
         """
         try:
-            write_atomically(Path(path), self._bytes(), replace=replace)
+            write_atomically(Path(path), self.to_bytes(), replace=replace)
         except FileExistsError:
             raise PixelgenError(f"{path} exists", "--force replaces it", _USAGE) from None
 
-    def _bytes(self) -> bytes:
+    def to_bytes(self) -> bytes:
+        """The content of the file."""
         import torch
 
         small = self.levels is not None and self.levels <= 256
@@ -71,8 +72,9 @@ class CodesFile:
         return struct.pack("<Q", len(text)) + text + little.tobytes()
 
     @classmethod
-    def load(cls, path: Path) -> CodesFile:
-        """The file at `path`, which nobody vouches for; nothing is unpickled.
+    def load(cls, path: Path, *, name: str = "") -> CodesFile:
+        """The file at `path`, which nobody vouches for and messages call `name`; nothing is
+        unpickled.
 
         Raises PixelgenError (exit code 3), in one line, for what is no such file.
         """
@@ -93,7 +95,7 @@ class CodesFile:
             why = error.strerror or str(error)
         except ValueError as error:
             why = str(error)
-        raise PixelgenError(f"cannot read {path}: {_line(why)}", "", _UNREADABLE)
+        raise PixelgenError(f"cannot read {name or path}: {_line(why)}", "", _UNREADABLE)
 
 
 def check_amount(count: int, size: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from pixelgen.errors import PixelgenError
 if TYPE_CHECKING:
     import torch
 
+_log = logging.getLogger(__name__)
 _NAME = re.compile(r"auto|cpu|mps|cuda(?::(?P<index>\d{1,3}))?")
 
 
@@ -39,4 +41,5 @@ def pick_device(name: str) -> torch.device:
         raise PixelgenError(f"device {name} is not available: {found}", "--device cpu")
     if name == "mps" and not mps:
         raise PixelgenError("device mps is not available here", "--device cpu")
+    _log.info("device %s, %d threads", name, torch.get_num_threads())
     return torch.device(name)

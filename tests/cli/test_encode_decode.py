@@ -233,7 +233,7 @@ BAD_ENCODE = [
     (["-", "-"], 2, "stdin holds one picture"),
     ([], 2, "Missing argument"),
     (["PHOTO", "-o", "c.png"], 2, "c.png is not a .safetensors file"),
-    (["PHOTO", "-o", "-"], 2, "- is not a .safetensors file"),
+    (["PHOTO", "-o", "-", "--json"], 2, "stdout cannot take both codes and --json"),
     (["PHOTO", "-o", "no/c.safetensors"], 2, "no folder no"),
     (["PHOTO", "--weights", "nowhere"], 2, "no weights called nowhere"),
     (["PHOTO", "--weights", "TINY"], 2, "tiny has no tokenizer"),

@@ -26,6 +26,11 @@ def weights(context: typer.Context, as_json: options.Json = False) -> None:
     """List weights, or look after them: bundled ones, and those in the Hub's cache.
 
     REF is a bundled name, a folder, or a Hub id owner/name, owner/name@revision.
+
+    \b
+    Examples:
+      pixelgen weights
+      pixelgen weights pull owner/name
     """
     if context.invoked_subcommand is None:
         list_weights(as_json)

@@ -17,7 +17,13 @@ from pixelgen.cli.downloads import Download, size_text
 
 
 def list_weights(as_json: options.Json = False) -> None:
-    """List the bundled weights and those in the Hub's cache: `pixelgen weights list --json`."""
+    """List the bundled weights and those in the Hub's cache.
+
+    \b
+    Examples:
+      pixelgen weights list
+      pixelgen weights list --json
+    """
     rows = [_summary(Source(path, name)) for name, path in bundled().items()]
     for found in cached_weights():
         commit = found.source.path.name
@@ -44,10 +50,16 @@ def show(
     ref: options.Ref,
     token: options.Token = None,
     as_json: options.Json = False,
+    quiet: options.Quiet = False,
 ) -> None:
-    """Tell everything about weights: `pixelgen weights show imagenet32`.
+    """Tell everything about weights.
 
     Of weights that are on the Hub and not in its cache, only the configuration is fetched.
+
+    \b
+    Examples:
+      pixelgen weights show imagenet32
+      pixelgen weights show owner/name@v1 --json
     """
     source = local(ref)
     if source is None:
@@ -55,7 +67,7 @@ def show(
             raise not_found(ref)
         source = cached(*asked)
         if source is None:
-            _show_remote(*asked, token, as_json)
+            _show_remote(*asked, token, as_json, quiet)
             return
     config = read_config(source.path, source.name)
     facts = {
@@ -67,9 +79,16 @@ def show(
     _tell(facts, config, as_json)
 
 
-def path(ref: options.Ref) -> None:
-    """Print the folder of weights, fetch nothing: `cp -r $(pixelgen weights path REF) mine`."""
-    typer.echo(str(_here(ref).path))
+def path(ref: options.Ref, as_json: options.Json = False) -> None:
+    """Print the folder of weights, fetch nothing.
+
+    \b
+    Examples:
+      pixelgen weights path imagenet32
+      pixelgen weights path owner/name@v1
+    """
+    folder = str(_here(ref).path)
+    typer.echo(json.dumps({"path": folder}, ensure_ascii=False) if as_json else folder)
 
 
 def _here(ref: str) -> Source:
@@ -82,8 +101,10 @@ def _here(ref: str) -> Source:
     return source
 
 
-def _show_remote(repo: str, revision: str | None, token: str | None, as_json: bool) -> None:
-    with Download(quiet=False) as download:
+def _show_remote(
+    repo: str, revision: str | None, token: str | None, as_json: bool, quiet: bool
+) -> None:
+    with Download(quiet) as download:
         remote = look_up(repo, revision, token=token, watch=download)
         made = plan(remote, token=token, watch=download)
     facts = {

@@ -31,10 +31,15 @@ def pull(
     as_json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Fetch weights from the Hub into its cache: `pixelgen weights pull owner/name@v1`.
+    """Fetch weights from the Hub into its cache.
 
     Only the files that are needed are fetched. All are compared with the digests of the Hub, also
     those that the cache has, and fetched again if they are damaged. The folder is printed.
+
+    \b
+    Examples:
+      pixelgen weights pull owner/name@v1
+      pixelgen weights pull owner/name --dry-run
     """
     asked = hub_id(ref)
     if asked is None:
@@ -111,10 +116,15 @@ def push(
     as_json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Publish weights on the Hub: `pixelgen weights push my-weights owner/name`.
+    """Publish weights on the Hub.
 
     The model card is made of the recipe and the figures, with commands that name OWNER/NAME.
     OWNER/NAME@COMMIT is printed: it means these very weights for ever.
+
+    \b
+    Examples:
+      pixelgen weights push my-weights owner/name
+      pixelgen weights push my-weights owner/name -m 'Longer training' --private
     """
     from pixelgen.training.share import push_to_hub
 

@@ -14,7 +14,7 @@ from pixelgen.checkpoints.digests import verify as verify_files
 from pixelgen.checkpoints.hub import Errand, cached_weights, removal
 from pixelgen.checkpoints.hub.cache import snapshot
 from pixelgen.checkpoints.source import hub_id, local, not_found
-from pixelgen.cli import options
+from pixelgen.cli import completions, options
 from pixelgen.cli.downloads import size_text
 from pixelgen.errors import PixelgenError
 
@@ -25,14 +25,24 @@ _BAD = ("changed", "missing")
 def verify(
     refs: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[REF]…", help="Weights; all if left out.", show_default=False),
+        typer.Argument(
+            metavar="[REF]…",
+            help="Weights; all if left out.",
+            autocompletion=completions.weights,
+            show_default=False,
+        ),
     ] = None,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Compare weights with the digests they were published with: `pixelgen weights verify`.
+    """Compare weights with the digests they were published with.
 
     Nothing is fetched. Exit code 1 if a file is damaged or missing.
+
+    \b
+    Examples:
+      pixelgen weights verify
+      pixelgen weights verify imagenet32 owner/name --json
     """
     sources = [_on_disk(ref) for ref in refs] if refs else _all()
     checks = [(source, check) for source in sources for check in verify_files(source)]
@@ -92,16 +102,24 @@ def remove(
     ref: Annotated[
         str,
         typer.Argument(
-            metavar="OWNER/NAME[@REVISION]", help="In the Hub's cache.", show_default=False
+            metavar="OWNER/NAME[@REVISION]",
+            help="In the Hub's cache.",
+            autocompletion=completions.weights,
+            show_default=False,
         ),
     ],
     yes: Annotated[bool, typer.Option("-y", "--yes", help="Do not ask.")] = False,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Remove weights from the Hub's cache: `pixelgen weights remove owner/name@v1`.
+    """Remove weights from the Hub's cache.
 
     Without @REVISION all revisions go. Other programs that use the cache lose them too.
+
+    \b
+    Examples:
+      pixelgen weights remove owner/name@v1
+      pixelgen weights remove owner/name --yes
     """
     asked = hub_id(ref)
     if local(ref) is not None or asked is None:

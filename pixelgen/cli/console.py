@@ -1,0 +1,111 @@
+"""What all commands share of how they speak: notes, colours, the log of -v, and pipes that take
+bytes."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from typing import Any, BinaryIO, Literal, TextIO
+
+import typer
+
+from pixelgen.errors import PixelgenError
+
+Colours = Literal["auto", "always", "never"]
+"""Where colours are used: on terminals that have them, everywhere, nowhere."""
+
+_USAGE, _UNREADABLE = 2, 3
+# What tells, with -vv, whom the library of the Hub asks for what.
+_OTHERS = ("huggingface_hub", "httpx", "urllib3")
+
+
+def on_terminal(stream: TextIO | None = None) -> bool:
+    """Whether `stream` (stderr, if left out) is a terminal."""
+    stream = sys.stderr if stream is None else stream
+    return stream is not None and stream.isatty()
+
+
+def stderr_console() -> Any:
+    """Rich's console on stderr."""
+    from rich.console import Console
+
+    return Console(stderr=True)
+
+
+def shows_progress() -> bool:
+    """Whether a line on stderr can be rewritten: FORCE_COLOR makes no terminal of a file."""
+    return on_terminal() and not stderr_console().is_dumb_terminal
+
+
+def has_colours(stream: TextIO) -> bool:
+    """Whether colours are for `stream`: NO_COLOR and FORCE_COLOR decide, else what it is."""
+    if os.environ.get("NO_COLOR"):
+        return False
+    forced = os.environ.get("FORCE_COLOR")
+    return bool(forced) or (on_terminal(stream) and os.environ.get("TERM") != "dumb")
+
+
+def choose_colours(when: Colours) -> None:
+    """Use colours `always` or `never`; `auto` leaves it to NO_COLOR, FORCE_COLOR and terminals."""
+    if when == "auto":
+        return
+    # Rich and Typer look at these too.
+    chosen, other = ("FORCE_COLOR", "NO_COLOR")[:: 1 if when == "always" else -1]
+    os.environ[chosen] = "1"
+    os.environ.pop(other, None)
+
+
+def say(label: str, text: str, colour: str) -> None:
+    """A line on stderr that begins with a `label` in `colour`."""
+    if has_colours(sys.stderr):
+        label = typer.style(label, fg=colour, bold=True)
+    typer.echo(f"{label} {text}", err=True, color=has_colours(sys.stderr))
+
+
+def note(text: str, quiet: bool = False) -> None:
+    """A line on stderr about what a user may not expect, unless `quiet`."""
+    if not quiet:
+        say("note:", text, "yellow")
+
+
+class _Log(logging.Handler):
+    """Writes what is logged to whatever stderr is then."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        whose = "" if record.name.startswith("pixelgen") else f"{record.name}: "
+        say("log:", f"{whose}{record.getMessage()}", "blue")
+
+
+def listen(level: int) -> None:
+    """Log to stderr: with `level` 1 what pixelgen does, with 2 also what the library of the Hub
+    does, with 0 nothing."""
+    names = {"pixelgen": logging.INFO} if level == 1 else {}
+    if level > 1:
+        names = dict.fromkeys(("pixelgen", *_OTHERS), logging.DEBUG)
+    for name in ("pixelgen", *_OTHERS):
+        logger = logging.getLogger(name)
+        for handler in [h for h in logger.handlers if isinstance(h, _Log)]:
+            logger.removeHandler(handler)
+            logger.setLevel(logging.NOTSET)
+        if name in names:
+            logger.addHandler(_Log())
+            logger.setLevel(names[name])
+
+
+def stdin_bytes(what: str) -> BinaryIO:
+    """stdin, to read `what` from. Raises PixelgenError where nothing comes from there: exit code 3
+    if it is closed, 2 if it is a terminal."""
+    if sys.stdin is None:
+        raise PixelgenError("cannot read stdin: it is closed", "", _UNREADABLE)
+    if sys.stdin.buffer.isatty():
+        raise PixelgenError(f"a terminal holds no {what}", "give a file, or pipe one in", _USAGE)
+    return sys.stdin.buffer
+
+
+def check_takes_bytes(what: str) -> None:
+    """Raises PixelgenError (exit code 2) where stdout is a terminal, or closed."""
+    if sys.stdout is None:
+        raise PixelgenError("stdout is closed", "-o FILE", _USAGE)
+    if sys.stdout.isatty():
+        raise PixelgenError(f"a terminal does not take {what}", "redirect stdout", _USAGE)
