@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,8 +12,10 @@ from PIL import Image
 
 from pixelgen.checkpoints import DEFAULT_PIXEL_WEIGHTS, read_config
 from pixelgen.cli import options
+from pixelgen.cli.console import note
 from pixelgen.cli.downloads import obtain
 from pixelgen.cli.growth import Growth
+from pixelgen.cli.kept import keep_finished
 from pixelgen.cli.output import Output, check_stdout
 from pixelgen.cli.photos import check_photos, photo_name, read_photo
 from pixelgen.cli.results import describe, drawn_facts, fingerprint, tell
@@ -82,7 +85,7 @@ def complete(
     quiet: options.Quiet = False,
     force: options.Force = False,
 ) -> None:
-    """Fill a part of a picture: `pixelgen complete cat.jpg --keep top:50% -n 4`.
+    """Fill a part of a picture.
 
     Pixels are drawn in raster order (by the default weights in blocks of
     2×2), each given all before it, above and to the left, known or just
@@ -96,8 +99,14 @@ def complete(
     code stays, and the pixels as far as codes can hold them.
 
     The picture of all shows the original, what is known of it, and the
-    completions, in a row for each class. The hole can be seen filling:
-    `pixelgen complete cat.jpg --keep top:50% --animate cat.gif`.
+    completions, in a row for each class. The hole can be seen filling.
+
+    \b
+    Examples:
+      pixelgen complete cat.jpg --keep top:50% -n 6 --scale 4
+      pixelgen complete cat.jpg --box 80,80,96,64 --class tabby
+      pixelgen complete cat.jpg --mask mask.png --separate
+      pixelgen complete cat.jpg --keep top:50% --animate cat.gif
     """
     check_device_name(device)
     check_stdout(output, as_json)
@@ -134,22 +143,30 @@ def complete(
     texts = describe(source, parameters, target.count, {"seed": str(seed)})
     target.refuse_to_overwrite(texts)
     growth.refuse_to_overwrite(target, source, parameters, {"seed": str(seed)})
-    if not hole.hidden.any() and not quiet:
-        typer.echo("note: nothing is hidden of what the weights see", err=True)
+    if not hole.hidden.any():
+        note("nothing is hidden of what the weights see", quiet)
 
     pipe = CompletePipeline.from_pretrained(source, device)
     beside = pipe.beside(hole)
+
+    def finish(image: Image.Image) -> Image.Image:
+        return enlarge(image, scale, resample)
 
     def sheet(images: Sequence[Image.Image]) -> Image.Image:
         # While candidates grow, the first of each completion is seen in its place.
         images = images[:: len(images) // request.sample.count]
         rows = [images[first : first + n] for first in range(0, len(images), n)]
-        shown = [enlarge(one, scale, resample) for row in rows for one in (*beside, *row)]
+        shown = [finish(one) for row in rows for one in (*beside, *row)]
         return make_grid(shown, n + 2, gap=2 * scale)
 
-    with growth.follow(sheet) as on_step:
+    with (
+        growth.follow(sheet) as seen,
+        keep_finished(target, texts, finish, seen, as_json=as_json, quiet=quiet)
+        if refine == 1  # a batch of candidates is no batch of pictures
+        else nullcontext(seen) as on_step,
+    ):
         result = pipe.run(request, hole, on_step)
-    images = [enlarge(one, scale, resample) for one in result.images]
+    images = [finish(one) for one in result.images]
     files = target.write([sheet(result.images)] if grid else images, texts)
     growth.finish(lambda: sheet(result.images))
     facts = drawn_facts(result, pipe, files, growth) | {

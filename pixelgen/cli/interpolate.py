@@ -10,9 +10,10 @@ import typer
 from PIL import Image
 
 from pixelgen.checkpoints import DEFAULT_FACE_WEIGHTS, DEFAULT_WEIGHTS, read_config
-from pixelgen.cli import options
+from pixelgen.cli import completions, options
 from pixelgen.cli.downloads import obtain
 from pixelgen.cli.growth import Growth
+from pixelgen.cli.kept import keep_finished
 from pixelgen.cli.output import Output, check_stdout, slug
 from pixelgen.cli.photos import FaceChoice, check_photos, photo_name, read_photo
 from pixelgen.cli.results import (
@@ -53,6 +54,7 @@ def interpolate(
             "-c",
             metavar="CLASS",
             help="Instead of photos, two or more times: number, range, WordNet id or name.",
+            autocompletion=completions.classes,
         ),
     ] = None,
     steps: Annotated[int, typer.Option(help="Frames from the first to the last.")] = 9,
@@ -103,7 +105,7 @@ def interpolate(
     quiet: options.Quiet = False,
     force: options.Force = False,
 ) -> None:
-    """Draw the way from one face to another: `pixelgen interpolate a.jpg b.jpg -o morph.gif`.
+    """Draw the way from one face to another, from class to class, or from picture to picture.
 
     All frames are drawn with the same random numbers. The picture of all shows the faces in the
     photos at the ends of the way.
@@ -111,6 +113,12 @@ def interpolate(
     With --weights that hold auto-encoders the photos may be of anything: the way leads from the
     numbers that are left of one to those of the other. The ends show the middle of the photos as
     the network sees it.
+
+    \b
+    Examples:
+      pixelgen interpolate --class lion --class cougar -o cats.png
+      pixelgen interpolate a.jpg b.jpg c.jpg --steps 40 -o morph.gif --weights my-faces
+      pixelgen interpolate cat.jpg dog.png --weights my-autoencoder
     """
     check_device_name(device)
     check_stdout(output, as_json)
@@ -167,17 +175,23 @@ def interpolate(
         about |= synthetic(True)
     growth.refuse_to_overwrite(target, source, parameters, about)
 
+    def finish(image: Image.Image) -> Image.Image:
+        return enlarge(image, scale, resample)
+
     def sheet(images: Sequence[Image.Image]) -> Image.Image:
         sources, frames = (
-            [enlarge(image, scale, resample) for image in part]
+            [finish(image) for image in part]
             for part in ([square(crop, size) for crop in crops], images)
         )
         return path_sheet(sources, frames, gap=2 * scale)
 
     pipe = InterpolatePipeline.from_pretrained(source, device)
-    with growth.follow(sheet) as on_step:
+    with (
+        growth.follow(sheet) as seen,
+        keep_finished(target, texts, finish, seen, as_json=as_json, quiet=quiet) as on_step,
+    ):
         result = pipe.run(request, crops, on_step)
-    images = [enlarge(image, scale, resample) for image in result.images]
+    images = [finish(image) for image in result.images]
     if target.animated:
         frames = [*images, *images[-2:0:-1]] if ping_pong else images
         files = target.write_animation(frames, texts[0], view["fps"])

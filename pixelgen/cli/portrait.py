@@ -13,6 +13,7 @@ from pixelgen.checkpoints import DEFAULT_FACE_WEIGHTS, read_config
 from pixelgen.cli import options
 from pixelgen.cli.downloads import obtain
 from pixelgen.cli.growth import Growth
+from pixelgen.cli.kept import keep_finished
 from pixelgen.cli.output import Output, check_stdout, slug
 from pixelgen.cli.photos import FaceChoice, check_photos, photo_name
 from pixelgen.cli.results import describe, drawn_facts, drawn_line, synthetic, tell
@@ -45,10 +46,16 @@ def portrait(
     quiet: options.Quiet = False,
     force: options.Force = False,
 ) -> None:
-    """Draw new portraits of the person in a photo, or in several: `pixelgen portrait me.jpg`.
+    """Draw new portraits of the person in a photo, or in several.
 
     The picture of all shows the face in the photo at the left, the portraits beside it. They can be
-    seen growing: `pixelgen portrait me.jpg --animate me.gif`.
+    seen growing.
+
+    \b
+    Examples:
+      pixelgen portrait me.jpg --weights my-faces
+      pixelgen portrait me.jpg me-too.jpg -n 16 --weights my-faces
+      pixelgen portrait party.jpg --face 2 --separate --weights my-faces
     """
     check_device_name(device)
     check_stdout(output, as_json)
@@ -81,17 +88,23 @@ def portrait(
     target.refuse_to_overwrite(texts)
     growth.refuse_to_overwrite(target, source, parameters, synthetic(True) | seeds)
 
+    def finish(image: Image.Image) -> Image.Image:
+        return enlarge(image, scale, resample)
+
     def sheet(images: Sequence[Image.Image]) -> Image.Image:
         sources, portraits = (
-            [enlarge(image, scale, resample) for image in part]
+            [finish(image) for image in part]
             for part in ([square(crop, size) for crop in crops], images)
         )
         return portrait_sheet(sources, portraits, gap=2 * scale)
 
     pipe = PortraitPipeline.from_pretrained(source, device)
-    with growth.follow(sheet) as on_step:
+    with (
+        growth.follow(sheet) as seen,
+        keep_finished(target, texts, finish, seen, as_json=as_json, quiet=quiet) as on_step,
+    ):
         result = pipe.run(request, crops, on_step)
-    images = [enlarge(image, scale, resample) for image in result.images]
+    images = [finish(image) for image in result.images]
     files = target.write([sheet(result.images)] if grid else images, texts)
     growth.finish(lambda: sheet(result.images))
     facts = drawn_facts(result, pipe, files, growth) | {

@@ -12,6 +12,7 @@ from pixelgen.checkpoints import DEFAULT_WEIGHTS, read_config
 from pixelgen.cli import options
 from pixelgen.cli.downloads import obtain
 from pixelgen.cli.growth import Growth
+from pixelgen.cli.kept import keep_finished
 from pixelgen.cli.output import Output, check_stdout, slug
 from pixelgen.cli.results import describe, drawn_facts, drawn_line, tell
 from pixelgen.imaging import enlarge, make_grid, square_columns
@@ -42,9 +43,16 @@ def sample(
     quiet: options.Quiet = False,
     force: options.Force = False,
 ) -> None:
-    """Draw pictures of a class: `pixelgen sample --class "golden retriever" -n 4`.
+    """Draw pictures of a class.
 
-    They can be seen growing: `pixelgen sample -c lion -n 4 --animate lions.gif`.
+    They can be seen growing. Without --output they go where you are, named after class and seed.
+
+    \b
+    Examples:
+      pixelgen sample --class 'golden retriever' -n 16
+      pixelgen sample -c lion -c pizza -n 8 --scale 4 -o sheet.png
+      pixelgen sample -c lion -n 4 --animate lions.gif
+      pixelgen sample -c 207 --seed 1 -o - > dog.png
     """
     check_device_name(device)
     check_stdout(output, as_json)
@@ -74,13 +82,19 @@ def sample(
     several = len(request.classes) > 1 < request.n
     columns = request.n if several else square_columns(request.count)
 
+    def finish(image: Image.Image) -> Image.Image:
+        return enlarge(image, scale, resample)
+
     def sheet(images: Sequence[Image.Image]) -> Image.Image:
-        return make_grid([enlarge(i, scale, resample) for i in images], columns, gap=2 * scale)
+        return make_grid([finish(image) for image in images], columns, gap=2 * scale)
 
     pipe = ClassPipeline.from_pretrained(source, device)
-    with growth.follow(sheet) as on_step:
+    with (
+        growth.follow(sheet) as seen,
+        keep_finished(target, texts, finish, seen, as_json=as_json, quiet=quiet) as on_step,
+    ):
         result = pipe.run(request, on_step)
-    images = [enlarge(image, scale, resample) for image in result.images]
+    images = [finish(image) for image in result.images]
     files = target.write([sheet(result.images)] if grid else images, texts)
     growth.finish(lambda: sheet(result.images))
     facts = drawn_facts(result, pipe, files, growth) | {"classes": result.classes}
