@@ -34,6 +34,7 @@ COMMANDS = (
     "train",
     "export",
     "config",
+    "doctor",
 )
 
 
@@ -67,7 +68,7 @@ class LazyGroup(TyperGroup):
 _USAGE = 2
 _HELP = {"help_option_names": ["-h", "--help"]}
 # For these, and for help, settings that make no sense are no reason to fail.
-_MENDING = ("config",)
+_MENDING = ("config", "doctor")
 app = typer.Typer(cls=LazyGroup, context_settings=_HELP)
 
 
@@ -92,7 +93,8 @@ def pixelgen(
 ) -> None:
     """Pictures from a Gated PixelCNN, pixel by pixel, with exact likelihoods.
 
-    What options are where none are given is set by `pixelgen config`.
+    What options are where none are given is set by `pixelgen config`; `pixelgen doctor` tells
+    whether all is well.
 
     \b
     Examples:
