@@ -1,0 +1,139 @@
+"""Every --help shows how a command is used, in lines that work."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from PIL import Image
+
+from pixelgen.cli.app import COMMANDS, app
+from pixelgen.cli.settings import SETTINGS, shown
+
+from .conftest import Run
+
+ROOT = Path(__file__).parents[2]
+_PIPES = re.compile(r"\s[<>|].*")
+
+
+def commands(group: Any, words: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """The words of every command, that of `pixelgen` itself first."""
+    yield words
+    if hasattr(group, "commands"):
+        context = typer.Context(group)
+        for name in group.list_commands(context):
+            yield from commands(group.get_command(context, name), (*words, name))
+
+
+def parse(line: str) -> None:
+    """Parses a command line as the shell and `pixelgen` would, and runs nothing."""
+    name, *words = shlex.split(_PIPES.sub("", line))
+    assert name == "pixelgen"
+    command: Any = typer.main.get_command(app)
+    context = typer.Context(command, info_name=name)
+    while hasattr(command, "commands") and words and not words[0].startswith("-"):
+        name = words.pop(0)
+        command = command.get_command(context, name)
+        assert command is not None, line
+    command.make_context(name, words, parent=context)
+
+
+@pytest.mark.parametrize("words", commands(typer.main.get_command(app)), ids=" ".join)
+def test_every_help_has_examples_that_parse(run: Run, words: tuple[str, ...]) -> None:
+    outcome = run(*words, "--help")
+    assert outcome.code == 0
+    shown = [line.strip(" │") for line in outcome.out.splitlines()]
+    assert "Examples:" in shown
+    after = shown[shown.index("Examples:") + 1 :]
+    lines = [line for line in after[: after.index("")] if line]
+    assert len(lines) >= 2
+    begun = " ".join(("pixelgen", *words))
+    for line in lines:
+        assert line.startswith(begun), line
+        parse(line)
+
+
+def test_the_commands_of_the_readme_parse() -> None:
+    text = "\n".join((ROOT / name).read_text("utf-8") for name in ("README.md", "docs/shell.md"))
+    for block in re.findall(r"^```(?:sh|console)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
+        for line in block.splitlines():
+            line = line.partition(" #")[0].partition("&& ")[2] or line.partition(" #")[0]
+            if line.strip().startswith("pixelgen "):
+                parse(line.strip().replace("…", ""))
+
+
+def test_help_lists_every_command_by_name(run: Run) -> None:
+    listed = [line.strip("│ ").split(" ")[0] for line in run("--help").out.splitlines()]
+    assert [name for name in listed if name in COMMANDS][-len(COMMANDS) :] == list(COMMANDS)
+
+
+def rows(document: str, head: str) -> list[list[str]]:
+    """The cells of the table in a document whose first line begins with `head`."""
+    lines = iter((ROOT / document).read_text("utf-8").splitlines())
+    next(line for line in lines if line.startswith(head))
+    next(lines)
+    table = itertools.takewhile(lambda line: line.startswith("|"), lines)
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in table]
+
+
+def test_the_exit_codes_are_documented() -> None:
+    for document, head in (("README.md", "| exit code |"), ("docs/shell.md", "| code |")):
+        assert [row[0] for row in rows(document, head)] == ["0", "1", "2", "3", "4", "130"]
+
+
+def test_the_settings_are_documented() -> None:
+    found = {row[0].strip("`"): row for row in rows("docs/shell.md", "| key |")}
+    assert list(found) == list(SETTINGS)
+    for key, setting in SETTINGS.items():
+        assert found[key][1] == f"`{setting.variable}`"
+        if setting.default is not None:
+            assert found[key][3] == shown(setting.default)
+
+
+def keys(facts: Any, free: tuple[str, ...] = ("parameters",)) -> set[str]:
+    """All keys in what `--json` prints."""
+    if isinstance(facts, list):
+        return {key for each in facts for key in keys(each)}
+    if not isinstance(facts, dict):
+        return set()
+    inner = (keys(value) for key, value in facts.items() if key not in free)
+    return {*facts}.union(*inner)
+
+
+def test_the_keys_of_json_are_documented(
+    run: Run, weights: Path, pixel_weights: Path, code_weights: Path, autoencoders: Path
+) -> None:
+    Image.new("RGB", (20, 20)).save("a.png")
+    found = {
+        row[0]: {*re.findall(r"`(\w+)`", row[1])} for row in rows("docs/shell.md", "| command")
+    }
+    drawn = found["`sample`, `portrait`, `interpolate`, `complete`"] | {"classes"}
+    for words, documented in (
+        (["sample", "--weights", weights], drawn),
+        (
+            ["complete", "a.png", "--keep", "top:50%", "--weights", pixel_weights],
+            drawn | found["`complete` also"],
+        ),
+        (["reconstruct", "a.png", "--weights", autoencoders], found["`reconstruct`"]),
+        (["score", "a.png", "--classify", "--weights", pixel_weights], found["`score`"]),
+        (["classes", "lion"], found["`classes`"]),
+        (
+            ["encode", "a.png", "-o", "c.safetensors", "--weights", code_weights],
+            found["`encode`"],
+        ),
+        (["decode", "c.safetensors", "--weights", code_weights], found["`decode`"]),
+        (["weights", "list"], found["`weights list`"]),
+        (["weights", "path", weights], found["`weights path`"]),
+        (["weights", "verify", weights], found["`weights verify`"]),
+        (["config"], found["`config`"]),
+    ):
+        outcome = run(*words, "--json")
+        assert outcome.code == 0, outcome.err
+        assert keys(json.loads(outcome.out)) <= documented, words
