@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import sys
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -65,6 +66,7 @@ class LazyGroup(TyperGroup):
         return super().resolve_command(ctx, args)
 
 
+_log = logging.getLogger(__name__)
 _USAGE = 2
 _HELP = {"help_option_names": ["-h", "--help"]}
 # For these, and for help, settings that make no sense are no reason to fail.
@@ -118,7 +120,10 @@ def pixelgen(
     everywhere.use_colours(color or own.get("color"))
     everywhere.largest.set(max_pixels or own.get("max_pixels"))
     everywhere.use_offline(offline or own.get("offline", False))
-    context.default_map = {command: defaults_of(command, found)}
+    # Of all commands, since `batch` runs others.
+    context.default_map = {name: defaults_of(name, found) for name in COMMANDS}
+    for each in found.values():
+        _log.info("setting %s = %s (%s)", each.setting.key, each, each.where)
     for strange in strange_variables():
         note(strange, quiet=bool({"-q", "--quiet"} & {*words}))
 

@@ -56,11 +56,13 @@ def choose_colours(when: Colours) -> None:
     os.environ.pop(other, None)
 
 
-def say(label: str, text: str, colour: str) -> None:
-    """A line on stderr that begins with a `label` in `colour`."""
-    if has_colours(sys.stderr):
+def say(label: str, text: str, colour: str, stream: TextIO | None = None) -> None:
+    """A line on `stream` (stderr, if left out) that begins with a `label` in `colour`."""
+    stream = sys.stderr if stream is None else stream
+    coloured = has_colours(stream)
+    if coloured:
         label = typer.style(label, fg=colour, bold=True)
-    typer.echo(f"{label} {text}", err=True, color=has_colours(sys.stderr))
+    typer.echo(f"{label} {text}", file=stream, color=coloured)
 
 
 def note(text: str, quiet: bool = False) -> None:
@@ -70,11 +72,15 @@ def note(text: str, quiet: bool = False) -> None:
 
 
 class _Log(logging.Handler):
-    """Writes what is logged to whatever stderr is then."""
+    """Writes what is logged to what was stderr first: that of the jobs of a batch is caught."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._stream = sys.stderr
 
     def emit(self, record: logging.LogRecord) -> None:
         whose = "" if record.name.startswith("pixelgen") else f"{record.name}: "
-        say("log:", f"{whose}{record.getMessage()}", "blue")
+        say("log:", f"{whose}{record.getMessage()}", "blue", self._stream)
 
 
 def listen(level: int) -> None:

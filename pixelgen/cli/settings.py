@@ -5,7 +5,6 @@ Only the command line has them; the Python API does what its arguments say.
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 from collections.abc import Callable, Mapping
@@ -32,7 +31,6 @@ _USAGE = 2
 _MANY = 10**12
 _DRAWING = ("sample", "portrait", "interpolate", "reconstruct", "complete")
 _TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -145,7 +143,7 @@ SETTINGS = {
             "auto, cpu, cuda, cuda:N or mps.",
             _device,
             "auto",
-            (*_DRAWING, "score", "encode", "decode", "evaluate"),
+            (*_DRAWING, "score", "encode", "decode", "evaluate", "batch"),
         ),
         Setting("threads", "Processor threads; unset: as many as torch likes.", _whole(1, 1024)),
         Setting(
@@ -302,7 +300,6 @@ def defaults_of(command: str, found: Mapping[str, Value]) -> dict[str, Any]:
         concerned = each.setting.commands
         if (command in concerned) if command else not concerned:
             values[each.setting.option] = each.value
-            _log.info("setting %s = %s (%s)", each.setting.key, each, each.where)
     if values.get("live"):
         del values["live"]  # which is what happens without; the option insists
     return values

@@ -57,7 +57,7 @@ def batch(
         bool, typer.Option("--force", help="Run finished jobs again, and replace existing files.")
     ] = False,
 ) -> None:
-    """Run many commands, with weights that are loaded once: `pixelgen batch jobs.jsonl -o out`.
+    """Run many commands, with weights that are loaded once.
 
     A job is a line of JSON, such as
 
@@ -74,6 +74,12 @@ def batch(
     again, after Ctrl-C, a crash or a failure, or with more lines. With
     `accelerate launch -m pixelgen batch jobs.jsonl -o out` every process gets
     its share.
+
+    \b
+    Examples:
+      pixelgen batch jobs.jsonl -o out
+      pixelgen batch jobs.jsonl -o out --dry-run
+      pixelgen batch - -o out --keep 1 < jobs.jsonl
     """
     check_device_name(device)
     share = Share.of_this_process()

@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 
 import typer
 
+from pixelgen.cli import everywhere
+
 JOBS = (
     "sample",
     "portrait",
@@ -25,7 +27,10 @@ JOBS = (
 """The commands that a job can name."""
 
 # What a batch decides for all of its jobs.
-_DECIDED = ("--json", "--quiet", "--force", "--live", "--watch")
+_DECIDED = (
+    *("--json", "--quiet", "--force", "--live", "--watch"),
+    *(f"--{name.replace('_', '-')}" for name in everywhere.NAMES),
+)
 # Options that say where files go, and how what a command makes by default is called.
 _PLACES = ("--output", "--animate", "--map")
 _ENDINGS = {"encode": ".safetensors", "faces": ""}
