@@ -86,7 +86,7 @@ def reconstruct(
     Examples:
       pixelgen reconstruct cat.jpg --weights imagenet64 -o sheet.png
       pixelgen reconstruct photos/ --bottleneck 100 -n 5 --weights my-autoencoder
-      pixelgen reconstruct cat.jpg --patches --max-side 512 --weights my-autoencoder
+      pixelgen reconstruct cat.jpg --patches --weights my-autoencoder
     """
     check_device_name(device)
     check_stdout(output, as_json)

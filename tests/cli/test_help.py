@@ -45,7 +45,7 @@ def parse(line: str) -> None:
     command.make_context(name, words, parent=context)
 
 
-@pytest.mark.parametrize("words", commands(typer.main.get_command(app)), ids=" ".join)
+@pytest.mark.parametrize("words", [*commands(typer.main.get_command(app))], ids=" ".join)
 def test_every_help_has_examples_that_parse(run: Run, words: tuple[str, ...]) -> None:
     outcome = run(*words, "--help")
     assert outcome.code == 0
@@ -64,9 +64,10 @@ def test_the_commands_of_the_readme_parse() -> None:
     text = "\n".join((ROOT / name).read_text("utf-8") for name in ("README.md", "docs/shell.md"))
     for block in re.findall(r"^```(?:sh|console)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
         for line in block.splitlines():
-            line = line.partition(" #")[0].partition("&& ")[2] or line.partition(" #")[0]
-            if line.strip().startswith("pixelgen "):
-                parse(line.strip().replace("…", ""))
+            line = line.partition(" #")[0].strip()
+            # Those change or print something as soon as they are parsed.
+            if line.startswith("pixelgen ") and not line.endswith("-completion"):
+                parse(line)
 
 
 def test_help_lists_every_command_by_name(run: Run) -> None:
