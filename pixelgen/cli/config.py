@@ -12,6 +12,7 @@ from pixelgen.checkpoints.source import bundled, hub_id, local, not_found
 from pixelgen.cli import completions, options
 from pixelgen.cli.console import note
 from pixelgen.cli.settings import (
+    FILE_VARIABLE,
     Setting,
     Value,
     all_settings,
@@ -231,9 +232,12 @@ def _drop(document: TOMLDocument, key: str) -> None:
 
 
 def _write(path: Path, document: TOMLDocument) -> None:
-    """Replace the file. Raises PixelgenError where its folder does not take it."""
+    """Replace the file. Raises PixelgenError where its folder does not take it, and for what is no
+    file, such as /dev/null."""
     import tomlkit
 
+    if path.exists() and not path.is_file():
+        raise PixelgenError(f"{path} is no file", f"{FILE_VARIABLE}=FILE", _USAGE)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:

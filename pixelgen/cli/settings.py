@@ -29,6 +29,7 @@ Origin = Literal["variable", "file", "default"]
 _PREFIX = "PIXELGEN_"
 _USAGE = 2
 _MANY = 10**12
+_LARGEST = 2**20
 _DRAWING = ("sample", "portrait", "interpolate", "reconstruct", "complete")
 _TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 
@@ -220,15 +221,24 @@ def read_table(path: Path) -> dict[str, Any]:
         import tomllib
     else:
         import tomli as tomllib
+    if str(path) == os.devnull:
+        return {}
     try:
+        if path.exists() and not path.is_file():
+            raise ValueError("it is no file")  # a pipe would be waited for
         with path.open("rb") as file:
-            found = tomllib.load(file)
+            data = file.read(_LARGEST + 1)
+        if len(data) > _LARGEST:
+            raise ValueError(f"more than {_LARGEST >> 10} KiB")
+        found = tomllib.loads(data.decode("utf-8"))
     except FileNotFoundError:
         return {}
     except OSError as error:
         why = error.strerror or str(error)
-    except (ValueError, RecursionError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         why = f"no TOML: {error}"
+    except ValueError as error:
+        why = str(error)
     else:
         return _flat(found)
     raise PixelgenError(f"cannot read the settings {path}: {why}", "", _USAGE)

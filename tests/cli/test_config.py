@@ -227,6 +227,24 @@ def test_a_file_that_makes_no_sense_is_one_line(run: Run, file: Path, text: str,
         assert run(*words).code == 0
 
 
+def test_what_is_no_file_is_not_read(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("large.toml").write_text("#" * 2**20 + "\n")
+    for name, says in (
+        (".", "it is no file"),
+        ("/dev/zero", "it is no file"),
+        ("large.toml", "more than 1024 KiB"),
+    ):
+        monkeypatch.setenv("PIXELGEN_CONFIG", name)
+        outcome = run("classes", "lion")
+        assert outcome.code == 2
+        assert outcome.err == f"error: cannot read the settings {name}: {says}\n"
+    monkeypatch.setenv("PIXELGEN_CONFIG", os.devnull)
+    assert run("classes", "lion").code == 0
+    outcome = run("config", "set", "scale", 2)
+    assert outcome.err == f"error: {os.devnull} is no file (PIXELGEN_CONFIG=FILE)\n"
+    assert not Path(os.devnull).is_file()
+
+
 def test_what_is_wrong_can_be_taken_out(run: Run, file: Path) -> None:
     write(file, "nonsense = 1\nscale = 2\n[sample]\nsize = 3\n")
     for key in ("nonsense", "sample.size"):
