@@ -212,7 +212,8 @@ def _put(document: TOMLDocument, key: str, value: Any) -> None:
     import tomlkit
 
     table, _, name = key.rpartition(".")
-    _drop(document, key.replace("_", "-"))  # another spelling of the same
+    if (other := key.replace("_", "-")) != key:
+        _drop(document, other)  # another spelling of the same
     if not table:
         document[name] = value
         return

@@ -131,8 +131,9 @@ def test_set_get_list_unset(run: Run, file: Path, monkeypatch: pytest.MonkeyPatc
     for key, value in (("scale", "4"), ("batch-size", "8"), ("score.weights", "owner/name@v1")):
         outcome = run("config", "set", key, value)
         assert (outcome.code, outcome.out, outcome.err) == (0, "", "")
+    assert run("config", "set", "device", "cpu").code == 0
     assert run("config", "set", "offline", "yes").code == 0
-    assert file.read_text("utf-8").startswith("# mine\ndevice = 'cpu' # always\n")
+    assert file.read_text("utf-8").startswith('# mine\ndevice = "cpu" # always\n')
     rows = {row["key"]: row for row in json.loads(run("config", "--json").out)}
     assert list(rows) == list(SETTINGS)
     assert (rows["scale"]["value"], rows["scale"]["origin"]) == (4, "file")
