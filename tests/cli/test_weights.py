@@ -145,6 +145,7 @@ def test_a_bar_on_a_terminal(
     run: Run, hub: Hub, weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")  # by which rich takes anything for a terminal
+    monkeypatch.setattr("pixelgen.cli.downloads.shows_progress", lambda: True)
     hub.add("owner/name", weights)
     outcome = run("weights", "pull", "owner/name")
     assert "━" in outcome.err
