@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import re
 import shlex
 from collections.abc import Iterator
@@ -12,7 +11,6 @@ from typing import Any
 
 import pytest
 import typer
-from PIL import Image
 
 from pixelgen.cli.app import COMMANDS, app
 from pixelgen.cli.settings import SETTINGS, shown
@@ -60,16 +58,6 @@ def test_every_help_has_examples_that_parse(run: Run, words: tuple[str, ...]) ->
         parse(line)
 
 
-def test_the_commands_of_the_readme_parse() -> None:
-    text = "\n".join((ROOT / name).read_text("utf-8") for name in ("README.md", "docs/shell.md"))
-    for block in re.findall(r"^```(?:sh|console)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
-        for line in block.splitlines():
-            line = line.partition(" #")[0].strip()
-            # Those change or print something as soon as they are parsed.
-            if line.startswith("pixelgen ") and not line.endswith("-completion"):
-                parse(line)
-
-
 def test_help_lists_every_command_by_name(run: Run) -> None:
     listed = [line.strip("│ ").split(" ")[0] for line in run("--help").out.splitlines()]
     assert [name for name in listed if name in COMMANDS][-len(COMMANDS) :] == list(COMMANDS)
@@ -85,7 +73,7 @@ def rows(document: str, head: str) -> list[list[str]]:
 
 
 def test_the_exit_codes_are_documented() -> None:
-    for document, head in (("README.md", "| exit code |"), ("docs/shell.md", "| code |")):
+    for document, head in (("README.md", "| exit code |"), ("docs/output.md", "| code |")):
         assert [row[0] for row in rows(document, head)] == ["0", "1", "2", "3", "4", "130"]
 
 
@@ -96,45 +84,3 @@ def test_the_settings_are_documented() -> None:
         assert found[key][1] == f"`{setting.variable}`"
         if setting.default is not None:
             assert found[key][3] == shown(setting.default)
-
-
-def keys(facts: Any, free: tuple[str, ...] = ("parameters",)) -> set[str]:
-    """All keys in what `--json` prints."""
-    if isinstance(facts, list):
-        return {key for each in facts for key in keys(each)}
-    if not isinstance(facts, dict):
-        return set()
-    inner = (keys(value) for key, value in facts.items() if key not in free)
-    return {*facts}.union(*inner)
-
-
-def test_the_keys_of_json_are_documented(
-    run: Run, weights: Path, pixel_weights: Path, code_weights: Path, autoencoders: Path
-) -> None:
-    Image.new("RGB", (20, 20)).save("a.png")
-    found = {
-        row[0]: {*re.findall(r"`(\w+)`", row[1])} for row in rows("docs/shell.md", "| command")
-    }
-    drawn = found["`sample`, `portrait`, `interpolate`, `complete`"] | {"classes"}
-    for words, documented in (
-        (["sample", "--weights", weights], drawn),
-        (
-            ["complete", "a.png", "--keep", "top:50%", "--weights", pixel_weights],
-            drawn | found["`complete` also"],
-        ),
-        (["reconstruct", "a.png", "--weights", autoencoders], found["`reconstruct`"]),
-        (["score", "a.png", "--classify", "--weights", pixel_weights], found["`score`"]),
-        (["classes", "lion"], found["`classes`"]),
-        (
-            ["encode", "a.png", "-o", "c.safetensors", "--weights", code_weights],
-            found["`encode`"],
-        ),
-        (["decode", "c.safetensors", "--weights", code_weights], found["`decode`"]),
-        (["weights", "list"], found["`weights list`"]),
-        (["weights", "path", weights], found["`weights path`"]),
-        (["weights", "verify", weights], found["`weights verify`"]),
-        (["config"], found["`config`"]),
-    ):
-        outcome = run(*words, "--json")
-        assert outcome.code == 0, outcome.err
-        assert keys(json.loads(outcome.out)) <= documented, words

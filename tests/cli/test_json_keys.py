@@ -32,6 +32,7 @@ RUNS = {
     "classes": ["lion"],
     "weights list": [],
     "weights verify": ["@weights"],
+    "config list": [],
 }
 MISSING = {
     "interpolate": {"photos", "similarity"},  # of photos
