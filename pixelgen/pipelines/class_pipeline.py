@@ -5,15 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from pixelgen.checkpoints import DEFAULT_WEIGHTS, LoadedCheckpoint, Source, load_checkpoint
-from pixelgen.pipelines.devices import pick_device
+from pixelgen.checkpoints import DEFAULT_WEIGHTS, LoadedCheckpoint
 from pixelgen.pipelines.painter import Painter, Progress
 from pixelgen.pipelines.paths import path_through
+from pixelgen.pipelines.pretrained import Pretrained
 from pixelgen.pipelines.request import DrawingOptions, SampleRequest
 
 if TYPE_CHECKING:
@@ -41,31 +40,19 @@ class SampleResult:
     """Classes, n or steps, temperature, top_p, guidance."""
 
 
-class ClassPipeline:
+class ClassPipeline(Pretrained):
     """Draws pictures of given classes.
 
     Example: `ClassPipeline.from_pretrained()(classes=[207], n=4, seed=1).images`.
     """
+
+    default_weights = DEFAULT_WEIGHTS
 
     def __init__(self, checkpoint: LoadedCheckpoint, device: torch.device | str = "cpu") -> None:
         self.checkpoint = checkpoint
         self.device = device
         self.painter = Painter(checkpoint, device)
         self.model = self.painter.model
-
-    @classmethod
-    def from_pretrained(
-        cls,
-        ref: str | Path | Source = DEFAULT_WEIGHTS,
-        device: str = "auto",
-        *,
-        token: str | None = None,
-    ) -> ClassPipeline:
-        """Weights by bundled name, folder or Hub id `owner/name[@revision]`, on `device`
-        (auto, cpu, cuda, cuda:N, mps). `token` is one of the Hub's, else that of HF_TOKEN or
-        `hf auth login` is used. Raises PixelgenError where either is not to be had."""
-        target = pick_device(device)
-        return cls(load_checkpoint(ref, token=token), target)
 
     def __call__(
         self,

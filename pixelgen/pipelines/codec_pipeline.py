@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from pixelgen.checkpoints import LoadedCheckpoint, Source, load_checkpoint
+from pixelgen.checkpoints import LoadedCheckpoint
 from pixelgen.errors import PixelgenError
 from pixelgen.imaging import Fit, Photo, opened, square
 from pixelgen.pipelines.codes_file import CodesFile
-from pixelgen.pipelines.devices import pick_device
 from pixelgen.pipelines.pictures import Told, decode_images, encode_images
+from pixelgen.pipelines.pretrained import Pretrained
 
 if TYPE_CHECKING:
     import torch
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 _UNREADABLE = 3
 
 
-class CodecPipeline:
+class CodecPipeline(Pretrained):
     """Makes codes of pictures, and pictures of codes.
 
     Example: `CodecPipeline.from_pretrained("my-weights").reconstruct([image])`.
@@ -32,17 +31,6 @@ class CodecPipeline:
         self.checkpoint = checkpoint
         self.device = device
         self.codec = checkpoint.codec.to(device)
-
-    @classmethod
-    def from_pretrained(
-        cls, ref: str | Path | Source, device: str = "auto", *, token: str | None = None
-    ) -> CodecPipeline:
-        """Weights by bundled name, folder or Hub id `owner/name[@revision]`, on `device`
-        (auto, cpu, cuda, cuda:N, mps). `token` is one of the Hub's, else that of HF_TOKEN or
-        `hf auth login` is used. Raises PixelgenError where either is not to be had, and for
-        weights without a tokenizer."""
-        target = pick_device(device)
-        return cls(load_checkpoint(ref, token=token), target)
 
     def encode(
         self, images: Sequence[Photo], fit: Fit = "crop", progress: Told | None = None

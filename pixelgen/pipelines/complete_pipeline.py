@@ -5,17 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from pixelgen.checkpoints import DEFAULT_PIXEL_WEIGHTS, LoadedCheckpoint, Source, load_checkpoint
+from pixelgen.checkpoints import DEFAULT_PIXEL_WEIGHTS, LoadedCheckpoint
 from pixelgen.imaging import Fit, Hole, Photo, cut_hole, opened, parse_box, parse_keep, veiled
 from pixelgen.imaging.hole import Box
-from pixelgen.pipelines.devices import pick_device
 from pixelgen.pipelines.painter import Given, Painter, Progress
 from pixelgen.pipelines.pictures import to_grids
+from pixelgen.pipelines.pretrained import Pretrained
 from pixelgen.pipelines.request import CompletionRequest, DrawingOptions
 
 if TYPE_CHECKING:
@@ -55,7 +54,7 @@ class CompletionResult:
     """Classes, n, temperature, top_p, guidance, refine."""
 
 
-class CompletePipeline:
+class CompletePipeline(Pretrained):
     """Fills holes in photos.
 
     Hidden values are drawn one after the other in the model's order (raster order, of blocks where
@@ -69,24 +68,12 @@ class CompletePipeline:
     Example: `CompletePipeline.from_pretrained()(photo, keep="top:50%", n=4, seed=1).images`.
     """
 
+    default_weights = DEFAULT_PIXEL_WEIGHTS
+
     def __init__(self, checkpoint: LoadedCheckpoint, device: torch.device | str = "cpu") -> None:
         self.checkpoint = checkpoint
         self.device = device
         self.painter = Painter(checkpoint, device)
-
-    @classmethod
-    def from_pretrained(
-        cls,
-        ref: str | Path | Source = DEFAULT_PIXEL_WEIGHTS,
-        device: str = "auto",
-        *,
-        token: str | None = None,
-    ) -> CompletePipeline:
-        """Weights by bundled name, folder or Hub id `owner/name[@revision]`, on `device`
-        (auto, cpu, cuda, cuda:N, mps). `token` is one of the Hub's, else that of HF_TOKEN or
-        `hf auth login` is used. Raises PixelgenError where either is not to be had."""
-        target = pick_device(device)
-        return cls(load_checkpoint(ref, token=token), target)
 
     def __call__(
         self,

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from pixelgen.checkpoints import CheckpointConfig, LoadedCheckpoint, Source, load_checkpoint
+from pixelgen.checkpoints import CheckpointConfig, LoadedCheckpoint
 from pixelgen.errors import PixelgenError
 from pixelgen.imaging import Fit, Photo, opened, square
 from pixelgen.pipelines.class_pipeline import ClassPipeline, SampleResult
-from pixelgen.pipelines.devices import pick_device
 from pixelgen.pipelines.painter import Progress
 from pixelgen.pipelines.portrait_pipeline import PortraitPipeline, PortraitResult
+from pixelgen.pipelines.pretrained import Pretrained
 from pixelgen.pipelines.reconstruct_pipeline import InterpolationResult, ReconstructPipeline
 from pixelgen.pipelines.reconstruct_request import InterpolationRequest
 from pixelgen.pipelines.request import DrawingOptions, PortraitRequest, SampleRequest
@@ -68,7 +67,7 @@ def path_request(
     return PortraitRequest.along_path(config, weights, photos, steps, slerp=slerp, **drawing)
 
 
-class InterpolatePipeline:
+class InterpolatePipeline(Pretrained):
     """Draws pictures on the way from one to another, all with the same random numbers, so that
     neighbours differ by their condition alone (Figure 5).
 
@@ -78,16 +77,6 @@ class InterpolatePipeline:
     def __init__(self, checkpoint: LoadedCheckpoint, device: torch.device | str = "cpu") -> None:
         self.checkpoint = checkpoint
         self.device = device
-
-    @classmethod
-    def from_pretrained(
-        cls, ref: str | Path | Source, device: str = "auto", *, token: str | None = None
-    ) -> InterpolatePipeline:
-        """Weights by bundled name, folder or Hub id `owner/name[@revision]`, on `device`
-        (auto, cpu, cuda, cuda:N, mps). `token` is one of the Hub's, else that of HF_TOKEN or
-        `hf auth login` is used. Raises PixelgenError where either is not to be had."""
-        target = pick_device(device)
-        return cls(load_checkpoint(ref, token=token), target)
 
     def __call__(
         self,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from PIL import Image
@@ -13,14 +12,12 @@ from PIL import Image
 from pixelgen.checkpoints import (
     DEFAULT_FACE_WEIGHTS,
     LoadedCheckpoint,
-    Source,
-    load_checkpoint,
 )
 from pixelgen.imaging import FaceCutter, FaceDetector, Photo, opened, square
-from pixelgen.pipelines.devices import pick_device
 from pixelgen.pipelines.painter import Painter, Progress
 from pixelgen.pipelines.paths import path_through
 from pixelgen.pipelines.pictures import to_tensor
+from pixelgen.pipelines.pretrained import Pretrained
 from pixelgen.pipelines.request import DrawingOptions, PortraitRequest
 
 if TYPE_CHECKING:
@@ -50,11 +47,13 @@ class PortraitResult:
     """n or steps, temperature, top_p, guidance."""
 
 
-class PortraitPipeline:
+class PortraitPipeline(Pretrained):
     """Draws people from photos of them.
 
     Example: `PortraitPipeline.from_pretrained("my-weights")([photo], n=8, seed=1).images`.
     """
+
+    default_weights = DEFAULT_FACE_WEIGHTS
 
     def __init__(
         self,
@@ -68,21 +67,6 @@ class PortraitPipeline:
         self.embedder = checkpoint.embedder.to(device)
         self.painter = Painter(checkpoint, device)
         self.cutter = FaceCutter(self.embedder.config.size, detector)
-
-    @classmethod
-    def from_pretrained(
-        cls,
-        ref: str | Path | Source = DEFAULT_FACE_WEIGHTS,
-        device: str = "auto",
-        *,
-        token: str | None = None,
-    ) -> PortraitPipeline:
-        """Weights by bundled name, folder or Hub id `owner/name[@revision]`, on `device`
-        (auto, cpu, cuda, cuda:N, mps). `token` is one of the Hub's, else that of HF_TOKEN or
-        `hf auth login` is used. Raises PixelgenError where either is not to be had, and for
-        weights that do not draw faces."""
-        target = pick_device(device)
-        return cls(load_checkpoint(ref, token=token), target)
 
     def crop(
         self,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from PIL import Image
@@ -13,8 +12,6 @@ from PIL import Image
 from pixelgen.checkpoints import (
     DEFAULT_AUTOENCODER_WEIGHTS,
     LoadedCheckpoint,
-    Source,
-    load_checkpoint,
 )
 from pixelgen.imaging import (
     Fit,
@@ -28,10 +25,10 @@ from pixelgen.imaging import (
     tile_count,
     to_rgb,
 )
-from pixelgen.pipelines.devices import pick_device
 from pixelgen.pipelines.painter import Painted, Painter, Progress
 from pixelgen.pipelines.paths import path_through
 from pixelgen.pipelines.pictures import decode_images, encode_images, to_images, to_tensor
+from pixelgen.pipelines.pretrained import Pretrained
 from pixelgen.pipelines.reconstruct_request import InterpolationRequest, ReconstructRequest
 from pixelgen.pipelines.request import Drawing, DrawingOptions
 
@@ -119,11 +116,13 @@ class InterpolationResult:
     """Steps, bottleneck, temperature, top_p, guidance."""
 
 
-class ReconstructPipeline:
+class ReconstructPipeline(Pretrained):
     """Takes pictures to a few numbers, or to codes, and makes them anew.
 
     Example: `ReconstructPipeline.from_pretrained()([image], n=3, seed=1).rows()`.
     """
+
+    default_weights = DEFAULT_AUTOENCODER_WEIGHTS
 
     def __init__(self, checkpoint: LoadedCheckpoint, device: torch.device | str = "cpu") -> None:
         self.checkpoint = checkpoint
@@ -135,21 +134,6 @@ class ReconstructPipeline:
         else:
             self.codec = checkpoint.codec.to(device)
         self.size = checkpoint.config.picture[1]
-
-    @classmethod
-    def from_pretrained(
-        cls,
-        ref: str | Path | Source = DEFAULT_AUTOENCODER_WEIGHTS,
-        device: str = "auto",
-        *,
-        token: str | None = None,
-    ) -> ReconstructPipeline:
-        """Weights by bundled name, folder or Hub id `owner/name[@revision]`, on `device`
-        (auto, cpu, cuda, cuda:N, mps). `token` is one of the Hub's, else that of HF_TOKEN or
-        `hf auth login` is used. Raises PixelgenError where either is not to be had, and for
-        weights without auto-encoders and tokenizer."""
-        target = pick_device(device)
-        return cls(load_checkpoint(ref, token=token), target)
 
     def __call__(
         self,

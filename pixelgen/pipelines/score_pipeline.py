@@ -6,7 +6,6 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PIL import Image
@@ -15,13 +14,11 @@ from pixelgen.checkpoints import (
     DEFAULT_PIXEL_WEIGHTS,
     CheckpointConfig,
     LoadedCheckpoint,
-    Source,
-    load_checkpoint,
 )
 from pixelgen.errors import PixelgenError
 from pixelgen.imaging import Fit, Photo, opened, square
-from pixelgen.pipelines.devices import pick_device
 from pixelgen.pipelines.pictures import to_grids
+from pixelgen.pipelines.pretrained import Pretrained
 from pixelgen.pipelines.request import check_reads_photos, check_whole, find_classes
 
 if TYPE_CHECKING:
@@ -113,7 +110,7 @@ class ScoreResult:
     """Time of it all."""
 
 
-class ScorePipeline:
+class ScorePipeline(Pretrained):
     """Measures how surprising pictures are.
 
     Weights that draw from a photo or a vector score without one, as with the null class.
@@ -121,25 +118,13 @@ class ScorePipeline:
     Example: `ScorePipeline.from_pretrained()([photo]).scores[0].bits_per_dim`.
     """
 
+    default_weights = DEFAULT_PIXEL_WEIGHTS
+
     def __init__(self, checkpoint: LoadedCheckpoint, device: torch.device | str = "cpu") -> None:
         self.checkpoint = checkpoint
         self.device = device
         self.model = checkpoint.model.to(device)
         self.tokenizer = checkpoint.tokenizer and checkpoint.tokenizer.to(device)
-
-    @classmethod
-    def from_pretrained(
-        cls,
-        ref: str | Path | Source = DEFAULT_PIXEL_WEIGHTS,
-        device: str = "auto",
-        *,
-        token: str | None = None,
-    ) -> ScorePipeline:
-        """Weights by bundled name, folder or Hub id `owner/name[@revision]`, on `device`
-        (auto, cpu, cuda, cuda:N, mps). `token` is one of the Hub's, else that of HF_TOKEN or
-        `hf auth login` is used. Raises PixelgenError where either is not to be had."""
-        target = pick_device(device)
-        return cls(load_checkpoint(ref, token=token), target)
 
     def __call__(
         self,
