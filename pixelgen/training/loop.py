@@ -333,7 +333,7 @@ class Run:
         )
         self.watcher.note(
             f"step {self.counters.step}: {self.counters.held_out:.4f} {self.task.figure_unit} on "
-            f"{len(figures)} held-out pictures"
+            f"{len(self.held_images)} held-out pictures"
         )
 
     def _sample(self) -> None:

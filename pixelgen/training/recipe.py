@@ -102,6 +102,9 @@ class LossesRecipe:
         )
 
 
+Mining = Literal["semi-hard", "hard", "all"]
+
+
 @dataclass(frozen=True)
 class TripletsRecipe:
     """`[triplets]`: what teaches a face embedder whose face it is. For a face embedder only."""
@@ -109,6 +112,9 @@ class TripletsRecipe:
     margin: float = 0.2
     """By how much a person's pictures must be nearer to each other than to anybody else's, in
     squared distance (0 … 4)."""
+    mining: Mining = "semi-hard"
+    """Whose picture a pair of one person's is compared to: the nearest beyond the pair, the nearest
+    of all (hard), or everybody's, the nearer the more."""
     shots: int = 4
     """Pictures of each person in a batch."""
     favour: float = 0.0

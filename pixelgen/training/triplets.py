@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pixelgen.models.likelihood import to_unit
-from pixelgen.training.recipe import TripletsRecipe
+from pixelgen.training.recipe import Mining, TripletsRecipe
 
 
 def squared_distances(embeddings: Tensor) -> Tensor:
@@ -21,10 +21,17 @@ def squared_distances(embeddings: Tensor) -> Tensor:
 
 
 @torch.compiler.disable  # how many pairs there are is not known before: nothing to compile
-def triplet_loss(embeddings: Tensor, people: Tensor, margin: float) -> Tensor:
+def triplet_loss(
+    embeddings: Tensor, people: Tensor, margin: float, mining: Mining = "semi-hard"
+) -> Tensor:
     """The mean over all pairs of one person of how far the pair is from being nearer, by `margin`,
-    than a semi-hard negative (equation 4): the nearest other person who is farther than the pair,
-    or where nobody is, the farthest other person.
+    than another person. `mining` says which.
+
+    "semi-hard": the nearest other who is farther than the pair, or where nobody is, the farthest
+    other (equation 4). "hard": the nearest other. "all": everybody, the nearer the more: in place
+    of the largest excess the logarithm of the sum of all, exponentiated, 0 among them (Sohn,
+    "Improved Deep Metric Learning with Multi-class N-pair Loss Objective", 2016, equation 7), on
+    the scale of `margin` / 2.
 
     `embeddings` [B, D] of length 1, `people` int64 [B] → a number; 0 without such pairs.
     """
@@ -35,9 +42,15 @@ def triplet_loss(embeddings: Tensor, people: Tensor, margin: float) -> Tensor:
         return embeddings.sum() * 0.0
     anchor, positive = pairs.unbind(1)
     apart = distance[anchor, positive]  # [pairs]
+    if mining == "all":
+        scale = margin / 2
+        others = distance[anchor].masked_fill(same[anchor], torch.inf)
+        excess = (apart[:, None] - others + margin) / scale  # [pairs, B]
+        return scale * torch.cat((excess, torch.zeros_like(excess[:, :1])), 1).logsumexp(1).mean()
     with torch.no_grad():
         others = distance[anchor].masked_fill(same[anchor], -torch.inf)  # [pairs, B]
-        farther = others.masked_fill(others <= apart[:, None], torch.inf)
+        beyond = apart[:, None] if mining == "semi-hard" else others.new_tensor(-1.0)
+        farther = others.masked_fill(others <= beyond, torch.inf)
         chosen = torch.where(farther.isfinite().any(1), farther.argmin(1), others.argmax(1))
     return F.relu(apart - distance[anchor, chosen] + margin).mean()
 
@@ -56,7 +69,8 @@ class Triplets(nn.Module):
         """x int64 [B, 3, S, S] of 0 … 255, `classes` int64 [B]: who is on it → a number."""
         assert classes is not None  # batches by identity have them
         images = recoloured(to_unit(x, 256), self.recipe.colour)
-        return triplet_loss(self.model(images), classes, self.recipe.margin)
+        embeddings = self.model(images)
+        return triplet_loss(embeddings, classes, self.recipe.margin, self.recipe.mining)
 
 
 def recoloured(images: Tensor, amount: float) -> Tensor:

@@ -73,6 +73,27 @@ def test_the_semi_hard_negative_is_the_nearest_beyond_the_pair() -> None:
     assert float(triplet_loss(embeddings, people, 0.2)) == pytest.approx(expected, abs=1e-6)
 
 
+def test_the_hard_negative_is_the_nearest_of_all() -> None:
+    embeddings, people = points(0, 20, 10, 30, 90), torch.tensor([1, 1, 2, 3, 4])
+    excess = apart(0, 20) - apart(0, 10) + 0.2  # seen from 0 as from 20
+    loss = triplet_loss(embeddings, people, 0.2, "hard")
+    assert float(loss) == pytest.approx(excess, abs=1e-6)
+
+
+def test_all_others_count_the_nearer_the_more() -> None:
+    embeddings, people = points(0, 20, 10, 90), torch.tensor([1, 1, 2, 3])
+    expected = 0.0
+    for anchor, positive in ((0, 20), (20, 0)):
+        excesses = [apart(anchor, positive) - apart(anchor, other) + 0.2 for other in (10, 90)]
+        expected += 0.1 * math.log(1 + sum(math.exp(e / 0.1) for e in excesses)) / 2
+    loss = triplet_loss(embeddings, people, 0.2, "all")
+    assert float(loss) == pytest.approx(expected, abs=1e-5)
+    # No less than the largest excess, and no loss at all where everybody else is far.
+    assert loss > triplet_loss(embeddings, people, 0.2, "hard")
+    far = triplet_loss(points(0, 1, 180), torch.tensor([1, 1, 2]), 0.2, "all")
+    assert float(far) == pytest.approx(0, abs=1e-6)
+
+
 def test_where_nobody_is_beyond_the_farthest_other_is_taken() -> None:
     embeddings, people = points(0, 90, 10, 20), torch.tensor([1, 1, 2, 3])
     from_0 = apart(0, 90) - apart(0, 20) + 0.2
