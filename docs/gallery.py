@@ -96,6 +96,20 @@ SHOTS = (
         "All frames are drawn with the same random numbers; only the class condition moves.",
     ),
     Shot(
+        "Portraits",
+        "portrait female-90.jpg -n 8 --seed 1 --scale 2 -o portraits.png",
+        "portraits.png",
+        "The face as the embedder sees it, and eight portraits that know 64 numbers of it. Hair "
+        "and the shape of the face are kept; eyes are often melted.",
+    ),
+    Shot(
+        "From face to face",
+        "interpolate female-6.jpg male-36.jpg --steps 9 --seed 1 -o morph.png",
+        "morph.png",
+        "The ends are the photos. All frames are drawn with the same random numbers; only the "
+        "embedding moves. The last ones are melted.",
+    ),
+    Shot(
         "Completing",
         "complete male-12.jpg --keep top:50% -n 5 --seed 1 --scale 2 -o completed.png",
         "completed.png",
@@ -148,11 +162,7 @@ def page(said: dict[str, str]) -> str:
     return "\n".join(parts)
 
 
-OUTRO = """## Portraits
-
-`pixelgen portrait me.jpg --weights my-faces` and `pixelgen interpolate a.jpg b.jpg --weights
-my-faces` need weights that were trained on faces. None are bundled yet, so there is nothing to
-show. The photos on this page are computer-generated portraits of nobody (CC0).
+OUTRO = """The photos on this page are computer-generated portraits of nobody (CC0).
 """
 
 

@@ -99,7 +99,7 @@ def evaluate(
     Examples:
       pixelgen evaluate imagenet32 --data owner/name --split validation
       pixelgen evaluate imagenet64 --data pictures --quality --no-likelihood
-      pixelgen evaluate my-faces --data people --identity --part report --json
+      pixelgen evaluate faces64 --data people --identity --part report --json
     """
     if quality and identity:
         raise PixelgenError("--quality is of classes, --identity of people", "choose one", 2)

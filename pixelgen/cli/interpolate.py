@@ -117,7 +117,7 @@ def interpolate(
     \b
     Examples:
       pixelgen interpolate --class lion --class cougar -o cats.png
-      pixelgen interpolate a.jpg b.jpg -o morph.gif --weights my-faces
+      pixelgen interpolate a.jpg b.jpg -o morph.gif
       pixelgen interpolate cat.jpg dog.png --weights my-autoencoder
     """
     check_device_name(device)

@@ -53,9 +53,9 @@ def portrait(
 
     \b
     Examples:
-      pixelgen portrait me.jpg --weights my-faces
-      pixelgen portrait me.jpg me-too.jpg -n 16 --weights my-faces
-      pixelgen portrait party.jpg --face 2 --separate --weights my-faces
+      pixelgen portrait me.jpg
+      pixelgen portrait me.jpg me-too.jpg -n 16
+      pixelgen portrait party.jpg --face 2 --separate
     """
     check_device_name(device)
     check_stdout(output, as_json)
