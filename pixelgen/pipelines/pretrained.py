@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import ClassVar, TypeVar
-
-import torch
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from pixelgen.checkpoints import LoadedCheckpoint, Source, load_checkpoint
 from pixelgen.pipelines.devices import pick_device
+
+if TYPE_CHECKING:
+    import torch
 
 _P = TypeVar("_P", bound="Pretrained")
 
