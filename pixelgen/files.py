@@ -1,15 +1,18 @@
-"""Writing files so that nobody ever sees half of one."""
+"""Writing files so that nobody ever sees half of one, and opening what nobody vouches for."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import itertools
 import logging
 import os
+import select
+import stat
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import BinaryIO, Literal
 
 from pixelgen.errors import PixelgenError
 
@@ -18,6 +21,69 @@ IfExists = Literal["number", "replace", "fail"]
 one in its place, or raise FileExistsError."""
 
 _log = logging.getLogger(__name__)
+_PATIENCE = 5.0
+# Of a name, with what is put around it, that is no longer than names can be.
+_KEPT = 40
+
+
+def expanded(path: str | os.PathLike[str]) -> Path:
+    """`path` with a home folder in the place of `~`; of people who have none here it stays."""
+    return Path(os.path.expanduser(path))
+
+
+def open_file(path: str | os.PathLike[str]) -> BinaryIO:
+    """A file, to be read. Raises OSError, also for pipes and devices, which may never end."""
+    return open(path, "rb", opener=_open_file)
+
+
+def open_input(path: str | os.PathLike[str]) -> BinaryIO:
+    """A file, or a pipe that somebody writes to, to be read. Raises OSError, also for a pipe that
+    nobody writes to within some seconds."""
+    return open(path, "rb", opener=_open_input)
+
+
+def read_file(path: str | os.PathLike[str], largest: int) -> bytes:
+    """The content of a file. Raises OSError as `open_file` does, and for more than `largest`
+    bytes."""
+    with open_file(path) as file:
+        return read_up_to(file, largest)
+
+
+def read_up_to(stream: BinaryIO, largest: int) -> bytes:
+    """What is left in `stream`. Raises OSError for more than `largest` bytes."""
+    data = stream.read(largest + 1)
+    if len(data) > largest:
+        raise OSError(errno.EFBIG, f"it has more than {largest / 2**20:g} MiB")
+    return data
+
+
+def _open_file(path: str, flags: int) -> int:
+    handle = _at_once(path, flags)
+    mode = os.fstat(handle).st_mode
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # which `open` itself refuses
+        os.close(handle)
+        raise OSError(errno.EINVAL, "it is not a file", path)
+    return handle
+
+
+def _open_input(path: str, flags: int) -> int:
+    handle = _at_once(path, flags)
+    if stat.S_ISFIFO(os.fstat(handle).st_mode):
+        try:
+            if not select.select([handle], [], [], _PATIENCE)[0] and not os.read(handle, 1):
+                raise OSError(errno.EPIPE, "nobody writes to this pipe", path)
+        except BlockingIOError:
+            pass  # somebody is only slow
+        except BaseException:
+            os.close(handle)
+            raise
+        os.set_blocking(handle, True)
+    return handle
+
+
+def _at_once(path: str, flags: int) -> int:
+    """Opens without waiting for the other end of a pipe."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def write_file(path: Path, data: bytes, if_exists: IfExists = "fail") -> Path:
@@ -28,7 +94,7 @@ def write_file(path: Path, data: bytes, if_exists: IfExists = "fail") -> Path:
         return path
     for number in itertools.count(1):
         target = path if number == 1 else path.with_stem(f"{path.stem}-{number}")
-        if target.exists():
+        if os.path.lexists(target):
             continue
         try:
             write_atomically(target, data, replace=False)
@@ -48,7 +114,7 @@ def write_atomically(
     where the folder does not take it.
     """
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name[:_KEPT]}.", dir=path.parent)
         os.close(handle)
     except OSError as error:
         raise PixelgenError(f"cannot write {path}: {error.strerror}") from error

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from pixelgen._version import __version__
 from pixelgen.errors import PixelgenError
+from pixelgen.files import open_file
 from pixelgen.models.config import (
     AnyConfig,
     AutoencoderConfig,
@@ -27,6 +28,10 @@ CONFIG_FILE = "config.json"
 Kind = Literal["pixelcnn", "coded-pixelcnn", "tokenizer", "face-embedder", "autoencoder"]
 LARGEST_CONFIG = 2**22
 """Bytes; a larger file is not read."""
+LARGEST_PICTURE = 2**24
+"""Values of a picture, all channels."""
+LARGEST_OPTION = 10_000.0
+"""Of what pictures are drawn with: more differs in nothing, and overflows."""
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -45,10 +50,14 @@ class SamplingDefaults:
         for name, value in asdict(self).items():
             if isinstance(value, bool) or not isinstance(value, int | float):
                 raise ValueError(f"{name} must be a number, not {value!r}")
-            if not math.isfinite(value):
+            if not abs(value) < math.inf:
                 raise ValueError(f"{name} must be finite, not {value}")
+            if abs(value) > LARGEST_OPTION:
+                raise ValueError(f"{name} must be at most {LARGEST_OPTION:g}")
         if self.temperature <= 0:
             raise ValueError(f"temperature must be above 0, not {self.temperature}")
+        if self.temperature < 1 / LARGEST_OPTION:
+            raise ValueError(f"temperature must be at least {1 / LARGEST_OPTION:g}")
         if not 0 < self.top_p <= 1:
             raise ValueError(f"top_p must be above 0 and at most 1, not {self.top_p}")
 
@@ -96,6 +105,9 @@ class CheckpointConfig:
             raise ValueError(
                 f"{len(self.labels)} labels for a model of {self.model.classes} classes"
             )
+        channels, height, width = self.picture
+        if channels * height * width > LARGEST_PICTURE:
+            raise ValueError(f"pictures of {width}×{height} pixels are larger than any model's")
         if self.others:
             self._check_others()
         if not all(isinstance(d, str) and _SHA256.fullmatch(d) for d in self.sha256.values()):
@@ -266,9 +278,11 @@ def read_config(folder: Path, name: str) -> CheckpointConfig:
     """The configuration of the weights called `name` in `folder`; PixelgenError if it is broken."""
     path = folder / CONFIG_FILE
     try:
-        if path.stat().st_size > LARGEST_CONFIG:
+        with open_file(path) as file:
+            data = file.read(LARGEST_CONFIG + 1)
+        if len(data) > LARGEST_CONFIG:
             raise ValueError("larger than a configuration can be")
-        values = json.loads(path.read_text("utf-8"))
+        values = json.loads(data.decode("utf-8"))
         if not isinstance(values, dict):
             raise ValueError("not a JSON object")
         return CheckpointConfig.from_dict(values)

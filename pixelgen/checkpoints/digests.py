@@ -11,6 +11,7 @@ from typing import Literal
 from pixelgen.checkpoints.config import CONFIG_FILE, read_config
 from pixelgen.checkpoints.source import CARD_FILE, Source, tensor_files
 from pixelgen.errors import PixelgenError
+from pixelgen.files import open_file
 
 State = Literal["ok", "changed", "missing", "unknown"]
 """Same digest as recorded, another one, no file, no digest to compare with."""
@@ -98,7 +99,7 @@ def _same_kind(path: Path, recorded: str) -> str:
 
 
 def _digest(path: Path, digest: hashlib._Hash) -> str:
-    with path.open("rb") as file:
+    with open_file(path) as file:
         while block := file.read(2**20):
             digest.update(block)
     return digest.hexdigest()

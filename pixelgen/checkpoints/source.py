@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 from pixelgen.checkpoints.config import CONFIG_FILE, CheckpointConfig
 from pixelgen.checkpoints.kept import kept, signature
 from pixelgen.errors import PixelgenError, did_you_mean
+from pixelgen.files import expanded, open_file
 
 if TYPE_CHECKING:
     from pixelgen.checkpoints.hub import Watch
@@ -72,7 +74,7 @@ def _digest(files: Sequence[Path]) -> str:
     """What all `files` hold, in short."""
     digest = hashlib.sha256()
     for path in files:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             while block := file.read(2**20):
                 digest.update(block)
     return f"sha256:{digest.hexdigest()[:16]}"
@@ -135,10 +137,10 @@ def local(ref: str | Path | Source) -> Source | None:
     known = bundled()
     if text in known:
         return Source(known[text], text)
-    path = Path(text).expanduser()
-    if path.is_dir():
+    path = expanded(text)
+    if os.path.isdir(path):
         return Source(path, path.resolve().name)
-    if path.exists():
+    if os.path.lexists(path):
         raise PixelgenError(f"{text} is a file", "weights are a folder with a config.json", 2)
     return None
 

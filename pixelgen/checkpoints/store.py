@@ -26,7 +26,7 @@ from pixelgen.checkpoints.source import (
     other_file,
 )
 from pixelgen.errors import PixelgenError
-from pixelgen.files import write_atomically
+from pixelgen.files import open_file, write_atomically
 from pixelgen.models.config import AnyConfig, TokenizerConfig
 
 if TYPE_CHECKING:
@@ -231,7 +231,7 @@ def _read_network(path: Path, config: AnyConfig) -> AnyNetwork:
 
     from pixelgen.checkpoints.building import network_for
 
-    path.open("rb").close()  # safetensors says less about a file that is missing or unreadable
+    open_file(path).close()  # safetensors says less about a file that is missing or unreadable
     try:
         with safe_open(path, framework="pt") as file:
             found = {name: file.get_slice(name) for name in [*file.keys()]}
@@ -249,6 +249,8 @@ def _read_network(path: Path, config: AnyConfig) -> AnyNetwork:
                 if kind not in ("F16", "BF16", "F32", "F64"):
                     raise ValueError(f"tensor {name} has type {kind}, not a floating one")
                 tensors[name] = file.get_tensor(name).to(torch.float32)
+                if not tensors[name].isfinite().all():
+                    raise ValueError(f"tensor {name} holds numbers that are not finite")
             network.load_state_dict(tensors, assign=True)
             return network
     except SafetensorError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import logging
 import sys
 from collections.abc import Sequence
@@ -132,6 +133,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit: 0 success, 1 failure, 2 usage, 3 unreadable input, 4 weights
     unavailable, 130 interrupted."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A name that is no text, as file systems allow, is printed as it is.
+        sys.stdout.reconfigure(errors="surrogateescape")
     try:
         command = typer.main.get_command(app)
         only_options = {*words} <= {"--debug", "--offline", "-v", "--verbose"}
@@ -141,7 +145,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             standalone_mode=False,
             obj=words,
         )
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except BaseException as error:
         code = report(error, debug="--debug" in words)
     finally:

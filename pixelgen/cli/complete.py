@@ -131,6 +131,7 @@ def complete(
         batch_size=batch_size,
     )
     check_amount(request.sample.count, config.picture[1] * scale)
+    check_amount(request.candidates, config.picture[1])
     seed = request.sample.drawing.seed
     stem = f"{Path(photo_name(image)).stem}-completed-s{seed}"
     target = Output.plan(output, stem, 1 if grid else request.sample.count, force)

@@ -23,7 +23,7 @@ from pixelgen.cli.settings import (
     read_table,
 )
 from pixelgen.errors import PixelgenError
-from pixelgen.files import write_atomically
+from pixelgen.files import expanded, write_atomically
 
 if TYPE_CHECKING:
     from tomlkit import TOMLDocument
@@ -131,7 +131,7 @@ def set_value(
     if setting.option == "weights":
         wanted = _reachable(value)
     if setting.option == "output":
-        wanted = str(Path(value).expanduser().absolute())
+        wanted = str(expanded(value).absolute())
     path = config_file()
     document = _document(path)
     _put(document, setting.key, wanted)

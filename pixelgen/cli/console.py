@@ -59,10 +59,17 @@ def choose_colours(when: Colours) -> None:
 def say(label: str, text: str, colour: str, stream: TextIO | None = None) -> None:
     """A line on `stream` (stderr, if left out) that begins with a `label` in `colour`."""
     stream = sys.stderr if stream is None else stream
+    if stream is None:  # it is closed
+        return
     coloured = has_colours(stream)
     if coloured:
         label = typer.style(label, fg=colour, bold=True)
-    typer.echo(f"{label} {text}", file=stream, color=coloured)
+    typer.echo(f"{label} {harmless(text)}", file=stream, color=coloured)
+
+
+def harmless(text: str) -> str:
+    """`text` without what a terminal would obey: names of files may hold anything."""
+    return "".join(c if c.isprintable() or c in "\n\t" else "?" for c in text)
 
 
 def note(text: str, quiet: bool = False) -> None:

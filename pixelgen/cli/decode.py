@@ -18,6 +18,7 @@ from pixelgen.cli.photos import photo_name
 from pixelgen.cli.progress import Meter
 from pixelgen.cli.results import describe, fingerprint, tell
 from pixelgen.errors import PixelgenError
+from pixelgen.files import expanded
 from pixelgen.imaging import enlarge, make_grid, square_columns
 from pixelgen.pipelines import CodecPipeline, CodesFile
 from pixelgen.pipelines.codes_file import check_amount
@@ -87,7 +88,7 @@ def _read(given: str) -> CodesFile:
     """The codes in a file, or that come from stdin; these are put into a file first, which is all
     that can be read in part. Raises PixelgenError (exit code 3) for anything else."""
     if given != "-":
-        return CodesFile.load(Path(given).expanduser(), name=given)
+        return CodesFile.load(expanded(given), name=given)
     stream = stdin_bytes("codes")
     with TemporaryDirectory(prefix="pixelgen-", ignore_cleanup_errors=True) as folder:
         path = Path(folder) / "codes.safetensors"

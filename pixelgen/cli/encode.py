@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from pathlib import Path
@@ -18,6 +19,7 @@ from pixelgen.cli.photos import check_photos, photo_name, read_photo
 from pixelgen.cli.progress import Meter
 from pixelgen.cli.results import tell
 from pixelgen.errors import PixelgenError
+from pixelgen.files import expanded
 from pixelgen.imaging import square
 from pixelgen.pipelines import CodecPipeline
 from pixelgen.pipelines.codes_file import check_amount
@@ -59,7 +61,7 @@ def encode(
     """
     started = time.perf_counter()
     check_device_name(device)
-    output = output.expanduser()
+    output = expanded(output)
     piped = str(output) == "-"
     if piped:
         check_stdout("-", as_json, "codes")
@@ -108,9 +110,9 @@ def _check_output(path: Path, force: bool) -> None:
     if path.suffix != ".safetensors":
         raise PixelgenError(f"{path} is not a .safetensors file", "", _USAGE)
     check_folder(path.parent)
-    if path.is_dir():
+    if os.path.isdir(path):
         raise PixelgenError(f"{path} is a folder", "", _USAGE)
-    if path.exists() and not force:
+    if os.path.lexists(path) and not force:
         raise PixelgenError(f"{path} exists", "--force replaces it", _USAGE)
 
 

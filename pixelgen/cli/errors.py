@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import traceback
@@ -13,6 +14,8 @@ from pixelgen.cli.console import say
 from pixelgen.errors import PixelgenError, did_you_mean
 
 INTERRUPTED = 130
+_NO_MEMORY = ("out of memory", "can't allocate memory")
+_LONGEST = 1000
 
 
 def report(error: BaseException, debug: bool) -> int:
@@ -23,7 +26,7 @@ def report(error: BaseException, debug: bool) -> int:
         return error.code if isinstance(error.code, int) else 1
     if isinstance(error, BrokenPipeError):
         # Whoever read the output has gone; nothing more may be written at exit either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        let_go_of_stdout()
         return 1
     if debug:
         traceback.print_exception(error)
@@ -32,6 +35,12 @@ def report(error: BaseException, debug: bool) -> int:
     line, code = explain(error)
     say("error:", line, "red")
     return code
+
+
+def let_go_of_stdout() -> None:
+    """Write nowhere what is left for stdout, which takes no more."""
+    with contextlib.suppress(OSError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def explain(error: BaseException) -> tuple[str, int]:
@@ -44,8 +53,11 @@ def explain(error: BaseException) -> tuple[str, int]:
         hint = f"`{context.command_path} --help`" if context is not None else ""
         line = _with_hint(_usage(error, context), hint)
         code = getattr(error, "exit_code", 2)
-    elif isinstance(error, MemoryError) or "out of memory" in str(error):
+    elif isinstance(error, MemoryError) or any(sign in str(error) for sign in _NO_MEMORY):
         line, code = _with_hint("not enough memory", "a smaller --batch-size needs less"), 1
+    elif isinstance(error, OSError) and error.strerror:
+        where = f"{error.filename}: " if error.filename is not None else ""
+        line, code = f"{where}{error.strerror}", 1
     else:
         line = _with_hint(f"unexpected {type(error).__name__}: {error}", "--debug shows where")
         code = 1
@@ -68,4 +80,5 @@ def _with_hint(message: str, hint: str) -> str:
 
 
 def _one_line(text: str) -> str:
-    return " ".join(text.split())
+    line = " ".join(text.split())
+    return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}…"

@@ -17,6 +17,7 @@ from pixelgen.cli.output import check_folder
 from pixelgen.cli.photos import check_photos, photo_name, read_photo
 from pixelgen.cli.progress import Meter
 from pixelgen.errors import PixelgenError
+from pixelgen.files import expanded
 from pixelgen.imaging import Face, FaceDetector, IfExists, align, residual, save_png
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def faces(
     """
     check_photos(photos)
     if output is not None:
-        output = output.expanduser()
+        output = expanded(output)
         check_folder(output)
     from pixelgen.imaging.mtcnn import MtcnnDetector
 

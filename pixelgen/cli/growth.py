@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ from pixelgen.cli.output import Output, check_folder
 from pixelgen.cli.progress import DrawingMeter, Pace, shows_pictures
 from pixelgen.cli.results import describe
 from pixelgen.errors import PixelgenError
+from pixelgen.files import expanded
 from pixelgen.imaging import (
     ANIMATIONS,
     animation_text,
@@ -97,15 +99,19 @@ class Growth:
         whole = {**parameters, "grid": True}
         (self._text,) = describe(source, whole, 1, about)
         (self._animation_text,) = describe(source, whole | {"growth": {"fps": _FPS}}, 1, about)
-        taken = {file.resolve() for file in target.files()}
+        taken = {os.path.realpath(file) for file in target.files()}
         for path in self.files:
-            if path.resolve() in taken:
+            if (place := os.path.realpath(path)) in taken:
                 raise PixelgenError(f"{path} is named twice", "", _USAGE)
-            taken.add(path.resolve())
+            taken.add(place)
             text, found = self._text, png_text
             if path == self.animation:
                 text, found = self._animation_text, animation_text
-            if path.exists() and not self._force and not text.items() <= found(path).items():
+            if (
+                os.path.lexists(path)
+                and not self._force
+                and not text.items() <= found(path).items()
+            ):
                 raise PixelgenError(f"{path} exists", "--force replaces it", _USAGE)
 
     @contextmanager
@@ -200,8 +206,8 @@ def _place(given: str | None, kinds: tuple[str, ...]) -> Path | None:
     to, and for other `kinds` of file."""
     if given is None:
         return None
-    path = Path(given).expanduser()
-    if path.is_dir():
+    path = expanded(given)
+    if os.path.isdir(path):
         raise PixelgenError(f"{path} is a folder", "", _USAGE)
     if path.suffix.lower() not in kinds:
         raise PixelgenError(f"{path} is not a {' or '.join(kinds)} file", "", _USAGE)

@@ -13,6 +13,7 @@ from PIL import Image
 
 from pixelgen.cli.console import check_takes_bytes
 from pixelgen.errors import PixelgenError
+from pixelgen.files import expanded
 from pixelgen.imaging import (
     ANIMATIONS,
     IfExists,
@@ -35,7 +36,7 @@ def check_stdout(given: str | None, as_json: bool, what: str = "a picture") -> N
 
 def check_folder(folder: Path) -> None:
     """Raises PixelgenError (exit code 2) for a folder that files cannot be written to."""
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise PixelgenError(f"no folder {folder}", "", _USAGE)
     if not os.access(folder, os.W_OK):
         raise PixelgenError(f"the folder {folder} cannot be written to", "", _USAGE)
@@ -77,8 +78,8 @@ class Output:
                 raise PixelgenError("stdout takes one picture", "--grid", _USAGE)
             check_takes_bytes("a PNG")
             return cls(None, True, force, count, tuple(endings))
-        path = Path(given or ".").expanduser()
-        named = not (path.is_dir() or (given or "").endswith(("/", os.sep)))
+        path = expanded(given or ".")
+        named = not (os.path.isdir(path) or (given or "").endswith(("/", os.sep)))
         folder = path.parent if named else path
         check_folder(folder)
         kinds = (".png", *ANIMATIONS) if moving else (".png",)
@@ -110,7 +111,9 @@ class Output:
 
     def occupied(self) -> list[Path]:
         """Files that are there already although the user named them and did not allow it."""
-        return [f for f in self.files() if f.exists()] if self.named and not self.force else []
+        return (
+            [f for f in self.files() if os.path.lexists(f)] if self.named and not self.force else []
+        )
 
     def refuse_to_overwrite(self, texts: Sequence[Mapping[str, str]]) -> None:
         """Raise PixelgenError where a named file exists, unless it is this very picture already.

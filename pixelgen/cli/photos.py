@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from pixelgen.cli.console import note, stdin_bytes
 from pixelgen.cli.everywhere import largest
 from pixelgen.cli.results import fingerprint
 from pixelgen.errors import PixelgenError
+from pixelgen.files import expanded
 from pixelgen.imaging import MAX_PIXELS, FaceCutter, read_image
 
 _USAGE, _UNREADABLE = 2, 3
@@ -34,7 +36,7 @@ def read_photo(given: str) -> Image.Image:
     most = largest.get() or MAX_PIXELS
     if given == "-":
         return read_image(stdin_bytes("picture"), name="stdin", max_pixels=most)
-    return read_image(Path(given).expanduser(), name=given, max_pixels=most)
+    return read_image(expanded(given), name=given, max_pixels=most)
 
 
 def photo_name(given: str) -> str:
@@ -51,8 +53,8 @@ def list_photos(given: Sequence[str]) -> list[str]:
     check_photos(given)
     listed: list[str] = []
     for name in given:
-        folder = Path(name).expanduser()
-        if name == "-" or not folder.is_dir():
+        folder = expanded(name)
+        if name == "-" or not os.path.isdir(folder):
             listed.append(name)
             continue
         try:

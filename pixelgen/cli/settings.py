@@ -20,6 +20,7 @@ from pixelgen.checkpoints import (
 )
 from pixelgen.cli.console import Colours
 from pixelgen.errors import PixelgenError, did_you_mean
+from pixelgen.files import expanded
 
 FILE_VARIABLE = "PIXELGEN_CONFIG"
 """Names another file than that in the platform's folder."""
@@ -123,7 +124,7 @@ def _device(given: Any) -> str:
 def _folder(given: Any) -> str:
     if not isinstance(given, str) or not given.strip():
         raise ValueError("a folder")
-    return str(Path(given).expanduser()).rstrip("/") + os.sep
+    return str(expanded(given)).rstrip("/") + os.sep
 
 
 def _weights(given: Any) -> str:
@@ -208,7 +209,7 @@ def _near(key: str) -> str:
 def config_file() -> Path:
     """The file of settings, which need not exist."""
     if named := os.environ.get(FILE_VARIABLE):
-        return Path(named).expanduser()
+        return expanded(named)
     import platformdirs
 
     return platformdirs.user_config_path("pixelgen", appauthor=False) / "config.toml"

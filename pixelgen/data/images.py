@@ -18,6 +18,9 @@ from PIL import Image
 from torch import Tensor
 
 from pixelgen.errors import PixelgenError
+from pixelgen.files import expanded, open_file
+from pixelgen.imaging import MAX_PIXELS
+from pixelgen.imaging.read import known_formats
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -131,9 +134,9 @@ def _open(ref: str | Path, split: str) -> Dataset:
             "reading data sets needs the `datasets` package", "pip install 'pixelgen[train]'"
         ) from None
     text = str(ref)
-    path = Path(text).expanduser()
-    local = path.exists() or text.startswith((".", "/", "~")) or text.count("/") != 1
-    if local and not path.is_dir():
+    path = expanded(text)
+    local = os.path.lexists(path) or text.startswith((".", "/", "~")) or text.count("/") != 1
+    if local and not os.path.isdir(path):
         raise PixelgenError(
             f"no data folder {text}", "give a folder of parquet files, or a Hub id owner/name"
         )
@@ -158,7 +161,7 @@ def _pixels(
     """uint8 [N, 3, H, W] of every row, from the cache if it was decoded before."""
     cache = cache_folder() / f"{dataset._fingerprint}-{column}-{size or 'full'}.npy"
     try:
-        return torch.from_numpy(np.load(cache))
+        return torch.from_numpy(np.load(cache, allow_pickle=False))
     except (OSError, ValueError):
         pixels = _decode_all(dataset, name, column, size, progress)
     try:
@@ -221,7 +224,10 @@ def _factor(name: str, height: int, width: int, size: int | None) -> int:
 def _decode(row: dict[str, Any], where: str) -> np.ndarray:
     """uint8 [H, W, 3] of a row {"bytes", "path"}."""
     try:
-        with Image.open(io.BytesIO(row["bytes"]) if row["bytes"] else row["path"]) as image:
+        stored = io.BytesIO(row["bytes"]) if row["bytes"] else open_file(row["path"])
+        with stored as file, Image.open(file, formats=known_formats()) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise ValueError(f"it has {image.width}×{image.height} pixels")
             return np.asarray(image.convert("RGB"))
     except Exception as error:  # Pillow raises a dozen kinds for broken files
         raise PixelgenError(f"{where} is no readable picture: {_line(error)}") from error

@@ -10,7 +10,7 @@ from typing import Any
 
 from PIL import ExifTags, Image
 
-from pixelgen.files import IfExists, write_file
+from pixelgen.files import IfExists, open_file, write_file
 from pixelgen.imaging.png import chunks, png_text
 
 ANIMATIONS = (".gif", ".webp")
@@ -60,7 +60,7 @@ def animation_text(path: Path) -> dict[str, str]:
     if path.suffix.lower() == ".png":
         return png_text(path)
     try:
-        with Image.open(path, formats=["GIF", "WEBP"]) as image:
+        with open_file(path) as file, Image.open(file, formats=["GIF", "WEBP"]) as image:
             note = image.info.get("comment") or image.getexif().get(_DESCRIPTION, "")
             text = json.loads(note)
     except (OSError, ValueError, SyntaxError, RecursionError):

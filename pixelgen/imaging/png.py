@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PIL import Image, PngImagePlugin
 
-from pixelgen.files import IfExists, write_file
+from pixelgen.files import IfExists, open_file, write_file
 
 
 def png_bytes(image: Image.Image, text: Mapping[str, str]) -> bytes:
@@ -29,7 +29,7 @@ def chunks(text: Mapping[str, str]) -> PngImagePlugin.PngInfo:
 def png_text(path: Path) -> dict[str, str]:
     """The text chunks of a PNG; none for a file that is no PNG or is broken."""
     try:
-        with Image.open(path, formats=["PNG"]) as image:
+        with open_file(path) as file, Image.open(file, formats=["PNG"]) as image:
             return {str(k): v for k, v in image.info.items() if isinstance(v, str)}
     except (OSError, ValueError, SyntaxError):
         return {}

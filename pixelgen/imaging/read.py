@@ -13,6 +13,7 @@ from typing import BinaryIO, Literal
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from pixelgen.errors import PixelgenError
+from pixelgen.files import expanded, open_input, read_up_to
 from pixelgen.imaging.averaging import averaged
 
 MAX_PIXELS = 100_000_000
@@ -68,7 +69,7 @@ def opened(photo: object) -> Image.Image:
     without turning it. Raises PixelgenError: exit code 3 for what cannot be read, 2 for anything
     but a picture or a path."""
     if isinstance(photo, str | Path):
-        return read_image(Path(photo).expanduser(), name=str(photo))
+        return read_image(expanded(photo), name=str(photo))
     if not isinstance(photo, Image.Image):
         kind = type(photo).__name__
         raise PixelgenError(f"a photo is a path or a PIL picture, not {kind}", "", _USAGE)
@@ -139,24 +140,20 @@ def _opened(source: str | Path | bytes | BinaryIO) -> Iterator[BinaryIO]:
     if isinstance(source, bytes):
         yield io.BytesIO(source)
     elif isinstance(source, str | Path):
-        with open(source, "rb") as file:
+        with open_input(source) as file:
             yield file if file.seekable() else _buffered(file)
     else:
         yield _buffered(source)
 
 
 def _buffered(stream: BinaryIO) -> BinaryIO:
-    data = stream.read(_LARGEST_STREAM + 1)
-    if len(data) > _LARGEST_STREAM:
-        raise ValueError(f"more than {_LARGEST_STREAM >> 20} MiB")
-    return io.BytesIO(data)
+    return io.BytesIO(read_up_to(stream, _LARGEST_STREAM))
 
 
 def _decode(file: BinaryIO, max_pixels: int) -> Image.Image:
     if not file.read(1):
         raise ValueError("it is empty")
-    Image.init()
-    with Image.open(file, formats=[name for name in _FORMATS if name in Image.OPEN]) as image:
+    with Image.open(file, formats=known_formats()) as image:
         if not 0 < image.width * image.height <= max_pixels:
             raise PixelgenError(
                 f"it has {image.width}×{image.height} pixels",
@@ -168,6 +165,12 @@ def _decode(file: BinaryIO, max_pixels: int) -> Image.Image:
     # Nobody shall turn it a second time.
     upright.info.clear()
     return upright
+
+
+def known_formats() -> list[str]:
+    """The kinds of picture that are read, as Pillow calls them."""
+    Image.init()
+    return [name for name in _FORMATS if name in Image.OPEN]
 
 
 def _orientation(image: Image.Image) -> int:

@@ -14,10 +14,11 @@ from importlib import resources
 
 from pixelgen.errors import PixelgenError
 
-_INDEX = re.compile(r"[+-]?\d+")
-_RANGE = re.compile(r"(\d+)\s*(?:-|–|\.\.)\s*(\d+)")
+_INDEX = re.compile(r"[+-]?\d{1,9}")
+_RANGE = re.compile(r"(\d{1,9})\s*(?:-|–|\.\.)\s*(\d{1,9})")
 _WNID = re.compile(r"n\d{8}", re.IGNORECASE)
 _HINT = "`pixelgen classes` lists them"
+_LONGEST = 80  # no name is longer
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ def search(query: str, among: Iterable[int] | None = None) -> list[ImageClass]:
 def nearest(name: str, among: Iterable[int] | None = None, count: int = 4) -> list[ImageClass]:
     """Up to `count` classes with a name like `name`, the likeliest first."""
     classes = _among(among)
-    plain = _plain(name)
+    plain = _plain(name)[:_LONGEST]
 
     def likeness(c: ImageClass) -> float:
         return max(_alike(plain, _plain(part)) for name in c.names for part in _parts(name))

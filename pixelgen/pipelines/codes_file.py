@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pixelgen.errors import PixelgenError
-from pixelgen.files import write_atomically
+from pixelgen.files import open_file, write_atomically
 from pixelgen.imaging import MAX_PIXELS
 
 if TYPE_CHECKING:
@@ -112,9 +112,7 @@ def check_amount(count: int, size: int) -> None:
 def _check_header(path: Path) -> None:
     """Raises ValueError for a header that would take long to read, or a pipe that would never end,
     OSError for a file that cannot be opened."""
-    if path.exists() and not path.is_file():
-        raise ValueError("it is not a file")
-    with path.open("rb") as file:
+    with open_file(path) as file:
         start = file.read(8)
     if len(start) == 8 and struct.unpack("<Q", start)[0] > _LARGEST_HEADER:
         raise ValueError("no safetensors file, or one with far too large a header")

@@ -17,6 +17,7 @@ from pixelgen.checkpoints import (
     load_checkpoint,
 )
 from pixelgen.errors import PixelgenError
+from pixelgen.files import expanded
 from pixelgen.imaging import Fit, Photo
 from pixelgen.imaging.hole import Box
 from pixelgen.pipelines.class_pipeline import ClassPipeline
@@ -338,7 +339,7 @@ class Weights:
         or of a file. Also raises PixelgenError (exit code 3) for codes of another tokenizer."""
         pipe = CodecPipeline(self.checkpoint, self.device)
         if isinstance(codes, str | Path):
-            codes = CodesFile.load(Path(codes).expanduser())
+            codes = CodesFile.load(expanded(codes))
         return pipe.decode(codes)
 
 

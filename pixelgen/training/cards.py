@@ -11,6 +11,7 @@ from typing import Any
 
 from pixelgen.checkpoints import CheckpointConfig, Figure, ModelCard
 from pixelgen.errors import PixelgenError
+from pixelgen.files import read_file
 from pixelgen.models.config import AutoencoderConfig, FaceEmbedderConfig, TokenizerConfig
 from pixelgen.training.identity_figures import identity_figures
 from pixelgen.training.recipe import Recipe, recipe_from_dict
@@ -41,14 +42,17 @@ class Trained:
         return Trained(recipe_from_dict(tomllib.loads(facts["recipe"])), facts)
 
 
+_LARGEST_EVALUATION = 2**22
+
+
 def read_evaluation(path: Path) -> dict[str, Any]:
     """What `pixelgen evaluate --json` wrote. Raises PixelgenError (exit code 3) for other files."""
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = json.loads(read_file(path, _LARGEST_EVALUATION))
         # The fields that `card_of` reads.
         for key in ("data", "split", "images", "reconstruction"):
             values[key]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise PixelgenError(
             f"{path} is not the output of `pixelgen evaluate --json`: {error}", exit_code=3
         ) from error

@@ -10,23 +10,25 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 from pixelgen.errors import PixelgenError
+from pixelgen.files import read_file
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
+_LARGEST = 2**20  # bytes of a recipe
 
 
 def read_table(path: Path) -> dict[str, Any]:
     """The content of a recipe's file. Raises PixelgenError (exit code 2) where there is none, or it
     is no TOML."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(read_file(path, _LARGEST).decode("utf-8"))
     except OSError as error:
         raise PixelgenError(
             f"cannot read the recipe {path}: {error.strerror}", exit_code=2
         ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise PixelgenError(f"{path} is not valid TOML: {error}", exit_code=2) from error
 
 

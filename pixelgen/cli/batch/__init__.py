@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,11 +13,13 @@ import typer
 from pixelgen.cli import options
 from pixelgen.cli.batch.jobs import BrokenJobs, Job, read_jobs
 from pixelgen.cli.batch.ledger import JobResult, Ledger
-from pixelgen.cli.batch.runs import KEPT, Plan, Run, at_work, read_file
+from pixelgen.cli.batch.runs import KEPT, LARGEST_JOBS, Plan, Run, at_work, read_file
 from pixelgen.cli.batch.share import Share
+from pixelgen.cli.console import note, say
 from pixelgen.cli.downloads import obtain
 from pixelgen.cli.progress import Meter
 from pixelgen.errors import PixelgenError
+from pixelgen.files import expanded, read_up_to
 from pixelgen.pipelines.devices import check_device_name, pick_device
 
 _USAGE, _UNREADABLE = 2, 3
@@ -85,8 +88,8 @@ def batch(
     share = Share.of_this_process()
     if jobs == "-" and share.count > 1:
         raise PixelgenError("several processes cannot read stdin", "give a file", _USAGE)
-    folder = output.expanduser()
-    if folder.exists() and not folder.is_dir():
+    folder = expanded(output)
+    if os.path.lexists(folder) and not os.path.isdir(folder):
         raise PixelgenError(f"{output} is not a folder", "", _USAGE)
     ledger = Ledger(folder, share.rank)
     try:
@@ -119,7 +122,12 @@ def _read(given: str, parent: Any) -> list[Job]:
         return read_jobs(read_file(Path(given)), Path(given).name, parent)
     if sys.stdin is None:
         raise PixelgenError("cannot read stdin: it is closed", "", _UNREADABLE)
-    return read_jobs(sys.stdin.buffer.read(), "stdin", parent)
+    try:
+        return read_jobs(read_up_to(sys.stdin.buffer, LARGEST_JOBS), "stdin", parent)
+    except OSError as error:
+        raise PixelgenError(
+            f"cannot read stdin: {error.strerror or error}", "", _UNREADABLE
+        ) from error
 
 
 def _told(broken: BrokenJobs) -> PixelgenError:
@@ -127,7 +135,7 @@ def _told(broken: BrokenJobs) -> PixelgenError:
     if len(broken.problems) == 1:
         return PixelgenError(broken.message, "no job was run", _USAGE)
     for problem in broken.problems[:_TOLD]:
-        typer.echo(f"error: {problem}", err=True)
+        say("error:", problem, "red")
     return PixelgenError(f"{len(broken.problems)} jobs are wrong", "no job was run", _USAGE)
 
 
@@ -185,10 +193,10 @@ class _Work:
         self.meter.hide()
         typer.echo(result.line_of_json())
         if not self._quiet:
-            for note in result.notes:
-                typer.echo(f"note: {result.id}: {note}", err=True)
+            for remark in result.notes:
+                note(f"{result.id}: {remark}")
         if result.error is not None:
-            typer.echo(f"failed: {result.id}, line {result.line}: {result.error}", err=True)
+            say("failed:", f"{result.id}, line {result.line}: {result.error}", "red")
         self.meter(self.done, self.count)
 
 

@@ -7,6 +7,7 @@ to move its files to their places and to note its result, can be done again afte
 from __future__ import annotations
 
 import contextlib
+import errno
 import filecmp
 import os
 import shutil
@@ -35,6 +36,8 @@ class Bench:
         """A context in which there is a bench. Raises PixelgenError where it cannot be made."""
         with _writing(self._root):
             self._root.mkdir(exist_ok=True)
+            if self._root.is_symlink():
+                raise OSError(errno.ENOTDIR, "it leads to another folder")
         yield
         with contextlib.suppress(OSError):  # another process may need it
             self._root.rmdir()
@@ -74,9 +77,9 @@ class Bench:
             above = [folder / parent for parent in Path(name).parents]
             if target.is_dir() or any(up.exists() and not up.is_dir() for up in above):
                 return name
-            if force or name in own or not target.exists():
+            if force or name in own or not os.path.lexists(target):
                 continue
-            if not filecmp.cmp(files / name, target, shallow=False):
+            if not target.exists() or not filecmp.cmp(files / name, target, shallow=False):
                 return name
         return None
 

@@ -12,9 +12,12 @@ from typing import Any, Literal
 
 from pixelgen.cli.batch.jobs import Job
 from pixelgen.errors import PixelgenError
+from pixelgen.files import open_file
 
 _USAGE = 2
 _FILES = "results*.jsonl"
+# Without waiting for somebody to read, where it is a pipe.
+_APPENDING = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NONBLOCK", 0)
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,7 @@ class Ledger:
         written, or another process adds some."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            self._file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+            self._file = os.open(self.path, _APPENDING, 0o666)
         except OSError as error:
             raise PixelgenError(
                 f"cannot write {self.path}: {error.strerror or error}", "", _USAGE
@@ -132,7 +135,9 @@ class Ledger:
 
 def _lines(path: Path) -> Iterator[JobResult]:
     """The results in a file; lines that are none, such as half of one, do not count."""
-    for line in path.read_bytes().split(b"\n"):
+    with open_file(path) as file:
+        data = file.read()
+    for line in data.split(b"\n"):
         try:
             yield read_result(line)
         except (ValueError, RecursionError):

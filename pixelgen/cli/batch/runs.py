@@ -23,9 +23,12 @@ from pixelgen.cli.batch.share import Share
 from pixelgen.cli.batch.words import begin, command_named
 from pixelgen.cli.errors import explain
 from pixelgen.errors import PixelgenError
+from pixelgen.files import expanded, open_input, read_up_to
 
 KEPT = 3
 """Weights that are in memory at once."""
+LARGEST_JOBS = 2**28
+"""Bytes; more are not read."""
 _USAGE, _UNREADABLE = 2, 3
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 _NOTE = "note: "
@@ -100,7 +103,7 @@ def run_jobs(
     else:
         asked = make_jobs(jobs)
     share = Share.of_this_process()
-    ledger = Ledger(Path(folder).expanduser(), share.rank)
+    ledger = Ledger(expanded(folder), share.rank)
     Plan.make(asked, ledger, share, force)  # told before the folder is made
     made: dict[str, JobResult] = {}
 
@@ -118,7 +121,8 @@ def run_jobs(
 def read_file(path: Path) -> bytes:
     """Raises PixelgenError (exit code 3) for a file of jobs that cannot be read."""
     try:
-        return path.expanduser().read_bytes()
+        with open_input(expanded(path)) as file:
+            return read_up_to(file, LARGEST_JOBS)
     except OSError as error:
         why = error.strerror or str(error)
         raise PixelgenError(f"cannot read {path}: {why}", "", _UNREADABLE) from error

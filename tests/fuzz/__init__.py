@@ -1,0 +1,1 @@
+"""Inputs that are broken on purpose, over all commands."""

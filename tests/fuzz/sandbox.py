@@ -1,0 +1,393 @@
+"""A folder in which commands are run with hostile input, and what must hold whatever the input."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import re
+import shutil
+import signal
+import stat
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from pixelgen.cli.app import main
+from pixelgen.cli.everywhere import largest
+
+CODES = (0, 1, 2, 3, 4, 130)
+"""Exit codes that are documented."""
+SECONDS = 10.0
+"""Of a processor, for one input."""
+WAITING = 60.0
+"""Seconds on the wall, for an input that only waits: another program may have the processor."""
+MEMORY = 2 * 2**30
+LONGEST_LINE = 2000
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+_WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+_CHANGES = (
+    "os.mkdir",
+    "os.rename",
+    "os.remove",
+    "os.rmdir",
+    "os.link",
+    "os.symlink",
+    "os.truncate",
+)
+_PROGRAMS = ("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.fork")
+
+
+@dataclass
+class Tally:
+    """What all tests together have tried."""
+
+    inputs: int = 0
+    failed: int = 0
+    """Inputs that ended with an error, as most shall."""
+    seconds: float = 0.0
+    """Of a processor, in all."""
+    slowest: tuple[float, str] = (0.0, "")
+    memory: int = 0
+    """Bytes that the process had at most."""
+    files: set[str] = field(default_factory=set)
+    """The test files that contributed."""
+
+
+TALLY = Tally()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a command left behind."""
+
+    code: object
+    out: bytes
+    err: str
+
+    @property
+    def message(self) -> str:
+        """The line that says what was wrong; empty if nothing was."""
+        return next((line for line in self.err.splitlines() if line.startswith("error:")), "")
+
+
+class Hang(BaseException):
+    """It takes too long."""
+
+
+class _Watch:
+    """Told by the interpreter what is opened, renamed, run and unpickled, while it is on."""
+
+    def __init__(self) -> None:
+        self.on = False
+        self.allowed: tuple[str, ...] = ()
+        self.troubles: list[str] = []
+        sys.addaudithook(self._hear)
+
+    def _hear(self, event: str, args: tuple[Any, ...]) -> None:
+        if not self.on:
+            return
+        if event == "open":
+            path, _, flags = args
+            if isinstance(flags, int) and flags & _WRITING:
+                self._written(path)
+        elif event in _CHANGES:
+            self._written(args[0])
+        elif event in _PROGRAMS:
+            self.troubles.append(f"ran a program: {event} {args[:2]}")
+        elif event == "pickle.find_class":
+            self.troubles.append(f"unpickled: {args}")
+
+    def _written(self, path: object) -> None:
+        if not isinstance(path, str | bytes | os.PathLike):
+            return  # a number of a file that was opened before
+        place = os.path.abspath(os.fsdecode(path))
+        if not place.startswith(self.allowed) and "__pycache__" not in place:
+            self.troubles.append(f"wrote to {place}")
+
+
+_WATCH = _Watch()
+Snapshot = dict[str, tuple[int, int, int]]
+
+
+class Sandbox:
+    """Runs commands in `here`; what they are given lies in `inputs`."""
+
+    def __init__(self, root: Path, cache: str) -> None:
+        self.root = root
+        self.here, self.inputs = root / "here", root / "in"
+        self.home, self.temporary = root / "home", root / "tmp"
+        for folder in (self.here, self.inputs, self.home, self.temporary):
+            folder.mkdir()
+        self.troubles: list[str] = []
+        self._whole: Path | None = None
+        _WATCH.allowed = (f"{root}/", f"{cache}/", "/dev/", "/proc/self/")
+        self.environment = {
+            "HOME": str(self.home),
+            "TMPDIR": str(self.temporary),
+            "XDG_CONFIG_HOME": str(self.home / "config"),
+            "PIXELGEN_CONFIG": str(self.home / "config.toml"),
+            "COLUMNS": "100",
+        }
+
+    def attempt(
+        self,
+        *words: object,
+        stdin: bytes = b"",
+        env: Mapping[str, str] | None = None,
+        codes: Sequence[int] = CODES,
+        keep: bool = False,
+    ) -> Outcome:
+        """Run `pixelgen` with the words, and note in `troubles` what must not be.
+
+        `codes` are the exit codes that make sense for this input. What is in `here` afterwards is
+        removed, unless `keep`.
+        """
+        given = [str(word) for word in words]
+        before = self.snapshot()
+        with self._around(env or {}):
+            outcome, found, seconds = self._run(given, stdin)
+        found += self._judged(outcome, given, codes)
+        found += self._changes(before, outcome, given)
+        self._restore(before)
+        if not keep:
+            self.tidy()
+        self._count(outcome, found, seconds, given)
+        return outcome
+
+    def _count(
+        self, outcome: Outcome, found: Sequence[str], seconds: float, given: Sequence[str]
+    ) -> None:
+        line = " ".join(ascii(word)[1:-1][:90] for word in given)[:400]
+        TALLY.inputs += 1
+        TALLY.failed += outcome.code != 0
+        TALLY.seconds += seconds
+        TALLY.slowest = max(TALLY.slowest, (seconds, line))
+        self.troubles += [f"pixelgen {line}\n    {each}" for each in found]
+
+    def back_up(self, folder: Path) -> None:
+        """Remember the content of `inputs`, which commands that are told to may change."""
+        for path in self.inputs.rglob("*"):
+            if path.is_file() and not path.is_symlink():
+                copy = folder / path.relative_to(self.inputs)
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(path, copy)
+        self._whole = folder
+
+    def _restore(self, before: Snapshot) -> None:
+        """Undo what was done outside of the folders that are emptied."""
+        after = self.snapshot()
+        for name in sorted(after.keys() - before.keys(), reverse=True):
+            if not name.startswith(("here/", "home/", "tmp/")):
+                path = self.root / name
+                path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
+        for name in before:
+            if name.startswith("in/") and before[name] != after.get(name) and self._whole:
+                copy = self._whole / name.removeprefix("in/")
+                if copy.is_file():
+                    shutil.copy2(copy, self.root / name)
+
+    def tidy(self) -> None:
+        """Empty `here`, and what lies at home."""
+        for folder in (self.here, self.home, self.temporary):
+            for entry in os.scandir(folder):
+                if entry.is_dir(follow_symlinks=False):
+                    os.chmod(entry.path, 0o700)
+                    shutil.rmtree(entry.path)
+                else:
+                    os.unlink(entry.path)
+
+    @contextlib.contextmanager
+    def _around(self, env: Mapping[str, str]) -> Iterator[None]:
+        """The environment of a command; what it does to it is undone."""
+        import torch
+
+        saved, where, temporary = dict(os.environ), os.getcwd(), tempfile.tempdir
+        os.environ.update(self.environment | dict(env))
+        tempfile.tempdir = str(self.temporary)
+        os.chdir(self.here)
+        largest.set(None)
+        try:
+            yield
+        finally:
+            os.chdir(where)
+            os.environ.clear()
+            os.environ.update(saved)
+            tempfile.tempdir = temporary
+            if torch.get_num_threads() != 1:
+                torch.set_num_threads(1)
+
+    def _run(self, words: list[str], stdin: bytes) -> tuple[Outcome, list[str], float]:
+        found: list[str] = []
+        streams = [
+            io.TextIOWrapper(io.BytesIO(data), "utf-8", errors, write_through=True)
+            for data, errors in ((stdin, "strict"), (b"", "strict"), (b"", "backslashreplace"))
+        ]
+        saved = sys.stdin, sys.stdout, sys.stderr
+        sys.stdin, sys.stdout, sys.stderr = streams
+        started = time.process_time()
+        code: object = None
+        _WATCH.troubles, _WATCH.on = [], True
+        try:
+            with _limited(found):
+                main(words)
+        except SystemExit as ended:
+            code = ended.code
+        except BaseException as error:
+            found.append(f"main let through {error!r}")
+        finally:
+            _WATCH.on = False
+            sys.stdin, sys.stdout, sys.stderr = saved
+        seconds = time.process_time() - started
+        out, err = (stream.buffer.getvalue() for stream in streams[1:])
+        return Outcome(code, out, err.decode()), found + _WATCH.troubles, seconds
+
+    def _judged(self, outcome: Outcome, words: Sequence[str], codes: Sequence[int]) -> list[str]:
+        """What is wrong with how it ended and what it said."""
+        found = []
+        errors = [line for line in outcome.err.splitlines() if line.startswith("error:")]
+        if outcome.code not in codes:
+            found.append(f"exit code {outcome.code}, not {codes}: {outcome.err[-300:]}")
+        # Of jobs each has its line, and all of them one.
+        wanted = 0 if outcome.code in (0, 130) else 1
+        if len(errors) != wanted and not ("batch" in words and len(errors) > 1):
+            found.append(f"{len(errors)} error lines, exit code {outcome.code}: {outcome.err!r}")
+        for line in errors:
+            if "error: unexpected " in line or "not enough memory" in line:
+                found.append(line[:600])
+            if len(line) > LONGEST_LINE:
+                found.append(f"a line of {len(line)} characters: {line[:200]}")
+        if "Traceback" in outcome.err or b"Traceback" in outcome.out:
+            found.append(f"a traceback: {outcome.err[-600:]}")
+        if sign := _CONTROL.search(outcome.err):
+            found.append(f"a control character on stderr, {sign[0]!r}: {outcome.err[:300]!r}")
+        return found
+
+    def _changes(self, before: Snapshot, outcome: Outcome, words: Sequence[str]) -> list[str]:
+        """What is wrong with what it wrote."""
+        after = self.snapshot()
+        gone, both = before.keys() - after.keys(), before.keys() & after.keys()
+        found = [f"removed {name}" for name in gone if not _of_a_batch(name)]
+        changed = [n for n in both if before[n] != after[n] and not _of_a_batch(n)]
+        new = sorted(after.keys() - before.keys())
+        # Only places that are named, and the folder one is in, and home for settings.
+        named = [
+            os.path.realpath(self.here / part) for w in words for part in (w, w[w.find("=") + 1 :])
+        ]
+        may = [str(self.here), *named]
+        forced = "--force" in words
+        for name in changed:
+            if stat.S_ISDIR(after[name][0]):
+                continue
+            path = os.path.join(self.root, name)
+            if name.startswith("home/") and "config" in words:
+                continue
+            if not (forced and path in named):
+                found.append(f"changed {name}")
+        for name in new:
+            path = os.path.join(self.root, name)
+            if name.startswith("home/") and ("config" in words or name == "home/.cache"):
+                continue
+            if name.startswith("tmp/") or not any(_within(path, place) for place in may):
+                found.append(f"wrote {name}")
+            elif outcome.code != 0 and not _may_remain(words):
+                found.append(f"left {name} behind, exit code {outcome.code}")
+            elif os.path.basename(name).startswith(".") and not _may_remain(words):
+                found.append(f"left {name} behind")
+            elif (why := _half_written(path)) and outcome.code == 0:
+                found.append(f"{name} is half-written: {why}")
+        return found
+
+    def snapshot(self) -> Snapshot:
+        """Kind, length and time of everything, by name."""
+        found: Snapshot = {}
+        folders = [str(self.root)]
+        while folders:
+            for entry in os.scandir(folders.pop()):
+                about = entry.stat(follow_symlinks=False)
+                moment = 0 if stat.S_ISDIR(about.st_mode) else about.st_mtime_ns
+                size = 0 if stat.S_ISDIR(about.st_mode) else about.st_size
+                found[os.path.relpath(entry.path, self.root)] = (about.st_mode, size, moment)
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(entry.path)
+        return found
+
+
+def _within(path: str, place: str) -> bool:
+    return path == place or path.startswith(f"{place}{os.sep}")
+
+
+def _of_a_batch(name: str) -> bool:
+    """Whether this is what a batch writes beside the files of its jobs."""
+    return name.startswith("here/out/") and name.endswith((".jsonl", "/.pixelgen-batch"))
+
+
+def _may_remain(words: Sequence[str]) -> bool:
+    """Whether what is done of a command that fails in the end stays: of jobs, of photos with faces
+    beside photos without, and of a run."""
+    return bool({"batch", "faces", "train"} & set(words))
+
+
+def _half_written(path: str) -> str:
+    """Why a file that was written cannot be read; nothing if it can."""
+    suffix = os.path.splitext(path)[1].lower()
+    try:
+        if suffix in (".png", ".gif", ".webp"):
+            with Image.open(path) as image:
+                image.load()
+        elif suffix == ".safetensors":
+            from safetensors import safe_open
+
+            with safe_open(path, framework="pt") as file:
+                assert [*file.keys()]
+    except Exception as error:
+        return repr(error)
+    return ""
+
+
+@contextlib.contextmanager
+def _limited(found: list[str]) -> Iterator[None]:
+    """A context that ends what takes too long, and in which there is not more memory than there
+    may be; what was too much goes into `found`."""
+    import resource
+
+    def stop(number: int, frame: object) -> None:
+        found.append(f"more than {SECONDS:g} s of a processor, or {WAITING:g} s of waiting")
+        raise Hang
+
+    kinds = {signal.SIGPROF: signal.ITIMER_PROF, signal.SIGALRM: signal.ITIMER_REAL}
+    saved = {number: signal.signal(number, stop) for number in kinds}
+    soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    _forget_peak()
+    resource.setrlimit(resource.RLIMIT_DATA, (_status("VmData") + MEMORY, hard))
+    signal.setitimer(signal.ITIMER_PROF, SECONDS)
+    signal.setitimer(signal.ITIMER_REAL, WAITING)
+    try:
+        yield
+    finally:
+        for number, kind in kinds.items():
+            signal.setitimer(kind, 0)
+            signal.signal(number, saved[number])
+        resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
+        peak = _status("VmHWM")
+        TALLY.memory = max(TALLY.memory, peak)
+        if peak > MEMORY:
+            found.append(f"{peak >> 20} MiB of memory")
+
+
+def _status(name: str) -> int:
+    """Bytes that Linux tells of this process."""
+    with open("/proc/self/status") as file:
+        line = next(line for line in file if line.startswith(name + ":"))
+    return int(line.split()[1]) << 10
+
+
+def _forget_peak() -> None:
+    with contextlib.suppress(OSError), open("/proc/self/clear_refs", "w") as file:
+        file.write("5")

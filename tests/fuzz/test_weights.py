@@ -1,0 +1,124 @@
+"""Folders of weights that nobody vouches for."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from .sandbox import Sandbox
+from .tensors import broken_configs, broken_tensors
+
+Commands = Callable[[Path], list[list[object]]]
+
+
+def users(box: Sandbox) -> list[list[object]]:
+    """Commands that use weights in different ways, without the folder."""
+    photo = box.inputs / "photo.png"
+    return [
+        ["sample", "--seed", "1", "--class", "8", "--weights"],
+        ["weights", "show"],
+        ["score", photo, "--weights"],
+        ["weights", "verify"],
+        ["complete", photo, "--keep", "top:50%", "-n", "1", "--weights"],
+        ["classes", "--weights"],
+        ["encode", photo, "-o", "out.safetensors", "--weights"],
+        ["interpolate", "--class", "8", "--class", "207", "--weights"],
+        ["weights", "path"],
+        ["reconstruct", photo, "--weights"],
+        ["decode", box.inputs / "codes.safetensors", "-o", "out.png", "--weights"],
+        ["portrait", photo, "--no-align", "-n", "1", "--weights"],
+        ["sample", "--seed", "1", "--guidance", "2", "--class", "lion", "--weights"],
+    ]
+
+
+@pytest.fixture
+def folder(box: Sandbox) -> Iterator[Path]:
+    """A copy of whole weights, to be broken."""
+    place = box.inputs / "broken" / "weights"
+    shutil.copytree(box.inputs / "tiny", place)
+    yield place
+    shutil.rmtree(place)
+
+
+@pytest.mark.parametrize(
+    "file", ["tiny/model", "coded/tokenizer", "faces/embedder", "auto/autoencoder-5"]
+)
+def test_tensors(file: str, box: Sandbox, folder: Path) -> None:
+    kind, name = file.split("/")
+    shutil.rmtree(folder)
+    shutil.copytree(box.inputs / kind, folder)
+    place = folder / f"{name}.safetensors"
+    whole = place.read_bytes()
+    photo = box.inputs / "photo.png"
+    first: list[object] = {
+        "tiny": ["sample", "--seed", "1", "--class", "8", "--weights"],
+        "coded": ["decode", box.inputs / "codes.safetensors", "-o", "out.png", "--weights"],
+        "faces": ["portrait", photo, "--no-align", "-n", "1", "--weights"],
+        "auto": ["reconstruct", photo, "-n", "1", "--weights"],
+    }[kind]
+    others = itertools.cycle(users(box))
+    step = 1 if kind == "tiny" else 3
+    for _, content in itertools.islice(broken_tensors(whole), 0, None, step):
+        place.write_bytes(content)
+        box.attempt(*first, folder)
+        if kind == "tiny":
+            box.attempt(*next(others), folder)
+
+
+def test_values_that_are_no_numbers_are_refused(box: Sandbox, folder: Path) -> None:
+    place = folder / "model.safetensors"
+    cases = dict(broken_tensors(place.read_bytes()))
+    for name in ("one nan", "all nan", "one inf", "all minus inf"):
+        place.write_bytes(cases[name])
+        outcome = box.attempt("sample", "--class", "8", "--weights", folder, codes=(1,))
+        assert "not finite" in outcome.message
+
+
+@pytest.mark.parametrize("kind", ["tiny", "coded", "auto"])
+def test_configurations(kind: str, box: Sandbox, folder: Path) -> None:
+    shutil.rmtree(folder)
+    shutil.copytree(box.inputs / kind, folder)
+    place = folder / "config.json"
+    whole = place.read_bytes()
+    others = itertools.cycle(users(box))
+    step = {"tiny": 1, "coded": 4, "auto": 4}[kind]
+    for _, content in itertools.islice(broken_configs(whole), 0, None, step):
+        place.write_bytes(content)
+        box.attempt(*next(others), folder)
+        if kind == "tiny":
+            box.attempt("sample", "--seed=1", "--weights", folder, "--class", "8")
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
+def test_what_is_no_file(name: str, box: Sandbox, folder: Path) -> None:
+    place = folder / name
+    ways: dict[str, Callable[[], object]] = {
+        "nothing": lambda: None,
+        "folder": place.mkdir,
+        "pipe": lambda: os.mkfifo(place),
+        "loop": lambda: place.symlink_to(name),
+        "dangling": lambda: place.symlink_to("nowhere"),
+        "zeros without end": lambda: place.symlink_to("/dev/zero"),
+        "memory": lambda: place.symlink_to("/proc/self/mem"),
+    }
+    for make in ways.values():
+        shutil.rmtree(place) if place.is_dir() else place.unlink()
+        make()
+        for words in users(box):
+            box.attempt(*words, folder, codes=(0, 1, 2))
+        if not os.path.lexists(place):
+            place.touch()
+
+
+def test_names(box: Sandbox, folder: Path) -> None:
+    for name in ("two\nlines", "\x1b[31m", "\udcff", "-x", "~", "a" * 200, "💥", "[", "x@y"):
+        other = folder.with_name(name)
+        shutil.copytree(folder, other)
+        for words in itertools.islice(users(box), 0, None, 2):
+            box.attempt(*words, f"../in/broken/{name}")
+        shutil.rmtree(other)

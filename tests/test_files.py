@@ -1,0 +1,89 @@
+"""Writing files whole, and opening what may be no file."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from pixelgen import files
+from pixelgen.files import expanded, open_file, open_input, read_file, write_atomically, write_file
+
+needs_pipes = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
+
+
+def test_a_file_is_a_file_for_both(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(b"content")
+    for opened in (open_file, open_input):
+        with opened(path) as file:
+            assert file.read() == b"content"
+        with pytest.raises(IsADirectoryError):
+            opened(tmp_path)
+        with pytest.raises(FileNotFoundError):
+            opened(tmp_path / "nothing")
+
+
+@needs_pipes
+def test_a_pipe_that_nobody_writes_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    monkeypatch.setattr(files, "_PATIENCE", 0.01)
+    with pytest.raises(OSError, match="nobody writes to this pipe"):
+        open_input(pipe)
+    with pytest.raises(OSError, match="it is not a file"):
+        open_file(pipe)
+    with pytest.raises(OSError, match="it is not a file"):
+        open_file("/dev/zero")
+
+
+@needs_pipes
+def test_a_pipe_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    monkeypatch.setattr(files, "_PATIENCE", 0.2)
+    there = threading.Event()
+
+    def write() -> None:
+        with pipe.open("wb", buffering=0) as file:  # once somebody reads
+            there.wait()
+            time.sleep(0.4)
+            file.write(b"late")
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    there.set()
+    with open_input(pipe) as file:
+        assert file.read() == b"late"
+    writer.join()
+
+
+def test_no_more_is_read_than_may_be(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(bytes(2**20))
+    assert len(read_file(path, 2**20)) == 2**20
+    with pytest.raises(OSError, match=r"more than 0\.5 MiB"):
+        read_file(path, 2**19)
+
+
+def test_names_may_be_as_long_as_names_can_be(tmp_path: Path) -> None:
+    path = tmp_path / ("x" * 251 + ".png")
+    write_atomically(path, b"a")
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+
+
+@pytest.mark.skipif(not hasattr(os, "symlink"), reason="there are no links")
+def test_a_link_to_nothing_is_something(tmp_path: Path) -> None:
+    link = tmp_path / "a.png"
+    link.symlink_to("nothing")
+    assert write_file(link, b"a", "number").name == "a-2.png"
+    assert link.is_symlink()
+
+
+def test_homes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    assert expanded("~/x") == Path("/home/me/x")
+    assert expanded("~nobody-of-this-name/x") == Path("~nobody-of-this-name/x")
