@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -205,7 +206,12 @@ def _document(path: Path) -> TOMLDocument:
     import tomlkit
 
     read_table(path)  # says what is wrong with it
-    return tomlkit.parse(path.read_text("utf-8")) if path.is_file() else tomlkit.document()
+    if not os.path.isfile(path):
+        return tomlkit.document()
+    try:
+        return tomlkit.parse(path.read_text("utf-8"))
+    except ValueError as error:  # it is stricter than what reads settings
+        raise PixelgenError(f"cannot change the settings {path}: {error}", "", _USAGE) from error
 
 
 def _put(document: TOMLDocument, key: str, value: Any) -> None:
@@ -237,7 +243,7 @@ def _write(path: Path, document: TOMLDocument) -> None:
     file, such as /dev/null."""
     import tomlkit
 
-    if path.exists() and not path.is_file():
+    if os.path.exists(path) and not os.path.isfile(path):
         raise PixelgenError(f"{path} is no file", f"{FILE_VARIABLE}=FILE", _USAGE)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

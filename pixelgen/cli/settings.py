@@ -6,7 +6,6 @@ Only the command line has them; the Python API does what its arguments say.
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,8 @@ from pixelgen.checkpoints import (
 )
 from pixelgen.cli.console import Colours
 from pixelgen.errors import PixelgenError, did_you_mean
-from pixelgen.files import expanded
+from pixelgen.files import expanded, read_file
+from pixelgen.toml import parse_toml
 
 FILE_VARIABLE = "PIXELGEN_CONFIG"
 """Names another file than that in the platform's folder."""
@@ -218,28 +218,16 @@ def config_file() -> Path:
 def read_table(path: Path) -> dict[str, Any]:
     """What the file says, by key, unchecked; nothing where there is no file. Raises PixelgenError
     (exit code 2) for what cannot be read."""
-    if sys.version_info >= (3, 11):
-        import tomllib
-    else:
-        import tomli as tomllib
     if str(path) == os.devnull:
         return {}
     try:
-        if path.exists() and not path.is_file():
-            raise ValueError("it is no file")  # a pipe would be waited for
-        with path.open("rb") as file:
-            data = file.read(_LARGEST + 1)
-        if len(data) > _LARGEST:
-            raise ValueError(f"more than {_LARGEST >> 10} KiB")
-        found = tomllib.loads(data.decode("utf-8"))
+        found = parse_toml(read_file(path, _LARGEST))
     except FileNotFoundError:
         return {}
     except OSError as error:
         why = error.strerror or str(error)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        why = f"no TOML: {error}"
     except ValueError as error:
-        why = str(error)
+        why = f"no TOML: {error}"
     else:
         return _flat(found)
     raise PixelgenError(f"cannot read the settings {path}: {why}", "", _USAGE)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,11 +15,7 @@ from pixelgen.models.config import AutoencoderConfig, FaceEmbedderConfig, Tokeni
 from pixelgen.training.identity_figures import identity_figures
 from pixelgen.training.recipe import Recipe, recipe_from_dict
 from pixelgen.training.tasks import kind_of_task
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from pixelgen.toml import parse_toml
 
 SHEET = "samples.png"
 """The file of samples beside a card."""
@@ -37,9 +32,9 @@ class Trained:
 
     @staticmethod
     def read(facts: Mapping[str, Any]) -> Trained:
-        """With the recipe in `facts`. Raises ValueError, KeyError or TypeError where there is none
+        """With the recipe in `facts`. Raises ValueError, KeyError, TypeError or AttributeError where there is none
         that fits."""
-        return Trained(recipe_from_dict(tomllib.loads(facts["recipe"])), facts)
+        return Trained(recipe_from_dict(parse_toml(facts["recipe"].encode())), facts)
 
 
 _LARGEST_EVALUATION = 2**22

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -11,11 +10,8 @@ from typing import Any, Literal, get_args, get_origin
 
 from pixelgen.errors import PixelgenError
 from pixelgen.files import read_file
+from pixelgen.toml import parse_toml
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 _LARGEST = 2**20  # bytes of a recipe
 
 
@@ -23,12 +19,12 @@ def read_table(path: Path) -> dict[str, Any]:
     """The content of a recipe's file. Raises PixelgenError (exit code 2) where there is none, or it
     is no TOML."""
     try:
-        return tomllib.loads(read_file(path, _LARGEST).decode("utf-8"))
+        return parse_toml(read_file(path, _LARGEST))
     except OSError as error:
         raise PixelgenError(
             f"cannot read the recipe {path}: {error.strerror}", exit_code=2
         ) from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise PixelgenError(f"{path} is not valid TOML: {error}", exit_code=2) from error
 
 
@@ -68,8 +64,8 @@ def override(table: dict[str, Any], text: str) -> None:
             f"--set {text!r} is not key=value", "for example --set optimiser.lr=1e-3", 2
         )
     try:
-        value = tomllib.loads(f"value = {plain}")["value"]
-    except tomllib.TOMLDecodeError:
+        value = parse_toml(f"value = {plain}".encode())["value"]
+    except ValueError:
         value = plain
     for part in path:
         table = table.setdefault(part, {})

@@ -231,9 +231,9 @@ def test_a_file_that_makes_no_sense_is_one_line(run: Run, file: Path, text: str,
 def test_what_is_no_file_is_not_read(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("large.toml").write_text("#" * 2**20 + "\n")
     for name, says in (
-        (".", "it is no file"),
-        ("/dev/zero", "it is no file"),
-        ("large.toml", "more than 1024 KiB"),
+        (".", "Is a directory"),
+        ("/dev/zero", "it is not a file"),
+        ("large.toml", "more than 1 MiB"),
     ):
         monkeypatch.setenv("PIXELGEN_CONFIG", name)
         outcome = run("classes", "lion")
