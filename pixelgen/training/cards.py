@@ -12,10 +12,10 @@ from pixelgen.checkpoints import CheckpointConfig, Figure, ModelCard
 from pixelgen.errors import PixelgenError
 from pixelgen.files import read_file
 from pixelgen.models.config import AutoencoderConfig, FaceEmbedderConfig, TokenizerConfig
+from pixelgen.toml import parse_toml
 from pixelgen.training.identity_figures import identity_figures
 from pixelgen.training.recipe import Recipe, recipe_from_dict
 from pixelgen.training.tasks import kind_of_task
-from pixelgen.toml import parse_toml
 
 SHEET = "samples.png"
 """The file of samples beside a card."""
@@ -32,9 +32,9 @@ class Trained:
 
     @staticmethod
     def read(facts: Mapping[str, Any]) -> Trained:
-        """With the recipe in `facts`. Raises ValueError, KeyError, TypeError or AttributeError where there is none
+        """With the recipe in `facts`. Raises ValueError, KeyError or TypeError where there is none
         that fits."""
-        return Trained(recipe_from_dict(parse_toml(facts["recipe"].encode())), facts)
+        return Trained(recipe_from_dict(parse_toml(str(facts["recipe"]).encode())), facts)
 
 
 _LARGEST_EVALUATION = 2**22

@@ -49,14 +49,15 @@ def fuzz_root(
     root = tmp_path_factory.mktemp("fuzz")
     box = Sandbox(root, os.environ["HF_HOME"])
     inputs = box.inputs
-    for name, folder in {
-        "tiny": weights,
-        "faces": face_weights,
-        "pixels": pixel_weights,
-        "coded": code_weights,
-        "auto": autoencoders,
-    }.items():
+    for name, usual, folder in (
+        ("tiny", "imagenet64", weights),
+        ("faces", "faces64", face_weights),
+        ("pixels", "imagenet32", pixel_weights),
+        ("coded", "coded", code_weights),
+        ("auto", "autoencoder32", autoencoders),
+    ):
         shutil.copytree(folder, inputs / name)
+        shutil.copytree(folder, box.bundled / usual)
     plain((24, 20)).save(inputs / "photo.png")
     CodesFile(torch.zeros(2, 2, 4, 4, dtype=torch.int64), levels=5).save(
         inputs / "codes.safetensors"
@@ -96,9 +97,7 @@ def box(
     from pixelgen.imaging import mtcnn
 
     monkeypatch.chdir(fuzz_root.root)
-    monkeypatch.setattr(
-        "pixelgen.checkpoints.source.weights_root", lambda: fuzz_root.root / "bundled"
-    )
+    monkeypatch.setattr("pixelgen.checkpoints.source.weights_root", lambda: fuzz_root.bundled)
     # Loading the detector takes a second; each of its three networks is the same every time.
     monkeypatch.setattr(mtcnn, "_sessions", functools.cache(mtcnn._sessions))
     monkeypatch.delitem(doctor.CHECKS, "faces")

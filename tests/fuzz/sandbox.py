@@ -41,6 +41,8 @@ _CHANGES = (
     "os.symlink",
     "os.truncate",
 )
+# What torch and onnxruntime put into the folder of temporary files by themselves.
+_OF_OTHERS = ("tmp/torchinductor_", "tmp/.ses")
 _PROGRAMS = ("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.fork")
 
 
@@ -117,13 +119,15 @@ Snapshot = dict[str, tuple[int, int, int]]
 
 
 class Sandbox:
-    """Runs commands in `here`; what they are given lies in `inputs`."""
+    """Runs commands in `here`; what they are given lies in `inputs`, what is bundled in
+    `bundled`."""
 
     def __init__(self, root: Path, cache: str) -> None:
         self.root = root
         self.here, self.inputs = root / "here", root / "in"
         self.home, self.temporary = root / "home", root / "tmp"
-        for folder in (self.here, self.inputs, self.home, self.temporary):
+        self.bundled = root / "bundled"
+        for folder in (self.here, self.inputs, self.home, self.temporary, self.bundled):
             folder.mkdir()
         self.troubles: list[str] = []
         self._whole: Path | None = None
@@ -293,6 +297,8 @@ class Sandbox:
         for name in new:
             path = os.path.join(self.root, name)
             if name.startswith("home/") and ("config" in words or name == "home/.cache"):
+                continue
+            if name.startswith(_OF_OTHERS):
                 continue
             if name.startswith("tmp/") or not any(_within(path, place) for place in may):
                 found.append(f"wrote {name}")
