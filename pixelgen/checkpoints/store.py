@@ -91,6 +91,10 @@ class LoadedCheckpoint:
             raise PixelgenError(f"{self.name} has no face embedder", "", 2)
         return self.face_embedder
 
+    def overflow(self) -> PixelgenError:
+        """The error where what the network says are no numbers, its weights being too large."""
+        return PixelgenError(f"weights {self.name}: the network overflows", "are they damaged?")
+
     @property
     def autoencoders(self) -> dict[int, Autoencoder]:
         """The auto-encoders by bottleneck, the smallest first. Raises PixelgenError where there are

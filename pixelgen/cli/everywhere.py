@@ -18,6 +18,7 @@ NAMES = ("verbose", "threads", "color", "max_pixels", "offline", "debug")
 largest: ContextVar[int | None] = ContextVar("largest", default=None)
 """Pixels of the largest picture that is read; None: as many as without `--max-pixels`."""
 _PANEL = "Anywhere"
+_EACH_PROCESSOR = 4
 
 
 def use_offline(wanted: bool) -> bool:
@@ -30,8 +31,11 @@ def use_offline(wanted: bool) -> bool:
 
 
 def use_threads(count: int | None) -> int | None:
-    """Let torch use `count` processor threads; None: as many as without."""
+    """Let torch use `count` processor threads, at most a few for each processor; None: as many as
+    without."""
     if count is not None:
+        # More get in each other's way, and no system has room for the stacks of a thousand.
+        count = min(count, _EACH_PROCESSOR * (os.cpu_count() or 1))
         # Read when torch is imported, which is later, but for programs that call `main` again.
         os.environ["OMP_NUM_THREADS"] = str(count)
         if (torch := sys.modules.get("torch")) is not None:

@@ -109,6 +109,8 @@ def reconstruct(
     )
     growth.check_draws(request.drawing is not None, source.name)
     size = config.picture[1]
+    if request.drawing is not None:  # before so many places are named
+        check_amount(request.n * len(request.bottlenecks), size * scale)
 
     def planned(names: Sequence[str]) -> Output:
         endings = _endings(request, len(names))

@@ -25,6 +25,7 @@ Fit = Literal["crop", "stretch"]
 
 _USAGE, _UNREADABLE = 2, 3
 _LARGEST_STREAM = 2**30
+_STRIP = 256  # rows at a time, of what needs several times the room of a picture
 # Pillow knows more, among them formats that run other programs (EPS), have no signature (TGA), or
 # hide a second header with another size (ICO).
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "AVIF", "JPEG2000", "PPM", "QOI")
@@ -87,7 +88,12 @@ def square(image: Image.Image, size: int, fit: Fit = "crop") -> Image.Image:
     A larger picture is averaged over areas, as training pictures are; a smaller one interpolated.
     Raises PixelgenError for floating-point pixels, and for another `fit`.
     """
-    image = to_rgb(image.crop(kept_box(image.size, fit)))
+    box = kept_box(image.size, fit)
+    if box != (0, 0, *image.size):
+        image = image.crop(box)
+    # Of the largest photos there is no room for a copy more than needed.
+    if image.mode != "RGB" or image.has_transparency_data or image.size == (size, size):
+        image = to_rgb(image)
     if image.size == (size, size):
         return image
     if size > min(image.size):
@@ -129,9 +135,14 @@ def _narrowed(image: Image.Image) -> Image.Image:
     """A grey picture of 0 … 65535 as one of 0 … 255."""
     import numpy as np
 
-    grey = np.asarray(image.convert("I")).clip(0, 65535)
-    grey[grey == image.info.get("transparency")] = 65535
-    return Image.fromarray(((grey + 128) // 257).astype(np.uint8))
+    narrow = np.empty((image.height, image.width), np.uint8)
+    for top in range(0, image.height, _STRIP):
+        below = min(top + _STRIP, image.height)
+        strip = image.crop((0, top, image.width, below))
+        grey = np.asarray(strip.convert("I")).clip(0, 65535)
+        grey[grey == image.info.get("transparency")] = 65535
+        narrow[top:below] = (grey + 128) // 257
+    return Image.fromarray(narrow)
 
 
 @contextmanager

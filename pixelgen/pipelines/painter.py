@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -118,6 +119,7 @@ class Painter:
         model: GatedPixelCNN | PixelCNN | None = None,
     ) -> None:
         """`model` is one of several that the checkpoint holds; without it, there is but one."""
+        self.checkpoint = checkpoint
         self.device = device
         self.model = (checkpoint.model if model is None else model).to(device)
         self.tokenizer = checkpoint.tokenizer and checkpoint.tokenizer.to(device)
@@ -172,6 +174,7 @@ class Painter:
         log-probability of every value in nats, at temperature 1, without guidance or top-p.
 
         What is `given` is taken, and conditioned on; it takes no random numbers from the others.
+        Raises PixelgenError for weights whose network overflows.
         """
         import torch
 
@@ -191,7 +194,7 @@ class Painter:
                 if shared is None
                 else shared.expand(size, -1, -1, -1)
             )
-            with torch.inference_mode():
+            with torch.inference_mode(), self._watched():
                 x = sample(
                     self.model,
                     part,
@@ -204,7 +207,18 @@ class Painter:
                     else self._reporter(on_step, first, size, count, given),
                 )
                 log_prob = self.model.log_prob(x, part)
+            if log_prob.isnan().any():
+                raise self.checkpoint.overflow()
             yield x, log_prob
+
+    @contextmanager
+    def _watched(self) -> Iterator[None]:
+        """A context in which it is a PixelgenError where the network overflows: of probabilities
+        that are no numbers, the value that is drawn lies beyond the last."""
+        try:
+            yield
+        except IndexError as error:
+            raise self.checkpoint.overflow() from error
 
     def show(self, x: Tensor) -> list[Image.Image]:
         """Pictures of what the model drew, [B, C, H, W]."""

@@ -198,6 +198,8 @@ class ScorePipeline(Pretrained):
             condition = Condition(torch.tensor(rows, device=self.device))
         with torch.inference_mode():
             log_prob = self.model.log_prob(grids.to(self.device), condition)
+            if log_prob.isnan().any():
+                raise self.checkpoint.overflow()
             return log_prob.cpu().double().sum(1) / -math.log(2.0)
 
     def _rank(

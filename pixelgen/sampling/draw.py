@@ -25,6 +25,7 @@ Observer = Callable[[Tensor], None]
 # The greatest float32 below 1: u times the total then stays below the total in float32 and float64,
 # so the last value with a probability greater than zero is never passed.
 BELOW_ONE = 1.0 - 2.0**-24
+_SMALLEST = 2.0**-126
 
 
 def draw_uniforms(generator: torch.Generator, n: int, config: ModelConfig) -> Tensor:
@@ -50,8 +51,10 @@ def invert_cdf(log_p: Tensor, uniforms: Tensor, options: SamplingOptions, out: T
     p = torch.softmax(log_p, -1)
     if options.top_p < 1.0:
         ordered, index = p.sort(dim=-1, descending=True, stable=True)
-        # A value stays when those before it do not yet hold top_p; the first one always does.
-        ordered = ordered.masked_fill(ordered.cumsum(-1) - ordered >= options.top_p, 0.0)
+        # A value stays when those before it do not yet hold top_p; the first one always does, also
+        # where top_p is too small for float32.
+        enough = max(options.top_p, _SMALLEST)
+        ordered = ordered.masked_fill(ordered.cumsum(-1) - ordered >= enough, 0.0)
         p = torch.zeros_like(p).scatter_(-1, index, ordered)
     # In float64, so that the order of additions does not matter; Apple's devices have none.
     cdf = p.cumsum(-1, dtype=torch.float32 if p.device.type == "mps" else torch.float64)

@@ -67,12 +67,18 @@ def hostile(param: Any) -> tuple[str, ...]:
     """Values for a parameter that it should not be given, and some that it may."""
     if getattr(param, "is_flag", False) or getattr(param, "count", False):
         return ("",)
-    kind = param.type.name
-    if kind.startswith("integer"):
+    kind = _kind(param)
+    if "int" in kind:
         return _INTEGERS
-    if kind.startswith("float"):
+    if "float" in kind:
         return (*_FLOATS, *_INTEGERS[:8])
     return HOSTILE
+
+
+def _kind(param: Any) -> str:
+    """What a parameter takes; versions of Typer differ in where they keep it."""
+    kind = getattr(param, "type", None)
+    return kind.name if kind is not None else str(param.type_descriptor.annotation)
 
 
 def said(param: Any, value: str) -> list[str]:
@@ -113,7 +119,7 @@ class Sensible:
             "sample": ["--weights", tiny, "--class", "8", "--seed", "1"],
             "portrait": ["--weights", faces, "--no-align", "-n", "1", "--seed", "1"],
             "interpolate": ["--weights", tiny, "--class=8", "--class=207", "--steps=2", "--seed=1"],
-            "reconstruct": ["--weights", inputs / "auto", "--seed", "1"],
+            "reconstruct": ["--weights", inputs / "auto", "--bottleneck=2", "-n1", "--seed=1"],
             "complete": ["--weights", inputs / "pixels", "--keep=top:50%", "-n", "1", "--seed=1"],
             "score": ["--weights", inputs / "pixels"],
             "encode": ["--weights", inputs / "coded"],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import os
 import re
 import shutil
@@ -131,7 +132,7 @@ class Sandbox:
             folder.mkdir()
         self.troubles: list[str] = []
         self._whole: Path | None = None
-        _WATCH.allowed = (f"{root}/", f"{cache}/", "/dev/", "/proc/self/")
+        _WATCH.allowed = (str(root), f"{cache}/", "/dev/", "/proc")
         self.environment = {
             "HOME": str(self.home),
             "TMPDIR": str(self.temporary),
@@ -158,8 +159,9 @@ class Sandbox:
         with self._around(env or {}):
             outcome, found, seconds = self._run(given, stdin)
         found += self._judged(outcome, given, codes)
-        found += self._changes(before, outcome, given)
-        self._restore(before)
+        after = self.snapshot()
+        found += self._changes(before, after, outcome, given)
+        self._restore(before, after)
         if not keep:
             self.tidy()
         self._count(outcome, found, seconds, given)
@@ -184,9 +186,8 @@ class Sandbox:
                 shutil.copy2(path, copy)
         self._whole = folder
 
-    def _restore(self, before: Snapshot) -> None:
+    def _restore(self, before: Snapshot, after: Snapshot) -> None:
         """Undo what was done outside of the folders that are emptied."""
-        after = self.snapshot()
         for name in sorted(after.keys() - before.keys(), reverse=True):
             if not name.startswith(("here/", "home/", "tmp/")):
                 path = self.root / name
@@ -267,23 +268,25 @@ class Sandbox:
                 found.append(line[:600])
             if len(line) > LONGEST_LINE:
                 found.append(f"a line of {len(line)} characters: {line[:200]}")
-        if "Traceback" in outcome.err or b"Traceback" in outcome.out:
+        if b"Traceback" in outcome.out or ("Traceback" in outcome.err and "--debug" not in words):
             found.append(f"a traceback: {outcome.err[-600:]}")
-        if sign := _CONTROL.search(outcome.err):
+        if "--json" in words and outcome.code == 0 and outcome.out.startswith((b"{", b"[")):
+            found += _strictly_read(outcome.out)
+        if "--debug" not in words and (sign := _CONTROL.search(outcome.err)):
             found.append(f"a control character on stderr, {sign[0]!r}: {outcome.err[:300]!r}")
         return found
 
-    def _changes(self, before: Snapshot, outcome: Outcome, words: Sequence[str]) -> list[str]:
+    def _changes(
+        self, before: Snapshot, after: Snapshot, outcome: Outcome, words: Sequence[str]
+    ) -> list[str]:
         """What is wrong with what it wrote."""
-        after = self.snapshot()
         gone, both = before.keys() - after.keys(), before.keys() & after.keys()
         found = [f"removed {name}" for name in gone if not _of_a_batch(name)]
         changed = [n for n in both if before[n] != after[n] and not _of_a_batch(n)]
         new = sorted(after.keys() - before.keys())
         # Only places that are named, and the folder one is in, and home for settings.
-        named = [
-            os.path.realpath(self.here / part) for w in words for part in (w, w[w.find("=") + 1 :])
-        ]
+        parts = [part for word in words for part in (word, word[word.find("=") + 1 :])]
+        named = [os.path.realpath(self.here / self._at_home(part)) for part in parts]
         may = [str(self.here), *named]
         forced = "--force" in words
         for name in changed:
@@ -304,11 +307,14 @@ class Sandbox:
                 found.append(f"wrote {name}")
             elif outcome.code != 0 and not _may_remain(words):
                 found.append(f"left {name} behind, exit code {outcome.code}")
-            elif os.path.basename(name).startswith(".") and not _may_remain(words):
+            elif _is_part(name) and not _may_remain(words):
                 found.append(f"left {name} behind")
             elif (why := _half_written(path)) and outcome.code == 0:
                 found.append(f"{name} is half-written: {why}")
         return found
+
+    def _at_home(self, part: str) -> str:
+        return f"{self.home}{part[1:]}" if part == "~" or part.startswith("~/") else part
 
     def snapshot(self) -> Snapshot:
         """Kind, length and time of everything, by name."""
@@ -329,6 +335,25 @@ def _within(path: str, place: str) -> bool:
     return path == place or path.startswith(f"{place}{os.sep}")
 
 
+def _strictly_read(text: bytes) -> list[str]:
+    """What is wrong with lines of JSON."""
+
+    def refuse(constant: str) -> object:
+        raise ValueError(f"{constant} is no JSON")
+
+    try:
+        json.loads(text, parse_constant=refuse)
+    except ValueError as error:
+        return [f"{error}: {text[:300]!r}"]
+    return []
+
+
+def _is_part(name: str) -> bool:
+    """Whether a file is one that should have been renamed when it was whole."""
+    known = (".png", ".gif", ".webp", ".safetensors", ".jsonl", ".toml")
+    return os.path.basename(name).startswith(".") and not name.endswith(known)
+
+
 def _of_a_batch(name: str) -> bool:
     """Whether this is what a batch writes beside the files of its jobs."""
     return name.startswith("here/out/") and name.endswith((".jsonl", "/.pixelgen-batch"))
@@ -336,13 +361,13 @@ def _of_a_batch(name: str) -> bool:
 
 def _may_remain(words: Sequence[str]) -> bool:
     """Whether what is done of a command that fails in the end stays: of jobs, of photos with faces
-    beside photos without, and of a run."""
-    return bool({"batch", "faces", "train"} & set(words))
+    beside photos without, of a run, and pictures whose growth cannot be kept."""
+    return bool({"batch", "faces", "train", "--animate", "--watch"} & set(words))
 
 
 def _half_written(path: str) -> str:
     """Why a file that was written cannot be read; nothing if it can."""
-    suffix = os.path.splitext(path)[1].lower()
+    suffix = "" if os.path.isdir(path) else os.path.splitext(path)[1].lower()
     try:
         if suffix in (".png", ".gif", ".webp"):
             with Image.open(path) as image:

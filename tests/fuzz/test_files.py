@@ -73,7 +73,8 @@ def lines() -> list[bytes]:
 
 def test_jobs(box: Sandbox) -> None:
     place = box.inputs / "broken" / "jobs.jsonl"
-    for number, line in enumerate(lines()):
+    # All at once shows what is no job, one at a time what a job does.
+    for number, line in enumerate(lines()[::2]):
         place.write_bytes(line)
         if number % 3:
             box.attempt("batch", place, "-o", "out")
@@ -168,11 +169,11 @@ def test_settings(box: Sandbox) -> None:
             ("doctor",),
         )
     )
-    for content in settings_files():
+    for content in settings_files()[::2]:
         place.write_bytes(content)
         box.attempt(*next(others), env=env)
     place.unlink()
-    for content in settings_files()[::3]:
+    for content in settings_files()[1::5]:
         for words in (("set", "scale", "4"), ("unset", "scale"), ("set", "sample.weights", "o/n")):
             (box.here / "config.toml").write_bytes(content)
             box.attempt("config", *words, env={"PIXELGEN_CONFIG": "config.toml"}, codes=(0, 2))

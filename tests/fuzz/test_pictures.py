@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from pathlib import Path
 
 from .commands import Leaf, Sensible, leaves, parameters
 from .pictures import broken, valid
@@ -44,7 +43,8 @@ def test_odd_pictures(box: Sandbox, sensible: Sensible) -> None:
         photo.write_bytes(content)
         box.attempt(*with_photo(("score",), sensible, photo), codes=(0,))
         # No face in noise, and a line of pixels holds none.
-        box.attempt(*with_photo(next(others), sensible, photo), codes=(0, 3))
+        if name != "large.png":  # which takes seconds
+            box.attempt(*with_photo(next(others), sensible, photo), codes=(0, 3))
         photo.unlink()
 
 
@@ -97,8 +97,7 @@ def test_names(box: Sandbox, sensible: Sensible) -> None:
     for name in names:
         photo = box.inputs / "broken" / name
         photo.write_bytes(content)
-        for each in (photo, Path("../in/broken") / name):
-            box.attempt(*with_photo(next(others), sensible, each), codes=(0, 3))
+        box.attempt(*with_photo(next(others), sensible, f"../in/broken/{name}"), codes=(0, 3))
         box.attempt("score", "--weights", box.inputs / "pixels", photo.parent, codes=(0, 3))
         photo.unlink()
 

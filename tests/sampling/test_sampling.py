@@ -173,7 +173,8 @@ def test_top_p_keeps_the_smallest_sufficient_set() -> None:
     log_p = torch.tensor([[0.1, 0.5, 0.15, 0.25]]).log().expand(1000, 4)
     out = torch.zeros(1000, 1, dtype=torch.long)
     numbers = torch.linspace(0, BELOW_ONE, 1000)[:, None]
-    for top_p, kept in ((0.4, [1]), (0.6, [1, 3]), (0.8, [1, 2, 3]), (1.0, [0, 1, 2, 3])):
+    shares = (1e-320, 0.4, 0.6, 0.8, 1.0)
+    for top_p, kept in zip(shares, ([1], [1], [1, 3], [1, 2, 3], [0, 1, 2, 3]), strict=True):
         invert_cdf(log_p, numbers, SamplingOptions(top_p=top_p), out)
         assert out.unique().tolist() == kept
 
