@@ -6,6 +6,7 @@ import functools
 import os
 import shutil
 import socket
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,9 @@ from ..conftest import WritePictures
 from .commands import Sensible
 from .pictures import plain
 from .sandbox import TALLY, Sandbox
+
+# Limits and measures of a process are those of Linux.
+collect_ignore_glob = [] if sys.platform == "linux" else ["test_*.py"]
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

@@ -61,6 +61,8 @@ class Tally:
     """Bytes that the process had at most."""
     files: set[str] = field(default_factory=set)
     """The test files that contributed."""
+    commands: set[tuple[str, ...]] = field(default_factory=set)
+    """The first words of what was tried, one and two of them."""
 
 
 TALLY = Tally()
@@ -172,6 +174,7 @@ class Sandbox:
     ) -> None:
         line = " ".join(ascii(word)[1:-1][:90] for word in given)[:400]
         TALLY.inputs += 1
+        TALLY.commands |= {tuple(given[:count]) for count in range(3)}
         TALLY.failed += outcome.code != 0
         TALLY.seconds += seconds
         TALLY.slowest = max(TALLY.slowest, (seconds, line))

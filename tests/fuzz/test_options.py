@@ -67,7 +67,7 @@ def lines(draw: st.DrawFn) -> tuple[Leaf, list[tuple[int, str]]]:
 
 
 @settings(
-    max_examples=100,
+    max_examples=80,
     derandomize=True,
     database=None,
     deadline=None,

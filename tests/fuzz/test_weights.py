@@ -62,7 +62,7 @@ def test_tensors(file: str, box: Sandbox, folder: Path) -> None:
         "auto": ["reconstruct", photo, "-n", "1", "--weights"],
     }[kind]
     others = itertools.cycle(users(box))
-    step = 1 if kind == "tiny" else 5
+    step = 1 if kind == "tiny" else 7
     for number, (_, content) in enumerate(itertools.islice(broken_tensors(whole), 0, None, step)):
         place.write_bytes(content)
         words = next(others) if kind == "tiny" and number % 2 else first
@@ -85,7 +85,7 @@ def test_configurations(kind: str, box: Sandbox, folder: Path) -> None:
     place = folder / "config.json"
     whole = place.read_bytes()
     others = itertools.cycle(users(box))
-    step = {"tiny": 1, "coded": 7, "auto": 7}[kind]
+    step = {"tiny": 2, "coded": 9, "auto": 9}[kind]
     for number, (_, content) in enumerate(itertools.islice(broken_configs(whole), 0, None, step)):
         place.write_bytes(content)
         if number % 4 == 0 or kind != "tiny":
