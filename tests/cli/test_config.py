@@ -233,7 +233,7 @@ def test_what_is_no_file_is_not_read(run: Run, monkeypatch: pytest.MonkeyPatch) 
     for name, says in (
         (".", "Is a directory"),
         ("/dev/zero", "it is not a file"),
-        ("large.toml", "more than 1 MiB"),
+        ("large.toml", "it has more than 1 MiB"),
     ):
         monkeypatch.setenv("PIXELGEN_CONFIG", name)
         outcome = run("classes", "lion")
