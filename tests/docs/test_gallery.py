@@ -12,7 +12,7 @@ from PIL import Image
 
 from pixelgen.checkpoints import Source, bundled, read_config, save_checkpoint
 from pixelgen.imaging import animation_text, png_text
-from pixelgen.models import GatedPixelCNNConfig, TokenizerConfig, build_model
+from pixelgen.models import FaceEmbedderConfig, GatedPixelCNNConfig, TokenizerConfig, build_model
 
 from .conftest import DOCS
 
@@ -35,7 +35,13 @@ def small_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, folder in bundled().items():
         config = read_config(folder, name)
         classes = {"classes": len(config.labels), **_LIVELY}
-        codec = None
+        codec = embedder = None
+        if config.embedder is not None:
+            classes["vector"] = 4
+            small = {"deep_features": 8, "wide_blocks": 1, "deep_blocks": 1, "place_features": 4}
+            embedder = build_model(
+                FaceEmbedderConfig(size=16, patch=2, wide_features=8, embedding=4, **small)
+            )
         if config.tokenizer is None:
             model = build_model(GatedPixelCNNConfig(height=8, width=8, patch=2, **classes))
         else:
@@ -47,7 +53,11 @@ def small_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             grid = {"channels": 2, "height": 4, "width": 4, "levels": 5}
             model = build_model(GatedPixelCNNConfig(**grid, **classes))
         made[name] = save_checkpoint(
-            tmp_path / "weights" / name, model, tokenizer=codec, labels=config.labels
+            tmp_path / "weights" / name,
+            model,
+            tokenizer=codec,
+            embedder=embedder,
+            labels=config.labels,
         )
     monkeypatch.setattr("pixelgen.checkpoints.source.bundled", lambda: made)
 
