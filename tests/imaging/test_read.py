@@ -171,7 +171,7 @@ def test_the_limit_is_checked_before_decoding() -> None:
     assert caught.value.exit_code == 3
     with pytest.raises(PixelgenError, match="it has 10001×10000 pixels") as caught:
         read_image(claimed(10_001, 10_000))
-    assert caught.value.hint == "at most 100 million are read"
+    assert caught.value.hint == "at most 100 million are read; --max-pixels N allows more"
     with pytest.raises(PixelgenError, match="too many pixels"):
         read_image(claimed(100_000, 100_000))
 
@@ -203,7 +203,7 @@ def test_a_file_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyP
     def refused(*_: object) -> None:  # root, who may run this, may read everything
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("pixelgen.imaging.read.open", refused, raising=False)
+    monkeypatch.setattr("pixelgen.imaging.read.open_input", refused)
     with pytest.raises(PixelgenError, match="png: Permission denied"):
         read_image(tmp_path / "a.png")
 
