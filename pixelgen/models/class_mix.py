@@ -17,9 +17,13 @@ _Model = TypeVar("_Model", bound=GatedPixelCNN | PixelCNN)
 
 def mix_classes(model: _Model, shares: Tensor) -> _Model:
     """A copy of `model` with other classes: number i has, in every layer, the mean of the old
-    classes' embeddings weighted by `shares[i]`, [N, classes]. "No class" stays what it was."""
+    classes' embeddings weighted by `shares[i]`, [N, classes]. "No class" stays what it was. Vectors
+    of the new classes cannot be drawn."""
     mixed = copy.deepcopy(model)
     mixed.config = replace(model.config, classes=len(shares))
+    if isinstance(mixed, GatedPixelCNN):
+        mixed.config = replace(mixed.config, vector_components=0)
+        mixed.class_vectors = None
     for module in mixed.modules():
         if isinstance(module, nn.Embedding):
             known, none = module.weight.data.split((module.num_embeddings - 1, 1))

@@ -124,6 +124,9 @@ class GatedPixelCNNConfig(GridConfig):
     """h enters every layer as V^T h (equation 4). Without it, h acts through the map alone."""
     map_channels: int = 0
     """Channels of the map s = m(h) made by a deconvolutional network (equation 5; 0: none)."""
+    vector_components: int = 0
+    """Gaussians of each class in p(h | class), which h is drawn from where only a class is given
+    (0: h comes from elsewhere)."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -133,7 +136,7 @@ class GatedPixelCNNConfig(GridConfig):
         require(0 <= self.dropout < 1, "dropout must lie in 0 … 1")
         for name in ("patch", "embedding_features", "head_features"):
             require(getattr(self, name) >= 1, f"{name} must be at least 1")
-        for name in ("head_layers", "classes", "vector", "map_channels"):
+        for name in ("head_layers", "classes", "vector", "map_channels", "vector_components"):
             require(getattr(self, name) >= 0, f"{name} must not be negative")
         for name in ("height", "width"):
             value = getattr(self, name)
@@ -143,6 +146,10 @@ class GatedPixelCNNConfig(GridConfig):
             )
         require(
             self.map_channels == 0 or self.vector > 0, "map_channels needs a condition vector h"
+        )
+        require(
+            self.vector_components == 0 or (self.vector > 0 and self.classes > 0),
+            "vector_components needs classes and a condition vector h",
         )
         if self.vector:
             require(self.vector_bias or self.map_channels > 0, "the vector h would have no effect")

@@ -19,6 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pixelgen.models.class_vectors import ClassVectors
 from pixelgen.models.conditioning import Condition, LayerCondition, MapNetwork
 from pixelgen.models.config import GatedPixelCNNConfig
 from pixelgen.models.likelihood import build_likelihood, set_bias, to_unit
@@ -265,6 +266,11 @@ class GatedPixelCNN(nn.Module):
             else None
         )
         self.null_vector = nn.Parameter(torch.zeros(config.vector)) if config.vector else None
+        self.class_vectors = (
+            ClassVectors(config.classes, config.vector_components, config.vector)
+            if config.vector_components
+            else None
+        )
 
     def learning_rates(self) -> dict[str, float]:
         """Parameters by name that should learn at another rate, relative to the others.

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 
+_ANOTHER = 0x5DEECE66D
+
+
 @dataclass(frozen=True)
 class SampleResult:
     """Pictures and what was measured on the way."""
@@ -33,7 +36,8 @@ class SampleResult:
     """The seed that draws the same pictures again on the same kind of device."""
     bits_per_dim: list[float]
     """-log2 p(picture | class) per value (per code, where the model draws codes), of the model
-    itself: at temperature 1, without guidance or top-p."""
+    itself: at temperature 1, without guidance or top-p. Where a vector h was drawn for each picture
+    (see `ClassVectors`), given that too."""
     seconds: float
     """Time of the sampling."""
     parameters: dict[str, Any]
@@ -99,11 +103,15 @@ class ClassPipeline(Pretrained):
 
         started = time.perf_counter()
         painter, condition = self.painter, None
+        rows = torch.tensor(request.rows, dtype=torch.int64)
         if request.steps is not None:
             painter = self._painter_between(request.rows, request.steps)
-            condition = Condition(torch.arange(request.steps))
+            vectors = self._vectors(rows, request, one_stream=True)
+            way = None if vectors is None else path_through(vectors, request.steps)
+            condition = Condition(torch.arange(request.steps), way)
         elif request.rows:
-            condition = Condition(torch.tensor(request.rows).repeat_interleave(request.n))
+            each = rows.repeat_interleave(request.n)
+            condition = Condition(each, self._vectors(each, request))
         painted = painter.paint(
             request.count,
             condition,
@@ -124,6 +132,25 @@ class ClassPipeline(Pretrained):
             seconds=time.perf_counter() - started,
             parameters=request.parameters(),
         )
+
+    def _vectors(
+        self, rows: torch.Tensor, request: SampleRequest, *, one_stream: bool = False
+    ) -> torch.Tensor | None:
+        """A condition vector for each of `rows` of the class table, where the model draws them;
+        with `one_stream` all with the same random numbers."""
+        import torch
+
+        drawer = getattr(self.model, "class_vectors", None)
+        if drawer is None:
+            return None
+
+        def fresh() -> torch.Generator:
+            # Other numbers than those that the pictures are drawn with.
+            return torch.Generator().manual_seed(request.drawing.seed ^ _ANOTHER)
+
+        temperature = request.drawing.options.temperature
+        parts = rows.split(1) if one_stream else (rows,)
+        return torch.cat([drawer.draw(part, fresh(), temperature) for part in parts])
 
     def _painter_between(self, rows: Sequence[int], steps: int) -> Painter:
         """Draws `steps` new classes on the way through those of `rows` of the class table."""

@@ -155,7 +155,8 @@ class SampleRequest:
         from a photo or a vector do so without one. Raises PixelgenError (exit code 2) for anything
         that these weights cannot do.
         """
-        if getattr(config.model, "vector", 0) and not null_vector:
+        elsewhere = not getattr(config.model, "vector_components", 0)
+        if getattr(config.model, "vector", 0) and elsewhere and not null_vector:
             raise PixelgenError(
                 f"{weights} draws from a photo or a vector, not from a class", "", _USAGE
             )

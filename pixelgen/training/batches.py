@@ -82,26 +82,38 @@ class Batch:
 
 @dataclass(frozen=True)
 class Vectors:
-    """Condition vectors of pictures that show people."""
+    """Condition vectors of pictures."""
 
     embeddings: Tensor
     """[N, D], one of each picture."""
-    companions: Companions
-    """Who is on them."""
-    other: float
+    companions: Companions | None = None
+    """Who is on them; None: nobody whom others show too."""
+    other: float = 0.0
     """Share of the pictures that are shown with the vector of another picture of the person."""
-    noise: float
+    noise: float = 0.0
     """Standard deviation of what is added to each number."""
+    dropout: float = 0.0
+    """Share of the pictures that are shown without their vector, beside those that are shown
+    without any condition."""
 
-    def draw(self, index: Tensor, generator: torch.Generator, total: int, mine: slice) -> Tensor:
-        """[B, D] for the pictures `index`, the part `mine` of the `total` of a step."""
-        chance = torch.rand(2, total, generator=generator)[:, mine]
-        source = torch.where(chance[0] < self.other, self.companions.other(index, chance[1]), index)
+    def draw(
+        self, index: Tensor, generator: torch.Generator, total: int, mine: slice
+    ) -> tuple[Tensor, Tensor]:
+        """[B, D] for the pictures `index`, the part `mine` of the `total` of a step, and bool [B]:
+        of which they are to be left out."""
+        source = index
+        if self.companions is not None:
+            chance = torch.rand(2, total, generator=generator)[:, mine]
+            other = self.companions.other(index, chance[1])
+            source = torch.where(chance[0] < self.other, other, index)
         vector = self.embeddings[source]
         if self.noise:
             size = (total, vector.shape[1])
             vector = vector + self.noise * torch.randn(size, generator=generator)[mine]
-        return vector
+        dropped = torch.zeros(len(index), dtype=torch.bool)
+        if self.dropout:
+            dropped = torch.rand(total, generator=generator)[mine] < self.dropout
+        return vector, dropped
 
 
 class Draws(Protocol):
@@ -174,7 +186,8 @@ class Batches:
             classes = self.classes[index].masked_fill(dropped, self.null_class)
         if self.vectors is not None:
             generator = _generator(self.seed, _VECTOR, step)
-            vector = self.vectors.draw(index, generator, size * ranks, mine)
+            vector, alone = self.vectors.draw(index, generator, size * ranks, mine)
+            dropped = dropped | alone
         told = vector is not None or self.own_vectors
         return Batch(x.long(), classes, vector, dropped if told else None)
 

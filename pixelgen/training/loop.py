@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from pixelgen.data import ImageData, load_images
 from pixelgen.errors import PixelgenError
 from pixelgen.models import AutoencoderConfig, build_model
+from pixelgen.models.gated_pixelcnn import GatedPixelCNN
 from pixelgen.models.tokenizer import Tokenizer
 from pixelgen.training.batches import mix, network_seed
 from pixelgen.training.folder import check_folder
@@ -35,7 +36,7 @@ from pixelgen.training.state import (
     save_state,
 )
 from pixelgen.training.tasks import task_of
-from pixelgen.training.widening import with_more_channels
+from pixelgen.training.widening import with_more_channels, with_vectors
 
 Reason = Literal["finished", "max-minutes", "terminated", "interrupted"]
 
@@ -117,6 +118,8 @@ class Run:
         model: nn.Module = build_model(recipe.model)
         if recipe.compute.channels_last:
             model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.fitted = material.fitted
+        model.load_state_dict(self.fitted, strict=False)
         self.model = model.to(accelerator.device)
         self.ema = averaged(self.model, recipe.optimiser.ema)
         self.optimiser = build_optimiser(self.model, recipe.optimiser, self.task.critic)
@@ -156,6 +159,9 @@ class Run:
         weights = {n: t.float() for n, t in network.state_dict().items()}
         if isinstance(self.model, Tokenizer) and not self.recipe.losses.decoder_only:
             weights = with_more_channels(weights, self.model)
+        if isinstance(self.model, GatedPixelCNN):
+            weights = with_vectors(weights, self.model)
+        weights |= self.fitted
         load_weights(self.model, weights, ref)
         load_weights(self.ema.module, weights, ref)
         # These weights are an average already: it goes on at its full decay.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -10,9 +11,10 @@ from torch import Tensor
 from pixelgen.data import ImageData, cut
 from pixelgen.errors import PixelgenError
 from pixelgen.models.conditioning import Condition
-from pixelgen.models.config import AutoencoderConfig
+from pixelgen.models.config import AutoencoderConfig, GatedPixelCNNConfig
 from pixelgen.training.batches import Batches, Draws, IdentityBatches, Vectors, hold_out, mix
 from pixelgen.training.companions import Companions
+from pixelgen.training.features import fit_class_vectors
 from pixelgen.training.recipe import DataRecipe, Recipe
 
 
@@ -28,6 +30,8 @@ class Material:
     """Their condition; for a face embedder, as classes, who is on them."""
     labels: list[int]
     """The data's label of every row of the class condition."""
+    fitted: dict[str, Tensor] = field(default_factory=dict)
+    """Tensors of the network, by name, that follow from the data and are not trained."""
 
 
 def check_holdout(recipe: DataRecipe, data: ImageData) -> None:
@@ -37,13 +41,18 @@ def check_holdout(recipe: DataRecipe, data: ImageData) -> None:
 
 
 def by_picture(
-    recipe: Recipe, data: ImageData, views: Tensor, embeddings: Tensor | None = None
+    recipe: Recipe,
+    data: ImageData,
+    views: Tensor,
+    embeddings: Tensor | None = None,
+    seen: Callable[[Tensor], Tensor] | None = None,
 ) -> Material:
     """Every picture counts for itself; `views` uint8 [V, N, C, H, W] are its forms, cut and
     mirrored already if they are codes.
 
     With `embeddings` [N, D], the condition vectors, `data.label` says who is on the pictures, and
-    whole people are held out.
+    whole people are held out. With `seen`, the condition vectors [N, D] are what that makes of the
+    pictures, told the rows that are trained on, and p(h | class) is fitted to them.
     """
     config, given = recipe.model, recipe.data
     labels: list[int] = []
@@ -58,13 +67,22 @@ def by_picture(
     check_holdout(given, data)
     vectors: Vectors | None = None
     vector: Tensor | None = None
-    if embeddings is None:
-        kept, held = hold_out(len(data), given.holdout, recipe.seed)
-    else:
+    fitted: dict[str, Tensor] = {}
+    if embeddings is not None:
         who, kept, held = _people(recipe, data)
         companions = Companions(who, kept)
         vectors = Vectors(embeddings, companions, given.other_photo, given.vector_noise)
         vector = embeddings[other_photos(who, held)]
+    else:
+        kept, held = hold_out(len(data), given.holdout, recipe.seed)
+    if seen is not None:
+        assert classes is not None  # the configuration sees to both
+        assert isinstance(config, GatedPixelCNNConfig)
+        h = seen(kept)
+        vectors = Vectors(h, noise=given.vector_noise, dropout=given.vector_dropout)
+        vector = h[held]
+        found = fit_class_vectors(h[kept], classes[kept], config, recipe.seed)
+        fitted = {f"class_vectors.{name}": t for name, t in found.state_dict().items()}
     ready = bool(given.tokenizer)
     held_images = views[0, held]
     if given.crop and not ready:
@@ -85,7 +103,7 @@ def by_picture(
     condition = None
     if classes is not None or vector is not None:
         condition = Condition(None if classes is None else classes[held], vector)
-    return Material(batches, held_images, condition, labels)
+    return Material(batches, held_images, condition, labels, fitted)
 
 
 def other_photos(who: Tensor, rows: Tensor) -> Tensor:

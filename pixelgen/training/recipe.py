@@ -52,7 +52,13 @@ class DataRecipe:
     """With an embedder: share of the pictures that are shown with the embedding of another photo of
     the same person, so that the network learns the person and not the photo."""
     vector_noise: float = 0.02
-    """With an embedder: standard deviation of what is added to each number of an embedding."""
+    """Standard deviation of what is added to each number of a condition vector."""
+    vector_dropout: float = 0.15
+    """With model.vector_components: share of the pictures shown with their class alone, beside
+    those of `class_dropout`, so that p(picture | class) is learned too."""
+    features_scale: int = 2
+    """With model.vector_components: the classifier whose features of a picture become its condition
+    vector sees it this many times larger."""
     views: int = 2
     """With a tokenizer: encode each picture so many times. Every second view is mirrored if `flip`
     says so, and those after the first two (without `flip` the first one) are moved by `jitter`."""
@@ -64,9 +70,10 @@ class DataRecipe:
             require(getattr(self, name) >= 0, f"{name} must not be negative")
         require(self.views >= 1, "views must be at least 1")
         require(self.holdout >= 0, "holdout must not be negative")
-        for name in ("class_dropout", "other_photo"):
+        for name in ("class_dropout", "other_photo", "vector_dropout"):
             require(0 <= getattr(self, name) <= 1, f"{name} must lie in 0 … 1")
         require(self.vector_noise >= 0, "vector_noise must not be negative")
+        require(self.features_scale >= 1, "features_scale must be at least 1")
 
 
 @dataclass(frozen=True)
@@ -289,8 +296,12 @@ class Recipe:
         if not isinstance(config, GridConfig):
             for name in ("tokenizer", "embedder"):
                 require(not getattr(self.data, name), f"data.{name} is not for {what}")
+        elif getattr(config, "vector_components", 0):
+            require(not self.data.embedder, "model.vector_components is not for data.embedder")
         elif getattr(config, "vector", 0):
-            require(bool(self.data.embedder), "model.vector needs data.embedder")
+            require(
+                bool(self.data.embedder), "model.vector needs data.embedder or vector_components"
+            )
         elif self.data.embedder:
             raise ValueError("data.embedder needs model.vector, the length of its embeddings")
         if not isinstance(config, TokenizerConfig):

@@ -32,8 +32,19 @@ def sample_grid(
     condition = None
     if config.classes:
         rows = torch.arange(SIDE) * config.classes // SIDE
-        condition = Condition(classes=rows.repeat_interleave(SIDE))
+        classes = rows.repeat_interleave(SIDE)
+        condition = Condition(classes, _vectors(model, classes, recipe))
     _write(_draw(model, recipe, condition, tokenizer), SIDE, path)
+
+
+def _vectors(model: nn.Module, classes: Tensor, recipe: Recipe) -> Tensor | None:
+    """Condition vectors drawn for `classes`, where the model draws them."""
+    drawer = getattr(model, "class_vectors", None)
+    if drawer is None:
+        return None
+    generator = torch.Generator().manual_seed(mix(recipe.seed, 10, 0))
+    drawn: Tensor = drawer.draw(classes, generator, recipe.sampling.temperature)
+    return drawn.to(drawer.means.device)
 
 
 def portrait_sheet(

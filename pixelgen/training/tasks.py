@@ -24,6 +24,7 @@ from pixelgen.training.autoencoding import Autoencoding, bottleneck
 from pixelgen.training.batches import mix
 from pixelgen.training.codes import check_size, encoded_views
 from pixelgen.training.discriminator import Discriminator
+from pixelgen.training.features import picture_vectors
 from pixelgen.training.material import Material, by_identity, by_picture
 from pixelgen.training.objective import BitsPerDim, image_bits
 from pixelgen.training.parts import run_embedder, run_tokenizer
@@ -129,7 +130,16 @@ class Likelihood:
                 "set data.size and the [model] table to one size",
             )
         embeddings = self._embeddings(data, folder)
-        return by_picture(self.recipe, data, data.images[None], embeddings)
+        seen = self._seen(data, folder, note)
+        return by_picture(self.recipe, data, data.images[None], embeddings, seen)
+
+    def _seen(
+        self, data: ImageData, folder: Path, note: Callable[[str], None]
+    ) -> Callable[[Tensor], Tensor] | None:
+        """What makes condition vectors of what a classifier sees; None where there are none."""
+        if not getattr(self.recipe.model, "vector_components", 0):
+            return None
+        return lambda rows: picture_vectors(data, rows, self.recipe, folder, note)
 
     def _embeddings(self, data: ImageData, folder: Path) -> Tensor | None:
         """The condition vectors of all pictures, [N, D]; None where they have none."""
@@ -171,7 +181,8 @@ class Likelihood:
         path: Path,
         tokenizer: Tokenizer | None,
     ) -> None:
-        if condition is None or condition.vector is None:
+        vectors = None if condition is None else condition.vector
+        if condition is None or vectors is None or condition.classes is not None:
             sample_grid(model, self.recipe, path, tokenizer)
         else:
             portrait_sheet(model, self.recipe, path, tokenizer, held, condition)
@@ -209,7 +220,8 @@ class CodesLikelihood(Likelihood):
             folder,
             note,
         )
-        return by_picture(self.recipe, data, views, self._embeddings(data, folder))
+        embeddings, seen = self._embeddings(data, folder), self._seen(data, folder, note)
+        return by_picture(self.recipe, data, views, embeddings, seen)
 
     def show(self, model: nn.Module, held: Tensor, condition: Condition | None, path: Path) -> None:
         """A grid of samples, decoded."""

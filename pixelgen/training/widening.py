@@ -1,9 +1,11 @@
-"""Tokenizers of few code channels as the start of ones with more."""
+"""Networks as the start of ones that can do more, and first do what they did."""
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
+from pixelgen.models.gated_pixelcnn import GatedPixelCNN
 from pixelgen.models.tokenizer import Tokenizer
 
 WRITTEN = ("encoder.out.1.weight", "encoder.out.1.bias")
@@ -27,4 +29,23 @@ def with_more_channels(weights: dict[str, Tensor], model: Tokenizer) -> dict[str
     read = weights[READ]
     grown[READ] = read.new_zeros(len(read), many, *read.shape[2:])
     grown[READ][:, :few] = read
+    return grown
+
+
+def with_vectors(weights: dict[str, Tensor], model: GatedPixelCNN) -> dict[str, Tensor]:
+    """Weights of a model without a condition vector h → weights of `model`, which has one, and the
+    same probabilities: what h goes through is as in a new network, and is not yet read. All others
+    are returned as they are."""
+    if model.null_vector is None or "null_vector" in weights:
+        return weights
+    grown = dict(weights)
+    for name, tensor in model.state_dict().items():
+        if name in weights:
+            continue
+        made_of_h = name == "null_vector" or name.startswith(("map_network.", "class_vectors."))
+        reads_h = name.endswith(("condition.linear.weight", "condition.map.weight"))
+        if made_of_h:
+            grown[name] = tensor.detach().clone().float()
+        elif reads_h:
+            grown[name] = torch.zeros_like(tensor, dtype=torch.float32)
     return grown

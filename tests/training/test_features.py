@@ -1,0 +1,231 @@
+"""Vectors made of what a classifier sees: p(h | class), and models that are told h."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from pixelgen.checkpoints import load_checkpoint
+from pixelgen.errors import PixelgenError
+from pixelgen.evaluation.bits import evaluate
+from pixelgen.models import GatedPixelCNNConfig, build_model
+from pixelgen.models.class_vectors import ClassVectors
+from pixelgen.models.conditioning import Condition
+from pixelgen.pipelines import ClassPipeline
+from pixelgen.training.batches import Batches, Vectors
+from pixelgen.training.export import export
+from pixelgen.training.features import VECTORS, fit_class_vectors, principal
+from pixelgen.training.loop import train
+from pixelgen.training.recipe import load_recipe
+from pixelgen.training.widening import with_vectors
+
+SIZE: dict[str, Any] = {
+    "height": 4, "width": 4, "levels": 4, "features": 6, "layers": 1, "output_features": 6,
+    "classes": 2,
+}  # fmt: skip
+
+RECIPE = """
+seed = 1
+[model]
+model = "gated_pixelcnn"
+height = 16
+width = 16
+patch = 4
+features = 12
+layers = 1
+kernel = 3
+first_kernel = 3
+channel_order = "head"
+likelihood = "logistic"
+mixtures = 2
+head_features = 8
+output_features = 12
+classes = 2
+[data]
+path = "{data}"
+features_scale = 2
+holdout = 8
+[optimiser]
+batch = 8
+lr = 1e-2
+warmup = 5
+ema = 0.9
+[schedule]
+steps = 30
+[intervals]
+samples = 100
+"""
+GIVEN = ["model.vector=3", "model.vector_components=2", "model.map_channels=2"]
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory, write_pictures: Callable[..., Path]) -> Path:
+    """16×16 pictures, dark (label 4) or bright (label 7), with a gradient across."""
+    draw = np.random.default_rng(0)
+    folder = tmp_path_factory.mktemp("pictures")
+    ramp = np.linspace(0, 50, 16)[None, :, None]
+    labels = [4, 7] * 20
+    made = [
+        (ramp + draw.integers(0, 30, (16, 16, 3)) + (10 if label == 4 else 170)).astype(np.uint8)
+        for label in labels
+    ]
+    for split in ("train", "validation"):
+        write_pictures(folder, split, made, labels)
+    return folder
+
+
+@pytest.fixture
+def recipe_file(tmp_path: Path, pictures: Path) -> Path:
+    path = tmp_path / "r.toml"
+    path.write_text(RECIPE.format(data=pictures.as_posix()), encoding="utf-8")
+    return path
+
+
+def test_the_mixture_is_found_again() -> None:
+    truth = ClassVectors(3, 2, 3)
+    generator = torch.Generator().manual_seed(0)
+    truth.means = 4 * torch.randn(3, 2, 3, generator=generator)
+    truth.scale = torch.tensor([[0.8, 0, 0], [0.3, 0.6, 0], [0.1, -0.2, 0.5]])
+    classes = torch.arange(3).repeat_interleave(1500)
+    h, fresh = truth.draw(classes, generator), truth.draw(classes, generator)
+    config = GatedPixelCNNConfig(**{**SIZE, "classes": 3}, vector=3, vector_components=2)
+    found = fit_class_vectors(h, classes, config, seed=0)
+    best = float(truth.log_prob(fresh, classes).mean())
+    assert float(found.log_prob(fresh, classes).mean()) > best - 0.02
+    single = GatedPixelCNNConfig(**{**SIZE, "classes": 3}, vector=3, vector_components=1)
+    worse = fit_class_vectors(h, classes, single, seed=0)
+    assert float(worse.log_prob(fresh, classes).mean()) < best - 0.2
+    torch.testing.assert_close(
+        worse.means[:, 0], torch.stack([part.mean(0) for part in h.split(1500)]), atol=1e-3, rtol=0
+    )
+
+
+def test_a_class_without_pictures_and_one_with_a_single_one_can_be_drawn() -> None:
+    config = GatedPixelCNNConfig(**{**SIZE, "classes": 3}, vector=2, vector_components=2)
+    h = torch.randn(21, 2, generator=torch.Generator().manual_seed(0))
+    classes = torch.tensor([0] * 20 + [1])
+    found = fit_class_vectors(h, classes, config, seed=0)
+    drawn = found.draw(torch.tensor([0, 1, 2]), torch.Generator().manual_seed(0))
+    assert bool(drawn.isfinite().all())
+    assert bool(found.log_prob(drawn, torch.tensor([0, 1, 2])).isfinite().all())
+
+
+def test_what_varies_most_is_kept() -> None:
+    generator = torch.Generator().manual_seed(0)
+    true = torch.randn(800, 3, generator=generator) * torch.tensor([8.0, 4.0, 2.0])
+    features = true @ torch.linalg.qr(torch.randn(40, 3, generator=generator)).Q.t() + 5
+    features += 0.05 * torch.randn(800, 40, generator=generator)
+    rows = torch.arange(0, 800, 2)
+    h = principal(features, rows, 3)
+    assert h.shape == (800, 3)
+    torch.testing.assert_close(h[rows].mean(0), torch.zeros(3), atol=1e-4, rtol=0)
+    covariance = h[rows].t().cov(correction=0)
+    torch.testing.assert_close(covariance, covariance.diagonal().diag(), atol=1e-3, rtol=0)
+    torch.testing.assert_close(covariance.trace(), torch.tensor(3.0), atol=1e-3, rtol=0)
+    both = torch.cat((h, true), 1)[1::2].t().corrcoef()[:3, 3:].abs()
+    assert float(both.diagonal().min()) > 0.99
+
+
+def test_vectors_are_left_out_beside_classes() -> None:
+    images = torch.arange(40, dtype=torch.uint8).view(1, 40, 1, 1, 1)
+    vectors = Vectors(torch.arange(40.0)[:, None], dropout=0.25)
+    batches = Batches(
+        images, torch.arange(40) % 4, torch.arange(40),
+        seed=1, flip=False, null_class=4, class_dropout=0.2, vectors=vectors,
+    )  # fmt: skip
+    batch = batches.draw(0, 0, 4000)
+    assert batch.classes is not None
+    assert batch.vector is not None
+    assert batch.dropped is not None
+    assert torch.equal(batch.vector[:, 0].long(), batch.x.flatten())
+    null = batch.classes == 4
+    assert bool(batch.dropped[null].all())  # never a vector without its class
+    assert abs(float(null.float().mean()) - 0.2) < 0.03
+    assert abs(float(batch.dropped[~null].float().mean()) - 0.25) < 0.03
+    halves = [batches.draw(0, 0, 2000, rank, 2).dropped for rank in range(2)]
+    assert torch.equal(torch.cat([h for h in halves if h is not None]), batch.dropped)
+
+
+def test_a_model_that_is_given_vectors_starts_as_what_it_was() -> None:
+    torch.manual_seed(0)
+    old = build_model(GatedPixelCNNConfig(**SIZE))
+    new = build_model(GatedPixelCNNConfig(**SIZE, vector=3, vector_components=2, map_channels=2))
+    new.load_state_dict(with_vectors(old.state_dict(), new))
+    x, classes = torch.randint(4, (2, 3, 4, 4)), torch.tensor([0, 1])
+    expected = old.log_prob(x, Condition(classes))
+    assert torch.equal(new.log_prob(x, Condition(classes, torch.randn(2, 3))), expected)
+    same = new.state_dict()
+    assert with_vectors(same, new) is same
+
+
+def test_from_features_to_pictures(recipe_file: Path, pictures: Path, tmp_path: Path) -> None:
+    run, folder = tmp_path / "run", tmp_path / "weights"
+    train(load_recipe(recipe_file, GIVEN), run)
+    kept = (run / VECTORS).read_bytes()
+    export(run, folder)
+    pipe = ClassPipeline.from_pretrained(folder)
+    fitted = pipe.model.state_dict()
+    assert float(fitted["class_vectors.scale"].diagonal().min()) > 0
+
+    result = pipe(classes=[4, 7], n=3, seed=1, temperature=0.5)
+    again = pipe(classes=[4, 7], n=3, seed=1, temperature=0.5)
+    assert [i.tobytes() for i in result.images] == [i.tobytes() for i in again.images]
+    other = pipe(classes=[4, 7], n=3, seed=2, temperature=0.5)
+    assert [i.tobytes() for i in result.images] != [i.tobytes() for i in other.images]
+    assert len(pipe(n=2, seed=1).images) == 2  # without a class there is no vector either
+    way = pipe.interpolate([4, 7], steps=3, seed=1)
+    assert len({i.tobytes() for i in way.images}) == 3
+
+    figures = evaluate(load_checkpoint(folder), pictures, "validation")
+    assert figures.conditional is not None
+    rows = torch.tensor([0, 1])
+    x = torch.zeros(2, 3, 16, 16, dtype=torch.int64)
+    given = pipe.model.class_vectors
+    assert given is not None
+    vector = given.draw(rows, torch.Generator().manual_seed(0))
+    alone = pipe.model.log_prob(x, Condition(rows))
+    assert not torch.equal(alone, pipe.model.log_prob(x, Condition(rows, vector)))
+
+    train(load_recipe(recipe_file, [*GIVEN, "schedule.steps=35"]), run, resume=True)
+    assert (run / VECTORS).read_bytes() == kept
+    resumed = export(run, tmp_path / "more")
+    assert torch.equal(
+        ClassPipeline.from_pretrained(resumed).model.state_dict()["class_vectors.means"],
+        fitted["class_vectors.means"],
+    )
+
+
+def test_a_run_begins_with_weights_that_knew_no_vectors(recipe_file: Path, tmp_path: Path) -> None:
+    train(load_recipe(recipe_file), tmp_path / "old")
+    export(tmp_path / "old", tmp_path / "weights")
+    old = load_checkpoint(tmp_path / "weights").model
+    recipe = load_recipe(recipe_file, [*GIVEN, "schedule.steps=1", "optimiser.lr=1e-9"])
+    train(recipe, tmp_path / "new", init=str(tmp_path / "weights"))
+    export(tmp_path / "new", tmp_path / "more")
+    new = load_checkpoint(tmp_path / "more").model
+    x, condition = torch.randint(256, (2, 3, 16, 16)), Condition(torch.tensor([0, 1]))
+    expected = old.log_prob(x, condition)
+    torch.testing.assert_close(new.log_prob(x, condition), expected, atol=1e-3, rtol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "says"),
+    [
+        (["model.vector=3"], "model.vector needs data.embedder or vector_components"),
+        (["model.vector_components=2"], "vector_components needs classes and a condition vector"),
+        ([*GIVEN, "data.embedder=faces"], "model.vector_components is not for data.embedder"),
+        ([*GIVEN, "data.vector_dropout=2"], "vector_dropout must lie in 0 … 1"),
+        ([*GIVEN, "model.vector=4000"], "model.vector"),
+    ],
+)
+def test_what_does_not_fit(
+    recipe_file: Path, tmp_path: Path, overrides: list[str], says: str
+) -> None:
+    with pytest.raises(PixelgenError) as caught:
+        train(load_recipe(recipe_file, overrides), tmp_path / "run")
+    assert says in str(caught.value)
