@@ -226,7 +226,7 @@ def test_codes_of_weights_that_are_gone(
 BAD_ENCODE = [
     (["missing.png"], 3, "cannot read missing.png: No such file or directory"),
     (["PHOTO", "missing.png"], 3, "cannot read missing.png: No such file or directory"),
-    (["."], 3, "cannot read .: Is a directory"),
+    (["."], 3, "cannot read .: it is a folder"),
     (["/dev/null"], 3, "cannot read /dev/null: it is empty"),
     ([__file__], 3, "it is no picture, or of a kind that is not known"),
     (["-"], 3, "cannot read stdin: it is empty"),
@@ -321,7 +321,7 @@ def test_a_hostile_file_is_one_line_and_writes_nothing(
 
 BAD_DECODE = [
     (["missing.safetensors"], 3, "cannot read missing.safetensors: No such file or directory"),
-    (["."], 3, "cannot read .: it is not a file"),
+    (["."], 3, "cannot read .: it is a folder"),
     ([], 2, "Missing argument"),
     (["CODES"], 2, "c.safetensors does not say of which weights it is (--weights NAME)"),
     (["CODES", "--weights", "nowhere"], 2, "no weights called nowhere"),

@@ -227,7 +227,7 @@ BAD = [
     (["FACE", "blank.png", "--json"], 3, "no face found in "),
     (["dot.png"], 3, "no face found in "),
     (["cut.jpg"], 3, "cannot read "),
-    (["."], 3, "cannot read .: Is a directory"),
+    (["."], 3, "cannot read .: it is a folder"),
     ([__file__], 3, "it is no picture, or of a kind that is not known"),
     (["-"], 3, "cannot read stdin: it is empty"),
     (["-", "-"], 2, "stdin holds one picture"),
