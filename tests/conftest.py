@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import socket
 import tempfile
@@ -46,6 +47,26 @@ def _offline() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(socket.socket, "connect", guarded)
         yield
+
+
+@pytest.fixture(scope="session")
+def _made_once() -> dict[str, Callable[..., Any]]:
+    """What builds what is the same in every process, by name; it does so once."""
+    import typer
+
+    from pixelgen.imaging import mtcnn
+
+    return {
+        "pixelgen.imaging.mtcnn._sessions": functools.cache(mtcnn._sessions),
+        "typer.main.get_command": functools.cache(typer.main.get_command),
+    }
+
+
+@pytest.fixture
+def once(_made_once: dict[str, Callable[..., Any]], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The detector of faces is loaded, and what commands take put together, once for all tests."""
+    for name, made in _made_once.items():
+        monkeypatch.setattr(name, made)
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import shutil
 import socket
@@ -94,16 +93,13 @@ def fuzz_root(
 
 @pytest.fixture
 def box(
-    fuzz_root: Sandbox, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+    fuzz_root: Sandbox, once: None, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Sandbox]:
     """The sandbox; in the end all that was wrong is told at once."""
     from pixelgen.cli import doctor
-    from pixelgen.imaging import mtcnn
 
     monkeypatch.chdir(fuzz_root.root)
     monkeypatch.setattr("pixelgen.checkpoints.source.weights_root", lambda: fuzz_root.bundled)
-    # Loading the detector takes a second; each of its three networks is the same every time.
-    monkeypatch.setattr(mtcnn, "_sessions", functools.cache(mtcnn._sessions))
     monkeypatch.delitem(doctor.CHECKS, "faces")
     monkeypatch.setattr("pixelgen.files._PATIENCE", 0.02)
     fuzz_root.troubles.clear()
