@@ -6,7 +6,7 @@ import os
 import shutil
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,11 @@ from .sandbox import TALLY, Sandbox
 
 # Limits and measures of a process are those of Linux.
 collect_ignore_glob = [] if sys.platform == "linux" else ["test_*.py"]
+
+
+def pytest_deselected(items: Sequence[pytest.Item]) -> None:
+    """Notes that not all of this folder is run."""
+    TALLY.chosen |= any(item.path.parent == Path(__file__).parent for item in items)
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
@@ -101,6 +106,8 @@ def box(
     monkeypatch.chdir(fuzz_root.root)
     monkeypatch.setattr("pixelgen.checkpoints.source.weights_root", lambda: fuzz_root.bundled)
     monkeypatch.delitem(doctor.CHECKS, "faces")
+    # Otherwise it depends on what the tests were started from.
+    monkeypatch.setattr("shellingham.detect_shell", lambda: ("bash", "/bin/bash"))
     monkeypatch.setattr("pixelgen.files._PATIENCE", 0.02)
     fuzz_root.troubles.clear()
     TALLY.files.add(request.path.name)

@@ -61,6 +61,8 @@ class Tally:
     """Bytes that the process had at most."""
     files: set[str] = field(default_factory=set)
     """The test files that contributed."""
+    chosen: bool = False
+    """Whether some tests were left out by name or mark."""
     commands: set[tuple[str, ...]] = field(default_factory=set)
     """The first words of what was tried, one and two of them."""
 
