@@ -26,6 +26,9 @@ os.environ |= {
     "HF_HUB_OFFLINE": "1",
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "ACCELERATE_USE_CPU": "true",
+    # Read when torch is imported, here and in the processes that tests start. The networks of the
+    # tests are so small that threads mostly wait for each other.
+    "OMP_NUM_THREADS": "1",
 }
 
 
