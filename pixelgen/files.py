@@ -59,8 +59,7 @@ def read_up_to(stream: BinaryIO, largest: int) -> bytes:
 
 def _open_file(path: str, flags: int) -> int:
     handle = _at_once(path, flags)
-    mode = os.fstat(handle).st_mode
-    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # which `open` itself refuses
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
         os.close(handle)
         raise OSError(errno.EINVAL, "it is not a file", path)
     return handle
@@ -82,8 +81,12 @@ def _open_input(path: str, flags: int) -> int:
 
 
 def _at_once(path: str, flags: int) -> int:
-    """Opens without waiting for the other end of a pipe."""
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+    """Opens what is no folder, without waiting for the other end of a pipe."""
+    handle = os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+    if stat.S_ISDIR(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise IsADirectoryError(errno.EISDIR, "it is a folder", path)
+    return handle
 
 
 def write_file(path: Path, data: bytes, if_exists: IfExists = "fail") -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import socket
 import tempfile
@@ -25,6 +26,9 @@ os.environ |= {
     "HF_HUB_OFFLINE": "1",
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "ACCELERATE_USE_CPU": "true",
+    # Read when torch is imported, here and in the processes that tests start. The networks of the
+    # tests are so small that threads mostly wait for each other.
+    "OMP_NUM_THREADS": "1",
 }
 
 
@@ -46,6 +50,26 @@ def _offline() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(socket.socket, "connect", guarded)
         yield
+
+
+@pytest.fixture(scope="session")
+def _made_once() -> dict[str, Callable[..., Any]]:
+    """What builds what is the same in every process, by name; it does so once."""
+    import typer
+
+    from pixelgen.imaging import mtcnn
+
+    return {
+        "pixelgen.imaging.mtcnn._sessions": functools.cache(mtcnn._sessions),
+        "typer.main.get_command": functools.cache(typer.main.get_command),
+    }
+
+
+@pytest.fixture
+def once(_made_once: dict[str, Callable[..., Any]], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The detector of faces is loaded, and what commands take put together, once for all tests."""
+    for name, made in _made_once.items():
+        monkeypatch.setattr(name, made)
 
 
 @pytest.fixture

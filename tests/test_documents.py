@@ -58,6 +58,7 @@ def parse(words: list[str]) -> None:
 
 @pytest.fixture
 def _here(
+    once: None,
     tmp_path: Path,
     face_weights: Path,
     autoencoders: Path,

@@ -27,7 +27,7 @@ RUNS = {
 
 
 @pytest.fixture(autouse=True)
-def _here(tmp_path: Path, pixel_weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _here(once: None, tmp_path: Path, pixel_weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A folder with photos, and weights of 8×8 pictures in the place of the bundled ones."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(

@@ -21,7 +21,7 @@ def test_a_file_is_a_file_for_both(tmp_path: Path) -> None:
     for opened in (open_file, open_input):
         with opened(path) as file:
             assert file.read() == b"content"
-        with pytest.raises(IsADirectoryError):
+        with pytest.raises(IsADirectoryError, match="it is a folder"):
             opened(tmp_path)
         with pytest.raises(FileNotFoundError):
             opened(tmp_path / "nothing")

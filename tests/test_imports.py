@@ -12,4 +12,4 @@ def test_import_contracts(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(Path(__file__).parents[1])
-    assert lint_imports(no_cache=True) == 0, capsys.readouterr().out
+    assert lint_imports() == 0, capsys.readouterr().out

@@ -167,7 +167,7 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "a folder": (
         lambda f: ((f / "model.safetensors").unlink(), (f / "model.safetensors").mkdir()),
-        "model.safetensors: Is a directory",
+        "model.safetensors: it is a folder",
     ),
 }
 

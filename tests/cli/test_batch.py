@@ -391,7 +391,7 @@ def test_jobs_that_are_in_each_others_way(run: Run, sample: Sample) -> None:
     ("words", "code", "says"),
     [
         (["nowhere.jsonl", "-o", "out"], 3, "cannot read nowhere.jsonl: No such file"),
-        ([".", "-o", "out"], 3, "cannot read .: Is a directory"),
+        ([".", "-o", "out"], 3, "cannot read .: it is a folder"),
         (["jobs.jsonl"], 2, "Missing option '-o' / '--output'"),
         (["jobs.jsonl", "-o", "jobs.jsonl"], 2, "jobs.jsonl is not a folder"),
         (["jobs.jsonl", "-o", "jobs.jsonl/out"], 2, "cannot write jobs.jsonl/out/results.jsonl"),

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +13,7 @@ from PIL import Image
 from pixelgen.imaging import png_text, read_image
 from pixelgen.pipelines import CompletePipeline
 
-from .conftest import Run
+from .conftest import Pipe, Run
 
 SIZE = (40, 24)
 
@@ -135,14 +133,13 @@ def test_codes(run: Run, code_weights: Path, photo: Path) -> None:
     assert (grid[8:, 18:34] == 128).all()
 
 
-def test_stdin_and_stdout(pixel_weights: Path, photo: Path) -> None:
-    command = [sys.executable, "-m", "pixelgen", "complete", "-", "--keep", "left:25%", "-n", "1"]
-    command += ["--weights", str(pixel_weights), "-q", "--seed", "1", "--separate", "-o", "-"]
-    done = subprocess.run(command, input=photo.read_bytes(), capture_output=True, timeout=60)
-    assert (done.returncode, done.stderr) == (0, b"")
-    pipe = CompletePipeline.from_pretrained(pixel_weights, "cpu")
-    (image,) = pipe(read_image(photo), keep="left:25%", seed=1).images
-    assert Image.open(io.BytesIO(done.stdout)).tobytes() == image.tobytes()
+def test_stdin_and_stdout(pipe: Pipe, pixel_weights: Path, photo: Path) -> None:
+    words = ["complete", "-", "--keep", "left:25%", "-n", 1, "--weights", pixel_weights, "-q"]
+    outcome = pipe(*words, "--seed", 1, "--separate", "-o", "-", stdin=photo.read_bytes())
+    assert (outcome.code, outcome.err) == (0, "")
+    completes = CompletePipeline.from_pretrained(pixel_weights, "cpu")
+    (image,) = completes(read_image(photo), keep="left:25%", seed=1).images
+    assert Image.open(io.BytesIO(outcome.out)).tobytes() == image.tobytes()
 
 
 KEEP = ["--keep", "top:50%"]

@@ -231,7 +231,7 @@ def test_a_file_that_makes_no_sense_is_one_line(run: Run, file: Path, text: str,
 def test_what_is_no_file_is_not_read(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("large.toml").write_text("#" * 2**20 + "\n")
     for name, says in (
-        (".", "Is a directory"),
+        (".", "it is a folder"),
         ("/dev/zero", "it is not a file"),
         ("large.toml", "it has more than 1 MiB"),
     ):

@@ -5,8 +5,6 @@ from __future__ import annotations
 import io
 import json
 import struct
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,7 +21,7 @@ from pixelgen.models import build_model
 from pixelgen.models.config import TokenizerConfig
 from pixelgen.pipelines import CodecPipeline
 
-from .conftest import Run
+from .conftest import Pipe, Run
 
 
 def random_tokenizer(folder: Path, seed: int, levels: int = 5) -> Path:
@@ -96,17 +94,15 @@ def test_one_by_one_is_as_together(
     assert torch.equal(torch.cat(parts), whole)
 
 
-def test_stdin_and_stdout(tok: Path, photos: Sequence[Path], expected: list[bytes]) -> None:
-    def pixelgen(*words: object, stdin: bytes = b"") -> bytes:
-        command = [sys.executable, "-m", "pixelgen", *map(str, words)]
-        done = subprocess.run(command, input=stdin, capture_output=True, timeout=60)
-        assert (done.returncode, done.stderr) == (0, b"")
-        return done.stdout
-
-    path = photos[0].with_suffix(".safetensors")
-    pixelgen("encode", "-", "--weights", tok, "-q", "-o", path, stdin=photos[0].read_bytes())
-    data = pixelgen("decode", path, "-q", "-o", "-")
-    assert Image.open(io.BytesIO(data)).tobytes() == expected[0]
+def test_stdin_and_stdout(
+    pipe: Pipe, tok: Path, photos: Sequence[Path], expected: list[bytes]
+) -> None:
+    words = ["-", "-q", "-o", "-"]
+    encoded = pipe("encode", *words, "--weights", tok, stdin=photos[0].read_bytes())
+    assert (encoded.code, encoded.err) == (0, "")
+    decoded = pipe("decode", *words, stdin=encoded.out)
+    assert (decoded.code, decoded.err) == (0, "")
+    assert Image.open(io.BytesIO(decoded.out)).tobytes() == expected[0]
 
 
 def test_grid_and_scale(run: Run, tok: Path, photos: Sequence[Path]) -> None:
@@ -226,7 +222,7 @@ def test_codes_of_weights_that_are_gone(
 BAD_ENCODE = [
     (["missing.png"], 3, "cannot read missing.png: No such file or directory"),
     (["PHOTO", "missing.png"], 3, "cannot read missing.png: No such file or directory"),
-    (["."], 3, "cannot read .: Is a directory"),
+    (["."], 3, "cannot read .: it is a folder"),
     (["/dev/null"], 3, "cannot read /dev/null: it is empty"),
     ([__file__], 3, "it is no picture, or of a kind that is not known"),
     (["-"], 3, "cannot read stdin: it is empty"),
@@ -321,7 +317,7 @@ def test_a_hostile_file_is_one_line_and_writes_nothing(
 
 BAD_DECODE = [
     (["missing.safetensors"], 3, "cannot read missing.safetensors: No such file or directory"),
-    (["."], 3, "cannot read .: it is not a file"),
+    (["."], 3, "cannot read .: it is a folder"),
     ([], 2, "Missing argument"),
     (["CODES"], 2, "c.safetensors does not say of which weights it is (--weights NAME)"),
     (["CODES", "--weights", "nowhere"], 2, "no weights called nowhere"),

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,7 +14,7 @@ from PIL import Image
 from pixelgen.imaging import FaceCutter, png_text, read_image
 from pixelgen.pipelines import PortraitPipeline
 
-from .conftest import Run
+from .conftest import Pipe, Run
 
 PORTRAITS = sorted((Path(__file__).parents[1] / "assets").glob("*.jpg"))
 FACE, OTHER = PORTRAITS[:2]
@@ -189,15 +187,12 @@ def test_several_photos_of_one_person(run: Run, face_weights: Path) -> None:
     assert parts(Path("one.png"), 0, 22)[0] == first
 
 
-def test_stdin_and_stdout(face_weights: Path, tmp_path: Path) -> None:
-    words = [sys.executable, "-m", "pixelgen", "portrait", "-n", "1", "--seed", "1", "-q"]
-    words += ["--weights", str(face_weights)]
-    done = subprocess.run(
-        [*words, "-", "-o", "-"], input=FACE.read_bytes(), capture_output=True, timeout=60
-    )
-    assert (done.returncode, done.stderr) == (0, b"")
-    subprocess.run([*words, FACE, "-o", tmp_path / "a.png"], check=True, timeout=60)
-    with Image.open(io.BytesIO(done.stdout)) as piped, Image.open(tmp_path / "a.png") as named:
+def test_stdin_and_stdout(run: Run, pipe: Pipe, face_weights: Path) -> None:
+    words = ["portrait", "-n", 1, "--seed", 1, "-q", "--weights", face_weights]
+    outcome = pipe(*words, "-", "-o", "-", stdin=FACE.read_bytes())
+    assert (outcome.code, outcome.err) == (0, "")
+    assert run(*words, FACE, "-o", "a.png").code == 0
+    with Image.open(io.BytesIO(outcome.out)) as piped, Image.open("a.png") as named:
         assert piped.tobytes() == named.tobytes()
         assert json.loads(piped.info["parameters"])["photos"] == ["stdin"]
 
@@ -227,7 +222,7 @@ BAD = [
     (["FACE", "blank.png", "--json"], 3, "no face found in "),
     (["dot.png"], 3, "no face found in "),
     (["cut.jpg"], 3, "cannot read "),
-    (["."], 3, "cannot read .: Is a directory"),
+    (["."], 3, "cannot read .: it is a folder"),
     ([__file__], 3, "it is no picture, or of a kind that is not known"),
     (["-"], 3, "cannot read stdin: it is empty"),
     (["-", "-"], 2, "stdin holds one picture"),

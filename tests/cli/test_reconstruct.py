@@ -5,8 +5,6 @@ from __future__ import annotations
 import io
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +17,7 @@ from pixelgen.imaging import Likeness, png_text, read_image
 from pixelgen.models import TokenizerConfig, build_model
 from pixelgen.pipelines import ReconstructPipeline
 
-from .conftest import Run
+from .conftest import Pipe, Run
 
 
 @pytest.fixture(scope="module")
@@ -140,13 +138,11 @@ def test_in_a_folder_what_cannot_be_read_is_passed_over(
     assert outcome.err.startswith("note: cannot read some/b.png: ")
 
 
-def test_stdin_and_stdout(autoencoders: Path, folder: Path) -> None:
-    command = [sys.executable, "-m", "pixelgen", "reconstruct", "-", "--weights", autoencoders]
-    command += ["--seed", "1", "-q", "-o", "-"]
-    data = (folder / "a.png").read_bytes()
-    done = subprocess.run(list(map(str, command)), input=data, capture_output=True, timeout=60)
-    assert (done.returncode, done.stderr) == (0, b"")
-    with Image.open(io.BytesIO(done.stdout)) as image:
+def test_stdin_and_stdout(pipe: Pipe, autoencoders: Path, folder: Path) -> None:
+    words = ["reconstruct", "-", "--weights", autoencoders, "--seed", 1, "-q", "-o", "-"]
+    outcome = pipe(*words, stdin=(folder / "a.png").read_bytes())
+    assert (outcome.code, outcome.err) == (0, "")
+    with Image.open(io.BytesIO(outcome.out)) as image:
         assert image.size == (88, 8)
 
 

@@ -120,13 +120,14 @@ def test_quiet(run: Run, weights: Path) -> None:
     assert (outcome.code, outcome.err) == (0, "")
 
 
-def test_stdout_takes_the_picture(weights: Path, tmp_path: Path) -> None:
-    words = ["-m", "pixelgen", "sample", "--weights", str(weights), "--seed", "1", "-q"]
-    done = subprocess.run([sys.executable, *words, "-o", "-"], capture_output=True, timeout=60)
+def test_stdout_takes_the_picture(run: Run, weights: Path) -> None:
+    words = ["sample", "--weights", weights, "--seed", 1, "-q", "-o"]
+    command = [sys.executable, "-m", "pixelgen", *map(str, words), "-"]
+    done = subprocess.run(command, capture_output=True, timeout=60)
     assert done.stdout.startswith(b"\x89PNG")
     assert done.stderr == b""
-    subprocess.run([sys.executable, *words, "-o", tmp_path / "a.png"], check=True, timeout=60)
-    assert (tmp_path / "a.png").read_bytes() == done.stdout
+    assert run(*words, "a.png").code == 0
+    assert Path("a.png").read_bytes() == done.stdout
 
 
 BAD = [

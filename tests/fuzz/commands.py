@@ -3,6 +3,7 @@ is found, and fuzzed, without a word here."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,8 @@ HOSTILE = (
 """Texts that may be taken for names, paths, addresses or commands."""
 
 
-def leaves() -> dict[Leaf, Any]:
+@functools.cache
+def leaves() -> Mapping[Leaf, Any]:
     """Every command by its words, groups and `pixelgen` itself among them."""
     return dict(_below(typer.main.get_command(app), ()))
 

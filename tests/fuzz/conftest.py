@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import shutil
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,11 @@ from .sandbox import TALLY, Sandbox
 
 # Limits and measures of a process are those of Linux.
 collect_ignore_glob = [] if sys.platform == "linux" else ["test_*.py"]
+
+
+def pytest_deselected(items: Sequence[pytest.Item]) -> None:
+    """Notes that not all of this folder is run."""
+    TALLY.chosen |= any(item.path.parent == Path(__file__).parent for item in items)
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
@@ -94,17 +98,16 @@ def fuzz_root(
 
 @pytest.fixture
 def box(
-    fuzz_root: Sandbox, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+    fuzz_root: Sandbox, once: None, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Sandbox]:
     """The sandbox; in the end all that was wrong is told at once."""
     from pixelgen.cli import doctor
-    from pixelgen.imaging import mtcnn
 
     monkeypatch.chdir(fuzz_root.root)
     monkeypatch.setattr("pixelgen.checkpoints.source.weights_root", lambda: fuzz_root.bundled)
-    # Loading the detector takes a second; each of its three networks is the same every time.
-    monkeypatch.setattr(mtcnn, "_sessions", functools.cache(mtcnn._sessions))
     monkeypatch.delitem(doctor.CHECKS, "faces")
+    # Otherwise it depends on what the tests were started from.
+    monkeypatch.setattr("shellingham.detect_shell", lambda: ("bash", "/bin/bash"))
     monkeypatch.setattr("pixelgen.files._PATIENCE", 0.02)
     fuzz_root.troubles.clear()
     TALLY.files.add(request.path.name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import random
 import struct
@@ -41,6 +42,7 @@ def saved(image: Image.Image, kind: str, **options: object) -> bytes:
     return buffer.getvalue()
 
 
+@functools.cache
 def zeros(count: int) -> bytes:
     """So many zeros, compressed, a part at a time."""
     packer = zlib.compressobj(9)

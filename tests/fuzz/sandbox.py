@@ -61,6 +61,8 @@ class Tally:
     """Bytes that the process had at most."""
     files: set[str] = field(default_factory=set)
     """The test files that contributed."""
+    chosen: bool = False
+    """Whether some tests were left out by name or mark."""
     commands: set[tuple[str, ...]] = field(default_factory=set)
     """The first words of what was tried, one and two of them."""
 
@@ -191,6 +193,8 @@ class Sandbox:
 
     def _restore(self, before: Snapshot, after: Snapshot) -> None:
         """Undo what was done outside of the folders that are emptied."""
+        if before == after:
+            return
         for name in sorted(after.keys() - before.keys(), reverse=True):
             if not name.startswith(("here/", "home/", "tmp/")):
                 path = self.root / name
@@ -283,6 +287,8 @@ class Sandbox:
         self, before: Snapshot, after: Snapshot, outcome: Outcome, words: Sequence[str]
     ) -> list[str]:
         """What is wrong with what it wrote."""
+        if before == after:  # as most inputs leave it
+            return []
         gone, both = before.keys() - after.keys(), before.keys() & after.keys()
         found = [f"removed {name}" for name in gone if not _of_a_batch(name)]
         changed = [n for n in both if before[n] != after[n] and not _of_a_batch(n)]
@@ -322,13 +328,13 @@ class Sandbox:
     def snapshot(self) -> Snapshot:
         """Kind, length and time of everything, by name."""
         found: Snapshot = {}
-        folders = [str(self.root)]
+        folders, start = [str(self.root)], len(str(self.root)) + 1
         while folders:
             for entry in os.scandir(folders.pop()):
                 about = entry.stat(follow_symlinks=False)
                 moment = 0 if stat.S_ISDIR(about.st_mode) else about.st_mtime_ns
                 size = 0 if stat.S_ISDIR(about.st_mode) else about.st_size
-                found[os.path.relpath(entry.path, self.root)] = (about.st_mode, size, moment)
+                found[entry.path[start:]] = (about.st_mode, size, moment)
                 if entry.is_dir(follow_symlinks=False):
                     folders.append(entry.path)
         return found

@@ -181,7 +181,7 @@ def test_an_error_is_one_of_ours(tmp_path: Path) -> None:
     (tmp_path / "text.png").write_text("no picture")
     says = {
         tmp_path / "missing.png": "missing.png: No such file",
-        tmp_path: "Is a directory",
+        tmp_path: "it is a folder",
         tmp_path / "empty.png": "empty.png: it is empty",
         tmp_path / "text.png": "it is no picture",
         "nul\0.png": "cannot read",
