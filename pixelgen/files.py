@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import itertools
 import logging
 import os
@@ -55,6 +56,16 @@ def read_up_to(stream: BinaryIO, largest: int) -> bytes:
     if len(data) > largest:
         raise OSError(errno.EFBIG, f"it has more than {largest / 2**20:g} MiB")
     return data
+
+
+def hex_digest(digest: hashlib._Hash, *paths: Path) -> str:
+    """What becomes of `digest` with the content of files, one after the other, in hexadecimal.
+    Raises OSError as `open_file` does."""
+    for path in paths:
+        with open_file(path) as file:
+            while block := file.read(2**20):
+                digest.update(block)
+    return digest.hexdigest()
 
 
 def _open_file(path: str, flags: int) -> int:
