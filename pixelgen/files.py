@@ -21,6 +21,9 @@ IfExists = Literal["number", "replace", "fail"]
 """What happens where a file is there already: count on (a.png, a-2.png, a-3.png, …), put the new
 one in its place, or raise FileExistsError."""
 
+MAX_PIXELS = 100_000_000
+"""The largest picture that is decoded, unless a caller says otherwise."""
+
 _log = logging.getLogger(__name__)
 _PATIENCE = 5.0
 # Of a name, with what is put around it, that is no longer than names can be.
