@@ -50,7 +50,7 @@ def keep_finished(
         yield step
     except KeyboardInterrupt:
         if finished:
-            for file in target.write_first([finish(image) for image in finished], texts):
+            for file in target.write([finish(image) for image in finished], texts):
                 if not as_json:
                     typer.echo(str(file))
             note(f"interrupted, {len(finished)} of {target.count} pictures are kept", quiet)
