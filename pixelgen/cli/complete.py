@@ -150,15 +150,15 @@ def complete(
     pipe = CompletePipeline.from_pretrained(source, device)
     beside = pipe.beside(hole)
 
-    def finish(image: Image.Image) -> Image.Image:
-        return enlarge(image, scale, resample)
+    def finish(images: Sequence[Image.Image]) -> list[Image.Image]:
+        return [enlarge(image, scale, resample) for image in images]
 
     def sheet(images: Sequence[Image.Image]) -> Image.Image:
         # While candidates grow, the first of each completion is seen in its place.
         images = images[:: len(images) // request.sample.count]
         rows = [images[first : first + n] for first in range(0, len(images), n)]
-        shown = [finish(one) for row in rows for one in (*beside, *row)]
-        return make_grid(shown, n + 2, gap=2 * scale)
+        shown = [one for row in rows for one in (*beside, *row)]
+        return make_grid(finish(shown), n + 2, gap=2 * scale)
 
     with (
         growth.follow(sheet) as seen,
@@ -167,8 +167,7 @@ def complete(
         else nullcontext(seen) as on_step,
     ):
         result = pipe.run(request, hole, on_step)
-    images = [finish(one) for one in result.images]
-    files = target.write([sheet(result.images)] if grid else images, texts)
+    files = target.write([sheet(result.images)] if grid else finish(result.images), texts)
     growth.finish(lambda: sheet(result.images))
     facts = drawn_facts(result, pipe, files, growth) | {
         "classes": result.classes,

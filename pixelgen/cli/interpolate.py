@@ -175,15 +175,12 @@ def interpolate(
         about |= synthetic(True)
     growth.refuse_to_overwrite(target, source, parameters, about)
 
-    def finish(image: Image.Image) -> Image.Image:
-        return enlarge(image, scale, resample)
+    def finish(images: Sequence[Image.Image]) -> list[Image.Image]:
+        return [enlarge(image, scale, resample) for image in images]
 
     def sheet(images: Sequence[Image.Image]) -> Image.Image:
-        sources, frames = (
-            [finish(image) for image in part]
-            for part in ([square(crop, size) for crop in crops], images)
-        )
-        return path_sheet(sources, frames, gap=2 * scale)
+        sources = [square(crop, size) for crop in crops]
+        return path_sheet(finish(sources), finish(images), gap=2 * scale)
 
     pipe = InterpolatePipeline.from_pretrained(source, device)
     with (
@@ -191,7 +188,7 @@ def interpolate(
         keep_finished(target, texts, finish, seen, as_json=as_json, quiet=quiet) as on_step,
     ):
         result = pipe.run(request, crops, on_step)
-    images = [finish(image) for image in result.images]
+    images = finish(result.images)
     if target.animated:
         frames = [*images, *images[-2:0:-1]] if ping_pong else images
         files = target.write_animation(frames, texts[0], view["fps"])

@@ -22,7 +22,7 @@ OnStep = Callable[["Progress"], None]
 def keep_finished(
     target: Output,
     texts: Sequence[Mapping[str, str]],
-    finish: Callable[[Image.Image], Image.Image],
+    finish: Callable[[Sequence[Image.Image]], list[Image.Image]],
     on_step: OnStep | None,
     *,
     as_json: bool,
@@ -50,7 +50,7 @@ def keep_finished(
         yield step
     except KeyboardInterrupt:
         if finished:
-            for file in target.write([finish(image) for image in finished], texts):
+            for file in target.write(finish(finished), texts):
                 if not as_json:
                     typer.echo(str(file))
             note(f"interrupted, {len(finished)} of {target.count} pictures are kept", quiet)

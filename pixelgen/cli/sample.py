@@ -82,11 +82,11 @@ def sample(
     several = len(request.classes) > 1 < request.n
     columns = request.n if several else square_columns(request.count)
 
-    def finish(image: Image.Image) -> Image.Image:
-        return enlarge(image, scale, resample)
+    def finish(images: Sequence[Image.Image]) -> list[Image.Image]:
+        return [enlarge(image, scale, resample) for image in images]
 
     def sheet(images: Sequence[Image.Image]) -> Image.Image:
-        return make_grid([finish(image) for image in images], columns, gap=2 * scale)
+        return make_grid(finish(images), columns, gap=2 * scale)
 
     pipe = ClassPipeline.from_pretrained(source, device)
     with (
@@ -94,8 +94,7 @@ def sample(
         keep_finished(target, texts, finish, seen, as_json=as_json, quiet=quiet) as on_step,
     ):
         result = pipe.run(request, on_step)
-    images = [finish(image) for image in result.images]
-    files = target.write([sheet(result.images)] if grid else images, texts)
+    files = target.write([sheet(result.images)] if grid else finish(result.images), texts)
     growth.finish(lambda: sheet(result.images))
     facts = drawn_facts(result, pipe, files, growth) | {"classes": result.classes}
     tell([*files, *growth.made(target)], facts, drawn_line(result), as_json, quiet)
