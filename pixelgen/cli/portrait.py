@@ -95,13 +95,16 @@ def portrait(
         sources = [square(crop, size) for crop in crops]
         return portrait_sheet(finish(sources), finish(images), gap=2 * scale)
 
+    def lay_out(images: Sequence[Image.Image]) -> list[Image.Image]:
+        return [sheet(images)] if grid else finish(images)
+
     pipe = PortraitPipeline.from_pretrained(source, device)
     with (
-        growth.follow(sheet) as seen,
-        keep_finished(target, texts, finish, seen, as_json=as_json, quiet=quiet) as on_step,
+        keep_finished(target, texts, n, lay_out, as_json=as_json, quiet=quiet) as finished,
+        growth.follow(sheet, finished) as on_step,
     ):
         result = pipe.run(request, crops, on_step)
-    files = target.write([sheet(result.images)] if grid else finish(result.images), texts)
+    files = target.write(lay_out(result.images), texts)
     growth.finish(lambda: sheet(result.images))
     facts = drawn_facts(result, pipe, files, growth) | {
         "photos": [photo_name(given) for given in photos],
