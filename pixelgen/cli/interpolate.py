@@ -105,7 +105,7 @@ def interpolate(
     quiet: options.Quiet = False,
     force: options.Force = False,
 ) -> None:
-    """Draw the way from one face to another, from class to class, or from picture to picture.
+    """Draw the way from face to face, from class to class, or from picture to picture.
 
     All frames are drawn with the same random numbers. The picture of all shows the faces in the
     photos at the ends of the way.
