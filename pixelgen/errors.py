@@ -19,8 +19,8 @@ class PixelgenError(Exception):
         self.exit_code = exit_code
 
 
-def did_you_mean(word: str, known: Iterable[str], prefix: str = "") -> str:
+def did_you_mean(word: str, known: Iterable[str], prefix: str = "", *, quoted: bool = False) -> str:
     """`, did you mean …?` with what is `known` and most like `word`, or nothing. `prefix` is what
     all of them begin with beyond that, which would make them look alike."""
-    near = difflib.get_close_matches(word, list(known), n=1)
-    return f", did you mean {prefix}{near[0]}?" if near else ""
+    near = [prefix + name for name in difflib.get_close_matches(word, list(known), n=1)]
+    return f", did you mean {repr(near[0]) if quoted else near[0]}?" if near else ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import itertools
 import logging
 import os
@@ -19,6 +20,9 @@ from pixelgen.errors import PixelgenError
 IfExists = Literal["number", "replace", "fail"]
 """What happens where a file is there already: count on (a.png, a-2.png, a-3.png, …), put the new
 one in its place, or raise FileExistsError."""
+
+MAX_PIXELS = 100_000_000
+"""The largest picture that is decoded, unless a caller says otherwise."""
 
 _log = logging.getLogger(__name__)
 _PATIENCE = 5.0
@@ -55,6 +59,16 @@ def read_up_to(stream: BinaryIO, largest: int) -> bytes:
     if len(data) > largest:
         raise OSError(errno.EFBIG, f"it has more than {largest / 2**20:g} MiB")
     return data
+
+
+def hex_digest(digest: hashlib._Hash, *paths: Path) -> str:
+    """What becomes of `digest` with the content of files, one after the other, in hexadecimal.
+    Raises OSError as `open_file` does."""
+    for path in paths:
+        with open_file(path) as file:
+            while block := file.read(2**20):
+                digest.update(block)
+    return digest.hexdigest()
 
 
 def _open_file(path: str, flags: int) -> int:

@@ -115,7 +115,7 @@ _CODEC: dict[str, Any] = {
     "code_channels": 2,
     "levels": 5,
 }
-_LIVELY: dict[str, Any] = {
+LIVELY: dict[str, Any] = {
     "features": 8,
     "layers": 1,
     "kernel": 3,
@@ -124,6 +124,7 @@ _LIVELY: dict[str, Any] = {
     "channel_order": "head",
     "head_features": 4,
 }
+"""Of small networks that draw, without their grid and their condition."""
 
 
 @pytest.fixture(scope="session")
@@ -200,7 +201,7 @@ def face_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     codec = build_model(TokenizerConfig(**_CODEC))
     embedder = build_model(FaceEmbedderConfig(**_SIZES, place_features=4, embedding=6))
-    model = build_model(GatedPixelCNNConfig(**_CODES, vector=6, **_LIVELY))
+    model = build_model(GatedPixelCNNConfig(**_CODES, vector=6, **LIVELY))
     for name, parameter in model.named_parameters():  # a vector that makes a difference
         torch.nn.init.normal_(parameter, std=4.0 if "condition" in name else 0.3)
     return save_checkpoint(
@@ -218,7 +219,7 @@ def pixel_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from pixelgen.models import GatedPixelCNNConfig, build_model
 
     torch.manual_seed(0)
-    model = build_model(GatedPixelCNNConfig(height=8, width=8, patch=2, classes=3, **_LIVELY))
+    model = build_model(GatedPixelCNNConfig(height=8, width=8, patch=2, classes=3, **LIVELY))
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
     folder = tmp_path_factory.mktemp("weights") / "pixels"
@@ -236,7 +237,7 @@ def code_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     torch.manual_seed(0)
     codec = build_model(TokenizerConfig(**_CODEC))
-    model = build_model(GatedPixelCNNConfig(**_CODES, classes=2, **_LIVELY))
+    model = build_model(GatedPixelCNNConfig(**_CODES, classes=2, **LIVELY))
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
     folder = tmp_path_factory.mktemp("weights") / "coded"
@@ -252,7 +253,7 @@ def autoencoders(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from pixelgen.models import AutoencoderConfig, build_model
 
     torch.manual_seed(0)
-    pixels = {**_LIVELY, "patch": 2, "likelihood": "logistic", "mixtures": 2, "map_channels": 2}
+    pixels = {**LIVELY, "patch": 2, "likelihood": "logistic", "mixtures": 2, "map_channels": 2}
     sizes = {**_SIZES, "size": 8, "wide_blocks": 2}
     made = []
     for bottleneck in (2, 5):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import re
@@ -13,7 +14,7 @@ from typing import Any, Literal
 
 from pixelgen._version import __version__
 from pixelgen.errors import PixelgenError
-from pixelgen.files import open_file
+from pixelgen.files import read_file
 from pixelgen.models.config import (
     AnyConfig,
     AutoencoderConfig,
@@ -278,11 +279,7 @@ def read_config(folder: Path, name: str) -> CheckpointConfig:
     """The configuration of the weights called `name` in `folder`; PixelgenError if it is broken."""
     path = folder / CONFIG_FILE
     try:
-        with open_file(path) as file:
-            data = file.read(LARGEST_CONFIG + 1)
-        if len(data) > LARGEST_CONFIG:
-            raise ValueError("larger than a configuration can be")
-        values = json.loads(data.decode("utf-8"))
+        values = json.loads(read_file(path, LARGEST_CONFIG).decode("utf-8"))
         if not isinstance(values, dict):
             raise ValueError("not a JSON object")
         return CheckpointConfig.from_dict(values)
@@ -299,6 +296,8 @@ def read_config(folder: Path, name: str) -> CheckpointConfig:
         why = "nested too deeply"
     except OSError as error:
         why = error.strerror or str(error)
+        if error.errno == errno.EFBIG:
+            why = "larger than a configuration can be"
     except (ValueError, TypeError) as error:
         why = str(error)
     hint = "pip install -U pixelgen" if "newer than this" in why else ""

@@ -11,7 +11,7 @@ from typing import Literal
 from pixelgen.checkpoints.config import CONFIG_FILE, read_config
 from pixelgen.checkpoints.source import CARD_FILE, Source, tensor_files
 from pixelgen.errors import PixelgenError
-from pixelgen.files import open_file
+from pixelgen.files import hex_digest
 
 State = Literal["ok", "changed", "missing", "unknown"]
 """Same digest as recorded, another one, no file, no digest to compare with."""
@@ -40,7 +40,7 @@ def is_digest(text: str) -> bool:
 
 def sha256_of(path: Path) -> str:
     """The sha256 of a file, in hexadecimal."""
-    return _digest(path, hashlib.sha256())
+    return hex_digest(hashlib.sha256(), path)
 
 
 def matches(path: Path, recorded: str) -> bool:
@@ -95,11 +95,4 @@ def _same_kind(path: Path, recorded: str) -> str:
     if len(recorded) in (0, _SHA256_LENGTH):
         return sha256_of(path)
     head = f"blob {path.stat().st_size}\0".encode()
-    return _digest(path, hashlib.sha1(head, usedforsecurity=False))
-
-
-def _digest(path: Path, digest: hashlib._Hash) -> str:
-    with open_file(path) as file:
-        while block := file.read(2**20):
-            digest.update(block)
-    return digest.hexdigest()
+    return hex_digest(hashlib.sha1(head, usedforsecurity=False), path)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from pixelgen.checkpoints.config import CONFIG_FILE, CheckpointConfig
 from pixelgen.checkpoints.kept import kept, signature
 from pixelgen.errors import PixelgenError, did_you_mean
-from pixelgen.files import expanded, open_file
+from pixelgen.files import expanded, hex_digest
 
 if TYPE_CHECKING:
     from pixelgen.checkpoints.hub import Watch
@@ -72,12 +72,7 @@ class Source:
 
 def _digest(files: Sequence[Path]) -> str:
     """What all `files` hold, in short."""
-    digest = hashlib.sha256()
-    for path in files:
-        with open_file(path) as file:
-            while block := file.read(2**20):
-                digest.update(block)
-    return f"sha256:{digest.hexdigest()[:16]}"
+    return f"sha256:{hex_digest(hashlib.sha256(), *files)[:16]}"
 
 
 def other_file(bottleneck: int) -> str:

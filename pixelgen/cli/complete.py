@@ -130,11 +130,12 @@ def complete(
         guidance=guidance,
         batch_size=batch_size,
     )
-    check_amount(request.sample.count, config.picture[1] * scale)
+    count = request.sample.count
+    check_amount(count, config.picture[1] * scale)
     check_amount(request.candidates, config.picture[1])
     seed = request.sample.drawing.seed
     stem = f"{Path(photo_name(image)).stem}-completed-s{seed}"
-    target = Output.plan(output, stem, 1 if grid else request.sample.count, force)
+    target = Output.plan(output, stem, 1 if grid else count, force)
     photo = read_photo(image)
     shape = None if mask is None else read_photo(mask)
     hole = cut_hole(photo, config.picture[1], fit, mask=shape, box=inside, keep=kept)
@@ -150,25 +151,27 @@ def complete(
     pipe = CompletePipeline.from_pretrained(source, device)
     beside = pipe.beside(hole)
 
-    def finish(image: Image.Image) -> Image.Image:
-        return enlarge(image, scale, resample)
+    def finish(images: Sequence[Image.Image]) -> list[Image.Image]:
+        return [enlarge(image, scale, resample) for image in images]
 
     def sheet(images: Sequence[Image.Image]) -> Image.Image:
         # While candidates grow, the first of each completion is seen in its place.
-        images = images[:: len(images) // request.sample.count]
+        images = images[:: max(len(images) // count, 1)]
         rows = [images[first : first + n] for first in range(0, len(images), n)]
-        shown = [finish(one) for row in rows for one in (*beside, *row)]
-        return make_grid(shown, n + 2, gap=2 * scale)
+        shown = [one for row in rows for one in (*beside, *row)]
+        return make_grid(finish(shown), n + 2, gap=2 * scale)
+
+    def lay_out(images: Sequence[Image.Image]) -> list[Image.Image]:
+        return [sheet(images)] if grid else finish(images)
 
     with (
-        growth.follow(sheet) as seen,
-        keep_finished(target, texts, finish, seen, as_json=as_json, quiet=quiet)
+        keep_finished(target, texts, count, lay_out, as_json=as_json, quiet=quiet)
         if refine == 1  # a batch of candidates is no batch of pictures
-        else nullcontext(seen) as on_step,
+        else nullcontext() as finished,
+        growth.follow(sheet, finished) as on_step,
     ):
         result = pipe.run(request, hole, on_step)
-    images = [finish(one) for one in result.images]
-    files = target.write([sheet(result.images)] if grid else images, texts)
+    files = target.write(lay_out(result.images), texts)
     growth.finish(lambda: sheet(result.images))
     facts = drawn_facts(result, pipe, files, growth) | {
         "classes": result.classes,

@@ -106,14 +106,20 @@ def listen(level: int) -> None:
             logger.setLevel(names[name])
 
 
-def stdin_bytes(what: str) -> BinaryIO:
-    """stdin, to read `what` from. Raises PixelgenError where nothing comes from there: exit code 3
-    if it is closed, 2 if it is a terminal."""
+def open_stdin() -> BinaryIO:
+    """stdin, to be read. Raises PixelgenError (exit code 3) where it is closed."""
     if sys.stdin is None:
         raise PixelgenError("cannot read stdin: it is closed", "", _UNREADABLE)
-    if sys.stdin.buffer.isatty():
-        raise PixelgenError(f"a terminal holds no {what}", "give a file, or pipe one in", _USAGE)
     return sys.stdin.buffer
+
+
+def stdin_bytes(what: str) -> BinaryIO:
+    """stdin, to read `what` from, which nobody types. Raises PixelgenError as `open_stdin` does,
+    and where it is a terminal (exit code 2)."""
+    stream = open_stdin()
+    if stream.isatty():
+        raise PixelgenError(f"a terminal holds no {what}", "give a file, or pipe one in", _USAGE)
+    return stream
 
 
 def check_takes_bytes(what: str) -> None:

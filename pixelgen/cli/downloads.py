@@ -80,19 +80,19 @@ class Download:
             TransferSpeedColumn,
         )
 
-        console = self._stderr()
+        moving = shows_progress()
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(20),
             DownloadColumn(),
             TransferSpeedColumn(),
             TimeRemainingColumn(),
-            console=console,
+            console=self._stderr(),
             transient=True,
-            disable=not shows_progress(),
+            disable=not moving,
         )
         self._task = self._bar.add_task(transfer.name, total=transfer.total)
-        if shows_progress():
+        if moving:
             self._bar.start()
         else:
             self.note(f"fetching {transfer.name}, {size_text(transfer.total)}")

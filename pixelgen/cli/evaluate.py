@@ -90,10 +90,12 @@ def evaluate(
 ) -> None:
     """Measure weights on a data set.
 
-    Exact bits per dimension over every row of a split, with its standard error; with
-    --quality, also how recognisable, near to real pictures and diverse their samples are; with
-    --identity, whether portraits are of the people in the photos, and no copies of these. Of
-    auto-encoders also how near both decoders come; with --quality, as a classifier sees it.
+    Exact bits per dimension over every row of a split, with its standard
+    error. Of auto-encoders also how near to the pictures both decoders come.
+
+    --quality judges by a classifier: how recognisable, near to real pictures
+    and diverse samples are. --identity judges whether portraits are of the
+    people in the photos, and no copies of these.
 
     \b
     Examples:

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from pixelgen.cli.console import Colours, choose_colours, listen
+from pixelgen.files import MAX_PIXELS
 
 NAMES = ("verbose", "threads", "color", "max_pixels", "offline", "debug")
 """The parameters they are."""
@@ -105,7 +106,7 @@ MaxPixels = Annotated[
         min=1,
         metavar="N",
         callback=use_max_pixels,
-        help="Pixels of the largest picture that is read. Default: 100 million.",
+        help=f"Pixels of the largest picture that is read. Default: {MAX_PIXELS // 10**6} million.",
         rich_help_panel=_PANEL,
         show_default=False,
     ),

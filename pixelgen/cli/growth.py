@@ -115,21 +115,19 @@ class Growth:
                 raise PixelgenError(f"{path} exists", "--force replaces it", _USAGE)
 
     @contextmanager
-    def follow(self, sheet: Sheet) -> Iterator[OnStep | None]:
-        """A context for the drawing, with what is to be told of every step, or None where nobody
-        wants to know."""
+    def follow(self, sheet: Sheet, first: OnStep | None = None) -> Iterator[OnStep | None]:
+        """A context for the drawing, with what is to be told of every step, which tells it `first`
+        to another, or None where nobody wants to know."""
         with DrawingMeter(self.live, self._silent) as meter:
             see = meter.see if meter.active else None
             keep = self._keeper(sheet) if self.files else None
-            if see is None or keep is None:
-                yield see or keep
-                return
+            told = [each for each in (first, see, keep) if each is not None]
 
-            def both(moment: Progress) -> None:
-                see(moment)
-                keep(moment)
+            def step(moment: Progress) -> None:
+                for each in told:
+                    each(moment)
 
-            yield both
+            yield step if told else None
 
     def finish(self, whole: Callable[[], Image.Image]) -> None:
         """Leave the files with all pictures finished, laid out as one by `whole`. Raises

@@ -105,7 +105,7 @@ def interpolate(
     quiet: options.Quiet = False,
     force: options.Force = False,
 ) -> None:
-    """Draw the way from one face to another, from class to class, or from picture to picture.
+    """Draw the way from face to face, from class to class, or from picture to picture.
 
     All frames are drawn with the same random numbers. The picture of all shows the faces in the
     photos at the ends of the way.
@@ -175,28 +175,29 @@ def interpolate(
         about |= synthetic(True)
     growth.refuse_to_overwrite(target, source, parameters, about)
 
-    def finish(image: Image.Image) -> Image.Image:
-        return enlarge(image, scale, resample)
+    def finish(images: Sequence[Image.Image]) -> list[Image.Image]:
+        return [enlarge(image, scale, resample) for image in images]
 
     def sheet(images: Sequence[Image.Image]) -> Image.Image:
-        sources, frames = (
-            [finish(image) for image in part]
-            for part in ([square(crop, size) for crop in crops], images)
-        )
-        return path_sheet(sources, frames, gap=2 * scale)
+        # The frames of a way that is cut off stand alone: it does not lead to its last source.
+        sources = [square(crop, size) for crop in crops] if len(images) == steps else []
+        return path_sheet(finish(sources), finish(images), gap=2 * scale)
+
+    def lay_out(images: Sequence[Image.Image]) -> list[Image.Image]:
+        return [sheet(images)] if grid else finish(images)
 
     pipe = InterpolatePipeline.from_pretrained(source, device)
     with (
-        growth.follow(sheet) as seen,
-        keep_finished(target, texts, finish, seen, as_json=as_json, quiet=quiet) as on_step,
+        keep_finished(target, texts, steps, lay_out, as_json=as_json, quiet=quiet) as finished,
+        growth.follow(sheet, finished) as on_step,
     ):
         result = pipe.run(request, crops, on_step)
-    images = [finish(image) for image in result.images]
     if target.animated:
+        images = finish(result.images)
         frames = [*images, *images[-2:0:-1]] if ping_pong else images
         files = target.write_animation(frames, texts[0], view["fps"])
     else:
-        files = target.write([sheet(result.images)] if grid else images, texts)
+        files = target.write(lay_out(result.images), texts)
     growth.finish(lambda: sheet(result.images))
     facts, line = drawn_facts(result, pipe, files, growth), drawn_line(result)
     if isinstance(request, SampleRequest):

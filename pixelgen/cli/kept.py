@@ -11,47 +11,50 @@ from PIL import Image
 
 from pixelgen.cli.console import note
 from pixelgen.cli.output import Output
+from pixelgen.imaging import png_text
 
 if TYPE_CHECKING:
     from pixelgen.pipelines import Progress
 
-OnStep = Callable[["Progress"], None]
+    OnStep = Callable[[Progress], None]
 
 
 @contextmanager
 def keep_finished(
     target: Output,
     texts: Sequence[Mapping[str, str]],
-    finish: Callable[[Image.Image], Image.Image],
-    on_step: OnStep | None,
+    count: int,
+    lay_out: Callable[[Sequence[Image.Image]], list[Image.Image]],
     *,
     as_json: bool,
     quiet: bool,
 ) -> Iterator[OnStep | None]:
-    """A context for the drawing of pictures that get a file each, with what is to be told of every
-    step: `on_step`, and this. If it is interrupted, the pictures of finished batches are written
-    with their `texts`, as `finish` makes them, and their files told.
+    """A context for the drawing of `count` pictures, with what is to be told of every step, or None
+    where nobody wants to know. If it is interrupted, the pictures of finished batches are written
+    with their `texts`, as `lay_out` makes files of them, and these told.
 
     They are what they are without an interruption, so the same command line with the same seed
-    goes over them again. Of one picture of all, nothing is kept.
+    goes over them again; one picture of all says how much of it is "drawn", and never takes the
+    place of the whole one. Nothing is kept of what goes to stdout, and of animations.
     """
-    if target.count == 1:
-        yield on_step
+    if count == 1 or target.path is None or target.animated:
+        yield None
         return
     finished: list[Image.Image] = []
 
     def step(moment: Progress) -> None:
         if moment.done == moment.positions:
             finished.extend(moment.images())
-        if on_step is not None:
-            on_step(moment)
 
     try:
         yield step
     except KeyboardInterrupt:
-        if finished:
-            for file in target.write_first([finish(image) for image in finished], texts):
+        part_of_one = target.count == 1 and len(finished) < count
+        if finished and not (part_of_one and png_text(target.path) == texts[0]):
+            if part_of_one:
+                texts = [{**texts[0], "drawn": f"{len(finished) / count:.0%}"}]
+            for file in target.write(lay_out(finished), texts):
                 if not as_json:
                     typer.echo(str(file))
-            note(f"interrupted, {len(finished)} of {target.count} pictures are kept", quiet)
+            note(f"interrupted, {len(finished)} of {count} pictures are kept", quiet)
         raise

@@ -128,20 +128,12 @@ class Output:
     def write(
         self, images: Sequence[Image.Image], texts: Sequence[Mapping[str, str]]
     ) -> list[Path]:
-        """Write every picture with its text chunks; the files, none for stdout."""
+        """Write every picture with its text chunks, to the first files where there are fewer
+        pictures; the files, none for stdout."""
         if self.path is None:
             sys.stdout.buffer.write(png_bytes(images[0], texts[0]))
             sys.stdout.buffer.flush()
             return []
-        return [
-            save_png(file, image, text, self._if_exists)
-            for file, image, text in zip(self.files(), images, texts, strict=True)
-        ]
-
-    def write_first(
-        self, images: Sequence[Image.Image], texts: Sequence[Mapping[str, str]]
-    ) -> list[Path]:
-        """Write the first files, as many as there are `images`."""
         return [
             save_png(file, image, text, self._if_exists)
             for file, image, text in zip(self.files(), images, texts, strict=False)

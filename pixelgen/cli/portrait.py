@@ -88,24 +88,23 @@ def portrait(
     target.refuse_to_overwrite(texts)
     growth.refuse_to_overwrite(target, source, parameters, synthetic(True) | seeds)
 
-    def finish(image: Image.Image) -> Image.Image:
-        return enlarge(image, scale, resample)
+    def finish(images: Sequence[Image.Image]) -> list[Image.Image]:
+        return [enlarge(image, scale, resample) for image in images]
 
     def sheet(images: Sequence[Image.Image]) -> Image.Image:
-        sources, portraits = (
-            [finish(image) for image in part]
-            for part in ([square(crop, size) for crop in crops], images)
-        )
-        return portrait_sheet(sources, portraits, gap=2 * scale)
+        sources = [square(crop, size) for crop in crops]
+        return portrait_sheet(finish(sources), finish(images), gap=2 * scale)
+
+    def lay_out(images: Sequence[Image.Image]) -> list[Image.Image]:
+        return [sheet(images)] if grid else finish(images)
 
     pipe = PortraitPipeline.from_pretrained(source, device)
     with (
-        growth.follow(sheet) as seen,
-        keep_finished(target, texts, finish, seen, as_json=as_json, quiet=quiet) as on_step,
+        keep_finished(target, texts, n, lay_out, as_json=as_json, quiet=quiet) as finished,
+        growth.follow(sheet, finished) as on_step,
     ):
         result = pipe.run(request, crops, on_step)
-    images = [finish(image) for image in result.images]
-    files = target.write([sheet(result.images)] if grid else images, texts)
+    files = target.write(lay_out(result.images), texts)
     growth.finish(lambda: sheet(result.images))
     facts = drawn_facts(result, pipe, files, growth) | {
         "photos": [photo_name(given) for given in photos],

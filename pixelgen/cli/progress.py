@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from PIL import Image
 
-from pixelgen.cli.console import on_terminal, stderr_console
+from pixelgen.cli.console import shows_progress, stderr_console
 from pixelgen.imaging import make_grid, veiled
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class Meter:
         self._live: Any = None
         self._started: float | None = None
         self._pace = Pace(0.2, _PATIENCE)
-        self.active = not quiet and on_terminal() and not self._console.is_dumb_terminal
+        self.active = not quiet and shows_progress()
         # Inside of something larger, the line is about that.
         self._larger = _larger.get()
         if self._larger is not None:
@@ -185,8 +185,7 @@ class DrawingMeter(Meter):
 def shows_pictures() -> bool:
     """Whether stderr is a terminal with colours."""
     console = stderr_console()
-    colours = console.color_system is not None and not console.no_color
-    return on_terminal() and colours and not console.is_dumb_terminal
+    return shows_progress() and console.color_system is not None and not console.no_color
 
 
 def _fitted(image: Image.Image, width: int, height: int) -> Image.Image:

@@ -70,9 +70,10 @@ def sample(
         guidance=guidance,
         batch_size=batch_size,
     )
-    check_amount(request.count, config.picture[1] * scale)
+    count = request.count
+    check_amount(count, config.picture[1] * scale)
     stem = f"pixelgen-{_subject(request.classes)}-s{request.drawing.seed}"
-    target = Output.plan(output, stem, 1 if grid else request.count, force)
+    target = Output.plan(output, stem, 1 if grid else count, force)
     view = {"grid": grid, "scale": scale} | ({"resample": resample} if scale > 1 else {})
     seeds = {"seed": str(request.drawing.seed)}
     parameters = request.parameters() | view
@@ -80,22 +81,24 @@ def sample(
     target.refuse_to_overwrite(texts)
     growth.refuse_to_overwrite(target, source, parameters, seeds)
     several = len(request.classes) > 1 < request.n
-    columns = request.n if several else square_columns(request.count)
+    columns = request.n if several else square_columns(count)
 
-    def finish(image: Image.Image) -> Image.Image:
-        return enlarge(image, scale, resample)
+    def finish(images: Sequence[Image.Image]) -> list[Image.Image]:
+        return [enlarge(image, scale, resample) for image in images]
 
     def sheet(images: Sequence[Image.Image]) -> Image.Image:
-        return make_grid([finish(image) for image in images], columns, gap=2 * scale)
+        return make_grid(finish(images), columns, gap=2 * scale)
+
+    def lay_out(images: Sequence[Image.Image]) -> list[Image.Image]:
+        return [sheet(images)] if grid else finish(images)
 
     pipe = ClassPipeline.from_pretrained(source, device)
     with (
-        growth.follow(sheet) as seen,
-        keep_finished(target, texts, finish, seen, as_json=as_json, quiet=quiet) as on_step,
+        keep_finished(target, texts, count, lay_out, as_json=as_json, quiet=quiet) as finished,
+        growth.follow(sheet, finished) as on_step,
     ):
         result = pipe.run(request, on_step)
-    images = [finish(image) for image in result.images]
-    files = target.write([sheet(result.images)] if grid else images, texts)
+    files = target.write(lay_out(result.images), texts)
     growth.finish(lambda: sheet(result.images))
     facts = drawn_facts(result, pipe, files, growth) | {"classes": result.classes}
     tell([*files, *growth.made(target)], facts, drawn_line(result), as_json, quiet)

@@ -19,7 +19,7 @@ from pixelgen.checkpoints import (
 )
 from pixelgen.cli.console import Colours
 from pixelgen.errors import PixelgenError, did_you_mean
-from pixelgen.files import expanded, read_file
+from pixelgen.files import MAX_PIXELS, expanded, read_file
 from pixelgen.toml import parse_toml
 
 FILE_VARIABLE = "PIXELGEN_CONFIG"
@@ -170,7 +170,7 @@ SETTINGS = {
             "max_pixels",
             "Pixels of the largest picture that is read.",
             _whole(1, _MANY),
-            100_000_000,
+            MAX_PIXELS,
         ),
         _of_weights("sample", DEFAULT_WEIGHTS, "that draw classes"),
         _of_weights("portrait", DEFAULT_FACE_WEIGHTS, "that draw portraits"),

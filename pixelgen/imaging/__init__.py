@@ -1,6 +1,6 @@
 """Pictures outside of models: reading photos, faces, grids, enlargement, PNG files, animations."""
 
-from pixelgen.files import IfExists
+from pixelgen.files import MAX_PIXELS, IfExists
 from pixelgen.imaging.alignment import align, residual
 from pixelgen.imaging.animation import ANIMATIONS, animation_bytes, animation_text, save_animation
 from pixelgen.imaging.faces import Face, FaceCrop, FaceCutter, FaceDetector, find_face
@@ -9,7 +9,7 @@ from pixelgen.imaging.heatmap import check_rows, heat_sheet
 from pixelgen.imaging.hole import Hole, cut_hole, parse_box, parse_keep, veiled
 from pixelgen.imaging.likeness import Likeness
 from pixelgen.imaging.png import png_bytes, png_text, save_png
-from pixelgen.imaging.read import MAX_PIXELS, Fit, Photo, opened, read_image, square, to_rgb
+from pixelgen.imaging.read import Fit, Photo, opened, read_image, square, to_rgb
 from pixelgen.imaging.sheets import path_sheet, portrait_sheet
 from pixelgen.imaging.tiles import cut_tiles, join_tiles, shrink, tile_count
 

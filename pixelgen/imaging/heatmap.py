@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from PIL import Image, ImageDraw, ImageFont
 
 from pixelgen.errors import PixelgenError
+from pixelgen.files import MAX_PIXELS
 from pixelgen.imaging.grid import enlarge
-from pixelgen.imaging.read import MAX_PIXELS
 
 if TYPE_CHECKING:
     import numpy as np

@@ -13,11 +13,9 @@ from typing import BinaryIO, Literal
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from pixelgen.errors import PixelgenError
-from pixelgen.files import expanded, open_input, read_up_to
+from pixelgen.files import MAX_PIXELS, expanded, open_input, read_up_to
 from pixelgen.imaging.averaging import averaged
 
-MAX_PIXELS = 100_000_000
-"""The largest picture that is decoded, unless a caller says otherwise."""
 Photo = Image.Image | str | Path
 """A picture, or where its file is."""
 Fit = Literal["crop", "stretch"]

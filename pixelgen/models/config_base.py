@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, fields
 from typing import Any, ClassVar, TypeVar, get_args
+
+from pixelgen.errors import did_you_mean
 
 _C = TypeVar("_C", bound="Config")
 
@@ -46,11 +47,8 @@ class Config:
             raise ValueError(f"this is the configuration of a {values['model']}, not {cls.model}")
         for key, value in given.items():
             if key not in known:
-                near = difflib.get_close_matches(key, known, n=1)
-                raise ValueError(
-                    f"unknown key {key!r} for {cls.model}"
-                    + (f", did you mean {near[0]!r}?" if near else "")
-                )
+                near = did_you_mean(key, known, quoted=True)
+                raise ValueError(f"unknown key {key!r} for {cls.model}{near}")
             default = known[key].default
             if default is not MISSING:
                 expected = type(default)

@@ -13,6 +13,7 @@ from pixelgen.errors import PixelgenError
 from pixelgen.files import read_file
 from pixelgen.models.config import AutoencoderConfig, FaceEmbedderConfig, TokenizerConfig
 from pixelgen.toml import parse_toml
+from pixelgen.training.figures import bits_text, kid_figures
 from pixelgen.training.identity_figures import identity_figures
 from pixelgen.training.recipe import Recipe, recipe_from_dict
 from pixelgen.training.tasks import kind_of_task
@@ -82,8 +83,7 @@ def card_of(
         )
         for kind in ("conditional", "unconditional"):
             if (figure := evaluation.get(kind)) is not None:
-                value = f"{figure['bits_per_dim']:.4f} ± {figure['standard_error'] or 0:.4f}"
-                figures.append(Figure(f"{unit}, {kind}, {where}", value, again))
+                figures.append(Figure(f"{unit}, {kind}, {where}", bits_text(figure), again))
         if (told := evaluation.get("verification")) is not None:
             what = f"all pairs, {where}"
             figures.append(Figure(f"ROC AUC of verification, {what}", f"{told['auc']:.4f}", again))
@@ -224,8 +224,7 @@ def _autoencoder_figures(
             ("without", f"not told the {numbers}"),
         ):
             if (bits := each[kind]) is not None:
-                value = f"{bits['bits_per_dim']:.4f} ± {bits['standard_error'] or 0:.4f}"
-                figures.append(Figure(f"bits/dim, {called}, {where}", value, again))
+                figures.append(Figure(f"bits/dim, {called}, {where}", bits_text(bits), again))
         for kind, called in (("mean", "means"), ("samples", "PixelCNN samples")):
             of = f"of the {called} of {numbers}, {few}"
             near, judged = each[kind], each[kind]["judged"]
@@ -241,9 +240,7 @@ def _autoencoder_figures(
                 value = f"{judged['top1']:.1%} / {judged['top5']:.1%}"
                 what = "first class of the original first / among the first five"
                 figures.append(Figure(f"{what}, {of}", value, command))
-                if (kid := judged["kid"]) is not None:
-                    value = f"{kid['mean']:.4f} ± {kid['standard_error'] or 0:.4f}"
-                    figures.append(Figure(f"KID (EfficientNet-lite2) {of}", value, command))
+                figures += kid_figures(judged["kid"], of, command)
     return figures
 
 
@@ -265,9 +262,7 @@ def _quality_figures(quality: dict[str, Any], split: str, again: str) -> list[Fi
         what = f"of {marks['pictures']} {called}, {where}"
         value = f"{marks['top1']:.1%} / {marks['top5']:.1%}"
         figures.append(Figure(f"recognised, top-1 / top-5, {what}", value, command))
-        if (kid := marks["kid"]) is not None:
-            value = f"{kid['mean']:.4f} ± {kid['standard_error'] or 0:.4f}"
-            figures.append(Figure(f"KID (EfficientNet-lite2) {what}", value, command))
+        figures += kid_figures(marks["kid"], what, command)
         if kind != "real" and marks["diversity"] is not None:
             value = f"{marks['diversity']:.3f}"
             figures.append(Figure(f"diversity, real = 1, {what}", value, command))

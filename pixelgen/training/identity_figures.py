@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pixelgen.checkpoints import Figure
+from pixelgen.training.figures import kid_figures
 
 
 def identity_figures(identity: dict[str, Any], split: str, again: str) -> list[Figure]:
@@ -29,9 +30,7 @@ def identity_figures(identity: dict[str, Any], split: str, again: str) -> list[F
             value = f"{_number(seen['auc'])} / {_share(seen['rank1'])}"
             told = f"same person, AUC / rank-1 of {identity['gallery_people']} ({name}), {what}"
             figures.append(Figure(told, value, command))
-        if (kid := marks["kid"]) is not None:
-            value = f"{kid['mean']:.4f} ± {kid['standard_error'] or 0:.4f}"
-            figures.append(Figure(f"KID (EfficientNet-lite2) {what}", value, command))
+        figures += kid_figures(marks["kid"], what, command)
         if (diversity := marks["independent"]["diversity"]) is not None:
             told = f"diversity within a person, real = 1 ({judge}), {what}"
             figures.append(Figure(told, _number(diversity), command))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import logging
 import os
 import subprocess
@@ -18,8 +17,6 @@ from PIL import Image
 from pixelgen.cli import console
 from pixelgen.cli.app import COMMANDS
 from pixelgen.errors import did_you_mean
-from pixelgen.imaging import png_text
-from pixelgen.pipelines.painter import Painter
 
 from .conftest import Run
 
@@ -221,32 +218,3 @@ def test_everywhere_options_are_everywhere(run: Run, name: str) -> None:
     text = run(name, "--help").out
     for option in ("--verbose", "--threads", "--color", "--max-pixels", "--offline", "--debug"):
         assert option in text
-
-
-def test_what_is_finished_is_kept(run: Run, weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    words = ["sample", "-n", 5, "--batch-size", 2, "--separate", "--weights", weights]
-    words += ["--seed", 1, "-o", "a.png"]
-    assert run(*words).code == 0
-    whole = [Path(f"a-{i}.png").read_bytes() for i in range(1, 6)]
-    for i in range(1, 6):
-        Path(f"a-{i}.png").unlink()
-    draw, begun = Painter.draw, []
-
-    def interrupted(self: Painter, *given: object, **more: object) -> object:
-        for batch in draw(self, *given, **more):  # type: ignore[arg-type]
-            yield batch
-            begun.append(batch)
-            if len(begun) == 2:
-                raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Painter, "draw", interrupted)
-        outcome = run(*words)
-    assert outcome.code == 130
-    assert outcome.out.split() == [f"a-{i}.png" for i in range(1, 5)]
-    assert outcome.err == "note: interrupted, 4 of 5 pictures are kept\n"
-    assert [Path(f"a-{i}.png").read_bytes() for i in range(1, 5)] == whole[:4]
-    assert sorted(path.name for path in Path().iterdir()) == [f"a-{i}.png" for i in range(1, 5)]
-    assert json.loads(png_text(Path("a-3.png"))["parameters"])["picture"] == 2
-    assert run(*words).code == 0
-    assert Path("a-5.png").read_bytes() == whole[4]

@@ -277,7 +277,7 @@ def test_what_is_made_at_once_does_not_grow(run: Run, code_weights: Path) -> Non
 @pytest.fixture
 def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     """stderr is a terminal with colours."""
-    monkeypatch.setattr(progress, "on_terminal", lambda: True)
+    monkeypatch.setattr(progress, "shows_progress", lambda: True)
     monkeypatch.setattr(growth, "on_terminal", lambda: True)
     for name, value in {"FORCE_COLOR": "1", "COLORTERM": "truecolor", "TERM": "xterm"}.items():
         monkeypatch.setenv(name, value)

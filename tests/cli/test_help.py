@@ -18,6 +18,7 @@ from pixelgen.cli.settings import SETTINGS, shown
 from .conftest import Run
 
 ROOT = Path(__file__).parents[2]
+_SHORT = 80
 _PIPES = re.compile(r"\s[<>|].*")
 
 
@@ -56,6 +57,17 @@ def test_every_help_has_examples_that_parse(run: Run, words: tuple[str, ...]) ->
     for line in lines:
         assert line.startswith(begun), line
         parse(line)
+
+
+@pytest.mark.parametrize("words", [*commands(typer.main.get_command(app))], ids=" ".join)
+def test_every_help_begins_with_a_short_line(words: tuple[str, ...]) -> None:
+    command: Any = typer.main.get_command(app)
+    for name in words:
+        command = command.get_command(typer.Context(command), name)
+    first, after, *_ = f"{command.help}\n".split("\n")
+    assert 0 < len(first) <= _SHORT
+    assert first.endswith(".")
+    assert after == ""
 
 
 def test_help_lists_every_command_by_name(run: Run) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import gallery
 import pytest
@@ -14,17 +13,8 @@ from pixelgen.checkpoints import Source, bundled, read_config, save_checkpoint
 from pixelgen.imaging import animation_text, png_text
 from pixelgen.models import FaceEmbedderConfig, GatedPixelCNNConfig, TokenizerConfig, build_model
 
+from ..conftest import LIVELY
 from .conftest import DOCS
-
-_LIVELY: dict[str, Any] = {
-    "features": 8,
-    "layers": 1,
-    "kernel": 3,
-    "first_kernel": 3,
-    "output_features": 8,
-    "channel_order": "head",
-    "head_features": 4,
-}
 
 
 @pytest.fixture
@@ -34,7 +24,7 @@ def small_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = {}
     for name, folder in bundled().items():
         config = read_config(folder, name)
-        classes = {"classes": len(config.labels), **_LIVELY}
+        classes = {"classes": len(config.labels), **LIVELY}
         codec = embedder = None
         if config.embedder is not None:
             classes["vector"] = 4

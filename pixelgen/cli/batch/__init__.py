@@ -13,9 +13,9 @@ import typer
 from pixelgen.cli import options
 from pixelgen.cli.batch.jobs import BrokenJobs, Job, read_jobs
 from pixelgen.cli.batch.ledger import JobResult, Ledger
-from pixelgen.cli.batch.runs import KEPT, LARGEST_JOBS, Plan, Run, at_work, read_file
+from pixelgen.cli.batch.runs import KEPT, LARGEST_JOBS, Plan, Run, at_work, read_job_file
 from pixelgen.cli.batch.share import Share
-from pixelgen.cli.console import note, say
+from pixelgen.cli.console import note, open_stdin, say
 from pixelgen.cli.downloads import obtain
 from pixelgen.cli.progress import Meter
 from pixelgen.errors import PixelgenError
@@ -119,11 +119,9 @@ def batch(
 def _read(given: str, parent: Any) -> list[Job]:
     """The jobs of a file or of stdin."""
     if given != "-":
-        return read_jobs(read_file(Path(given)), Path(given).name, parent)
-    if sys.stdin is None:
-        raise PixelgenError("cannot read stdin: it is closed", "", _UNREADABLE)
+        return read_jobs(read_job_file(Path(given)), Path(given).name, parent)
     try:
-        return read_jobs(read_up_to(sys.stdin.buffer, LARGEST_JOBS), "stdin", parent)
+        return read_jobs(read_up_to(open_stdin(), LARGEST_JOBS), "stdin", parent)
     except OSError as error:
         raise PixelgenError(
             f"cannot read stdin: {error.strerror or error}", "", _UNREADABLE

@@ -99,7 +99,7 @@ def run_jobs(
     Example: `run_jobs([{"command": "sample", "class": 207, "seed": 1}], "out")[0].files`.
     """
     if isinstance(jobs, str | Path):
-        asked = read_jobs(read_file(Path(jobs)), Path(jobs).name)
+        asked = read_jobs(read_job_file(Path(jobs)), Path(jobs).name)
     else:
         asked = make_jobs(jobs)
     share = Share.of_this_process()
@@ -118,7 +118,7 @@ def run_jobs(
     return [made[job.id] for job in plan.jobs]
 
 
-def read_file(path: Path) -> bytes:
+def read_job_file(path: Path) -> bytes:
     """Raises PixelgenError (exit code 3) for a file of jobs that cannot be read."""
     try:
         with open_input(expanded(path)) as file:

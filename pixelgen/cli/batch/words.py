@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from typing import Any, NamedTuple
 import typer
 
 from pixelgen.cli import everywhere
+from pixelgen.errors import did_you_mean
 
 JOBS = (
     "sample",
@@ -78,7 +78,7 @@ def check_command(name: object) -> str:
     if name is None:
         raise ValueError('"command" is missing')
     if not isinstance(name, str) or name not in JOBS:
-        hint = _near(str(name), JOBS) or f" (one of {', '.join(JOBS)})"
+        hint = did_you_mean(str(name), JOBS, quoted=True) or f" (one of {', '.join(JOBS)})"
         raise ValueError(f"no job for {name!r}{hint}")
     return name
 
@@ -99,7 +99,8 @@ def words_of(name: str, said: Mapping[str, Any], stem: str, parent: Any = None) 
     for key, value in said.items():
         known = keys.get({"out": "output"}.get(key, key))
         if known is None:
-            raise ValueError(f"{name} has no {key!r}{_near(key, keys)}")
+            near = did_you_mean(key, keys, quoted=True)
+            raise ValueError(f"{name} has no {key!r}{near}")
         if known.word in _DECIDED or known.opposite in _DECIDED:
             raise ValueError(f"{key!r} is for a whole batch, not for a job")
         if known.parameter.name in given:
@@ -215,8 +216,3 @@ def _named(given: str, stem: str, ending: str) -> str:
 
 def _shown(value: object) -> str:
     return {True: "true", False: "false"}[value] if isinstance(value, bool) else "a list or object"
-
-
-def _near(word: str, known: Iterable[str]) -> str:
-    found = difflib.get_close_matches(word, list(known), n=1)
-    return f", did you mean {found[0]!r}?" if found else ""
