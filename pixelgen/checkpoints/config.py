@@ -167,7 +167,9 @@ class CheckpointConfig:
     def bottlenecks(self) -> tuple[int, ...]:
         """Of the auto-encoders, the smallest first; none for other weights."""
         every = (self.model, *self.others)
-        return tuple(c.bottleneck for c in every if isinstance(c, AutoencoderConfig))
+        return tuple(
+            size for c in every if isinstance(c, AutoencoderConfig) for size in c.bottlenecks
+        )
 
     @property
     def draws(self) -> bool:
@@ -195,8 +197,11 @@ class CheckpointConfig:
 
     def training_of(self, bottleneck: int) -> dict[str, Any]:
         """How the auto-encoder of this bottleneck was trained, as far as `training` tells."""
-        told = dict(zip(self.bottlenecks, self._trainings(), strict=False))
-        return told.get(bottleneck, {})
+        every = (self.model, *self.others)
+        for config, told in zip(every, self._trainings(), strict=False):
+            if isinstance(config, AutoencoderConfig) and bottleneck in config.bottlenecks:
+                return told
+        return {}
 
     def _trainings(self) -> list[dict[str, Any]]:
         """What `training` tells of the model and then of each of the others."""

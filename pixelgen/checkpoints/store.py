@@ -102,7 +102,9 @@ class LoadedCheckpoint:
         if not self.config.bottlenecks:
             raise PixelgenError(f"{self.name} has no auto-encoder", "", 2)
         every = (cast("Autoencoder", self.network), *self.others)
-        return {network.config.bottleneck: network for network in every}
+        return {
+            size: network.keeping(size) for network in every for size in network.config.bottlenecks
+        }
 
 
 def save_checkpoint(

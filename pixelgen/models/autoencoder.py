@@ -6,10 +6,13 @@ section 3.4 and Figure 6. One encoder serves both decoders. Deviations:
 - the bottleneck h is bounded by a tanh: codes fill a box without corners cut off, so that every
   point on a straight line between two codes is one that the decoders may be given. (On a sphere the
   middle of such a line would be a vector of a length that they have never seen.)
-- the deconvolutions of the first decoder are convolutions followed by depth-to-space.
+- the deconvolutions of the first decoder are convolutions followed by depth-to-space;
+- one network may serve two bottlenecks: the smaller is the first numbers of h, the others being 0.
 """
 
 from __future__ import annotations
+
+import copy
 
 import torch
 from torch import Tensor, nn
@@ -54,6 +57,14 @@ class Autoencoder(nn.Module):
         self.encoder = VectorEncoder(config, config.place_features, config.bottleneck)
         self.mean = MeanDecoder(config)
         self.pixels = GatedPixelCNN(config.pixels)
+        self.kept = config.bottleneck
+        """Numbers of h that are told; the others are 0."""
+
+    def keeping(self, kept: int) -> Autoencoder:
+        """The same network, not a copy, that tells only the first `kept` numbers of h."""
+        view = copy.copy(self)
+        view.kept = kept
+        return view
 
     def learning_rates(self) -> dict[str, float]:
         """Parameters by name that should learn at another rate: those of the PixelCNN."""
@@ -61,7 +72,11 @@ class Autoencoder(nn.Module):
 
     def encode(self, images: Tensor) -> Tensor:
         """Pictures [B, 3, S, S] of -1 … 1 → h [B, D] of -1 … 1."""
-        return torch.tanh(self.encoder(images))
+        return self.shortened(torch.tanh(self.encoder(images)), self.kept)
+
+    def shortened(self, h: Tensor, kept: int) -> Tensor:
+        """h [B, D] with all but its first `kept` numbers 0."""
+        return h * (torch.arange(h.shape[1], device=h.device) < kept)
 
     def decode(self, h: Tensor) -> Tensor:
         """h [B, D] → the mean of the pictures that it may be of, [B, 3, S, S] of -1 … 1."""

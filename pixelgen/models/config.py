@@ -320,6 +320,9 @@ class AutoencoderConfig(SquareConfig):
     """Feature maps of full size before the first decoder's last, thin convolution."""
     bottleneck: int = 100
     """Numbers that are left of a picture: the length of h."""
+    inner: int = 0
+    """The first so many numbers of h are a bottleneck of their own: both decoders also learn to do
+    with these alone (nested dropout: Rippel, Gelbart, Adams 2014). 0: there is none."""
     pixels: GatedPixelCNNConfig = field(kw_only=True)
     """The PixelCNN decoder. In a dictionary without what follows from the other fields: channels,
     rows, columns, levels, and the length of its condition vector."""
@@ -328,6 +331,7 @@ class AutoencoderConfig(SquareConfig):
         super().__post_init__()
         for name in ("place_features", "output_features", "bottleneck"):
             require(getattr(self, name) >= 1, f"{name} must be at least 1")
+        require(0 <= self.inner < self.bottleneck, "inner must lie in 0 … bottleneck - 1")
         for name, value in _pixels_of(self.size, self.bottleneck).items():
             found = getattr(self.pixels, name)
             require(found == value, f"pixels.{name} must be {value}, not {found}")
@@ -337,6 +341,11 @@ class AutoencoderConfig(SquareConfig):
     def layers(self) -> int:
         """Residual blocks and layers in all."""
         return 2 * (self.wide_blocks + self.deep_blocks) + self.pixels.layers
+
+    @property
+    def bottlenecks(self) -> tuple[int, ...]:
+        """How many numbers of h the decoders do with, the fewest first."""
+        return (self.inner, self.bottleneck) if self.inner else (self.bottleneck,)
 
     def to_dict(self) -> dict[str, Any]:
         """See `pixels` for what is left out."""

@@ -39,6 +39,10 @@ class Autoencoding(nn.Module):
         h = self.model.encode(images)
         if self.recipe.noise:
             h = h + self.recipe.noise * torch.randn_like(h)
+        if inner := self.model.config.inner:
+            # Batches are drawn in random order, so that it may always be the first.
+            few = math.ceil(self.recipe.inner_share * len(h))
+            h = torch.cat((self.model.shortened(h[:few], inner), h[few:]))
         condition = Condition(vector=h)
         if dropped is not None:
             condition = self.model.pixels.drop_condition(condition, dropped)

@@ -121,7 +121,9 @@ def card_of(
         summary = f"A tokenizer: {size} pictures as grids of codes, and back."
         use = f"pixelgen encode photo.jpg --weights {name} -o codes.safetensors"
     elif isinstance(config, AutoencoderConfig):
-        numbers = " or ".join(str(getattr(run.recipe.model, "bottleneck", "")) for run in runs)
+        models = (run.recipe.model for run in runs)
+        each = (m.bottlenecks for m in models if isinstance(m, AutoencoderConfig))
+        numbers = " or ".join(str(size) for sizes in each for size in sizes)
         shown = "Pictures, each with its mean and its samples"
         summary = (
             f"{size} pictures as {numbers} numbers, and back: a deconvolutional decoder gives "

@@ -124,6 +124,8 @@ def _in_order(runs: list[FinishedRun]) -> list[FinishedRun]:
                 "only auto-encoders of several bottlenecks share a folder",
                 2,
             )
+        if config.inner:
+            raise PixelgenError(f"{run.folder} has two bottlenecks already", "export it alone", 2)
         if config.bottleneck in found:
             raise PixelgenError(f"two runs have the bottleneck {config.bottleneck}", "", 2)
         if config.size != runs[0].model.config.height:

@@ -151,10 +151,13 @@ class AutoencoderRecipe:
     noise: float = 0.0
     """Standard deviation of what is added to each number of h, so that near codes mean like
     pictures."""
+    inner_share: float = 0.5
+    """With model.inner: share of the pictures of which the first numbers of h alone are told."""
 
     def __post_init__(self) -> None:
         require(self.mean_weight > 0, "mean_weight must be positive")
         require(self.noise >= 0, "noise must not be negative")
+        require(0 < self.inner_share < 1, "inner_share must lie between 0 and 1")
 
 
 @dataclass(frozen=True)

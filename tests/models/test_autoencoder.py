@@ -135,9 +135,31 @@ def test_round_trip_of_the_configuration() -> None:
     assert config_from_dict({"model": "autoencoder"}).height == 32
 
 
+@pytest.mark.parametrize("condition", CONDITIONS)
+def test_the_inner_bottleneck_tells_its_numbers_alone(condition: str) -> None:
+    config = config_from_dict({**SMALL, "inner": 2, "pixels": {**PIXELS, **CONDITIONS[condition]}})
+    assert isinstance(config, AutoencoderConfig)
+    assert config.bottlenecks == (2, 5)
+    assert config_from_dict(config.to_dict()) == config
+    model = build_model(config)
+    randomise(model, 0)
+    inner, images = model.eval().keeping(2), to_unit(pictures(), 256)
+    h, few = model.encode(images), inner.encode(images)
+    assert torch.equal(few[:, :2], h[:, :2])
+    assert not few[:, 2:].any()
+    assert bool(h[:, 2:].all())
+    assert {id(p) for p in inner.parameters()} == {id(p) for p in model.parameters()}
+    # Whatever the other numbers are, the smaller code says the same.
+    changed = torch.cat((h[:, :2], -h[:, 2:]), 1)
+    assert torch.equal(model.shortened(changed, 2), few)
+    assert not torch.equal(model.log_prob(pictures(), few), model.log_prob(pictures(), h))
+
+
 @pytest.mark.parametrize(
     ("values", "says"),
     [
+        ({"inner": 5}, "inner must lie in 0 … bottleneck - 1"),
+        ({"inner": -1}, "inner must lie in 0 … bottleneck - 1"),
         ({"bottleneck": 0}, "bottleneck must be at least 1"),
         ({"bottleneck": "10"}, "bottleneck must be of type int"),
         ({"size": 10}, "multiple of twice the patch"),

@@ -19,6 +19,7 @@ from pixelgen.models import AutoencoderConfig, build_model, config_from_dict
 from pixelgen.models.autoencoder import Autoencoder
 from pixelgen.models.conditioning import Condition
 from pixelgen.models.likelihood import bits_per_dim, to_unit
+from pixelgen.pipelines import ReconstructPipeline
 from pixelgen.training.autoencoding import Autoencoding, bottleneck
 from pixelgen.training.export import export
 from pixelgen.training.loop import train
@@ -224,6 +225,36 @@ def test_one_folder_of_two_runs(recipe_file: Path, tmp_path: Path, pictures: Pat
         train(wrong, tmp_path / "wrong", init=str(folder))
 
 
+def test_one_run_of_two_bottlenecks(recipe_file: Path, tmp_path: Path, pictures: Path) -> None:
+    run, folder = tmp_path / "run", tmp_path / "weights"
+    both = ["model.bottleneck=5", "model.inner=2", "schedule.steps=150"]
+    train(load_recipe(recipe_file, both), run)
+    loaded = load_checkpoint(export(run, folder))
+    assert loaded.config.bottlenecks == (2, 5)
+    assert loaded.config.training_of(2) == loaded.config.training_of(5) == loaded.config.training
+    images = load_images(pictures, "train").images[:40]
+    error = {}
+    for size, model in loaded.autoencoders.items():
+        h, means = bottleneck(model, images, 20)
+        assert bool((h[:, :size] != 0).all())
+        assert not h[:, size:].any()
+        error[size] = float((means.float() - images.float()).square().mean())
+    # Six numbers make a picture; two leave out most, but tell more than none.
+    plain = float((images.float() - images.float().mean(0)).square().mean())
+    assert error[5] < error[2] < plain
+    made = ReconstructPipeline.from_pretrained(folder)([*_pil(images[:2])], n=1, seed=0)
+    assert [(r.bottleneck, len(r.samples)) for r in made.made[0]] == [(2, 1), (5, 1)]
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    assert "8×8 pictures as 2 or 5 numbers, and back" in card
+    train(load_recipe(recipe_file, ["schedule.steps=1"]), tmp_path / "other")
+    with pytest.raises(PixelgenError, match="has two bottlenecks already"):
+        export(tmp_path / "other", tmp_path / "w", others=[run])
+
+
+def _pil(images: torch.Tensor) -> list[Image.Image]:
+    return [Image.fromarray(image.permute(1, 2, 0).numpy()) for image in images]
+
+
 def test_figures_enter_the_card(recipe_file: Path, tmp_path: Path) -> None:
     run, folder = tmp_path / "run", tmp_path / "weights"
     train(load_recipe(recipe_file, ["schedule.steps=1"]), run)
@@ -284,6 +315,7 @@ def test_runs_that_do_not_belong_together(recipe_file: Path, tmp_path: Path) -> 
     [
         ("autoencoder.mean_weight=0", "mean_weight must be positive"),
         ("autoencoder.noise=-1", "noise must not be negative"),
+        ("autoencoder.inner_share=1", "inner_share must lie between 0 and 1"),
         ("autoencoder.means=1", "unknown key 'autoencoder.means'"),
         ("data.embedder=x", "data.embedder is not for model 'autoencoder'"),
         ("data.tokenizer=x", "data.tokenizer is not for model 'autoencoder'"),
