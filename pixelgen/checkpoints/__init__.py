@@ -7,9 +7,9 @@ from pixelgen.checkpoints.card import Figure, ModelCard
 from pixelgen.checkpoints.config import CheckpointConfig, SamplingDefaults, read_config
 from pixelgen.checkpoints.kept import keep_weights
 from pixelgen.checkpoints.source import (
-    DEFAULT_AUTOENCODER_WEIGHTS,
     DEFAULT_FACE_WEIGHTS,
     DEFAULT_PIXEL_WEIGHTS,
+    DEFAULT_REDRAWING_WEIGHTS,
     DEFAULT_WEIGHTS,
     Source,
     bundled,
@@ -19,9 +19,9 @@ from pixelgen.checkpoints.source import (
 from pixelgen.checkpoints.store import LoadedCheckpoint, load_checkpoint, save_checkpoint
 
 __all__ = [
-    "DEFAULT_AUTOENCODER_WEIGHTS",
     "DEFAULT_FACE_WEIGHTS",
     "DEFAULT_PIXEL_WEIGHTS",
+    "DEFAULT_REDRAWING_WEIGHTS",
     "DEFAULT_WEIGHTS",
     "CheckpointConfig",
     "Figure",

@@ -182,6 +182,11 @@ class CheckpointConfig:
         return self.kind in ("coded-pixelcnn", "tokenizer")
 
     @property
+    def unit(self) -> str:
+        """Of the likelihood of what the model draws, per value."""
+        return "bits/dim" if self.tokenizer is None else "bits/code"
+
+    @property
     def picture(self) -> tuple[int, int, int]:
         """Channels, rows and columns of a picture."""
         seen = self.tokenizer or self.model

@@ -199,7 +199,7 @@ def interpolate(
     else:
         files = target.write(lay_out(result.images), texts)
     growth.finish(lambda: sheet(result.images))
-    facts, line = drawn_facts(result, pipe, files, growth), drawn_line(result)
+    facts, line = drawn_facts(result, pipe, files, growth), drawn_line(result, config)
     if isinstance(request, SampleRequest):
         facts["classes"] = request.classes
     else:

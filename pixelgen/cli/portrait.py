@@ -111,5 +111,5 @@ def portrait(
         "similarity": [round(near, 4) for near in result.similarity],
     }
     mean = sum(result.similarity) / n
-    line = f"{drawn_line(result)}, similarity {mean:.2f}"
+    line = f"{drawn_line(result, config)}, similarity {mean:.2f}"
     tell([*files, *growth.made(target)], facts, line, as_json, quiet)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pixelgen.checkpoints import DEFAULT_AUTOENCODER_WEIGHTS, read_config
+from pixelgen.checkpoints import DEFAULT_REDRAWING_WEIGHTS, read_config
 from pixelgen.cli import options
 from pixelgen.cli.downloads import obtain
 from pixelgen.cli.growth import Growth
@@ -47,7 +47,7 @@ def reconstruct(
     temperature: options.Temperature = None,
     top_p: options.TopP = None,
     guidance: Annotated[float | None, options.guidance("the picture")] = None,
-    weights: options.Weights = DEFAULT_AUTOENCODER_WEIGHTS,
+    weights: options.Weights = DEFAULT_REDRAWING_WEIGHTS,
     center_crop: Annotated[
         bool, typer.Option("--center-crop", help="Take the middle square of a photo: the default.")
     ] = False,
@@ -84,9 +84,9 @@ def reconstruct(
 
     \b
     Examples:
-      pixelgen reconstruct cat.jpg --weights imagenet64 -o sheet.png
+      pixelgen reconstruct cat.jpg dog.png -o sheet.png
+      pixelgen reconstruct cat.jpg --patches
       pixelgen reconstruct photos/ --bottleneck 100 -n 5 --weights my-autoencoder
-      pixelgen reconstruct cat.jpg --patches --weights my-autoencoder
     """
     check_device_name(device)
     check_stdout(output, as_json)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from pixelgen._version import __version__
-from pixelgen.checkpoints import Source
+from pixelgen.checkpoints import CheckpointConfig, Source
 
 if TYPE_CHECKING:
     from pixelgen.cli.growth import Growth
@@ -95,13 +95,15 @@ def made_facts(
     }
 
 
-def drawn_line(result: SampleResult | PortraitResult | InterpolationResult) -> str:
-    """The closing line about drawn pictures, whatever they are of."""
+def drawn_line(
+    result: SampleResult | PortraitResult | InterpolationResult, config: CheckpointConfig
+) -> str:
+    """The closing line about pictures, whatever they are of, drawn by weights of `config`."""
     count = len(result.images)
     mean = sum(result.bits_per_dim) / count
     return (
         f"{count} picture{'s' * (count > 1)} in {result.seconds:.1f} s, seed {result.seed}, "
-        f"{mean:.2f} bits/dim"
+        f"{mean:.2f} {config.unit}"
     )
 
 

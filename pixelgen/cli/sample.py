@@ -101,7 +101,7 @@ def sample(
     files = target.write(lay_out(result.images), texts)
     growth.finish(lambda: sheet(result.images))
     facts = drawn_facts(result, pipe, files, growth) | {"classes": result.classes}
-    tell([*files, *growth.made(target)], facts, drawn_line(result), as_json, quiet)
+    tell([*files, *growth.made(target)], facts, drawn_line(result, config), as_json, quiet)
 
 
 def _subject(classes: Sequence[int]) -> str:

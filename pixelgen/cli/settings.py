@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from pixelgen.checkpoints import (
-    DEFAULT_AUTOENCODER_WEIGHTS,
     DEFAULT_FACE_WEIGHTS,
     DEFAULT_PIXEL_WEIGHTS,
+    DEFAULT_REDRAWING_WEIGHTS,
     DEFAULT_WEIGHTS,
 )
 from pixelgen.cli.console import Colours
@@ -175,7 +175,7 @@ SETTINGS = {
         _of_weights("sample", DEFAULT_WEIGHTS, "that draw classes"),
         _of_weights("portrait", DEFAULT_FACE_WEIGHTS, "that draw portraits"),
         _of_weights("interpolate", None, "for ways; unset: those of sample or portrait"),
-        _of_weights("reconstruct", DEFAULT_AUTOENCODER_WEIGHTS, "that draw pictures anew"),
+        _of_weights("reconstruct", DEFAULT_REDRAWING_WEIGHTS, "that draw pictures anew"),
         _of_weights("complete", DEFAULT_PIXEL_WEIGHTS, "that fill holes"),
         _of_weights("score", DEFAULT_PIXEL_WEIGHTS, "that measure surprise"),
         _of_weights("encode", None, "with a tokenizer; unset: the first bundled"),

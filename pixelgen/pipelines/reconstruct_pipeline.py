@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from PIL import Image
 
 from pixelgen.checkpoints import (
-    DEFAULT_AUTOENCODER_WEIGHTS,
+    DEFAULT_REDRAWING_WEIGHTS,
     LoadedCheckpoint,
 )
 from pixelgen.imaging import (
@@ -122,7 +122,7 @@ class ReconstructPipeline(Pretrained):
     Example: `ReconstructPipeline.from_pretrained()([image], n=3, seed=1).rows()`.
     """
 
-    default_weights = DEFAULT_AUTOENCODER_WEIGHTS
+    default_weights = DEFAULT_REDRAWING_WEIGHTS
 
     def __init__(self, checkpoint: LoadedCheckpoint, device: torch.device | str = "cpu") -> None:
         self.checkpoint = checkpoint

@@ -182,7 +182,7 @@ class ScorePipeline(Pretrained):
         return ScoreResult(
             scores=scores,
             label=request.label,
-            unit="bits/dim" if self.tokenizer is None else "bits/code",
+            unit=self.checkpoint.config.unit,
             values=config.channels * config.height * config.width,
             seconds=time.perf_counter() - started,
         )
