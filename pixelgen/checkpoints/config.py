@@ -46,6 +46,8 @@ class SamplingDefaults:
     """Share of the probability that is kept; above 0, up to 1."""
     guidance: float = 1.0
     """Guidance scale; 1 is none."""
+    vector_temperature: float = 1.0
+    """Multiplies the variance of vectors of classes, where the model draws these first; above 0."""
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
@@ -55,10 +57,11 @@ class SamplingDefaults:
                 raise ValueError(f"{name} must be finite, not {value}")
             if abs(value) > LARGEST_OPTION:
                 raise ValueError(f"{name} must be at most {LARGEST_OPTION:g}")
-        if self.temperature <= 0:
-            raise ValueError(f"temperature must be above 0, not {self.temperature}")
-        if self.temperature < 1 / LARGEST_OPTION:
-            raise ValueError(f"temperature must be at least {1 / LARGEST_OPTION:g}")
+        for name in ("temperature", "vector_temperature"):
+            if (value := getattr(self, name)) <= 0:
+                raise ValueError(f"{name} must be above 0, not {value}")
+            if value < 1 / LARGEST_OPTION:
+                raise ValueError(f"{name} must be at least {1 / LARGEST_OPTION:g}")
         if not 0 < self.top_p <= 1:
             raise ValueError(f"top_p must be above 0 and at most 1, not {self.top_p}")
 

@@ -83,6 +83,10 @@ def evaluate(
     guidance: Annotated[
         float | None, typer.Option(help="Of what is drawn. Default: the weights' own.")
     ] = None,
+    vector_temperature: Annotated[
+        float | None,
+        typer.Option(help="With --quality: of vectors of classes. Default: the weights' own."),
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Of what is drawn. Default: 0.")] = None,
     device: options.Device = "auto",
     as_json: options.Json = False,
@@ -115,7 +119,8 @@ def evaluate(
     }
     options: dict[str, Any] = _given(given, "--quality or --identity", quality or identity)
     options.pop("no_likelihood", None)
-    options |= _given({"samples_per_class": samples_per_class}, "--quality", quality)
+    of_classes = {"samples_per_class": samples_per_class, "vector_temperature": vector_temperature}
+    options |= _given(of_classes, "--quality", quality)
     options |= _given({"portraits": portraits, "people": people}, "--identity", identity)
 
     from rich.progress import Progress
@@ -230,6 +235,8 @@ def _tell_quality(quality: Quality) -> None:
             f"; samples: {drawn.samples_per_class} a class, temperature {drawn.temperature:g}, "
             f"top-p {drawn.top_p:g}, guidance {drawn.guidance:g}, seed {drawn.seed}"
         )
+        if drawn.vector_temperature is not None:
+            how += f", vector temperature {drawn.vector_temperature:g}"
     size, few = quality.judge_size, "" if quality.part == "all" else f" (part {quality.part})"
     typer.echo(f"{quality.classes} classes{few}, judged at {size}×{size}{how}")
     typer.echo(f"{'':13}  {'top-1':>7}  {'top-5':>7}  {'KID':>16}  {'diversity':>9}")

@@ -72,6 +72,7 @@ def interpolate(
     temperature: options.Temperature = None,
     top_p: options.TopP = None,
     guidance: Annotated[float | None, options.guidance("the person, class or picture")] = None,
+    vector_temperature: options.VectorTemperature = None,
     weights: Annotated[
         str | None, options.weights(f"{DEFAULT_FACE_WEIGHTS}, of classes {DEFAULT_WEIGHTS}")
     ] = None,
@@ -144,6 +145,7 @@ def interpolate(
         temperature=temperature,
         top_p=top_p,
         guidance=guidance,
+        vector_temperature=vector_temperature,
         batch_size=batch_size,
     )
     if isinstance(request, SampleRequest):

@@ -111,6 +111,13 @@ Token = Annotated[
         show_default=False,
     ),
 ]
+VectorTemperature = Annotated[
+    float | None,
+    typer.Option(
+        help="Below 1: what pictures of a class are typically about. For weights that draw this "
+        "first. Default: the weights' own.",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON about the result.")]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Nothing but errors.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace existing files.")]

@@ -29,6 +29,7 @@ def sample(
     temperature: options.Temperature = None,
     top_p: options.TopP = None,
     guidance: Annotated[float | None, options.guidance("the class")] = None,
+    vector_temperature: options.VectorTemperature = None,
     weights: options.Weights = DEFAULT_WEIGHTS,
     device: options.Device = "auto",
     batch_size: options.BatchSize = 16,
@@ -68,6 +69,7 @@ def sample(
         temperature=temperature,
         top_p=top_p,
         guidance=guidance,
+        vector_temperature=vector_temperature,
         batch_size=batch_size,
     )
     count = request.count

@@ -53,6 +53,8 @@ class Draws:
     top_p: float
     guidance: float
     seed: int
+    vector_temperature: float | None = None
+    """None where no vectors of classes were drawn first."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,7 @@ def measure_quality(
     temperature: float | None = None,
     top_p: float | None = None,
     guidance: float | None = None,
+    vector_temperature: float | None = None,
     seed: int = 0,
     limit: int | None = None,
     batch: int = 64,
@@ -111,7 +114,8 @@ def measure_quality(
     alone = config.kind == "tokenizer"
     if config.kind in ("face-embedder", "autoencoder"):
         raise config.refusal(name)
-    if alone and any(option is not None for option in (temperature, top_p, guidance)):
+    asked = (temperature, top_p, guidance, vector_temperature)
+    if alone and any(option is not None for option in asked):
         raise PixelgenError(f"{name} is a tokenizer: it draws no samples", "", 2)
     if not alone and not config.labels:
         raise PixelgenError(f"{name} knows no classes, so none can be recognised", "", 2)
@@ -143,6 +147,7 @@ def measure_quality(
             temperature=temperature,
             top_p=top_p,
             guidance=guidance,
+            vector_temperature=vector_temperature,
             batch_size=batch,
         )
 
@@ -191,7 +196,14 @@ def _draw(
 
 def _draws(request: SampleRequest) -> Draws:
     drawing, options = request.drawing, request.drawing.options
-    return Draws(request.n, options.temperature, options.top_p, options.guidance, drawing.seed)
+    return Draws(
+        request.n,
+        options.temperature,
+        options.top_p,
+        options.guidance,
+        drawing.seed,
+        options.vector_temperature if drawing.vectors else None,
+    )
 
 
 def _marks(seen: _Seen, real: _Seen, known: Sequence[int]) -> Marks:

@@ -41,7 +41,8 @@ class SampleResult:
     seconds: float
     """Time of the sampling."""
     parameters: dict[str, Any]
-    """Classes, n or steps, temperature, top_p, guidance."""
+    """Classes, n or steps, temperature, top_p, guidance, and where vectors of classes were drawn
+    vector_temperature."""
 
 
 class ClassPipeline(Pretrained):
@@ -68,7 +69,7 @@ class ClassPipeline(Pretrained):
     ) -> SampleResult:
         """`n` pictures of each of `classes` (numbers, WordNet ids, names), or without a class.
 
-        `drawing`: seed, temperature, top_p, guidance and batch_size. What is left out comes from
+        `drawing`: see `DrawingOptions`. What is left out comes from
         the weights' own defaults; a missing seed is drawn. `on_step` is told how the pictures
         grow. Raises PixelgenError for what the weights cannot do.
         """
@@ -148,7 +149,7 @@ class ClassPipeline(Pretrained):
             # Other numbers than those that the pictures are drawn with.
             return torch.Generator().manual_seed(request.drawing.seed ^ _ANOTHER)
 
-        temperature = request.drawing.options.temperature
+        temperature = request.drawing.options.vector_temperature
         parts = rows.split(1) if one_stream else (rows,)
         return torch.cat([drawer.draw(part, fresh(), temperature) for part in parts])
 

@@ -29,6 +29,9 @@ class DrawingOptions(TypedDict, total=False):
     """Share of the probability that is kept."""
     guidance: float | None
     """Above 1: more like what is asked for."""
+    vector_temperature: float | None
+    """Below 1: vectors of classes nearer to the middle of their class. For weights that draw these
+    first."""
     batch_size: int
     """Pictures drawn side by side; the pictures do not depend on it."""
 
@@ -43,6 +46,8 @@ class Drawing:
     """Temperature, top-p and guidance."""
     batch_size: int
     """Pictures drawn side by side; the pictures do not depend on it."""
+    vectors: bool = False
+    """Whether a vector of its class is drawn for each picture first."""
 
     @classmethod
     def make(
@@ -54,28 +59,42 @@ class Drawing:
         temperature: float | None = None,
         top_p: float | None = None,
         guidance: float | None = None,
+        vector_temperature: float | None = None,
         batch_size: int = 16,
         conditional: bool = True,
+        vectors: bool = False,
     ) -> Drawing:
         """Completed by the defaults of the weights and, without `seed`, a drawn one. Without a
-        condition there is no guidance. Raises PixelgenError (exit code 2) for bad values, among
-        them an `amount` (name, value and least value) that is too small."""
+        condition there is no guidance, and only with `vectors` a `vector_temperature`. Raises
+        PixelgenError (exit code 2) for bad values, among them an `amount` (name, value and least
+        value) that is too small."""
         for name, value, low in (amount, ("batch_size", batch_size, 1), ("seed", seed, 0)):
             if value is not None:
                 check_whole(name, value, low)
         defaults = config.sampling if conditional else replace(config.sampling, guidance=1.0)
-        given = {"temperature": temperature, "top_p": top_p, "guidance": guidance}
+        if vector_temperature is not None and not vectors:
+            raise PixelgenError("no vectors of classes are drawn here", "", _USAGE)
+        given = {
+            "temperature": temperature,
+            "top_p": top_p,
+            "guidance": guidance,
+            "vector_temperature": vector_temperature,
+        }
         try:
             options = replace(
                 defaults, **{name: float(v) for name, v in given.items() if v is not None}
             )
         except (TypeError, ValueError) as error:
             raise PixelgenError(str(error), "", _USAGE) from None
-        return cls(secrets.randbelow(2**31) if seed is None else int(seed), options, batch_size)
+        seed = secrets.randbelow(2**31) if seed is None else int(seed)
+        return cls(seed, options, batch_size, vectors)
 
     def parameters(self) -> dict[str, Any]:
         """What of this, beside the seed, decides how the pictures come out."""
-        return asdict(self.options)
+        options = asdict(self.options)
+        if not self.vectors:
+            del options["vector_temperature"]
+        return options
 
 
 def check_whole(name: str, value: int, low: int) -> None:
@@ -155,8 +174,8 @@ class SampleRequest:
         from a photo or a vector do so without one. Raises PixelgenError (exit code 2) for anything
         that these weights cannot do.
         """
-        elsewhere = not getattr(config.model, "vector_components", 0)
-        if getattr(config.model, "vector", 0) and elsewhere and not null_vector:
+        vectors = bool(getattr(config.model, "vector_components", 0)) and not null_vector
+        if getattr(config.model, "vector", 0) and not vectors and not null_vector:
             raise PixelgenError(
                 f"{weights} draws from a photo or a vector, not from a class", "", _USAGE
             )
@@ -172,7 +191,9 @@ class SampleRequest:
         if steps is not None and len(found) < 2:
             raise PixelgenError("at least 2 classes must be given", "--class NAME", _USAGE)
         amount = ("n", n, 1) if steps is None else ("steps", steps, len(found))
-        made = Drawing.make(config, amount, conditional=bool(found), **drawing)
+        made = Drawing.make(
+            config, amount, conditional=bool(found), vectors=vectors and bool(found), **drawing
+        )
         return cls(tuple(found), tuple(rows), n, made, steps)
 
     @property

@@ -97,10 +97,10 @@ class Weights:
 
     Photos are PIL pictures, which are taken as they are, or paths, of which the camera's turn is
     undone; one or several. Classes are ILSVRC numbers, WordNet ids, names or ranges ("207-210"),
-    one or several. `drawing` is `seed` (a missing one is drawn), `temperature`, `top_p`, `guidance`
-    (left out: the weights' own defaults) and `batch_size` (the pictures do not depend on it).
-    `on_step` is called with a `Progress` for every position of the grid. The same seed and options
-    give the pictures that the command line gives.
+    one or several. `drawing` is `seed` (a missing one is drawn), `temperature`, `top_p`,
+    `guidance`, for classes `vector_temperature` (left out: the weights' own defaults) and
+    `batch_size` (the pictures do not depend on it). `on_step` is called with a `Progress` for every
+    position of the grid. The same seed and options give the pictures that the command line gives.
 
     Every method raises PixelgenError, in one line, for what these weights cannot do and for photos
     that cannot be read; nothing is drawn then.

@@ -252,6 +252,8 @@ def _quality_figures(quality: dict[str, Any], split: str, again: str) -> list[Fi
     where = f"{quality['classes']} classes{part} of the {split}"
     command = f"{again} --quality --no-likelihood --part {quality['part']}"
     for option, value in (quality["sampling"] or {}).items():
+        if value is None:
+            continue
         command += f" --{option.replace('_', '-')} {value}"
     figures = []
     for kind, called in (

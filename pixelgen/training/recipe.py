@@ -252,6 +252,8 @@ class SamplingRecipe:
     """Share of the probability that is kept."""
     guidance: float = 1.0
     """Away from the unconditional distribution (1: none)."""
+    vector_temperature: float = 1.0
+    """With model.vector_components: multiplies the variance of the vectors of a class."""
 
 
 @dataclass(frozen=True)

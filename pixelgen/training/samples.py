@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -43,7 +42,7 @@ def _vectors(model: nn.Module, classes: Tensor, recipe: Recipe) -> Tensor | None
     if drawer is None:
         return None
     generator = torch.Generator().manual_seed(mix(recipe.seed, 10, 0))
-    drawn: Tensor = drawer.draw(classes, generator, recipe.sampling.temperature)
+    drawn: Tensor = drawer.draw(classes, generator, recipe.sampling.vector_temperature)
     return drawn.to(drawer.means.device)
 
 
@@ -76,7 +75,8 @@ def _draw(
 
     generator = torch.Generator().manual_seed(mix(recipe.seed, 9, 0))
     uniforms = draw_uniforms(generator, count, model.config)  # type: ignore[arg-type]
-    options = SamplingOptions(**asdict(recipe.sampling))
+    chosen = recipe.sampling
+    options = SamplingOptions(chosen.temperature, chosen.top_p, chosen.guidance)
     x = sample(model, condition, uniforms, options=options)  # type: ignore[arg-type]
     return _decode(x, tokenizer)
 

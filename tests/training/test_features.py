@@ -178,6 +178,16 @@ def test_from_features_to_pictures(recipe_file: Path, pictures: Path, tmp_path: 
     other = pipe(classes=[4, 7], n=3, seed=2, temperature=0.5)
     assert [i.tobytes() for i in result.images] != [i.tobytes() for i in other.images]
     assert len(pipe(n=2, seed=1).images) == 2  # without a class there is no vector either
+    wide = pipe(classes=[4, 7], n=3, seed=1, temperature=0.5, vector_temperature=4)
+    assert [i.tobytes() for i in result.images] != [i.tobytes() for i in wide.images]
+    assert (wide.parameters["vector_temperature"], result.parameters["vector_temperature"]) == (
+        4,
+        1,
+    )
+    assert "vector_temperature" not in pipe(n=1, seed=1).parameters
+    for wrong in ({"classes": []}, {"classes": [4], "vector_temperature": 0}):
+        with pytest.raises(PixelgenError, match=r"no vectors|must be above 0"):
+            pipe(**{"vector_temperature": 0.5, **wrong})  # type: ignore[arg-type]
     way = pipe.interpolate([4, 7], steps=3, seed=1)
     assert len({i.tobytes() for i in way.images}) == 3
 
