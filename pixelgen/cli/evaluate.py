@@ -210,12 +210,12 @@ def _refuse(name: str, options: Mapping[str, object]) -> None:
 
 
 def _tell_likelihood(result: Evaluation) -> None:
-    for name in ("conditional", "unconditional"):
+    for name in ("given_vectors", "conditional", "unconditional"):
         figure: Bits | None = getattr(result, name)
         if figure is not None:
             error = "" if figure.standard_error is None else f" ± {figure.standard_error:.4f}"
             unit = "bits/dim" if result.reconstruction is None else "bits/code"
-            typer.echo(f"{name:>13}  {figure.bits_per_dim:.4f}{error} {unit}")
+            typer.echo(f"{name.replace('_', ' '):>13}  {figure.bits_per_dim:.4f}{error} {unit}")
     if (near := result.reconstruction) is not None:
         apart = "" if near.perceptual is None else f", perceptual distance {near.perceptual:.4f}"
         typer.echo(f"{'reconstructed':>13}  {near.psnr:.2f} dB PSNR, {near.ssim:.4f} SSIM{apart}")

@@ -15,8 +15,10 @@ from torch import Tensor
 from pixelgen.checkpoints import LoadedCheckpoint
 from pixelgen.data import ImageData, cut, load_images
 from pixelgen.errors import PixelgenError
+from pixelgen.models.class_vectors import ClassVectors
 from pixelgen.models.conditioning import Condition
 from pixelgen.models.likelihood import to_unit
+from pixelgen.training.classifiers import Classifier, load_classifier
 from pixelgen.training.material import other_photos
 from pixelgen.training.objective import image_bits
 from pixelgen.training.perceptual import load_perceptual
@@ -75,6 +77,10 @@ class Evaluation:
     """How well a face embedder tells people apart; None for other weights."""
     autoencoders: AutoencoderFigures | None = None
     """What auto-encoders make of the pictures; None for other weights."""
+    given_vectors: Bits | None = None
+    """Each picture given its class and its own condition vector, made of what a classifier sees;
+    None for weights that draw no such vectors, and without the package that holds the
+    classifier."""
 
     @property
     def main(self) -> Bits | None:
@@ -135,8 +141,34 @@ def evaluate(
     if condition is not None:
         bits = image_bits(model, grids, condition, batch, progress=told("conditional"))
         conditional = Bits.of(bits)
+    given_vectors = None
+    vectors = None if condition is None else _vectors(weights, pictures.images, told("features"))
+    if condition is not None and vectors is not None:
+        both = Condition(condition.classes, vectors)
+        bits = image_bits(model, grids, both, batch, progress=told("given vectors"))
+        given_vectors = Bits.of(bits)
     bits = image_bits(model, grids, None, batch, progress=told("unconditional"))
-    return Evaluation(len(pictures), conditional, Bits.of(bits), reconstruction)
+    return Evaluation(
+        len(pictures), conditional, Bits.of(bits), reconstruction, given_vectors=given_vectors
+    )
+
+
+def _vectors(
+    weights: LoadedCheckpoint, images: Tensor, progress: Callable[[int, int], None] | None
+) -> Tensor | None:
+    """The condition vector [N, D] of each picture, where that is made of what a classifier sees."""
+    config = weights.config
+    if not getattr(config.model, "vector_features", 0):
+        return None
+    vectors = getattr(weights.model, "class_vectors", None)
+    assert isinstance(vectors, ClassVectors)  # its configuration says so
+    with suppress(PixelgenError):
+        parts = load_classifier("lite0", "the vector of a picture", vectors.centre.device)
+        size = int(config.data.get("features_scale", 1)) * config.picture[1]
+        features = Classifier(*parts, size=size).features(images, progress)
+        with torch.inference_mode():
+            return vectors.of_features(features.to(vectors.centre.device)).cpu()
+    return None
 
 
 def _condition(

@@ -22,12 +22,23 @@ class ClassVectors(nn.Module):
     """[K, M, D]."""
     scale: Tensor
     """[D, D], lower triangular: the covariance is scale · scaleᵀ."""
+    centre: Tensor
+    """[F], the mean of the features that h is made of."""
+    directions: Tensor
+    """[F, D]: h = (features - centre) · directions."""
 
-    def __init__(self, classes: int, components: int, vector: int) -> None:
+    def __init__(self, classes: int, components: int, vector: int, features: int = 0) -> None:
         super().__init__()
         self.register_buffer("log_shares", torch.zeros(classes, components))
         self.register_buffer("means", torch.zeros(classes, components, vector))
         self.register_buffer("scale", torch.zeros(vector, vector))
+        if features:
+            self.register_buffer("centre", torch.zeros(features))
+            self.register_buffer("directions", torch.zeros(features, vector))
+
+    def of_features(self, features: Tensor) -> Tensor:
+        """What a classifier sees in pictures, [B, F] → h [B, D]."""
+        return (features - self.centre) @ self.directions
 
     def draw(self, classes: Tensor, generator: torch.Generator, temperature: float = 1.0) -> Tensor:
         """A vector for each of `classes` [B] → [B, D]. The variance is multiplied by `temperature`.

@@ -127,6 +127,9 @@ class GatedPixelCNNConfig(GridConfig):
     vector_components: int = 0
     """Gaussians of each class in p(h | class), which h is drawn from where only a class is given
     (0: h comes from elsewhere)."""
+    vector_features: int = 0
+    """Features of a classifier that h is made of, by a linear map that is kept beside p(h | class)
+    (0: it is not kept)."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -136,7 +139,7 @@ class GatedPixelCNNConfig(GridConfig):
         require(0 <= self.dropout < 1, "dropout must lie in 0 … 1")
         for name in ("patch", "embedding_features", "head_features"):
             require(getattr(self, name) >= 1, f"{name} must be at least 1")
-        for name in ("head_layers", "classes", "vector", "map_channels", "vector_components"):
+        for name in ("head_layers", "classes", "vector", "map_channels"):
             require(getattr(self, name) >= 0, f"{name} must not be negative")
         for name in ("height", "width"):
             value = getattr(self, name)
@@ -146,6 +149,12 @@ class GatedPixelCNNConfig(GridConfig):
             )
         require(
             self.map_channels == 0 or self.vector > 0, "map_channels needs a condition vector h"
+        )
+        for name in ("vector_components", "vector_features"):
+            require(getattr(self, name) >= 0, f"{name} must not be negative")
+        require(
+            not self.vector_features or self.vector_components > 0,
+            "vector_features needs vector_components",
         )
         require(
             self.vector_components == 0 or (self.vector > 0 and self.classes > 0),

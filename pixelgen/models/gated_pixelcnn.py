@@ -267,7 +267,9 @@ class GatedPixelCNN(nn.Module):
         )
         self.null_vector = nn.Parameter(torch.zeros(config.vector)) if config.vector else None
         self.class_vectors = (
-            ClassVectors(config.classes, config.vector_components, config.vector)
+            ClassVectors(
+                config.classes, config.vector_components, config.vector, config.vector_features
+            )
             if config.vector_components
             else None
         )

@@ -81,9 +81,13 @@ def card_of(
         again = (
             f"pixelgen evaluate {name} --data {evaluation['data']} --split {evaluation['split']}"
         )
-        for kind in ("conditional", "unconditional"):
+        for kind, called in (
+            ("given_vectors", "given class and features of each"),
+            ("conditional", "conditional"),
+            ("unconditional", "unconditional"),
+        ):
             if (figure := evaluation.get(kind)) is not None:
-                figures.append(Figure(f"{unit}, {kind}, {where}", bits_text(figure), again))
+                figures.append(Figure(f"{unit}, {called}, {where}", bits_text(figure), again))
         if (told := evaluation.get("verification")) is not None:
             what = f"all pairs, {where}"
             figures.append(Figure(f"ROC AUC of verification, {what}", f"{told['auc']:.4f}", again))

@@ -55,9 +55,11 @@ class Classifier:
         """Pictures uint8 [N, 3, H, W] → logits [N, K] of all classes."""
         return self.see(images)[0]
 
-    def features(self, images: Tensor) -> Tensor:
+    def features(
+        self, images: Tensor, progress: Callable[[int, int], None] | None = None
+    ) -> Tensor:
         """Pictures uint8 [N, 3, H, W] → the features [N, F] that the logits are made of."""
-        return self.see(images)[1]
+        return self.see(images, progress)[1]
 
 
 def load_efficientnet(variant: Variant, purpose: str, instead: str = "", **given: Any) -> Any:

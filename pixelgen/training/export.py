@@ -65,6 +65,7 @@ def export(
     if figures is not None:
         training["evaluation"] = figures
     shown = recipe.model if codec is None else codec.config
+    vectors = getattr(recipe.model, "vector_components", 0) > 0
     card = card_of(
         folder.resolve().name,
         [Trained(run.recipe, facts) for run, facts in zip(runs, told, strict=True)],
@@ -88,6 +89,7 @@ def export(
             "split": recipe.data.split,
             "crop": recipe.data.crop,
             "label": recipe.data.label,
+            **({"features_scale": recipe.data.features_scale} if vectors else {}),
         },
         card_text=str(card),
     )

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from pixelgen.checkpoints import load_checkpoint
 from pixelgen.data import ImageData, cut
 from pixelgen.errors import PixelgenError
 from pixelgen.files import write_atomically
@@ -26,71 +28,110 @@ _LEAST = 1e-2
 
 
 def picture_vectors(
-    data: ImageData, rows: Tensor, recipe: Recipe, folder: Path, note: Callable[[str], None]
-) -> Tensor:
-    """Condition vectors float32 [N, D] of all pictures: what EfficientNet-lite0 sees, reduced to
-    what varies most over the pictures `rows`.
+    data: ImageData,
+    rows: Tensor,
+    classes: Tensor,
+    recipe: Recipe,
+    folder: Path,
+    note: Callable[[str], None],
+) -> tuple[Tensor, ClassVectors]:
+    """Condition vectors float32 [N, D] of all pictures, and p(h | class): what EfficientNet-lite0
+    sees, reduced to what varies most over the pictures `rows`, and fitted to these; or both as the
+    weights `recipe.data.vectors` have them.
 
-    They are taken from `folder` if they were made before, of the same pictures in the same way.
-    Raises PixelgenError if the classifier's package is missing, and for pictures that it does not
-    see.
+    What was seen is taken from `folder` if it was seen before, of the same pictures in the same
+    way. Raises PixelgenError if the classifier's package is missing, for pictures that it does not
+    see, and for weights that do not fit.
     """
-    given, length = recipe.data, getattr(recipe.model, "vector", 0)
+    given, config = recipe.data, recipe.model
+    assert isinstance(config, GatedPixelCNNConfig)  # the recipe sees to that
+    known = _vectors_of(given.vectors, config) if given.vectors else None
     size = given.crop or data.images.shape[-1]
-    path = folder / VECTORS
     key = {
         "path": given.path,
         "split": given.split,
         "images": len(data),
         "size": size,
         "scale": given.features_scale,
-        "length": length,
+        "length": config.vector,
         "holdout": given.holdout,
         "seed": recipe.seed,
+        "directions": None if known is None else float(known.directions.double().square().sum()),
     }
-    known = _cached(path, key)
-    if known is not None:
-        return known
-    if data.images.shape[1] != 3:
+    found = _cached(folder / VECTORS, key)
+    if found is None:
+        features = _features(cut(data.images, size), given.features_scale * size, note)
+        if config.vector > min(len(rows), features.shape[1]):
+            raise PixelgenError(
+                f"model.vector is {config.vector}: so many numbers are not to be had"
+            )
+        if known is None:
+            centre, directions = principal(features[rows], config.vector)
+        else:
+            centre, directions = known.centre, known.directions
+        h = (features - centre) @ directions
+        found = {"vectors": h, "centre": centre, "directions": directions.contiguous()}
+        tensors, metadata = found, {"key": json.dumps(key)}
+        folder.mkdir(parents=True, exist_ok=True)
+        write_atomically(folder / VECTORS, lambda part: save_file(tensors, part, metadata=metadata))
+    h, directions = found["vectors"], found["directions"]
+    if config.vector_features not in (0, len(directions)):
+        raise PixelgenError(
+            f"model.vector_features is {config.vector_features}, the classifier has "
+            f"{len(directions)}"
+        )
+    if known is None:
+        known = fit_class_vectors(h[rows], classes[rows], config, recipe.seed)
+        if config.vector_features:
+            known.centre, known.directions = found["centre"], directions
+    return h, known
+
+
+def _vectors_of(ref: str, config: GatedPixelCNNConfig) -> ClassVectors:
+    """Those of the weights `ref`. Raises PixelgenError where they do not fit the model."""
+    other = load_checkpoint(ref).model
+    vectors, theirs = getattr(other, "class_vectors", None), other.config
+    if vectors is None or not getattr(theirs, "vector_features", 0):
+        raise PixelgenError(f"{ref} does not know what vectors of classes are made of")
+    for name in ("classes", "vector", "vector_components", "vector_features"):
+        wanted, found = getattr(config, name), getattr(theirs, name)
+        if wanted != found:
+            raise PixelgenError(f"model.{name} is {wanted}, that of {ref} is {found}")
+    return cast(ClassVectors, vectors)
+
+
+def _features(images: Tensor, size: int, note: Callable[[str], None]) -> Tensor:
+    """Pooled features float32 [N, F] of pictures that are enlarged to `size` × `size`."""
+    if images.shape[1] != 3:
         raise PixelgenError("the classifier behind model.vector_components sees RGB pictures only")
-    parts = load_classifier("lite0", "model.vector_components")
-    classifier = Classifier(*parts, size=given.features_scale * size)
+    classifier = Classifier(*load_classifier("lite0", "model.vector_components"), size=size)
     every = 20000 // classifier.batch * classifier.batch
 
     def told(done: int, total: int) -> None:
         if done == total or done % every == 0:
             note(f"classified {done} of {total} pictures")
 
-    features = classifier.see(cut(data.images, size), told)[1]
-    if length > min(len(rows), features.shape[1]):
-        raise PixelgenError(f"model.vector is {length}: so many numbers are not to be had")
-    h = principal(features, rows, length)
-    metadata = {"key": json.dumps(key)}
-    folder.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, lambda part: save_file({"vectors": h}, part, metadata=metadata))
-    return h
+    return classifier.features(images, told)
 
 
-def _cached(path: Path, key: dict[str, object]) -> Tensor | None:
+def _cached(path: Path, key: dict[str, object]) -> dict[str, Tensor] | None:
     try:
         with safe_open(path, framework="pt") as file:
             if json.loads((file.metadata() or {})["key"]) != key:
                 return None
-            found: Tensor = file.get_tensor("vectors")
-            return found
+            return {name: file.get_tensor(name) for name in ("vectors", "centre", "directions")}
     except (OSError, SafetensorError, KeyError, ValueError):
         return None
 
 
-def principal(features: Tensor, rows: Tensor, size: int) -> Tensor:
-    """Features [N, F] → the `size` principal components in which the features of `rows` vary most,
-    [N, size], of mean 0 over these, and scaled so that their mean variance is 1."""
-    seen = features[rows]
-    mean = seen.mean(0)
-    seen = (seen - mean).double()  # few pictures leave most variances at 0, which float32 is bad at
-    variances, directions = torch.linalg.eigh(seen.t() @ seen / len(seen))
+def principal(features: Tensor, size: int) -> tuple[Tensor, Tensor]:
+    """Where features [N, F] vary most: their mean [F], and `size` directions [F, size] onto which
+    what lies beside the mean has numbers that do not correlate, of a mean variance of 1."""
+    mean = features.mean(0)
+    apart = (features - mean).double()  # few pictures leave most variances at 0: bad in float32
+    variances, directions = torch.linalg.eigh(apart.t() @ apart / len(apart))
     kept = directions[:, -size:].flip(1) / variances[-size:].mean().clamp(min=1e-12).sqrt()
-    return (features - mean) @ kept.float()
+    return mean, kept.float()
 
 
 def fit_class_vectors(
@@ -99,7 +140,7 @@ def fit_class_vectors(
     """p(h | class) of vectors [N, D] of `classes` [N]: expectation and maximisation (Dempster,
     Laird, Rubin 1977) from Gaussians around random vectors of each class."""
     count, parts, size = config.classes, config.vector_components, config.vector
-    model = ClassVectors(count, parts, size)
+    model = ClassVectors(count, parts, size, config.vector_features)
     generator = torch.Generator().manual_seed(seed)
     order = classes.argsort(stable=True)
     sizes = torch.bincount(classes, minlength=count)

@@ -10,11 +10,11 @@ from torch import Tensor
 
 from pixelgen.data import ImageData, cut
 from pixelgen.errors import PixelgenError
+from pixelgen.models.class_vectors import ClassVectors
 from pixelgen.models.conditioning import Condition
-from pixelgen.models.config import AutoencoderConfig, GatedPixelCNNConfig
+from pixelgen.models.config import AutoencoderConfig
 from pixelgen.training.batches import Batches, Draws, IdentityBatches, Vectors, hold_out, mix
 from pixelgen.training.companions import Companions
-from pixelgen.training.features import fit_class_vectors
 from pixelgen.training.recipe import DataRecipe, Recipe
 
 
@@ -45,14 +45,14 @@ def by_picture(
     data: ImageData,
     views: Tensor,
     embeddings: Tensor | None = None,
-    seen: Callable[[Tensor], Tensor] | None = None,
+    seen: Callable[[Tensor, Tensor], tuple[Tensor, ClassVectors]] | None = None,
 ) -> Material:
     """Every picture counts for itself; `views` uint8 [V, N, C, H, W] are its forms, cut and
     mirrored already if they are codes.
 
     With `embeddings` [N, D], the condition vectors, `data.label` says who is on the pictures, and
-    whole people are held out. With `seen`, the condition vectors [N, D] are what that makes of the
-    pictures, told the rows that are trained on, and p(h | class) is fitted to them.
+    whole people are held out. With `seen`, the condition vectors [N, D] and p(h | class) are what
+    that makes of the rows that are trained on, and of all classes.
     """
     config, given = recipe.model, recipe.data
     labels: list[int] = []
@@ -77,11 +77,9 @@ def by_picture(
         kept, held = hold_out(len(data), given.holdout, recipe.seed)
     if seen is not None:
         assert classes is not None  # the configuration sees to both
-        assert isinstance(config, GatedPixelCNNConfig)
-        h = seen(kept)
+        h, found = seen(kept, classes)
         vectors = Vectors(h, noise=given.vector_noise, dropout=given.vector_dropout)
         vector = h[held]
-        found = fit_class_vectors(h[kept], classes[kept], config, recipe.seed)
         fitted = {f"class_vectors.{name}": t for name, t in found.state_dict().items()}
     ready = bool(given.tokenizer)
     held_images = views[0, held]

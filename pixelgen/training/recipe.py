@@ -56,6 +56,10 @@ class DataRecipe:
     vector_dropout: float = 0.15
     """With model.vector_components: share of the pictures shown with their class alone, beside
     those of `class_dropout`, so that p(picture | class) is learned too."""
+    vectors: str = ""
+    """Weights (name, folder or Hub id) with model.vector_features, as which to make vectors and
+    whose p(h | class) to take; nothing: both are fitted to the pictures. A run that begins with
+    weights of such a model should name them here too."""
     features_scale: int = 2
     """With model.vector_components: the classifier whose features of a picture become its condition
     vector sees it this many times larger."""
@@ -298,6 +302,10 @@ class Recipe:
         what = f"model {config.model!r}"
         if isinstance(config, TokenizerConfig | FaceEmbedderConfig):
             require(self.sampling == SamplingRecipe(), f"[sampling] is not for {what}")
+        require(
+            not self.data.vectors or getattr(config, "vector_features", 0) > 0,
+            "data.vectors needs model.vector_features",
+        )
         if not isinstance(config, GridConfig):
             for name in ("tokenizer", "embedder"):
                 require(not getattr(self.data, name), f"data.{name} is not for {what}")

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from pixelgen.data import ImageData, cut
 from pixelgen.errors import PixelgenError
 from pixelgen.models.autoencoder import Autoencoder
+from pixelgen.models.class_vectors import ClassVectors
 from pixelgen.models.conditioning import Condition
 from pixelgen.models.config import (
     AutoencoderConfig,
@@ -135,11 +136,12 @@ class Likelihood:
 
     def _seen(
         self, data: ImageData, folder: Path, note: Callable[[str], None]
-    ) -> Callable[[Tensor], Tensor] | None:
-        """What makes condition vectors of what a classifier sees; None where there are none."""
+    ) -> Callable[[Tensor, Tensor], tuple[Tensor, ClassVectors]] | None:
+        """What makes condition vectors, and p(h | class), of what a classifier sees; None where
+        there are none."""
         if not getattr(self.recipe.model, "vector_components", 0):
             return None
-        return lambda rows: picture_vectors(data, rows, self.recipe, folder, note)
+        return lambda rows, classes: picture_vectors(data, rows, classes, self.recipe, folder, note)
 
     def _embeddings(self, data: ImageData, folder: Path) -> Tensor | None:
         """The condition vectors of all pictures, [N, D]; None where they have none."""

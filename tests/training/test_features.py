@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from pixelgen.checkpoints import load_checkpoint
+from pixelgen.data import load_images
 from pixelgen.errors import PixelgenError
 from pixelgen.evaluation.bits import evaluate
 from pixelgen.models import GatedPixelCNNConfig, build_model
@@ -21,6 +23,7 @@ from pixelgen.training.batches import Batches, Vectors
 from pixelgen.training.export import export
 from pixelgen.training.features import VECTORS, fit_class_vectors, principal
 from pixelgen.training.loop import train
+from pixelgen.training.objective import image_bits
 from pixelgen.training.recipe import load_recipe
 from pixelgen.training.widening import with_vectors
 
@@ -121,7 +124,8 @@ def test_what_varies_most_is_kept() -> None:
     features = true @ torch.linalg.qr(torch.randn(40, 3, generator=generator)).Q.t() + 5
     features += 0.05 * torch.randn(800, 40, generator=generator)
     rows = torch.arange(0, 800, 2)
-    h = principal(features, rows, 3)
+    centre, directions = principal(features[rows], 3)
+    h = (features - centre) @ directions
     assert h.shape == (800, 3)
     torch.testing.assert_close(h[rows].mean(0), torch.zeros(3), atol=1e-4, rtol=0)
     covariance = h[rows].t().cov(correction=0)
@@ -210,6 +214,43 @@ def test_from_features_to_pictures(recipe_file: Path, pictures: Path, tmp_path: 
     )
 
 
+def test_a_run_goes_on_with_the_vectors_of_weights(
+    recipe_file: Path, pictures: Path, tmp_path: Path
+) -> None:
+    kept = [*GIVEN, "model.vector_features=1280"]
+    train(load_recipe(recipe_file, kept), tmp_path / "first")
+    folder = export(tmp_path / "first", tmp_path / "weights")
+    first = load_checkpoint(folder).model.state_dict()
+    again = load_recipe(
+        recipe_file, [*kept, f"data.vectors={folder.as_posix()}", "data.holdout=10", "seed=2"]
+    )
+    train(again, tmp_path / "second", init=str(folder))
+    second = load_checkpoint(export(tmp_path / "second", tmp_path / "more")).model
+    for name, tensor in second.state_dict().items():
+        if name.startswith("class_vectors."):
+            assert torch.equal(tensor, first[name]), name
+    # The same pictures are about the same, but for the rounding of what the weights keep.
+    a, b = (load_file(tmp_path / run / VECTORS)["vectors"] for run in ("first", "second"))
+    torch.testing.assert_close(a, b, atol=0.05, rtol=0.05)
+    assert isinstance(second.class_vectors, ClassVectors)
+    figures = evaluate(load_checkpoint(folder), pictures, "train")
+    assert figures.given_vectors is not None
+    assert figures.conditional is not None
+    assert figures.given_vectors.bits_per_dim != figures.conditional.bits_per_dim
+    images = load_images(pictures, "train").images
+    h = load_file(tmp_path / "first" / VECTORS)["vectors"]
+    given = Condition(torch.tensor([0, 1]).repeat(20), h)
+    expected = float(image_bits(load_checkpoint(folder).model, images, given, 20).mean())
+    assert abs(figures.given_vectors.bits_per_dim - expected) < 0.02
+    features = second.class_vectors.centre + torch.randn(2, 1280)
+    assert second.class_vectors.of_features(features).shape == (2, 3)
+    other = load_recipe(
+        recipe_file, [*kept, "model.vector_components=1", f"data.vectors={folder.as_posix()}"]
+    )
+    with pytest.raises(PixelgenError, match=r"model\.vector_components is 1, that of .* is 2"):
+        train(other, tmp_path / "third")
+
+
 def test_a_run_begins_with_weights_that_knew_no_vectors(recipe_file: Path, tmp_path: Path) -> None:
     train(load_recipe(recipe_file), tmp_path / "old")
     export(tmp_path / "old", tmp_path / "weights")
@@ -229,6 +270,12 @@ def test_a_run_begins_with_weights_that_knew_no_vectors(recipe_file: Path, tmp_p
         (["model.vector=3"], "model.vector needs data.embedder or vector_components"),
         (["model.vector_components=2"], "vector_components needs classes and a condition vector"),
         ([*GIVEN, "data.embedder=faces"], "model.vector_components is not for data.embedder"),
+        (["data.vectors=imagenet32"], "data.vectors needs model.vector_features"),
+        ([*GIVEN, "model.vector_features=7"], "vector_features is 7, the classifier has 1280"),
+        (
+            [*GIVEN, "model.vector_features=1280", "data.vectors=imagenet32"],
+            "imagenet32 does not know what vectors of classes are made of",
+        ),
         ([*GIVEN, "data.vector_dropout=2"], "vector_dropout must lie in 0 … 1"),
         ([*GIVEN, "model.vector=4000"], "model.vector"),
     ],
