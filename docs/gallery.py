@@ -60,19 +60,22 @@ class Shot:
 SHOTS = (
     Shot(
         "Classes",
-        'sample -c lion -c jellyfish -c alp -c orange -c "sports car" '
+        'sample -c lion -c "bell pepper" -c alp -c monarch -c Chihuahua '
         "-n 5 --seed 1 --scale 2 -o classes.png",
         "classes.png",
-        "A row each: lion, jellyfish, alp, orange, sports car; 64×64 pixels, shown twice as large. "
-        "The colours are right. The jellyfish are missing from their sea, and a car is streaks.",
+        "A row each: lion, bell pepper, alp, monarch, Chihuahua; 64×64 pixels, shown twice as "
+        "large. Alps are landscapes, bell peppers have their colours and gloss. Lions are a coat "
+        "in dry grass, monarchs are on flowers, without wings one could be sure of. Of the "
+        "Chihuahuas little more than the colours is left.",
     ),
     Shot(
         "The model itself",
-        "sample -c alp -n 5 --seed 1 --guidance 1 --temperature 1 --scale 2 -o plain.png",
+        "sample -c alp -n 5 --seed 1 --guidance 1 --temperature 1 --vector-temperature 1 --scale 2 "
+        "-o plain.png",
         "plain.png",
-        "The same class without guidance, at temperature 1. These are draws from the distribution "
-        "whose likelihood is measured. They are more diverse than those above, and less like the "
-        "class.",
+        "The same class without guidance, all temperatures 1: draws from the model itself, first "
+        "of what a picture of an alp is about, then of the picture. They are more diverse than "
+        "those above, and less like the class.",
     ),
     Shot(
         "Pixel by pixel",

@@ -22,7 +22,7 @@ def mix_classes(model: _Model, shares: Tensor) -> _Model:
     mixed = copy.deepcopy(model)
     mixed.config = replace(model.config, classes=len(shares))
     if isinstance(mixed, GatedPixelCNN):
-        mixed.config = replace(mixed.config, vector_components=0)
+        mixed.config = replace(mixed.config, vector_components=0, vector_features=0)
         mixed.class_vectors = None
     for module in mixed.modules():
         if isinstance(module, nn.Embedding):

@@ -233,6 +233,7 @@ def test_a_run_goes_on_with_the_vectors_of_weights(
     a, b = (load_file(tmp_path / run / VECTORS)["vectors"] for run in ("first", "second"))
     torch.testing.assert_close(a, b, atol=0.05, rtol=0.05)
     assert isinstance(second.class_vectors, ClassVectors)
+    assert len(ClassPipeline.from_pretrained(folder).interpolate([4, 7], steps=3).images) == 3
     figures = evaluate(load_checkpoint(folder), pictures, "train")
     assert figures.given_vectors is not None
     assert figures.conditional is not None
