@@ -25,6 +25,8 @@ def small_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, folder in bundled().items():
         config = read_config(folder, name)
         classes = {"classes": len(config.labels), **LIVELY}
+        if getattr(config.model, "vector_components", 0):
+            classes |= {"vector": 4, "vector_components": 1}
         codec = embedder = None
         if config.embedder is not None:
             classes["vector"] = 4
