@@ -33,8 +33,8 @@ Every picture on this page was drawn by the command above it, with the bundled w
 on a processor. Nothing is selected: all seeds are 1. Each file says in its metadata which weights,
 seed and parameters made it. `python docs/gallery.py` draws them again.
 
-The weights are small and were trained for an hour or two on two cores. They get the colours, the
-light and the texture of a class, and seldom a whole object.
+The weights are small and were trained for one to two and a half hours on two cores. They get the
+colours, the light and the texture of a class, and seldom a whole object.
 """
 
 
