@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, cast
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from pixelgen.data import ImageData, cut
 from pixelgen.errors import PixelgenError
-from pixelgen.files import write_atomically
 from pixelgen.models.tokenizer import Tokenizer
 from pixelgen.training.batches import random_shifts
+from pixelgen.training.kept_tensors import keep_tensors, kept_tensors
 from pixelgen.training.recipe import ComputeRecipe, DataRecipe
 from pixelgen.training.reconstruction import encode
 
@@ -52,9 +48,9 @@ def encoded_views(
         "tokenizer": _fingerprint(tokenizer.encoder),
         "precision": compute.precision,
     }
-    known = _cached(path, key)
+    known = kept_tensors(path, key)
     if known is not None:
-        return known
+        return known["codes"]
     if compute.channels_last:
         tokenizer.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     shape = (recipe.views, len(data), *tokenizer.config.code_shape)
@@ -74,9 +70,7 @@ def encoded_views(
                 tokenizer, images, _BATCH, precision=compute.precision
             )
         note(f"encoded view {view + 1} of {recipe.views} of {len(data)} pictures")
-    metadata = {"key": json.dumps(key)}
-    folder.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, lambda part: save_file({"codes": views}, part, metadata=metadata))
+    keep_tensors(path, {"codes": views}, key)
     return views
 
 
@@ -84,16 +78,6 @@ def _fingerprint(network: nn.Module) -> list[float]:
     """Two numbers that other weights would not have."""
     total = torch.stack([p.detach().double().sum() for p in network.parameters()])
     return [float(total.sum()), float(total.square().sum())]
-
-
-def _cached(path: Path, key: dict[str, Any]) -> Tensor | None:
-    try:
-        with safe_open(path, framework="pt") as file:
-            if json.loads((file.metadata() or {})["key"]) != key:
-                return None
-            return cast(Tensor, file.get_tensor("codes"))
-    except (OSError, SafetensorError, KeyError, ValueError):
-        return None
 
 
 def check_size(data: ImageData, recipe: DataRecipe, tokenizer: Tokenizer) -> None:

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from pixelgen.checkpoints import load_checkpoint
 from pixelgen.data import ImageData, cut
 from pixelgen.errors import PixelgenError
-from pixelgen.files import write_atomically
 from pixelgen.models.class_vectors import ClassVectors
 from pixelgen.models.config import GatedPixelCNNConfig
 from pixelgen.training.classifiers import Classifier, load_classifier
+from pixelgen.training.kept_tensors import keep_tensors, kept_tensors
 from pixelgen.training.recipe import Recipe
 
 VECTORS = "vectors.safetensors"
@@ -39,8 +36,8 @@ def picture_vectors(
     sees, reduced to what varies most over the pictures `rows`, and fitted to these; or both as the
     weights `recipe.data.vectors` have them.
 
-    What was seen is taken from `folder` if it was seen before, of the same pictures in the same
-    way. Raises PixelgenError if the classifier's package is missing, for pictures that it does not
+    Both are taken from `folder` if they were made before, of the same pictures in the same way.
+    Raises PixelgenError if the classifier's package is missing, for pictures that it does not
     see, and for weights that do not fit.
     """
     given, config = recipe.data, recipe.model
@@ -54,37 +51,45 @@ def picture_vectors(
         "size": size,
         "scale": given.features_scale,
         "length": config.vector,
+        "components": config.vector_components,
+        "features": config.vector_features,
         "holdout": given.holdout,
         "seed": recipe.seed,
-        "directions": None if known is None else float(known.directions.double().square().sum()),
+        "of": None if known is None else _fingerprint(known),
     }
-    found = _cached(folder / VECTORS, key)
+    found = kept_tensors(folder / VECTORS, key)
     if found is None:
         features = _features(cut(data.images, size), given.features_scale * size, note)
         if config.vector > min(len(rows), features.shape[1]):
             raise PixelgenError(
                 f"model.vector is {config.vector}: so many numbers are not to be had"
             )
+        if config.vector_features not in (0, features.shape[1]):
+            raise PixelgenError(
+                f"model.vector_features is {config.vector_features}, the classifier has "
+                f"{features.shape[1]}"
+            )
         if known is None:
             centre, directions = principal(features[rows], config.vector)
+            h = (features - centre) @ directions
+            known = fit_class_vectors(h[rows], classes[rows], config, recipe.seed)
+            if config.vector_features:
+                known.centre, known.directions = centre, directions
         else:
-            centre, directions = known.centre, known.directions
-        h = (features - centre) @ directions
-        found = {"vectors": h, "centre": centre, "directions": directions.contiguous()}
-        tensors, metadata = found, {"key": json.dumps(key)}
-        folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(folder / VECTORS, lambda part: save_file(tensors, part, metadata=metadata))
-    h, directions = found["vectors"], found["directions"]
-    if config.vector_features not in (0, len(directions)):
-        raise PixelgenError(
-            f"model.vector_features is {config.vector_features}, the classifier has "
-            f"{len(directions)}"
-        )
-    if known is None:
-        known = fit_class_vectors(h[rows], classes[rows], config, recipe.seed)
-        if config.vector_features:
-            known.centre, known.directions = found["centre"], directions
-    return h, known
+            h = known.of_features(features)
+        found = {"vectors": h, **known.state_dict()}
+        keep_tensors(folder / VECTORS, found, key)
+    h = found.pop("vectors")
+    fitted = ClassVectors(
+        config.classes, config.vector_components, config.vector, config.vector_features
+    )
+    fitted.load_state_dict(found)
+    return h, fitted
+
+
+def _fingerprint(vectors: ClassVectors) -> list[float]:
+    """Numbers that others would not have."""
+    return [float(tensor.double().square().sum()) for tensor in vectors.state_dict().values()]
 
 
 def _vectors_of(ref: str, config: GatedPixelCNNConfig) -> ClassVectors:
@@ -112,16 +117,6 @@ def _features(images: Tensor, size: int, note: Callable[[str], None]) -> Tensor:
             note(f"classified {done} of {total} pictures")
 
     return classifier.features(images, told)
-
-
-def _cached(path: Path, key: dict[str, object]) -> dict[str, Tensor] | None:
-    try:
-        with safe_open(path, framework="pt") as file:
-            if json.loads((file.metadata() or {})["key"]) != key:
-                return None
-            return {name: file.get_tensor(name) for name in ("vectors", "centre", "directions")}
-    except (OSError, SafetensorError, KeyError, ValueError):
-        return None
 
 
 def principal(features: Tensor, size: int) -> tuple[Tensor, Tensor]:
