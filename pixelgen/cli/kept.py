@@ -53,7 +53,7 @@ def keep_finished(
         if finished and not (part_of_one and png_text(target.path) == texts[0]):
             if part_of_one:
                 texts = [{**texts[0], "drawn": f"{len(finished) / count:.0%}"}]
-            for file in target.write(lay_out(finished), texts):
+            for file in target.write(lay_out(finished), texts, partly=True):
                 if not as_json:
                     typer.echo(str(file))
             note(f"interrupted, {len(finished)} of {count} pictures are kept", quiet)

@@ -126,17 +126,21 @@ class Output:
                 raise PixelgenError(f"{file} exists", "--force replaces it", _USAGE)
 
     def write(
-        self, images: Sequence[Image.Image], texts: Sequence[Mapping[str, str]]
+        self,
+        images: Sequence[Image.Image],
+        texts: Sequence[Mapping[str, str]],
+        *,
+        partly: bool = False,
     ) -> list[Path]:
-        """Write every picture with its text chunks, to the first files where there are fewer
-        pictures; the files, none for stdout."""
+        """Write every picture with its text chunks; the files, none for stdout. With `partly` there
+        may be fewer pictures, of the first files."""
         if self.path is None:
             sys.stdout.buffer.write(png_bytes(images[0], texts[0]))
             sys.stdout.buffer.flush()
             return []
         return [
             save_png(file, image, text, self._if_exists)
-            for file, image, text in zip(self.files(), images, texts, strict=False)
+            for file, image, text in zip(self.files(), images, texts, strict=not partly)
         ]
 
     def write_animation(
