@@ -183,7 +183,7 @@ def evaluate(
         typer.echo(json.dumps(values, indent=2))
         return
     typer.echo(f"{loaded.name} on {result.images} pictures of {data} ({split})")
-    _tell_likelihood(result)
+    _tell_likelihood(result, loaded.config.unit)
     if result.autoencoders is not None:
         _tell_autoencoders(result.autoencoders)
     if judged is not None:
@@ -209,12 +209,11 @@ def _refuse(name: str, options: Mapping[str, object]) -> None:
             raise PixelgenError(f"--{option} is for classes, {name} has none", "", 2)
 
 
-def _tell_likelihood(result: Evaluation) -> None:
+def _tell_likelihood(result: Evaluation, unit: str) -> None:
     for name in ("given_vectors", "conditional", "unconditional"):
         figure: Bits | None = getattr(result, name)
         if figure is not None:
             error = "" if figure.standard_error is None else f" ± {figure.standard_error:.4f}"
-            unit = "bits/dim" if result.reconstruction is None else "bits/code"
             typer.echo(f"{name.replace('_', ' '):>13}  {figure.bits_per_dim:.4f}{error} {unit}")
     if (near := result.reconstruction) is not None:
         apart = "" if near.perceptual is None else f", perceptual distance {near.perceptual:.4f}"

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 
 _ANOTHER = 0x5DEECE66D
+"""What a seed is changed by for vectors: the pictures are drawn with the seed itself."""
 
 
 @dataclass(frozen=True)
@@ -69,9 +70,9 @@ class ClassPipeline(Pretrained):
     ) -> SampleResult:
         """`n` pictures of each of `classes` (numbers, WordNet ids, names), or without a class.
 
-        `drawing`: see `DrawingOptions`. What is left out comes from
-        the weights' own defaults; a missing seed is drawn. `on_step` is told how the pictures
-        grow. Raises PixelgenError for what the weights cannot do.
+        `drawing`: see `DrawingOptions`. What is left out comes from the weights' own defaults; a
+        missing seed is drawn. `on_step` is told how the pictures grow. Raises PixelgenError for
+        what the weights cannot do.
         """
         made = self.checkpoint
         request = SampleRequest.make(made.config, made.name, classes=classes, n=n, **drawing)
@@ -146,7 +147,6 @@ class ClassPipeline(Pretrained):
             return None
 
         def fresh() -> torch.Generator:
-            # Other numbers than those that the pictures are drawn with.
             return torch.Generator().manual_seed(request.drawing.seed ^ _ANOTHER)
 
         temperature = request.drawing.options.vector_temperature

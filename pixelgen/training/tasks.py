@@ -183,8 +183,7 @@ class Likelihood:
         path: Path,
         tokenizer: Tokenizer | None,
     ) -> None:
-        vectors = None if condition is None else condition.vector
-        if condition is None or vectors is None or condition.classes is not None:
+        if condition is None or not self.recipe.data.embedder:
             sample_grid(model, self.recipe, path, tokenizer)
         else:
             portrait_sheet(model, self.recipe, path, tokenizer, held, condition)
