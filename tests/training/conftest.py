@@ -41,6 +41,32 @@ samples = 0
 """
 
 
+def dark_and_bright(
+    write_pictures: Callable[..., Path], folder: Path, side: int, noise: int, dark: int, bright: int
+) -> Path:
+    """In both splits of `folder`, 40 pictures of `side`×`side`, dark (label 4) or bright (label 7),
+    with a gradient across."""
+    draw = np.random.default_rng(0)
+    ramp = np.linspace(0, 50, side)[None, :, None]
+    labels = [4, 7] * 20
+    made = [
+        (ramp + draw.integers(0, noise, (side, side, 3)) + (dark if label == 4 else bright)).astype(
+            np.uint8
+        )
+        for label in labels
+    ]
+    for split in ("train", "validation"):
+        write_pictures(folder, split, made, labels)
+    return folder
+
+
+def recipe_at(path: Path, text: str, **values: Path) -> Path:
+    """The file `path`, with a recipe in it that names folders."""
+    named = {name: folder.as_posix() for name, folder in values.items()}
+    path.write_text(text.format(**named), encoding="utf-8")
+    return path
+
+
 @pytest.fixture(scope="package", autouse=True)
 def one_thread() -> Iterator[None]:
     """One thread, so that sums have one order; the former number afterwards."""
@@ -65,6 +91,4 @@ def data(tmp_path_factory: pytest.TempPathFactory, write_pictures: Callable[...,
 @pytest.fixture
 def recipe_file(data: Path, tmp_path: Path) -> Path:
     """A recipe for these pictures."""
-    path = tmp_path / "recipe.toml"
-    path.write_text(RECIPE.format(data=data.as_posix()), encoding="utf-8")
-    return path
+    return recipe_at(tmp_path / "recipe.toml", RECIPE, data=data)

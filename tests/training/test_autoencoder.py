@@ -27,6 +27,8 @@ from pixelgen.training.objective import image_bits
 from pixelgen.training.recipe import AutoencoderRecipe, load_recipe, recipe_text
 from pixelgen.training.state import read_state
 
+from .conftest import recipe_at
+
 RECIPE = """
 seed = 3
 [model]
@@ -84,9 +86,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory, write_pictures: Callable[
 
 @pytest.fixture
 def recipe_file(pictures: Path, tmp_path: Path) -> Path:
-    path = tmp_path / "autoencoder.toml"
-    path.write_text(RECIPE.format(data=pictures.as_posix()), encoding="utf-8")
-    return path
+    return recipe_at(tmp_path / "autoencoder.toml", RECIPE, data=pictures)
 
 
 def random_model() -> Autoencoder:

@@ -24,6 +24,8 @@ from pixelgen.training.loop import Run, train
 from pixelgen.training.recipe import load_recipe
 from pixelgen.training.state import read_state
 
+from .conftest import dark_and_bright, recipe_at
+
 TOKENIZER = """
 seed = 2
 [model]
@@ -92,25 +94,14 @@ samples = 100
 
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory: pytest.TempPathFactory, write_pictures: Callable[..., Path]) -> Path:
-    """10×10 pictures, dark (label 4) or bright (label 7), with a gradient across."""
-    draw = np.random.default_rng(0)
-    folder = tmp_path_factory.mktemp("pictures")
-    ramp = np.linspace(0, 50, 10)[None, :, None]
-    labels = [4, 7] * 20
-    made = [
-        (ramp + draw.integers(0, 8, (10, 10, 3)) + (20 if label == 4 else 180)).astype(np.uint8)
-        for label in labels
-    ]
-    for split in ("train", "validation"):
-        write_pictures(folder, split, made, labels)
-    return folder
+    return dark_and_bright(write_pictures, tmp_path_factory.mktemp("pictures"), 10, 8, 20, 180)
 
 
 @pytest.fixture(scope="module")
 def tokenizer(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> Path:
     """Exported weights of a tokenizer trained for a second."""
     folder = tmp_path_factory.mktemp("tokenizer")
-    (folder / "t.toml").write_text(TOKENIZER.format(data=pictures.as_posix()), encoding="utf-8")
+    recipe_at(folder / "t.toml", TOKENIZER, data=pictures)
     outcome = train(load_recipe(folder / "t.toml"), folder / "run")
     assert outcome.counters.held_out is not None
     assert outcome.counters.held_out > 15  # dB; a grey picture reaches 9
@@ -119,10 +110,7 @@ def tokenizer(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> Path:
 
 @pytest.fixture
 def prior_recipe(tmp_path: Path, pictures: Path, tokenizer: Path) -> Path:
-    path = tmp_path / "prior.toml"
-    text = PRIOR.format(data=pictures.as_posix(), tokenizer=tokenizer.as_posix())
-    path.write_text(text, encoding="utf-8")
-    return path
+    return recipe_at(tmp_path / "prior.toml", PRIOR, data=pictures, tokenizer=tokenizer)
 
 
 def test_one_folder_draws_pictures_and_is_measured(

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -26,6 +25,8 @@ from pixelgen.training.loop import train
 from pixelgen.training.objective import image_bits
 from pixelgen.training.recipe import load_recipe
 from pixelgen.training.widening import with_vectors
+
+from .conftest import dark_and_bright, recipe_at
 
 SIZE: dict[str, Any] = {
     "height": 4, "width": 4, "levels": 4, "features": 6, "layers": 1, "output_features": 6,
@@ -68,25 +69,12 @@ GIVEN = ["model.vector=3", "model.vector_components=2", "model.map_channels=2"]
 
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory: pytest.TempPathFactory, write_pictures: Callable[..., Path]) -> Path:
-    """16×16 pictures, dark (label 4) or bright (label 7), with a gradient across."""
-    draw = np.random.default_rng(0)
-    folder = tmp_path_factory.mktemp("pictures")
-    ramp = np.linspace(0, 50, 16)[None, :, None]
-    labels = [4, 7] * 20
-    made = [
-        (ramp + draw.integers(0, 30, (16, 16, 3)) + (10 if label == 4 else 170)).astype(np.uint8)
-        for label in labels
-    ]
-    for split in ("train", "validation"):
-        write_pictures(folder, split, made, labels)
-    return folder
+    return dark_and_bright(write_pictures, tmp_path_factory.mktemp("pictures"), 16, 30, 10, 170)
 
 
 @pytest.fixture
 def recipe_file(tmp_path: Path, pictures: Path) -> Path:
-    path = tmp_path / "r.toml"
-    path.write_text(RECIPE.format(data=pictures.as_posix()), encoding="utf-8")
-    return path
+    return recipe_at(tmp_path / "r.toml", RECIPE, data=pictures)
 
 
 def test_the_mixture_is_found_again() -> None:

@@ -24,6 +24,8 @@ from pixelgen.training.recipe import load_recipe
 from pixelgen.training.state import read_state
 from pixelgen.training.triplets import embed
 
+from .conftest import recipe_at
+
 RECIPE = """
 seed = 3
 [model]
@@ -137,11 +139,8 @@ def parts(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def recipe_file(tmp_path: Path, faces: Path, parts: Path) -> Path:
-    path = tmp_path / "portraits.toml"
     names = {"data": faces, "tokenizer": parts / "tokenizer", "embedder": parts / "embedder"}
-    text = RECIPE.format(**{name: where.as_posix() for name, where in names.items()})
-    path.write_text(text, encoding="utf-8")
-    return path
+    return recipe_at(tmp_path / "portraits.toml", RECIPE, **names)
 
 
 def test_people_are_held_out_whole_and_vectors_are_theirs(

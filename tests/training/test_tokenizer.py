@@ -23,6 +23,8 @@ from pixelgen.training.reconstruction import Reconstruction
 from pixelgen.training.state import read_state
 from pixelgen.training.widening import with_more_channels
 
+from .conftest import recipe_at
+
 RECIPE = """
 seed = 2
 [model]
@@ -63,7 +65,7 @@ def recipe_file(tmp_path: Path, write_pictures: Callable[..., Path]) -> Path:
     pictures = [draw.integers(0, 256, (32, 32, 3), np.uint8) for _ in range(12)]
     write_pictures(tmp_path / "data", "train", pictures, [0] * 12)
     path = tmp_path / "tokenizer.toml"
-    path.write_text(RECIPE.format(data=(tmp_path / "data").as_posix()), encoding="utf-8")
+    recipe_at(path, RECIPE, data=tmp_path / "data")
     return path
 
 

@@ -21,6 +21,8 @@ from pixelgen.training.loop import train
 from pixelgen.training.recipe import load_recipe
 from pixelgen.training.triplets import recoloured, triplet_loss, verify
 
+from .conftest import recipe_at
+
 RECIPE = """
 seed = 3
 [model]
@@ -194,7 +196,7 @@ def faces(tmp_path_factory: pytest.TempPathFactory, write_pictures: Callable[...
 
 
 def test_it_learns_and_is_exported(faces: Path, tmp_path: Path) -> None:
-    (tmp_path / "r.toml").write_text(RECIPE.format(data=faces.as_posix()), encoding="utf-8")
+    recipe_at(tmp_path / "r.toml", RECIPE, data=faces)
     recipe, run = load_recipe(tmp_path / "r.toml"), tmp_path / "run"
     outcome = train(recipe, run)
     assert outcome.counters.held_out is not None
@@ -232,6 +234,6 @@ def test_it_learns_and_is_exported(faces: Path, tmp_path: Path) -> None:
     ],
 )
 def test_what_does_not_fit(faces: Path, tmp_path: Path, override: str, says: str) -> None:
-    (tmp_path / "r.toml").write_text(RECIPE.format(data=faces.as_posix()), encoding="utf-8")
+    recipe_at(tmp_path / "r.toml", RECIPE, data=faces)
     with pytest.raises(PixelgenError, match=says):
         train(load_recipe(tmp_path / "r.toml", [override]), tmp_path / "run")
