@@ -15,9 +15,7 @@ from torch import Tensor, nn
 
 from pixelgen.data import ImageData, load_images
 from pixelgen.errors import PixelgenError
-from pixelgen.models import AutoencoderConfig, build_model
-from pixelgen.models.gated_pixelcnn import GatedPixelCNN
-from pixelgen.models.tokenizer import Tokenizer
+from pixelgen.models import build_model
 from pixelgen.training.batches import mix, network_seed
 from pixelgen.training.folder import check_folder
 from pixelgen.training.interrupts import collect_signals
@@ -25,6 +23,7 @@ from pixelgen.training.logs import RunLog, Silent, Watcher
 from pixelgen.training.meter import Meter
 from pixelgen.training.objective import autocast, gains_from_bf16, training_flops
 from pixelgen.training.optimiser import averaged, build_optimiser
+from pixelgen.training.origin import origin
 from pixelgen.training.recipe import Recipe
 from pixelgen.training.schedule import learning_rate, progress
 from pixelgen.training.state import (
@@ -36,7 +35,6 @@ from pixelgen.training.state import (
     save_state,
 )
 from pixelgen.training.tasks import task_of
-from pixelgen.training.widening import with_more_channels, with_vectors
 
 Reason = Literal["finished", "max-minutes", "terminated", "interrupted"]
 
@@ -118,7 +116,7 @@ class Run:
         model: nn.Module = build_model(recipe.model)
         if recipe.compute.channels_last:
             model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.fitted = material.fitted
+        self.fitted, self.embedded = material.fitted, material.embedded
         model.load_state_dict(self.fitted, strict=False)
         self.model = model.to(accelerator.device)
         self.ema = averaged(self.model, recipe.optimiser.ema)
@@ -151,16 +149,7 @@ class Run:
         from pixelgen.checkpoints import load_checkpoint
 
         loaded = load_checkpoint(ref)
-        network: nn.Module = loaded.network
-        history = loaded.config.training
-        if isinstance(config := self.recipe.model, AutoencoderConfig):
-            network = loaded.autoencoders.get(config.bottleneck, network)
-            history = loaded.config.training_of(config.bottleneck)
-        weights = {n: t.float() for n, t in network.state_dict().items()}
-        if isinstance(self.model, Tokenizer) and not self.recipe.losses.decoder_only:
-            weights = with_more_channels(weights, self.model)
-        if isinstance(self.model, GatedPixelCNN):
-            weights = with_vectors(weights, self.model)
+        weights, history = origin(loaded, self.model, self.recipe, self.embedded)
         weights |= self.fitted
         load_weights(self.model, weights, ref)
         load_weights(self.ema.module, weights, ref)

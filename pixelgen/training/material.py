@@ -13,9 +13,19 @@ from pixelgen.errors import PixelgenError
 from pixelgen.models.class_vectors import ClassVectors
 from pixelgen.models.conditioning import Condition
 from pixelgen.models.config import AutoencoderConfig
+from pixelgen.models.face_embedder import FaceEmbedder
 from pixelgen.training.batches import Batches, Draws, IdentityBatches, Vectors, hold_out, mix
 from pixelgen.training.companions import Companions
 from pixelgen.training.recipe import DataRecipe, Recipe
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """What condition vectors were made by, and some of what they were made of."""
+
+    embedder: FaceEmbedder
+    faces: Tensor
+    """uint8 [N, 3, S, S]."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +42,8 @@ class Material:
     """The data's label of every row of the class condition."""
     fitted: dict[str, Tensor] = field(default_factory=dict)
     """Tensors of the network, by name, that follow from the data and are not trained."""
+    embedded: Embedded | None = None
+    """Where condition vectors are the embeddings of faces."""
 
 
 def check_holdout(recipe: DataRecipe, data: ImageData) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar, Protocol
 
@@ -20,13 +21,14 @@ from pixelgen.models.config import (
     GridConfig,
     TokenizerConfig,
 )
+from pixelgen.models.face_embedder import FaceEmbedder
 from pixelgen.models.tokenizer import Tokenizer
 from pixelgen.training.autoencoding import Autoencoding, bottleneck
 from pixelgen.training.batches import mix
 from pixelgen.training.codes import check_size, encoded_views
 from pixelgen.training.discriminator import Discriminator
 from pixelgen.training.features import picture_vectors
-from pixelgen.training.material import Material, by_identity, by_picture
+from pixelgen.training.material import Embedded, Material, by_identity, by_picture
 from pixelgen.training.objective import BitsPerDim, image_bits
 from pixelgen.training.parts import run_embedder, run_tokenizer
 from pixelgen.training.perceptual import load_perceptual
@@ -40,6 +42,9 @@ from pixelgen.training.samples import (
     sample_grid,
 )
 from pixelgen.training.triplets import Triplets, embed, verify
+
+MANY_FACES = 2000
+"""As many as tell how one embedder's vectors lie to another's."""
 
 
 class Task(Protocol):
@@ -130,9 +135,19 @@ class Likelihood:
                 "(channels, rows, columns)",
                 "set data.size and the [model] table to one size",
             )
-        embeddings = self._embeddings(data, folder)
+        return self._material(data, data.images[None], folder, note)
+
+    def _material(
+        self, data: ImageData, views: Tensor, folder: Path, note: Callable[[str], None]
+    ) -> Material:
+        """`views` of the pictures with the condition vectors that the recipe asks for."""
+        embedder = self._embedder(data, folder)
         seen = self._seen(data, folder, note)
-        return by_picture(self.recipe, data, data.images[None], embeddings, seen)
+        if embedder is None:
+            return by_picture(self.recipe, data, views, seen=seen)
+        faces = cut(data.images, embedder.config.size)
+        material = by_picture(self.recipe, data, views, embed(embedder, faces, 250))
+        return replace(material, embedded=Embedded(embedder, faces[:MANY_FACES]))
 
     def _seen(
         self, data: ImageData, folder: Path, note: Callable[[str], None]
@@ -143,8 +158,8 @@ class Likelihood:
             return None
         return lambda rows, classes: picture_vectors(data, rows, classes, self.recipe, folder, note)
 
-    def _embeddings(self, data: ImageData, folder: Path) -> Tensor | None:
-        """The condition vectors of all pictures, [N, D]; None where they have none."""
+    def _embedder(self, data: ImageData, folder: Path) -> FaceEmbedder | None:
+        """What makes the condition vectors of pictures; None where they have none of it."""
         given = self.recipe.data
         if not given.embedder:
             return None
@@ -160,7 +175,7 @@ class Likelihood:
                 f"the embedder takes {config.width}×{config.height} pictures",
                 "set data.size or data.crop",
             )
-        return embed(embedder, cut(data.images, config.size), 250)
+        return embedder
 
     def objective(self, model: nn.Module) -> nn.Module:
         """The mean bits per dimension."""
@@ -221,8 +236,7 @@ class CodesLikelihood(Likelihood):
             folder,
             note,
         )
-        embeddings, seen = self._embeddings(data, folder), self._seen(data, folder, note)
-        return by_picture(self.recipe, data, views, embeddings, seen)
+        return self._material(data, views, folder, note)
 
     def show(self, model: nn.Module, held: Tensor, condition: Condition | None, path: Path) -> None:
         """A grid of samples, decoded."""

@@ -12,6 +12,8 @@ WRITTEN = ("encoder.out.1.weight", "encoder.out.1.bias")
 """The encoder's last layer: a row for each code channel."""
 READ = "decoder.stem.weight"
 """The decoder's first layer [W, C, 3, 3]: a column for each."""
+READ_H = ("condition.linear.weight", "condition.map.weight")
+"""Of every layer of a model: what reads the condition vector and the map of it."""
 
 
 def with_more_channels(weights: dict[str, Tensor], model: Tokenizer) -> dict[str, Tensor]:
@@ -33,19 +35,38 @@ def with_more_channels(weights: dict[str, Tensor], model: Tokenizer) -> dict[str
 
 
 def with_vectors(weights: dict[str, Tensor], model: GatedPixelCNN) -> dict[str, Tensor]:
-    """Weights of a model without a condition vector h → weights of `model`, which has one, and the
-    same probabilities: what h goes through is as in a new network, and is not yet read. All others
-    are returned as they are."""
-    if model.null_vector is None or "null_vector" in weights:
+    """Weights of a model without a condition vector h, or without a map of it → weights of `model`,
+    which has them, and the same probabilities: what h goes through is as in a new network, and is
+    not yet read. All others are returned as they are."""
+    if model.null_vector is None:
         return weights
     grown = dict(weights)
     for name, tensor in model.state_dict().items():
         if name in weights:
             continue
         made_of_h = name == "null_vector" or name.startswith(("map_network.", "class_vectors."))
-        reads_h = name.endswith(("condition.linear.weight", "condition.map.weight"))
+        reads_h = name.endswith(READ_H)
         if made_of_h:
             grown[name] = tensor.detach().clone().float()
         elif reads_h:
             grown[name] = torch.zeros_like(tensor, dtype=torch.float32)
     return grown
+
+
+def with_turned_vectors(weights: dict[str, Tensor], turn: Tensor) -> dict[str, Tensor]:
+    """Weights of a model of vectors h → weights that give the same probabilities to a picture given
+    `turn`ᵀ h, `turn` orthogonal [D, D]."""
+    turned = dict(weights)
+    for name, tensor in weights.items():
+        if name == "null_vector" or name.endswith((READ_H[0], "map_network.project.weight")):
+            turned[name] = tensor @ turn.to(tensor)
+    return turned
+
+
+def turn_between(new: Tensor, old: Tensor) -> Tensor:
+    """The orthogonal matrix [D, D] by which the vectors `new` [N, D] come nearest to `old` [N, D]:
+    old ≈ new @ turnᵀ (Schönemann, "A generalized solution of the orthogonal Procrustes problem",
+    1966)."""
+    u, _, v = torch.linalg.svd(old.double().T @ new.double())
+    turn: Tensor = (u @ v).float()
+    return turn

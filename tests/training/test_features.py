@@ -24,7 +24,7 @@ from pixelgen.training.features import VECTORS, fit_class_vectors, principal
 from pixelgen.training.loop import train
 from pixelgen.training.objective import image_bits
 from pixelgen.training.recipe import load_recipe
-from pixelgen.training.widening import with_vectors
+from pixelgen.training.widening import turn_between, with_turned_vectors, with_vectors
 
 from .conftest import dark_and_bright, recipe_at
 
@@ -151,8 +151,30 @@ def test_a_model_that_is_given_vectors_starts_as_what_it_was() -> None:
     x, classes = torch.randint(4, (2, 3, 4, 4)), torch.tensor([0, 1])
     expected = old.log_prob(x, Condition(classes))
     assert torch.equal(new.log_prob(x, Condition(classes, torch.randn(2, 3))), expected)
+    placeless = build_model(GatedPixelCNNConfig(**SIZE, vector=3, vector_components=2))
+    new.load_state_dict(with_vectors(placeless.state_dict(), new))
+    condition = Condition(classes, torch.randn(2, 3))
+    assert torch.equal(new.log_prob(x, condition), placeless.log_prob(x, condition))
     same = new.state_dict()
-    assert with_vectors(same, new) is same
+    assert with_vectors(same, new).keys() == same.keys()
+    assert all(torch.equal(tensor, same[name]) for name, tensor in with_vectors(same, new).items())
+
+
+def test_vectors_that_are_turned_give_the_same_probabilities() -> None:
+    torch.manual_seed(0)
+    model = build_model(GatedPixelCNNConfig(**SIZE, vector=3, vector_components=2, map_channels=2))
+    torch.nn.init.normal_(model.null_vector)
+    old = torch.nn.functional.normalize(torch.randn(50, 3), dim=1)
+    turn = torch.linalg.qr(torch.randn(3, 3)).Q
+    new = old @ turn
+    assert torch.allclose(turn_between(new, old), turn, atol=1e-6)
+    x, classes = torch.randint(4, (2, 3, 4, 4)), torch.tensor([0, 1])
+    expected = [model.log_prob(x, Condition(classes, h)) for h in (None, old[:2])]
+    other = model.log_prob(x, Condition(classes, new[:2]))
+    assert not torch.allclose(other, expected[1])
+    model.load_state_dict(with_turned_vectors(model.state_dict(), turn))
+    found = [model.log_prob(x, Condition(classes, h)) for h in (None, new[:2])]
+    assert torch.allclose(torch.stack(found), torch.stack(expected), rtol=1e-5, atol=1e-4)
 
 
 def test_from_features_to_pictures(recipe_file: Path, pictures: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from accelerate import Accelerator
 
 from pixelgen.checkpoints import load_checkpoint, save_checkpoint
 from pixelgen.data import cut, load_images
@@ -146,8 +148,6 @@ def recipe_file(tmp_path: Path, faces: Path, parts: Path) -> Path:
 def test_people_are_held_out_whole_and_vectors_are_theirs(
     recipe_file: Path, faces: Path, parts: Path, tmp_path: Path
 ) -> None:
-    from accelerate import Accelerator
-
     data = load_images(faces, "train")
     run = Run(load_recipe(recipe_file), tmp_path / "run", data, Accelerator(), Silent())
     assert data.labels is not None
@@ -186,6 +186,57 @@ def test_one_folder_holds_all_three(recipe_file: Path, faces: Path, tmp_path: Pa
     (folder / "embedder.safetensors").unlink()
     with pytest.raises(PixelgenError, match=r"no embedder\.safetensors in"):
         load_checkpoint(folder)
+
+
+def begun(recipe: Path, folder: Path, data: Path, weights: str, *overrides: str) -> Run:
+    """A run that has taken `weights`."""
+    run = Run(
+        load_recipe(recipe, overrides), folder, load_images(data, "train"), Accelerator(), Silent()
+    )
+    run.start_from(weights)
+    return run
+
+
+def test_weights_go_on_with_another_embedder(
+    recipe_file: Path, faces: Path, parts: Path, tmp_path: Path
+) -> None:
+    """Two embedders lie to each other as chance would have it, here in a mirror, and say the same:
+    so the model begins where it was, and not anew."""
+    run, weights = tmp_path / "run", tmp_path / "weights"
+    train(load_recipe(recipe_file, ["schedule.steps=150", "data.other_photo=0"]), run)
+    export(run, weights)
+    embedder = load_checkpoint(parts / "embedder").embedder
+    with torch.no_grad():
+        turn = torch.linalg.qr(torch.randn(4, 4, generator=torch.Generator().manual_seed(0))).Q
+        embedder.out.weight.copy_(turn @ embedder.out.weight)
+        embedder.out.bias.copy_(turn @ embedder.out.bias)
+    save_checkpoint(tmp_path / "turned", embedder, dtype="float32")
+
+    def bits(name: str, given: Path) -> float:
+        run = begun(recipe_file, tmp_path / name, faces, str(weights), f"data.embedder={given}")
+        return float(run.task.held_out(run.model, run.held_images, run.held_condition).mean())
+
+    assert bits("other", tmp_path / "turned") == pytest.approx(bits("same", weights), abs=1e-3)
+
+
+@pytest.mark.parametrize("kind", ["embedder", "tokenizer"])
+def test_init_takes_the_part_that_is_trained(
+    recipe_file: Path, faces: Path, parts: Path, tmp_path: Path, kind: str
+) -> None:
+    run, weights = tmp_path / "run", tmp_path / "weights"
+    train(load_recipe(recipe_file, ["schedule.steps=1"]), run)
+    export(run, weights)
+    part = load_checkpoint(parts / kind)
+    model = "\n".join(
+        f"{name} = {json.dumps(v)}" for name, v in part.config.to_dict()["model"].items()
+    )
+    text = f'[model]\n{model}\n[data]\npath = "{faces}"\nlabel = "label"\ncrop = 8\nholdout = 8\n'
+    recipe = recipe_at(tmp_path / "part.toml", text)
+    again = begun(recipe, tmp_path / "again", faces, str(weights))
+    for name, tensor in part.network.state_dict().items():
+        assert torch.equal(again.model.state_dict()[name], tensor)
+    with pytest.raises(PixelgenError, match=f"has no .*{kind}"):
+        again.start_from("imagenet32")
 
 
 def test_stopped_and_resumed_is_bit_identical(
