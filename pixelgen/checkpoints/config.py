@@ -48,6 +48,8 @@ class SamplingDefaults:
     """Guidance scale; 1 is none."""
     vector_temperature: float = 1.0
     """Multiplies the variance of vectors of classes, where the model draws these first; above 0."""
+    candidates: int = 1
+    """Pictures drawn for each portrait, of which the one that is most like the person is kept."""
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
@@ -62,6 +64,8 @@ class SamplingDefaults:
                 raise ValueError(f"{name} must be above 0, not {value}")
             if value < 1 / LARGEST_OPTION:
                 raise ValueError(f"{name} must be at least {1 / LARGEST_OPTION:g}")
+        if self.candidates < 1 or self.candidates != int(self.candidates):
+            raise ValueError(f"candidates must be a whole number above 0, not {self.candidates}")
         if not 0 < self.top_p <= 1:
             raise ValueError(f"top_p must be above 0 and at most 1, not {self.top_p}")
 

@@ -63,6 +63,13 @@ def evaluate(
         int | None,
         typer.Option(min=1, help="With --identity: portraits of every person. Default: 8."),
     ] = None,
+    candidates: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="With --identity: pictures to draw for every portrait. Default: the weights' own.",
+        ),
+    ] = None,
     people: Annotated[
         int | None,
         typer.Option(min=1, help="With --identity: so many people, spread evenly. Default: all."),
@@ -121,7 +128,8 @@ def evaluate(
     options.pop("no_likelihood", None)
     of_classes = {"samples_per_class": samples_per_class, "vector_temperature": vector_temperature}
     options |= _given(of_classes, "--quality", quality)
-    options |= _given({"portraits": portraits, "people": people}, "--identity", identity)
+    of_people = {"portraits": portraits, "candidates": candidates, "people": people}
+    options |= _given(of_people, "--identity", identity)
 
     from rich.progress import Progress
 

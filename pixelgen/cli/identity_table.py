@@ -15,9 +15,10 @@ if TYPE_CHECKING:
 def tell_identity(found: Identity) -> None:
     """What was compared, and a table for each judge and for the pictures themselves."""
     drawn, few = found.sampling, "" if found.part == "all" else f" (part {found.part})"
+    chosen = f", the nearest of {drawn.candidates} each" * (drawn.candidates > 1)
     typer.echo(
-        f"{drawn.people} people{few}, {drawn.portraits} portraits each from one photo, compared to "
-        f"{found.gallery} other photos of {found.gallery_people} people; temperature "
+        f"{drawn.people} people{few}, {drawn.portraits} portraits each from one photo{chosen}, "
+        f"compared to {found.gallery} other photos of {found.gallery_people} people; temperature "
         f"{drawn.temperature:g}, top-p {drawn.top_p:g}, guidance {drawn.guidance:g}, seed "
         f"{drawn.seed}"
     )

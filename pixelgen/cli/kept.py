@@ -28,6 +28,7 @@ def keep_finished(
     *,
     as_json: bool,
     quiet: bool,
+    choose: Callable[[Sequence[Image.Image]], Sequence[Image.Image]] | None = None,
 ) -> Iterator[OnStep | None]:
     """A context for the drawing of `count` pictures, with what is to be told of every step, or None
     where nobody wants to know. If it is interrupted, the pictures of finished batches are written
@@ -35,20 +36,22 @@ def keep_finished(
 
     They are what they are without an interruption, so the same command line with the same seed
     goes over them again; one picture of all says how much of it is "drawn", and never takes the
-    place of the whole one. Nothing is kept of what goes to stdout, and of animations.
+    place of the whole one. Nothing is kept of what goes to stdout, and of animations. Where several
+    are drawn for each of the `count`, `choose` says which of those that are finished are kept.
     """
     if count == 1 or target.path is None or target.animated:
         yield None
         return
-    finished: list[Image.Image] = []
+    painted: list[Image.Image] = []
 
     def step(moment: Progress) -> None:
         if moment.done == moment.positions:
-            finished.extend(moment.images())
+            painted.extend(moment.images())
 
     try:
         yield step
     except KeyboardInterrupt:
+        finished = painted if choose is None else choose(painted)
         part_of_one = target.count == 1 and len(finished) < count
         if finished and not (part_of_one and png_text(target.path) == texts[0]):
             if part_of_one:

@@ -21,6 +21,7 @@ from pixelgen.imaging import enlarge, portrait_sheet, square
 from pixelgen.pipelines import PortraitPipeline, PortraitRequest
 from pixelgen.pipelines.codes_file import check_amount
 from pixelgen.pipelines.devices import check_device_name
+from pixelgen.pipelines.portrait_pipeline import nearest
 
 
 def portrait(
@@ -30,6 +31,15 @@ def portrait(
     temperature: options.Temperature = None,
     top_p: options.TopP = None,
     guidance: Annotated[float | None, options.guidance("the person")] = None,
+    candidates: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Draw so many for each portrait, and keep the one that is most like the person. "
+            "Default: the weights' own.",
+            show_default=False,
+        ),
+    ] = None,
     weights: options.Weights = DEFAULT_FACE_WEIGHTS,
     device: options.Device = "auto",
     batch_size: options.BatchSize = 16,
@@ -69,6 +79,7 @@ def portrait(
         source.name,
         len(photos),
         n,
+        candidates,
         seed=seed,
         temperature=temperature,
         top_p=top_p,
@@ -77,6 +88,7 @@ def portrait(
     )
     size = config.picture[1]
     check_amount(n, size * scale)
+    check_amount(request.candidates, size)
     name = slug(Path(photo_name(photos[0])).stem)
     stem = "-".join(filter(None, ("pixelgen-portrait", name, f"s{request.drawing.seed}")))
     target = Output.plan(output, stem, 1 if grid else n, force)
@@ -92,15 +104,23 @@ def portrait(
         return [enlarge(image, scale, resample) for image in images]
 
     def sheet(images: Sequence[Image.Image]) -> Image.Image:
+        # While candidates grow, the first of each portrait is seen in its place.
+        images = images[:: max(len(images) // n, 1)]
         sources = [square(crop, size) for crop in crops]
         return portrait_sheet(finish(sources), finish(images), gap=2 * scale)
 
     def lay_out(images: Sequence[Image.Image]) -> list[Image.Image]:
         return [sheet(images)] if grid else finish(images)
 
+    def choose(images: Sequence[Image.Image]) -> list[Image.Image]:
+        likeness = pipe.likeness(images, pipe.person(pipe.embed(crops))) if images else []
+        return [images[i] for i in nearest(likeness, request.each)]
+
     pipe = PortraitPipeline.from_pretrained(source, device)
     with (
-        keep_finished(target, texts, n, lay_out, as_json=as_json, quiet=quiet) as finished,
+        keep_finished(
+            target, texts, n, lay_out, as_json=as_json, quiet=quiet, choose=choose
+        ) as finished,
         growth.follow(sheet, finished) as on_step,
     ):
         result = pipe.run(request, crops, on_step)
@@ -111,5 +131,6 @@ def portrait(
         "similarity": [round(near, 4) for near in result.similarity],
     }
     mean = sum(result.similarity) / n
-    line = f"{drawn_line(result, config)}, similarity {mean:.2f}"
+    chosen = f", each the nearest of {request.each}" * (request.each > 1)
+    line = f"{drawn_line(result, config)}, similarity {mean:.2f}{chosen}"
     tell([*files, *growth.made(target)], facts, line, as_json, quiet)

@@ -32,6 +32,7 @@ from pixelgen.evaluation.quality import Part
 from pixelgen.models.conditioning import Condition
 from pixelgen.pipelines import PortraitPipeline, PortraitRequest, in_pictures
 from pixelgen.pipelines.pictures import to_images, to_tensor
+from pixelgen.pipelines.portrait_pipeline import nearest
 from pixelgen.training.reconstruction import reconstruct
 
 
@@ -64,6 +65,8 @@ class PortraitDraws:
     """How many were drawn."""
     portraits: int
     """Of each of them."""
+    candidates: int
+    """Of each portrait, of which the one most like the source photo was kept."""
     temperature: float
     top_p: float
     guidance: float
@@ -105,6 +108,7 @@ def measure_identity(
     split: str,
     *,
     portraits: int = 8,
+    candidates: int | None = None,
     people: int | None = None,
     part: Part = "all",
     temperature: float | None = None,
@@ -134,6 +138,7 @@ def measure_identity(
         name,
         1,
         portraits,
+        candidates,
         seed=seed,
         temperature=temperature,
         top_p=top_p,
@@ -179,6 +184,7 @@ def measure_identity(
         sampling=PortraitDraws(
             people=len(cast.people),
             portraits=portraits,
+            candidates=request.each,
             temperature=options.temperature,
             top_p=options.top_p,
             guidance=options.guidance,
@@ -252,7 +258,7 @@ def _draw(
     pipe: PortraitPipeline, request: PortraitRequest, sources: Tensor, told: Told | None
 ) -> Tensor:
     """Portraits uint8 [P · n, 3, S, S] from source photos uint8 [P, 3, S, S], n of each."""
-    h = pipe.embed(to_images(sources, 256)).repeat_interleave(request.count, dim=0)
+    h = pipe.embed(to_images(sources, 256)).repeat_interleave(request.candidates, dim=0)
     drawing = request.drawing
     painted = pipe.painter.paint(
         len(h),
@@ -262,4 +268,5 @@ def _draw(
         batch_size=drawing.batch_size,
         on_step=in_pictures(told),
     )
-    return to_tensor(painted.images)
+    kept = nearest(pipe.likeness(painted.images, h), request.each)
+    return to_tensor([painted.images[i] for i in kept])

@@ -44,7 +44,7 @@ class PortraitResult:
     seconds: float
     """Time of embedding and drawing."""
     parameters: dict[str, Any]
-    """n or steps, temperature, top_p, guidance."""
+    """n and candidates, or steps; temperature, top_p, guidance."""
 
 
 class PortraitPipeline(Pretrained):
@@ -92,25 +92,37 @@ class PortraitPipeline(Pretrained):
             each = [self.embedder(to_unit(to_tensor([s]).to(self.device), 256)) for s in squares]
         return torch.cat(each).cpu().clone()
 
+    def person(self, points: Tensor) -> Tensor:
+        """The embedding [1, D] of who is on photos with the embeddings [N, D]."""
+        return _unit(points.mean(0, keepdim=True))
+
+    def likeness(self, images: Sequence[Image.Image], h: Tensor) -> list[float]:
+        """Cosines of the embeddings of pictures with `h` [N, D], or [1, D], up to 1."""
+        near: list[float] = (self.embed(images) * _unit(h)).sum(1).tolist()
+        return near
+
     def __call__(
         self,
         photos: Sequence[Photo],
         n: int = 8,
         *,
+        candidates: int | None = None,
         face: int | None = None,
         aligned: bool = False,
         on_step: Callable[[Progress], None] | None = None,
         **drawing: Unpack[DrawingOptions],
     ) -> PortraitResult:
         """`n` portraits of the person in `photos`, pictures or paths; of several photos the mean
-        embedding counts.
+        embedding counts. Each is the nearest to the person of `candidates` that are drawn.
 
         `drawing`: seed, temperature, top_p, guidance and batch_size. What is left out comes from
         the weights' own defaults; a missing seed is drawn. Raises PixelgenError for what the
         weights cannot do, and for photos without a face.
         """
         made = self.checkpoint
-        request = PortraitRequest.of_person(made.config, made.name, len(photos), n, **drawing)
+        request = PortraitRequest.of_person(
+            made.config, made.name, len(photos), n, candidates, **drawing
+        )
         crops = [self.crop(photo, face=face, aligned=aligned) for photo in photos]
         return self.run(request, crops, on_step)
 
@@ -153,9 +165,9 @@ class PortraitPipeline(Pretrained):
         if request.path:
             h = path_through(points, request.count, request.slerp)
         else:
-            h = _unit(points.mean(0, keepdim=True)).expand(request.count, -1)
+            h = self.person(points).expand(request.candidates, -1)
         painted = self.painter.paint(
-            request.count,
+            request.candidates,
             Condition(vector=h),
             options=request.drawing.options,
             seed=request.drawing.seed,
@@ -163,16 +175,24 @@ class PortraitPipeline(Pretrained):
             one_stream=request.path,
             on_step=on_step,
         )
-        near = (self.embed(painted.images) * _unit(h)).sum(1)
+        near = self.likeness(painted.images, h)
+        kept = nearest(near, request.each)
         return PortraitResult(
-            images=painted.images,
+            images=[painted.images[i] for i in kept],
             sources=list(crops),
-            similarity=near.tolist(),
+            similarity=[near[i] for i in kept],
             seed=request.drawing.seed,
-            bits_per_dim=painted.bits_per_dim,
+            bits_per_dim=[painted.bits_per_dim[i] for i in kept],
             seconds=time.perf_counter() - started,
             parameters=request.parameters(),
         )
+
+
+def nearest(likeness: Sequence[float], each: int) -> list[int]:
+    """Of every `each` pictures after one another the one with the greatest likeness, the first of
+    equals: their numbers. Pictures left over at the end are not chosen from."""
+    groups = range(0, len(likeness) - each + 1, each)
+    return [max(range(g, g + each), key=likeness.__getitem__) for g in groups]
 
 
 def _unit(h: Tensor) -> Tensor:

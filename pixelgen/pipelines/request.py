@@ -81,9 +81,8 @@ class Drawing:
             "vector_temperature": vector_temperature,
         }
         try:
-            options = replace(
-                defaults, **{name: float(v) for name, v in given.items() if v is not None}
-            )
+            chosen: dict[str, Any] = {n: float(v) for n, v in given.items() if v is not None}
+            options = replace(defaults, **chosen)
         except (TypeError, ValueError) as error:
             raise PixelgenError(str(error), "", _USAGE) from None
         seed = secrets.randbelow(2**31) if seed is None else int(seed)
@@ -92,6 +91,7 @@ class Drawing:
     def parameters(self) -> dict[str, Any]:
         """What of this, beside the seed, decides how the pictures come out."""
         options = asdict(self.options)
+        del options["candidates"]  # where there are some, the request counts them
         if not self.vectors:
             del options["vector_temperature"]
         return options
@@ -224,6 +224,8 @@ class PortraitRequest:
     """Whether such a path follows the sphere of embeddings, rather than straight lines."""
     drawing: Drawing
     """How they are drawn."""
+    each: int = 1
+    """Candidates of each portrait, of which the one that is most like the person is kept."""
 
     @classmethod
     def of_person(
@@ -232,15 +234,19 @@ class PortraitRequest:
         weights: str,
         photos: int,
         n: int = 8,
+        candidates: int | None = None,
         **drawing: Unpack[DrawingOptions],
     ) -> PortraitRequest:
-        """`n` portraits of the person in `photos` photos, completed as `Drawing.make` does. Raises
-        PixelgenError (exit code 2) for anything that these weights cannot do."""
+        """`n` portraits of the person in `photos` photos, each the best of some `candidates`,
+        completed as `Drawing.make` does. Raises PixelgenError (exit code 2) for anything that these
+        weights cannot do."""
         size = _face_size(config, weights, drawing.get("guidance"))
         if photos < 1:
             raise PixelgenError("a photo must be given", "", _USAGE)
         made = Drawing.make(config, ("n", n, 1), **drawing)
-        return cls(photos, size, n, path=False, slerp=False, drawing=made)
+        each = config.sampling.candidates if candidates is None else candidates
+        check_whole("candidates", each, 1)
+        return cls(photos, size, n, path=False, slerp=False, drawing=made, each=each)
 
     @classmethod
     def along_path(
@@ -261,10 +267,16 @@ class PortraitRequest:
         made = Drawing.make(config, ("steps", steps, photos), **drawing)
         return cls(photos, size, steps, path=True, slerp=slerp, drawing=made)
 
+    @property
+    def candidates(self) -> int:
+        """Pictures to draw in all."""
+        return self.count * self.each
+
     def parameters(self) -> dict[str, Any]:
         """What, beside photos, weights, seed and device, decides how the portraits come out."""
-        amount = {"steps": self.count, "slerp": self.slerp} if self.path else {"n": self.count}
-        return amount | self.drawing.parameters()
+        if self.path:
+            return {"steps": self.count, "slerp": self.slerp} | self.drawing.parameters()
+        return {"n": self.count} | self.drawing.parameters() | {"candidates": self.each}
 
 
 @dataclass(frozen=True)

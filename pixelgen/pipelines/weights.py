@@ -183,6 +183,7 @@ class Weights:
         photos: Photo | Sequence[Photo],
         n: int = 8,
         *,
+        candidates: int | None = None,
         face: int | None = None,
         aligned: bool = False,
         on_step: OnStep | None = None,
@@ -190,9 +191,17 @@ class Weights:
     ) -> list[Portrait]:
         """`n` new portraits of the person in one or several photos (section 3.3): of each photo the
         largest face counts, or number `face` (from 1); `aligned` photos are cut-out faces already.
-        Also raises PixelgenError for photos without a face."""
-        pipe = PortraitPipeline(self.checkpoint, self.device)
-        made = pipe(_several(photos), n, face=face, aligned=aligned, on_step=on_step, **drawing)
+        For each portrait some `candidates` are drawn (left out: the weights' own default), and the
+        nearest to the person is kept. Also raises PixelgenError for photos without a face."""
+        made = PortraitPipeline(self.checkpoint, self.device)(
+            _several(photos),
+            n,
+            candidates=candidates,
+            face=face,
+            aligned=aligned,
+            on_step=on_step,
+            **drawing,
+        )
         return _portraits(made)
 
     def interpolate(

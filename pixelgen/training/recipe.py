@@ -258,6 +258,8 @@ class SamplingRecipe:
     """Away from the unconditional distribution (1: none)."""
     vector_temperature: float = 1.0
     """With model.vector_components: multiplies the variance of the vectors of a class."""
+    candidates: int = 1
+    """With data.embedder: pictures drawn for each portrait, of which the nearest is kept."""
 
 
 @dataclass(frozen=True)

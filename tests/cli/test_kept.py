@@ -89,6 +89,20 @@ def test_a_picture_of_all(
     assert Path("six.png").read_bytes() == whole
 
 
+def test_of_candidates_those_that_would_be_chosen(run: Run, face_weights: Path) -> None:
+    words = ["portrait", FACE, "--weights", face_weights, "--seed", 1, "--separate", "-n", 3]
+    words += ["--candidates", 2, "--batch-size", 1, "-o", "a.png"]
+    assert run(*words).code == 0
+    whole = [Path(f"a-{i}.png").read_bytes() for i in (1, 2)]
+    for i in (1, 2, 3):
+        Path(f"a-{i}.png").unlink()
+    with interrupted(5):
+        outcome = run(*words)
+    assert outcome.err == "note: interrupted, 2 of 3 pictures are kept\n"
+    assert outcome.out.split() == files() == ["a-1.png", "a-2.png"]
+    assert [Path(f"a-{i}.png").read_bytes() for i in (1, 2)] == whole
+
+
 def test_the_frames_of_a_way_that_is_cut_off_stand_alone(run: Run, face_weights: Path) -> None:
     words = ["interpolate", FACE, OTHER, "--steps", 4, "--batch-size", 2, "--seed", 1]
     words += ["--weights", face_weights]

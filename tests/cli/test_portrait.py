@@ -100,6 +100,7 @@ def test_the_picture_says_how_it_was_made(run: Run, face_weights: Path) -> None:
     assert [crop[:7] for crop in facts.pop("crops")] == ["sha256:"]
     assert facts == {
         "n": 2,
+        "candidates": 1,
         "temperature": 1.0,
         "top_p": 1.0,
         "guidance": 1.0,
@@ -123,7 +124,24 @@ def test_json(run: Run, face_weights: Path, photos: dict[str, Path]) -> None:
     assert (facts["seed"], facts["weights"], facts["device"]) == (5, "faces", "cpu")
     assert len(facts["similarity"]) == len(facts["bits_per_dim"]) == 3
     assert all(-1 <= near <= 1 for near in facts["similarity"])
-    assert facts["parameters"] == {"n": 3, "temperature": 1.0, "top_p": 1.0, "guidance": 1.0}
+    expected = {"n": 3, "temperature": 1.0, "top_p": 1.0, "guidance": 1.0, "candidates": 1}
+    assert facts["parameters"] == expected
+
+
+def test_candidates(run: Run, face_weights: Path) -> None:
+    words = ["portrait", FACE, "--seed", 5, "--weights", face_weights, "-n", 3, "--json", "-q"]
+    some = json.loads(run(*words, "-o", "a.png").out)
+    best = json.loads(run(*words, "--candidates", 4, "-o", "b.png").out)
+    assert sum(best["similarity"]) > sum(some["similarity"])
+    assert best["parameters"] == some["parameters"] | {"candidates": 4}
+    assert read_image("b.png").size == read_image("a.png").size
+    outcome = run(*words[:-2], "--candidates", 2, "-o", "c.png", "--animate", "c.gif")
+    assert (outcome.code, outcome.out) == (0, "c.png\nc.gif\n")
+    assert outcome.err.endswith(", each the nearest of 2\n")
+    with Image.open("c.gif") as growing:
+        assert growing.size == read_image("c.png").size
+    outcome = run(*words, "--candidates", 10**6, "-o", "d.png")
+    assert (outcome.code, outcome.err.count("\n")) == (2, 1)
 
 
 def test_default_names_tell_and_never_overwrite(run: Run, face_weights: Path) -> None:

@@ -132,6 +132,7 @@ def test_the_weights_draw(faces: LoadedCheckpoint, album: Path) -> None:
     assert asdict(found.sampling) == {
         "people": HEADS - 1,
         "portraits": 3,
+        "candidates": 1,
         "temperature": 0.9,
         "top_p": 1.0,
         "guidance": 1.5,
@@ -178,6 +179,11 @@ def test_portraits_are_those_of_the_pipeline(faces: LoadedCheckpoint, album: Pat
     assert torch.equal(made, to_tensor(expected.images))
     alone = pipe(to_images(photos[:1], 256), n=2, seed=4, aligned=True)
     assert torch.equal(made[:2], to_tensor(alone.images))
+    best = PortraitRequest.of_person(faces.config, "faces", 1, 2, 3, seed=4, batch_size=3)
+    chosen = module._draw(pipe, best, photos, None)
+    alone = pipe(to_images(photos[:1], 256), n=2, candidates=3, seed=4, aligned=True)
+    assert torch.equal(chosen[:2], to_tensor(alone.images))
+    assert len(chosen) == 6
 
 
 def test_a_seed_gives_the_same_figures_in_any_batches(faces: LoadedCheckpoint, album: Path) -> None:
@@ -277,13 +283,15 @@ def command(album: Path, face_weights: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 def test_the_command(command: list[str], faces: LoadedCheckpoint, album: Path) -> None:
     options = ["--identity", "--no-likelihood", "--part", "report", "--people", "3"]
-    options += ["--portraits", "2", "--top-p", "0.9", "--seed", "3"]
+    options += ["--portraits", "2", "--top-p", "0.9", "--seed", "3", "--candidates", "2"]
     printed = CliRunner().invoke(app, [*command, *options, "--json"])
     assert printed.exit_code == 0, printed.output
     values = json.loads(printed.stdout)
     assert values["conditional"] is values["quality"] is None
     assert values["images"] == sum(PHOTOS)
-    expected = measured(faces, album, part="report", people=3, portraits=2, top_p=0.9, seed=3)
+    expected = measured(
+        faces, album, part="report", people=3, portraits=2, top_p=0.9, seed=3, candidates=2
+    )
     assert values["identity"] == json.loads(json.dumps(asdict(expected)))
 
 

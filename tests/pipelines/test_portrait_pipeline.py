@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +11,14 @@ import pytest
 import torch
 from PIL import Image
 
-from pixelgen.checkpoints import load_checkpoint, save_checkpoint
+from pixelgen.checkpoints import SamplingDefaults, load_checkpoint, save_checkpoint
 from pixelgen.errors import PixelgenError
 from pixelgen.imaging.alignment import TEMPLATE
 from pixelgen.imaging.faces import Face
 from pixelgen.models import GatedPixelCNNConfig, build_model
 from pixelgen.pipelines import PortraitPipeline, PortraitRequest
 from pixelgen.pipelines.paths import path_through
+from pixelgen.pipelines.portrait_pipeline import nearest
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +42,7 @@ def test_portraits_depend_on_the_photo_and_the_seed_alone(pipe: PortraitPipeline
     assert len({i.tobytes() for i in result.images}) == 5
     assert all(-1 <= s <= 1 for s in result.similarity)
     assert all(0 < b < 5 for b in result.bits_per_dim)
-    expected = {"n": 5, "temperature": 1.0, "top_p": 1.0, "guidance": 1.0}
+    expected = {"n": 5, "temperature": 1.0, "top_p": 1.0, "guidance": 1.0, "candidates": 1}
     assert result.parameters == expected
     again = pipe([photo(1)], n=5, seed=3, aligned=True, batch_size=2)
     assert same(result.images, again.images)
@@ -49,6 +51,36 @@ def test_portraits_depend_on_the_photo_and_the_seed_alone(pipe: PortraitPipeline
     guided = pipe([photo(1)], n=5, seed=3, aligned=True, guidance=3.0)
     assert not same(result.images, guided.images)
     assert pipe([photo(1)], aligned=True).seed >= 0
+
+
+def test_of_candidates_the_most_like_the_person_are_kept(pipe: PortraitPipeline) -> None:
+    drawn = pipe([photo(1)], n=6, seed=3, aligned=True)
+    made = pipe([photo(1)], n=2, candidates=3, seed=3, aligned=True, batch_size=4)
+    kept = [max(range(g, g + 3), key=drawn.similarity.__getitem__) for g in (0, 3)]
+    assert same(made.images, [drawn.images[i] for i in kept])
+    assert made.similarity == pytest.approx([drawn.similarity[i] for i in kept])
+    assert made.bits_per_dim == pytest.approx([drawn.bits_per_dim[i] for i in kept])
+    assert made.parameters["candidates"] == 3
+    assert same(made.images[:1], pipe([photo(1)], 1, candidates=3, seed=3, aligned=True).images)
+    with pytest.raises(PixelgenError, match="candidates must be at least 1"):
+        pipe([photo(1)], candidates=0, aligned=True)
+
+
+def test_the_weights_say_how_many_candidates(pipe: PortraitPipeline) -> None:
+    made = replace(pipe.checkpoint.config, sampling=SamplingDefaults(candidates=4))
+    assert PortraitRequest.of_person(made, "w", 1, 3).candidates == 12
+    assert PortraitRequest.of_person(made, "w", 1, 3, 2).candidates == 6
+    path = PortraitRequest.along_path(made, "w", 2, 3)
+    assert (path.candidates, "candidates" in path.parameters()) == (3, False)
+    for wrong in (0, -1, 1.5, "4", True, math.inf):
+        with pytest.raises(ValueError, match="candidates"):
+            SamplingDefaults(candidates=wrong)  # type: ignore[arg-type]
+
+
+def test_nearest() -> None:
+    assert nearest([0.1, 0.3, 0.2, 0.5, 0.5, 0.4, 0.9], 3) == [1, 3]
+    assert nearest([0.1, 0.3], 1) == [0, 1]
+    assert nearest([], 2) == []
 
 
 def test_of_several_photos_the_mean_counts(pipe: PortraitPipeline) -> None:

@@ -118,6 +118,7 @@ def test_identity_enters_the_card(recipe_file: Path, tmp_path: Path) -> None:
         "sampling": {
             "people": 4,
             "portraits": 2,
+            "candidates": 4,
             "temperature": 0.9,
             "top_p": 1.0,
             "guidance": 2.0,
@@ -127,18 +128,19 @@ def test_identity_enters_the_card(recipe_file: Path, tmp_path: Path) -> None:
     (tmp_path / "e.json").write_text(json.dumps(measured), encoding="utf-8")
     export(run, folder, evaluation=tmp_path / "e.json")
     card = (folder / "README.md").read_text(encoding="utf-8")
-    made = "of 8 portraits, 4 people (report half) of the s split"
+    made = "of 8 portraits, each the nearest of 4, 4 people (report half) of the s split"
     same = "same person, AUC / rank-1 of 9"
     assert f"| {same} (dlib, never trained on), {made} | 0.880 ± 0.010 / 44.0% ± 1.0% |" in card
     assert f"| {same} (embedder), {made} | 0.930 ± 0.010 / 44.0% ± 1.0% |" in card
-    assert f"(embedder), of 4 real photos, {made.split(', ')[1]} | 0.990 ± 0.010" in card
+    assert f"(embedder), of 4 real photos, {made.split(', ')[2]} | 0.990 ± 0.010" in card
     assert f"| KID (EfficientNet-lite2) {made} | 0.0123 ± 0.0004 |" in card
     assert f"| diversity within a person, real = 1 (dlib), {made} | 0.900 ± 0.010 |" in card
     assert f"| copies of the photo, {made} | 2.0% ± 0.0%; 0.4% ± 1.0% of real photos |" in card
     assert "reconstructions" not in card
     assert (
         "`pixelgen evaluate weights --data d --split s --identity --no-likelihood --part report "
-        "--people 4 --portraits 2 --temperature 0.9 --top-p 1.0 --guidance 2.0 --seed 0`"
+        "--people 4 --portraits 2 --candidates 4 --temperature 0.9 --top-p 1.0 --guidance 2.0 "
+        "--seed 0`"
     ) in card
 
 
