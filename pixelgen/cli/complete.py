@@ -19,8 +19,9 @@ from pixelgen.cli.kept import keep_finished
 from pixelgen.cli.output import Output, check_stdout
 from pixelgen.cli.photos import check_photos, photo_name, read_photo
 from pixelgen.cli.results import describe, drawn_facts, fingerprint, tell
+from pixelgen.cli.view import View
 from pixelgen.errors import PixelgenError
-from pixelgen.imaging import cut_hole, enlarge, make_grid, parse_box, parse_keep
+from pixelgen.imaging import cut_hole, make_grid, parse_box, parse_keep
 from pixelgen.pipelines import CompletePipeline, CompletionRequest
 from pixelgen.pipelines.codes_file import check_amount
 from pixelgen.pipelines.devices import check_device_name
@@ -139,9 +140,9 @@ def complete(
     photo = read_photo(image)
     shape = None if mask is None else read_photo(mask)
     hole = cut_hole(photo, config.picture[1], fit, mask=shape, box=inside, keep=kept)
-    view = {"grid": grid, "scale": scale} | ({"resample": resample} if scale > 1 else {})
+    view = View(grid, scale, resample)
     pixels = (hole.photo.tobytes(), hole.around.tobytes(), hole.hidden.tobytes())
-    parameters = {"content": fingerprint(pixels)} | request.parameters() | view
+    parameters = {"content": fingerprint(pixels)} | request.parameters() | view.parameters()
     texts = describe(source, parameters, target.count, {"seed": str(seed)})
     target.refuse_to_overwrite(texts)
     growth.refuse_to_overwrite(target, source, parameters, {"seed": str(seed)})
@@ -151,18 +152,15 @@ def complete(
     pipe = CompletePipeline.from_pretrained(source, device)
     beside = pipe.beside(hole)
 
-    def finish(images: Sequence[Image.Image]) -> list[Image.Image]:
-        return [enlarge(image, scale, resample) for image in images]
-
     def sheet(images: Sequence[Image.Image]) -> Image.Image:
         # While candidates grow, the first of each completion is seen in its place.
         images = images[:: max(len(images) // count, 1)]
         rows = [images[first : first + n] for first in range(0, len(images), n)]
         shown = [one for row in rows for one in (*beside, *row)]
-        return make_grid(finish(shown), n + 2, gap=2 * scale)
+        return make_grid(view.finish(shown), n + 2, gap=view.gap)
 
     def lay_out(images: Sequence[Image.Image]) -> list[Image.Image]:
-        return [sheet(images)] if grid else finish(images)
+        return view.lay_out(images, sheet)
 
     with (
         keep_finished(target, texts, count, lay_out, as_json=as_json, quiet=quiet)

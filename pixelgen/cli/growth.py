@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from pixelgen.cli.console import on_terminal
 from pixelgen.cli.output import Output, check_folder
 from pixelgen.cli.progress import DrawingMeter, Pace, shows_pictures
 from pixelgen.cli.results import describe
+from pixelgen.cli.view import Sheet
 from pixelgen.errors import PixelgenError
 from pixelgen.files import expanded
 from pixelgen.imaging import (
@@ -30,9 +31,6 @@ if TYPE_CHECKING:
     from pixelgen.pipelines import Progress
 
     OnStep = Callable[[Progress], None]
-
-Sheet = Callable[[Sequence[Image.Image]], Image.Image]
-"""Lays out all pictures, in the order of drawing, as one."""
 
 _USAGE = 2
 _REWRITTEN = 0.3

@@ -24,8 +24,9 @@ from pixelgen.cli.results import (
     synthetic,
     tell,
 )
+from pixelgen.cli.view import View
 from pixelgen.errors import PixelgenError
-from pixelgen.imaging import enlarge, path_sheet, square
+from pixelgen.imaging import path_sheet, square
 from pixelgen.labels import imagenet
 from pixelgen.pipelines import (
     InterpolatePipeline,
@@ -157,36 +158,33 @@ def interpolate(
     parts = (slug(names[0]), "to", slug(names[-1]), f"s{request.drawing.seed}")
     stem = "-".join(filter(None, ("pixelgen", *parts)))
     target = Output.plan(output, stem, 1 if grid else steps, force, moving=True)
-    view: dict[str, Any] = {"grid": grid, "scale": scale}
-    view |= ({"resample": resample} if scale > 1 else {}) | _motion(target, fps, ping_pong)
+    view = View(grid, scale, resample)
+    shown = view.parameters() | _motion(target, fps, ping_pong)
     crops: list[Image.Image] = []
     about = {"seed": str(request.drawing.seed)}
     if isinstance(request, PortraitRequest):
         crops = choice.cut(photos, request.face_size, quiet)
-        view |= choice.parameters(photos, crops)
+        shown |= choice.parameters(photos, crops)
         about = synthetic(grid and not target.animated) | about
     elif isinstance(request, InterpolationRequest):
         # One at a time: a photo may be a thousand times as large as what is kept of it.
         crops = [square(read_photo(given), size) for given in photos]
-        view["photos"] = [Path(photo_name(given)).name for given in photos]
-        view["crops"] = [fingerprint([crop.tobytes()]) for crop in crops]
-    parameters = request.parameters() | view
+        shown["photos"] = [Path(photo_name(given)).name for given in photos]
+        shown["crops"] = [fingerprint([crop.tobytes()]) for crop in crops]
+    parameters = request.parameters() | shown
     texts = describe(source, parameters, target.count, about)
     target.refuse_to_overwrite(texts)
     if isinstance(request, PortraitRequest):
         about |= synthetic(True)
     growth.refuse_to_overwrite(target, source, parameters, about)
 
-    def finish(images: Sequence[Image.Image]) -> list[Image.Image]:
-        return [enlarge(image, scale, resample) for image in images]
-
     def sheet(images: Sequence[Image.Image]) -> Image.Image:
         # The frames of a way that is cut off stand alone: it does not lead to its last source.
         sources = [square(crop, size) for crop in crops] if len(images) == steps else []
-        return path_sheet(finish(sources), finish(images), gap=2 * scale)
+        return path_sheet(view.finish(sources), view.finish(images), gap=view.gap)
 
     def lay_out(images: Sequence[Image.Image]) -> list[Image.Image]:
-        return [sheet(images)] if grid else finish(images)
+        return view.lay_out(images, sheet)
 
     pipe = InterpolatePipeline.from_pretrained(source, device)
     with (
@@ -195,9 +193,9 @@ def interpolate(
     ):
         result = pipe.run(request, crops, on_step)
     if target.animated:
-        images = finish(result.images)
+        images = view.finish(result.images)
         frames = [*images, *images[-2:0:-1]] if ping_pong else images
-        files = target.write_animation(frames, texts[0], view["fps"])
+        files = target.write_animation(frames, texts[0], shown["fps"])
     else:
         files = target.write(lay_out(result.images), texts)
     growth.finish(lambda: sheet(result.images))

@@ -17,7 +17,8 @@ from pixelgen.cli.kept import keep_finished
 from pixelgen.cli.output import Output, check_stdout, slug
 from pixelgen.cli.photos import FaceChoice, check_photos, photo_name
 from pixelgen.cli.results import describe, drawn_facts, drawn_line, synthetic, tell
-from pixelgen.imaging import enlarge, portrait_sheet, square
+from pixelgen.cli.view import View
+from pixelgen.imaging import portrait_sheet, square
 from pixelgen.pipelines import PortraitPipeline, PortraitRequest
 from pixelgen.pipelines.codes_file import check_amount
 from pixelgen.pipelines.devices import check_device_name
@@ -93,24 +94,21 @@ def portrait(
     stem = "-".join(filter(None, ("pixelgen-portrait", name, f"s{request.drawing.seed}")))
     target = Output.plan(output, stem, 1 if grid else n, force)
     crops = choice.cut(photos, request.face_size, quiet)
-    view = {"grid": grid, "scale": scale} | ({"resample": resample} if scale > 1 else {})
-    parameters = request.parameters() | choice.parameters(photos, crops) | view
+    view = View(grid, scale, resample)
+    parameters = request.parameters() | choice.parameters(photos, crops) | view.parameters()
     seeds = {"seed": str(request.drawing.seed)}
     texts = describe(source, parameters, target.count, synthetic(grid) | seeds)
     target.refuse_to_overwrite(texts)
     growth.refuse_to_overwrite(target, source, parameters, synthetic(True) | seeds)
 
-    def finish(images: Sequence[Image.Image]) -> list[Image.Image]:
-        return [enlarge(image, scale, resample) for image in images]
-
     def sheet(images: Sequence[Image.Image]) -> Image.Image:
         # While candidates grow, the first of each portrait is seen in its place.
         images = images[:: max(len(images) // n, 1)]
         sources = [square(crop, size) for crop in crops]
-        return portrait_sheet(finish(sources), finish(images), gap=2 * scale)
+        return portrait_sheet(view.finish(sources), view.finish(images), gap=view.gap)
 
     def lay_out(images: Sequence[Image.Image]) -> list[Image.Image]:
-        return [sheet(images)] if grid else finish(images)
+        return view.lay_out(images, sheet)
 
     def choose(images: Sequence[Image.Image]) -> list[Image.Image]:
         likeness = pipe.likeness(images, pipe.person(pipe.embed(crops))) if images else []

@@ -15,8 +15,9 @@ from pixelgen.cli.growth import Growth
 from pixelgen.cli.output import Output, check_stdout, slug
 from pixelgen.cli.photos import list_photos, photo_name, read_photos
 from pixelgen.cli.results import describe, fingerprint, made_facts, tell
+from pixelgen.cli.view import View
 from pixelgen.errors import PixelgenError
-from pixelgen.imaging import enlarge, stack_rows, tile_count
+from pixelgen.imaging import stack_rows, tile_count
 from pixelgen.pipelines import ReconstructPipeline, ReconstructRequest
 from pixelgen.pipelines.codes_file import check_amount
 from pixelgen.pipelines.devices import check_device_name
@@ -123,10 +124,10 @@ def reconstruct(
     )
     target = planned(names)
     content = (part for p in pictures for part in (str(p.size).encode(), p.tobytes()))
-    view: dict[str, Any] = {"cut": cut, "grid": grid, "scale": scale}
-    view |= {"resample": resample} if scale > 1 else {}
+    view = View(grid, scale, resample)
     about = {} if request.drawing is None else {"seed": str(request.drawing.seed)}
-    parameters = {"content": fingerprint(content)} | request.parameters() | view
+    shown = {"cut": cut} | view.parameters()
+    parameters = {"content": fingerprint(content)} | request.parameters() | shown
     texts = describe(source, parameters, target.count, about)
     target.refuse_to_overwrite(texts)
     growth.refuse_to_overwrite(target, source, parameters, about)
@@ -134,14 +135,13 @@ def reconstruct(
     pipe = ReconstructPipeline.from_pretrained(source, device)
 
     def sheet(rows: Sequence[Sequence[Image.Image]]) -> Image.Image:
-        shown = [[enlarge(image, scale, resample) for image in row] for row in rows]
-        return stack_rows(shown, gap=2 * scale)
+        return stack_rows([view.finish(row) for row in rows], gap=view.gap)
 
     with growth.follow(lambda drawn: sheet(pipe.unfinished(request, pictures, drawn))) as on_step:
         result = pipe.run(request, pictures, on_step)
     rows = result.rows()
-    every = [enlarge(image, scale, resample) for row in rows for image in row]
-    files = target.write([sheet(rows)] if grid else every, texts)
+    every = [image for row in rows for image in row]
+    files = target.write(view.lay_out(every, lambda _: sheet(rows)), texts)
     growth.finish(lambda: sheet(rows))
     facts = made_facts(result, pipe, files, growth) | {"pictures": _facts(result, names)}
     tell([*files, *growth.made(target)], facts, _lines(result), as_json, quiet)

@@ -15,7 +15,8 @@ from pixelgen.cli.growth import Growth
 from pixelgen.cli.kept import keep_finished
 from pixelgen.cli.output import Output, check_stdout, slug
 from pixelgen.cli.results import describe, drawn_facts, drawn_line, tell
-from pixelgen.imaging import enlarge, make_grid, square_columns
+from pixelgen.cli.view import View
+from pixelgen.imaging import make_grid, square_columns
 from pixelgen.labels import imagenet
 from pixelgen.pipelines import ClassPipeline, SampleRequest
 from pixelgen.pipelines.codes_file import check_amount
@@ -76,23 +77,20 @@ def sample(
     check_amount(count, config.picture[1] * scale)
     stem = f"pixelgen-{_subject(request.classes)}-s{request.drawing.seed}"
     target = Output.plan(output, stem, 1 if grid else count, force)
-    view = {"grid": grid, "scale": scale} | ({"resample": resample} if scale > 1 else {})
+    view = View(grid, scale, resample)
     seeds = {"seed": str(request.drawing.seed)}
-    parameters = request.parameters() | view
+    parameters = request.parameters() | view.parameters()
     texts = describe(source, parameters, target.count, seeds)
     target.refuse_to_overwrite(texts)
     growth.refuse_to_overwrite(target, source, parameters, seeds)
     several = len(request.classes) > 1 < request.n
     columns = request.n if several else square_columns(count)
 
-    def finish(images: Sequence[Image.Image]) -> list[Image.Image]:
-        return [enlarge(image, scale, resample) for image in images]
-
     def sheet(images: Sequence[Image.Image]) -> Image.Image:
-        return make_grid(finish(images), columns, gap=2 * scale)
+        return make_grid(view.finish(images), columns, gap=view.gap)
 
     def lay_out(images: Sequence[Image.Image]) -> list[Image.Image]:
-        return [sheet(images)] if grid else finish(images)
+        return view.lay_out(images, sheet)
 
     pipe = ClassPipeline.from_pretrained(source, device)
     with (
