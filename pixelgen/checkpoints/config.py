@@ -64,7 +64,7 @@ class SamplingDefaults:
                 raise ValueError(f"{name} must be above 0, not {value}")
             if value < 1 / LARGEST_OPTION:
                 raise ValueError(f"{name} must be at least {1 / LARGEST_OPTION:g}")
-        if self.candidates < 1 or self.candidates != int(self.candidates):
+        if not isinstance(self.candidates, int) or self.candidates < 1:
             raise ValueError(f"candidates must be a whole number above 0, not {self.candidates}")
         if not 0 < self.top_p <= 1:
             raise ValueError(f"top_p must be above 0 and at most 1, not {self.top_p}")

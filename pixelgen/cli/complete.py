@@ -19,7 +19,7 @@ from pixelgen.cli.kept import keep_finished
 from pixelgen.cli.output import Output, check_stdout
 from pixelgen.cli.photos import check_photos, photo_name, read_photo
 from pixelgen.cli.results import describe, drawn_facts, fingerprint, tell
-from pixelgen.cli.view import View
+from pixelgen.cli.view import View, first_of_each
 from pixelgen.errors import PixelgenError
 from pixelgen.imaging import cut_hole, make_grid, parse_box, parse_keep
 from pixelgen.pipelines import CompletePipeline, CompletionRequest
@@ -153,8 +153,7 @@ def complete(
     beside = pipe.beside(hole)
 
     def sheet(images: Sequence[Image.Image]) -> Image.Image:
-        # While candidates grow, the first of each completion is seen in its place.
-        images = images[:: max(len(images) // count, 1)]
+        images = first_of_each(images, count)
         rows = [images[first : first + n] for first in range(0, len(images), n)]
         shown = [one for row in rows for one in (*beside, *row)]
         return make_grid(view.finish(shown), n + 2, gap=view.gap)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
+from PIL import Image
 
 from pixelgen.checkpoints import LoadedCheckpoint, Source, read_config
 from pixelgen.cli import options
@@ -17,9 +19,10 @@ from pixelgen.cli.output import Output, check_stdout
 from pixelgen.cli.photos import photo_name
 from pixelgen.cli.progress import Meter
 from pixelgen.cli.results import describe, fingerprint, tell
+from pixelgen.cli.view import View
 from pixelgen.errors import PixelgenError
 from pixelgen.files import expanded
-from pixelgen.imaging import enlarge, make_grid, square_columns
+from pixelgen.imaging import make_grid, square_columns
 from pixelgen.pipelines import CodecPipeline, CodesFile
 from pixelgen.pipelines.codes_file import check_amount
 from pixelgen.pipelines.devices import check_device_name
@@ -65,11 +68,14 @@ def decode(
 
     pipe = CodecPipeline.from_pretrained(source, device)
     with Meter("decoding", quiet or as_json) as meter:
-        images = [enlarge(image, scale) for image in pipe.decode(stored, meter)]
+        images = pipe.decode(stored, meter)
     _compare(stored, name, pipe.checkpoint, quiet)
-    if grid:
-        images = [make_grid(images, square_columns(count), gap=2 * scale)]
-    files = target.write(images, texts)
+    shown = View(grid, scale)
+
+    def sheet(images: Sequence[Image.Image]) -> Image.Image:
+        return make_grid(shown.finish(images), square_columns(count), gap=shown.gap)
+
+    files = target.write(shown.lay_out(images, sheet), texts)
     seconds = time.perf_counter() - started
     facts = {
         "files": [str(file) for file in files],

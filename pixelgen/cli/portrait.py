@@ -17,12 +17,11 @@ from pixelgen.cli.kept import keep_finished
 from pixelgen.cli.output import Output, check_stdout, slug
 from pixelgen.cli.photos import FaceChoice, check_photos, photo_name
 from pixelgen.cli.results import describe, drawn_facts, drawn_line, synthetic, tell
-from pixelgen.cli.view import View
+from pixelgen.cli.view import View, first_of_each
 from pixelgen.imaging import portrait_sheet, square
 from pixelgen.pipelines import PortraitPipeline, PortraitRequest
 from pixelgen.pipelines.codes_file import check_amount
 from pixelgen.pipelines.devices import check_device_name
-from pixelgen.pipelines.portrait_pipeline import nearest
 
 
 def portrait(
@@ -102,17 +101,16 @@ def portrait(
     growth.refuse_to_overwrite(target, source, parameters, synthetic(True) | seeds)
 
     def sheet(images: Sequence[Image.Image]) -> Image.Image:
-        # While candidates grow, the first of each portrait is seen in its place.
-        images = images[:: max(len(images) // n, 1)]
         sources = [square(crop, size) for crop in crops]
-        return portrait_sheet(view.finish(sources), view.finish(images), gap=view.gap)
+        drawn = first_of_each(images, n)
+        return portrait_sheet(view.finish(sources), view.finish(drawn), gap=view.gap)
 
     def lay_out(images: Sequence[Image.Image]) -> list[Image.Image]:
         return view.lay_out(images, sheet)
 
     def choose(images: Sequence[Image.Image]) -> list[Image.Image]:
-        likeness = pipe.likeness(images, pipe.person(pipe.embed(crops))) if images else []
-        return [images[i] for i in nearest(likeness, request.each)]
+        h = pipe.person(pipe.embed(crops))
+        return [images[i] for i in pipe.choose(images, h, request.each)[0]]
 
     pipe = PortraitPipeline.from_pretrained(source, device)
     with (

@@ -28,7 +28,10 @@ def train(
     ] = False,
     init: Annotated[
         str | None,
-        typer.Option(help="Start from these weights: a name, a folder, or a Hub owner/name."),
+        typer.Option(
+            help="Start from these weights, or from that part of them that the recipe makes: a "
+            "name, a folder, or a Hub owner/name."
+        ),
     ] = None,
     max_minutes: Annotated[
         float | None, typer.Option(min=0, help="Save and stop after so many minutes.")

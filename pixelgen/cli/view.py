@@ -14,6 +14,12 @@ Sheet = Callable[[Sequence[Image.Image]], Image.Image]
 """Lays out all pictures, in the order of drawing, as one."""
 
 
+def first_of_each(images: Sequence[Image.Image], count: int) -> Sequence[Image.Image]:
+    """What is seen of `count` pictures while several candidates of each are drawn, one after
+    another: the first of each."""
+    return images[:: max(len(images) // count, 1)]
+
+
 @dataclass(frozen=True)
 class View:
     """Pictures enlarged, on one sheet or each for itself."""

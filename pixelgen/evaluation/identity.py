@@ -32,7 +32,6 @@ from pixelgen.evaluation.quality import Part
 from pixelgen.models.conditioning import Condition
 from pixelgen.pipelines import PortraitPipeline, PortraitRequest, in_pictures
 from pixelgen.pipelines.pictures import to_images, to_tensor
-from pixelgen.pipelines.portrait_pipeline import nearest
 from pixelgen.training.reconstruction import reconstruct
 
 
@@ -268,5 +267,5 @@ def _draw(
         batch_size=drawing.batch_size,
         on_step=in_pictures(told),
     )
-    kept = nearest(pipe.likeness(painted.images, h), request.each)
+    kept, _ = pipe.choose(painted.images, h, request.each)
     return to_tensor([painted.images[i] for i in kept])

@@ -96,10 +96,16 @@ class PortraitPipeline(Pretrained):
         """The embedding [1, D] of who is on photos with the embeddings [N, D]."""
         return _unit(points.mean(0, keepdim=True))
 
-    def likeness(self, images: Sequence[Image.Image], h: Tensor) -> list[float]:
-        """Cosines of the embeddings of pictures with `h` [N, D], or [1, D], up to 1."""
+    def choose(
+        self, images: Sequence[Image.Image], h: Tensor, each: int
+    ) -> tuple[list[int], list[float]]:
+        """Of every `each` pictures after one another the one whose embedding is nearest to `h`
+        [N, D], or [1, D]: their numbers, and their cosines, up to 1."""
+        if not images:
+            return [], []
         near: list[float] = (self.embed(images) * _unit(h)).sum(1).tolist()
-        return near
+        kept = nearest(near, each)
+        return kept, [near[i] for i in kept]
 
     def __call__(
         self,
@@ -175,12 +181,11 @@ class PortraitPipeline(Pretrained):
             one_stream=request.path,
             on_step=on_step,
         )
-        near = self.likeness(painted.images, h)
-        kept = nearest(near, request.each)
+        kept, similarity = self.choose(painted.images, h, request.each)
         return PortraitResult(
             images=[painted.images[i] for i in kept],
             sources=list(crops),
-            similarity=[near[i] for i in kept],
+            similarity=similarity,
             seed=request.drawing.seed,
             bits_per_dim=[painted.bits_per_dim[i] for i in kept],
             seconds=time.perf_counter() - started,

@@ -246,6 +246,7 @@ class PortraitRequest:
         made = Drawing.make(config, ("n", n, 1), **drawing)
         each = config.sampling.candidates if candidates is None else candidates
         check_whole("candidates", each, 1)
+        check_whole("n times candidates", n * each, 1)
         return cls(photos, size, n, path=False, slerp=False, drawing=made, each=each)
 
     @classmethod

@@ -143,6 +143,8 @@ def card_of(
         kind = "class-conditional" if config.classes else "unconditional"
         summary = f"A {kind} autoregressive model of {size} pictures."
         use = f"pixelgen sample --weights {name}" + (f" --class {labels[0]}" if labels else "")
+    candidates = runs[0].recipe.sampling.candidates
+    selected = f"each the most similar of {candidates}" if candidates > 1 else "not selected"
     return ModelCard(
         name=name,
         summary=text.summary or summary,
@@ -152,7 +154,7 @@ def card_of(
         recipe=_trainings(runs, parts),
         figures=tuple(figures),
         usage=use,
-        samples=((text.sheet or f"{shown}, {size}, not selected.", SHEET),) if sheet else (),
+        samples=((text.sheet or f"{shown}, {size}, {selected}.", SHEET),) if sheet else (),
         limits=text.limits,
     )
 

@@ -24,8 +24,8 @@ def identity_figures(identity: dict[str, Any], split: str, again: str) -> list[F
     ):
         if (marks := identity[kind]) is None:
             continue
-        if kind == "portraits" and drawn["candidates"] > 1:
-            called = f"{called}, each the nearest of {drawn['candidates']}"
+        if kind == "portraits" and (each := drawn.get("candidates", 1)) > 1:
+            called = f"{called}, each the nearest of {each}"
         what = f"of {marks['pictures']} {called}, {where}"
         for eyes, name in (("independent", f"{judge}, never trained on"), ("embedder", "embedder")):
             seen = marks[eyes]

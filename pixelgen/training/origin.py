@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from pixelgen.checkpoints import LoadedCheckpoint
 from pixelgen.models import AutoencoderConfig, FaceEmbedderConfig, TokenizerConfig
+from pixelgen.models.face_embedder import FaceEmbedder
 from pixelgen.models.gated_pixelcnn import GatedPixelCNN
 from pixelgen.models.tokenizer import Tokenizer
 from pixelgen.training.material import Embedded
@@ -28,7 +30,7 @@ def origin(
     """What of `loaded` is of the kind of `model`, the whole or a part, with what the model has
     beyond it; and how it was trained.
 
-    Raises PixelgenError where nothing is of that kind.
+    Raises PixelgenError for weights without a tokenizer or an embedder where one is wanted.
     """
     network, history = loaded.network, loaded.config.training
     if isinstance(config := recipe.model, AutoencoderConfig):
@@ -43,10 +45,23 @@ def origin(
         weights = with_more_channels(weights, model)
     if isinstance(model, GatedPixelCNN):
         weights = with_vectors(weights, model)
-        old = loaded.face_embedder
-        if old is not None and embedded is not None and old.config.embedding == model.config.vector:
-            # Two embedders lie to each other as chance would have it: the one that the model knows
-            # is turned to where the other's vectors are.
-            vectors = (embed(e, embedded.faces, 250) for e in (embedded.embedder, old))
-            weights = with_turned_vectors(weights, turn_between(*vectors))
+        if embedded is not None and loaded.face_embedder is not None:
+            weights = _with_vectors_of(weights, loaded.face_embedder, embedded)
     return weights, history
+
+
+def _with_vectors_of(
+    weights: dict[str, Tensor], old: FaceEmbedder, embedded: Embedded
+) -> dict[str, Tensor]:
+    """Weights of a model that knows the vectors of `old`, turned to where those of another embedder
+    are: two embedders lie to each other as chance would have it. They are returned as they are
+    where it is the same one, or where nothing can be told of two."""
+    new = embedded.embedder
+    theirs, ours = old.state_dict(), new.state_dict()
+    if theirs.keys() == ours.keys() and all(torch.equal(theirs[n], ours[n]) for n in ours):
+        return weights
+    alike = (old.config.size, old.config.embedding) == (new.config.size, new.config.embedding)
+    if not alike or len(embedded.faces) < new.config.embedding:
+        return weights
+    vectors = (embed(each, embedded.faces, 250) for each in (new, old))
+    return with_turned_vectors(weights, turn_between(*vectors))

@@ -40,7 +40,9 @@ def training_of_part(config: CheckpointConfig, kind: str) -> dict[str, Any]:
     """How the part `kind` of weights was trained, as far as they tell: it may be all of them."""
     told = config.training
     if isinstance(config.model, GridConfig):
-        told = told.get("parts", {}).get(kind, {})
+        parts = told.get("parts")
+        part = parts.get(kind) if isinstance(parts, dict) else None
+        told = part if isinstance(part, dict) else {}
     return {name: value for name, value in told.items() if name != "evaluation"}
 
 

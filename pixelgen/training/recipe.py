@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal, get_type_hints
 
+from pixelgen.checkpoints import SamplingDefaults
 from pixelgen.errors import PixelgenError
 from pixelgen.models.config import (
     CONFIGS,
@@ -261,6 +262,9 @@ class SamplingRecipe:
     candidates: int = 1
     """With data.embedder: pictures drawn for each portrait, of which the nearest is kept."""
 
+    def __post_init__(self) -> None:
+        SamplingDefaults(**asdict(self))
+
 
 @dataclass(frozen=True)
 class CardRecipe:
@@ -319,6 +323,8 @@ class Recipe:
             )
         elif self.data.embedder:
             raise ValueError("data.embedder needs model.vector, the length of its embeddings")
+        few = self.sampling.candidates == 1
+        require(few or bool(self.data.embedder), "sampling.candidates needs data.embedder")
         if not isinstance(config, TokenizerConfig):
             require(self.losses == LossesRecipe(), "[losses] is for a tokenizer")
         if not isinstance(config, FaceEmbedderConfig):

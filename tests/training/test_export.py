@@ -142,6 +142,11 @@ def test_identity_enters_the_card(recipe_file: Path, tmp_path: Path) -> None:
         "--people 4 --portraits 2 --candidates 4 --temperature 0.9 --top-p 1.0 --guidance 2.0 "
         "--seed 0`"
     ) in card
+    del measured["identity"]["sampling"]["candidates"]  # as figures were before there were any
+    (tmp_path / "e.json").write_text(json.dumps(measured), encoding="utf-8")
+    export(run, folder, evaluation=tmp_path / "e.json", overwrite=True)
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    assert "of 8 portraits, 4 people (report half) of the s split" in card
 
 
 def test_errors(recipe_file: Path, tmp_path: Path) -> None:

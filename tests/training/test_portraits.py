@@ -263,6 +263,7 @@ def test_stopped_and_resumed_is_bit_identical(
         ("data.embedder=nowhere", "no weights called nowhere"),
         ("data.other_photo=2", "other_photo must lie in 0 … 1"),
         ("data.vector_noise=-1", "vector_noise must not be negative"),
+        ("sampling.candidates=0", "candidates must be a whole number above 0"),
         ("data.label=nobody", "has no column 'nobody'"),
     ],
 )

@@ -133,7 +133,9 @@ def _tell(facts: dict[str, Any], config: CheckpointConfig, as_json: bool) -> Non
         "bottleneck": " or ".join(map(str, config.bottlenecks)),
         "classes": len(config.labels) or "none",
         "sampling": f"temperature {sampling.temperature:g}, top-p {sampling.top_p:g}, "
-        f"guidance {sampling.guidance:g}",
+        f"guidance {sampling.guidance:g}"
+        + f", {sampling.candidates} candidates"
+        * (sampling.candidates > 1),
         "trained": ", ".join(trained),
         "revision": facts["revision"],
         "files": ", ".join(f"{name} {size_text(size)}" for name, size in facts["files"].items()),
