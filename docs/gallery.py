@@ -3,8 +3,8 @@
 python docs/gallery.py               writes docs/gallery.md and docs/gallery/
 python docs/gallery.py FOLDER        writes them elsewhere
 
-Pictures that go in are the CC0 portraits of nobody in tests/assets. What comes out is not selected:
-the seed of a command is 1.
+Pictures that go in are the CC0 portraits of nobody in tests/assets. What comes out is not selected
+by hand: the seed of a command is 1.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ INTRO = """# Gallery
 <!-- Written by docs/gallery.py. -->
 
 Every picture on this page was drawn by the command above it, with the bundled weights, in seconds
-on a processor. Nothing is selected: all seeds are 1. Each file says in its metadata which weights,
-seed and parameters made it. `python docs/gallery.py` draws them again.
+on a processor. Nothing is selected by hand: all seeds are 1. Each file says in its metadata which
+weights, seed and parameters made it. `python docs/gallery.py` draws them again.
 
 The weights are small and were trained for one to two and a half hours on two cores. They get the
 colours, the light and the texture of a class, and seldom a whole object.
@@ -102,8 +102,9 @@ SHOTS = (
         "Portraits",
         "portrait female-90.jpg -n 8 --seed 1 --scale 2 -o portraits.png",
         "portraits.png",
-        "The face as the embedder sees it, and eight portraits that know 64 numbers of it. Hair "
-        "and the shape of the face are kept; eyes are often melted.",
+        "The face as the embedder sees it, and eight portraits that know 64 numbers of it, each "
+        "the most similar of eight that were drawn. Hair, skin and the shape of the face are "
+        "kept; eyes are at times melted.",
     ),
     Shot(
         "From face to face",

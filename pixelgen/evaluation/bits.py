@@ -148,8 +148,17 @@ def evaluate(
         bits = image_bits(model, grids, both, batch, progress=told("given vectors"))
         given_vectors = Bits.of(bits)
     bits = image_bits(model, grids, None, batch, progress=told("unconditional"))
+    verification = None
+    if weights.face_embedder is not None and pictures.labels is not None:
+        with suppress(PixelgenError):  # data of too few people still have a likelihood
+            verification = _verification(weights, pictures, batch)
     return Evaluation(
-        len(pictures), conditional, Bits.of(bits), reconstruction, given_vectors=given_vectors
+        len(pictures),
+        conditional,
+        Bits.of(bits),
+        reconstruction,
+        verification,
+        given_vectors=given_vectors,
     )
 
 
