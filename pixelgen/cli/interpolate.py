@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,7 +25,7 @@ from pixelgen.cli.results import (
     synthetic,
     tell,
 )
-from pixelgen.cli.view import View
+from pixelgen.cli.view import View, first_of_each
 from pixelgen.errors import PixelgenError
 from pixelgen.imaging import path_sheet, square
 from pixelgen.labels import imagenet
@@ -67,6 +68,15 @@ def interpolate(
         typer.Option(
             min=1,
             help="With auto-encoders: numbers that pictures are taken to. Default: the most.",
+        ),
+    ] = None,
+    candidates: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Of faces: draw so many ways, and keep the one that is most like its places. "
+            "Default: the weights' own.",
+            show_default=False,
         ),
     ] = None,
     seed: options.Seed = None,
@@ -130,7 +140,12 @@ def interpolate(
         raise PixelgenError("photos or classes must be given", "PHOTO PHOTO or --class", _USAGE)
     check_photos(photos)
     choice = FaceChoice(face, align)
-    for_faces = {"--slerp": slerp, "--face": face is not None, "--no-align": not align}
+    for_faces = {
+        "--slerp": slerp,
+        "--candidates": candidates is not None,
+        "--face": face is not None,
+        "--no-align": not align,
+    }
     source = obtain(weights or (DEFAULT_WEIGHTS if classes else DEFAULT_FACE_WEIGHTS), quiet)
     config = read_config(source.path, source.name)
     request = path_request(
@@ -141,6 +156,7 @@ def interpolate(
         steps=steps,
         slerp=slerp,
         bottleneck=bottleneck,
+        candidates=candidates,
         of_faces=[name for name, given in for_faces.items() if given],
         seed=seed,
         temperature=temperature,
@@ -155,6 +171,8 @@ def interpolate(
         names = [Path(photo_name(given)).stem for given in photos]
     size = config.picture[1]
     check_amount(steps, size * scale)
+    each = request.each if isinstance(request, PortraitRequest) else 1
+    check_amount(steps * each, size)
     parts = (slug(names[0]), "to", slug(names[-1]), f"s{request.drawing.seed}")
     stem = "-".join(filter(None, ("pixelgen", *parts)))
     target = Output.plan(output, stem, 1 if grid else steps, force, moving=True)
@@ -179,6 +197,7 @@ def interpolate(
     growth.refuse_to_overwrite(target, source, parameters, about)
 
     def sheet(images: Sequence[Image.Image]) -> Image.Image:
+        images = first_of_each(images, steps)
         # The frames of a way that is cut off stand alone: it does not lead to its last source.
         sources = [square(crop, size) for crop in crops] if len(images) == steps else []
         return path_sheet(view.finish(sources), view.finish(images), gap=view.gap)
@@ -188,7 +207,9 @@ def interpolate(
 
     pipe = InterpolatePipeline.from_pretrained(source, device)
     with (
-        keep_finished(target, texts, steps, lay_out, as_json=as_json, quiet=quiet) as finished,
+        keep_finished(target, texts, steps, lay_out, as_json=as_json, quiet=quiet)
+        if each == 1  # which way is kept is not known before the end
+        else nullcontext() as finished,
         growth.follow(sheet, finished) as on_step,
     ):
         result = pipe.run(request, crops, on_step)
@@ -205,6 +226,7 @@ def interpolate(
     else:
         facts["photos"] = [photo_name(given) for given in photos]
     if isinstance(result, PortraitResult):
+        line += f", the nearest of {each} ways" * (each > 1)
         facts["similarity"] = [round(near, 4) for near in result.similarity]
     tell([*files, *growth.made(target)], facts, line, as_json, quiet)
 

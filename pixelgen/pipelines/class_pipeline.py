@@ -120,7 +120,7 @@ class ClassPipeline(Pretrained):
             options=request.drawing.options,
             seed=request.drawing.seed,
             batch_size=request.drawing.batch_size,
-            one_stream=request.steps is not None,
+            streams=None if request.steps is None else 1,
             on_step=on_step,
         )
         classes: list[int | None] = [None] * request.count

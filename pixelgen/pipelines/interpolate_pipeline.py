@@ -39,6 +39,7 @@ def path_request(
     steps: int = 9,
     slerp: bool = False,
     bottleneck: int | None = None,
+    candidates: int | None = None,
     of_faces: Sequence[str] = (),
     **drawing: Unpack[DrawingOptions],
 ) -> PathRequest:
@@ -64,7 +65,9 @@ def path_request(
         )
     if bottleneck is not None:
         raise PixelgenError(f"bottleneck is for auto-encoders, {weights} has none", "", _USAGE)
-    return PortraitRequest.along_path(config, weights, photos, steps, slerp=slerp, **drawing)
+    return PortraitRequest.along_path(
+        config, weights, photos, steps, slerp=slerp, candidates=candidates, **drawing
+    )
 
 
 class InterpolatePipeline(Pretrained):
@@ -86,6 +89,7 @@ class InterpolatePipeline(Pretrained):
         steps: int = 9,
         slerp: bool = False,
         bottleneck: int | None = None,
+        candidates: int | None = None,
         face: int | None = None,
         aligned: bool = False,
         fit: Fit = "crop",
@@ -95,12 +99,17 @@ class InterpolatePipeline(Pretrained):
         """`steps` pictures through `classes` (numbers, WordNet ids, names), or through `photos`,
         pictures or paths.
 
-        Of faces: `slerp`, `face` and `aligned` are those of `PortraitPipeline`; of auto-encoders:
-        `bottleneck` and `fit` are those of `ReconstructPipeline`. `drawing` is what `ClassPipeline`
-        takes. Raises PixelgenError for what the weights cannot do, and for photos that cannot be
-        read or have no face.
+        Of faces: `slerp`, `candidates`, `face` and `aligned` are those of `PortraitPipeline`; of
+        auto-encoders: `bottleneck` and `fit` are those of `ReconstructPipeline`. `drawing` is what
+        `ClassPipeline` takes. Raises PixelgenError for what the weights cannot do, and for photos
+        that cannot be read or have no face.
         """
-        told = {"slerp": slerp, "face": face is not None, "aligned": aligned}
+        told = {
+            "slerp": slerp,
+            "candidates": candidates is not None,
+            "face": face is not None,
+            "aligned": aligned,
+        }
         request = path_request(
             self.checkpoint.config,
             self.checkpoint.name,
@@ -109,6 +118,7 @@ class InterpolatePipeline(Pretrained):
             steps=steps,
             slerp=slerp,
             bottleneck=bottleneck,
+            candidates=candidates,
             of_faces=[name for name, given in told.items() if given],
             **drawing,
         )

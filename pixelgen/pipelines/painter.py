@@ -133,13 +133,13 @@ class Painter:
         options: SamplingDefaults,
         seed: int,
         batch_size: int,
-        one_stream: bool = False,
+        streams: int | None = None,
         on_step: Callable[[Progress], None] | None = None,
     ) -> Painted:
         """`count` pictures, each of its own condition. They do not depend on `batch_size`.
 
-        With `one_stream` all are drawn with the random numbers of the first, so that they differ
-        by their conditions alone.
+        With `streams`, picture i is drawn with the random numbers of picture i modulo `streams`:
+        those of a stream differ by their conditions alone.
         """
         from pixelgen.models.likelihood import bits_per_dim
 
@@ -151,7 +151,7 @@ class Painter:
             options=options,
             seed=seed,
             batch_size=batch_size,
-            one_stream=one_stream,
+            streams=streams,
             on_step=on_step,
         ):
             bits += bits_per_dim(log_prob).tolist()
@@ -166,7 +166,7 @@ class Painter:
         options: SamplingDefaults,
         seed: int,
         batch_size: int,
-        one_stream: bool = False,
+        streams: int | None = None,
         given: Given | None = None,
         on_step: Callable[[Progress], None] | None = None,
     ) -> Iterator[tuple[Tensor, Tensor]]:
@@ -184,7 +184,7 @@ class Painter:
         chosen = SamplingOptions(options.temperature, options.top_p, options.guidance)
         # Always on the CPU: every device then gets the same numbers.
         generator = torch.Generator().manual_seed(seed)
-        shared = draw_uniforms(generator, 1, config) if one_stream else None
+        shared = draw_uniforms(generator, streams, config) if streams else None
         for first in range(0, count, batch_size):
             chunk = slice(first, min(first + batch_size, count))
             size = chunk.stop - first
@@ -192,7 +192,7 @@ class Painter:
             uniforms = (
                 draw_uniforms(generator, size, config)
                 if shared is None
-                else shared.expand(size, -1, -1, -1)
+                else shared[torch.arange(first, chunk.stop) % len(shared)]
             )
             with torch.inference_mode(), self._watched():
                 x = sample(

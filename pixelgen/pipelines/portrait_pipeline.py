@@ -44,7 +44,7 @@ class PortraitResult:
     seconds: float
     """Time of embedding and drawing."""
     parameters: dict[str, Any]
-    """n and candidates, or steps; temperature, top_p, guidance."""
+    """n or steps, temperature, top_p, guidance, candidates."""
 
 
 class PortraitPipeline(Pretrained):
@@ -107,6 +107,15 @@ class PortraitPipeline(Pretrained):
         kept = nearest(near, each)
         return kept, [near[i] for i in kept]
 
+    def choose_stream(
+        self, images: Sequence[Image.Image], h: Tensor, each: int
+    ) -> tuple[list[int], list[float]]:
+        """Of `each` ways, whose pictures at one place stand after one another, the one that is
+        nearest to `h` [N, D] all along: the numbers of its pictures, and their cosines."""
+        near = (self.embed(images) * _unit(h)).sum(1).view(-1, each)
+        best = int(near.mean(0).argmax())
+        return [*range(best, len(images), each)], near[:, best].tolist()
+
     def __call__(
         self,
         photos: Sequence[Photo],
@@ -138,6 +147,7 @@ class PortraitPipeline(Pretrained):
         steps: int = 9,
         *,
         slerp: bool = False,
+        candidates: int | None = None,
         face: int | None = None,
         aligned: bool = False,
         on_step: Callable[[Progress], None] | None = None,
@@ -146,10 +156,17 @@ class PortraitPipeline(Pretrained):
         """`steps` portraits on the way from the face in the first photo through those in the next
         ones to the last: straight through the space of embeddings (Figure 5), or with `slerp` along
         the sphere. All are drawn with the same random numbers, so that neighbours differ by their
-        embedding alone. Takes `drawing` and raises as a call does."""
+        embedding alone. Of `candidates` such ways the one is kept whose frames are the most like
+        their places. Takes `drawing` and raises as a call does."""
         made = self.checkpoint
         request = PortraitRequest.along_path(
-            made.config, made.name, len(photos), steps, slerp=slerp, **drawing
+            made.config,
+            made.name,
+            len(photos),
+            steps,
+            slerp=slerp,
+            candidates=candidates,
+            **drawing,
         )
         crops = [self.crop(photo, face=face, aligned=aligned) for photo in photos]
         return self.run(request, crops, on_step)
@@ -169,7 +186,8 @@ class PortraitPipeline(Pretrained):
         started = time.perf_counter()
         points = self.embed(crops)
         if request.path:
-            h = path_through(points, request.count, request.slerp)
+            places = path_through(points, request.count, request.slerp)
+            h = places.repeat_interleave(request.each, dim=0)
         else:
             h = self.person(points).expand(request.candidates, -1)
         painted = self.painter.paint(
@@ -178,10 +196,11 @@ class PortraitPipeline(Pretrained):
             options=request.drawing.options,
             seed=request.drawing.seed,
             batch_size=request.drawing.batch_size,
-            one_stream=request.path,
+            streams=request.each if request.path else None,
             on_step=on_step,
         )
-        kept, similarity = self.choose(painted.images, h, request.each)
+        choose = self.choose_stream if request.path else self.choose
+        kept, similarity = choose(painted.images, h, request.each)
         return PortraitResult(
             images=[painted.images[i] for i in kept],
             sources=list(crops),

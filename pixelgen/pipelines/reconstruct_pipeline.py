@@ -375,7 +375,7 @@ class ReconstructPipeline(Pretrained):
             options=drawing.options,
             seed=drawing.seed,
             batch_size=drawing.batch_size,
-            one_stream=one_stream,
+            streams=1 if one_stream else None,
             on_step=on_step,
         )
 

@@ -225,7 +225,8 @@ class PortraitRequest:
     drawing: Drawing
     """How they are drawn."""
     each: int = 1
-    """Candidates of each portrait, of which the one that is most like the person is kept."""
+    """Candidates of each portrait, or of the whole path, of which the one that is most like who is
+    asked for is kept."""
 
     @classmethod
     def of_person(
@@ -244,9 +245,7 @@ class PortraitRequest:
         if photos < 1:
             raise PixelgenError("a photo must be given", "", _USAGE)
         made = Drawing.make(config, ("n", n, 1), **drawing)
-        each = config.sampling.candidates if candidates is None else candidates
-        check_whole("candidates", each, 1)
-        check_whole("n times candidates", n * each, 1)
+        each = _candidates(config, candidates, n)
         return cls(photos, size, n, path=False, slerp=False, drawing=made, each=each)
 
     @classmethod
@@ -258,15 +257,17 @@ class PortraitRequest:
         steps: int = 9,
         *,
         slerp: bool = False,
+        candidates: int | None = None,
         **drawing: Unpack[DrawingOptions],
     ) -> PortraitRequest:
-        """`steps` portraits, at least one for each of the `photos` that the path leads through.
-        Completes and raises as `of_person` does."""
+        """`steps` portraits, at least one for each of the `photos` that the path leads through, the
+        best of some `candidates` for all of it. Completes and raises as `of_person` does."""
         size = _face_size(config, weights, drawing.get("guidance"))
         if photos < 2:
             raise PixelgenError("at least 2 photos must be given", "", _USAGE)
         made = Drawing.make(config, ("steps", steps, photos), **drawing)
-        return cls(photos, size, steps, path=True, slerp=slerp, drawing=made)
+        each = _candidates(config, candidates, steps)
+        return cls(photos, size, steps, path=True, slerp=slerp, drawing=made, each=each)
 
     @property
     def candidates(self) -> int:
@@ -275,9 +276,8 @@ class PortraitRequest:
 
     def parameters(self) -> dict[str, Any]:
         """What, beside photos, weights, seed and device, decides how the portraits come out."""
-        if self.path:
-            return {"steps": self.count, "slerp": self.slerp} | self.drawing.parameters()
-        return {"n": self.count} | self.drawing.parameters() | {"candidates": self.each}
+        amount = {"steps": self.count, "slerp": self.slerp} if self.path else {"n": self.count}
+        return amount | self.drawing.parameters() | {"candidates": self.each}
 
 
 @dataclass(frozen=True)
@@ -328,6 +328,15 @@ def _check_draws_pictures(config: CheckpointConfig, weights: str) -> None:
         raise PixelgenError(
             f"{weights} does not model pictures: it has {channels} channels", "", _USAGE
         )
+
+
+def _candidates(config: CheckpointConfig, given: int | None, count: int) -> int:
+    """How many are drawn for each of `count` portraits. Raises PixelgenError (exit code 2) for what
+    cannot be counted."""
+    each = config.sampling.candidates if given is None else given
+    check_whole("candidates", each, 1)
+    check_whole("pictures in all", count * each, 1)
+    return each
 
 
 def _face_size(config: CheckpointConfig, weights: str, guidance: float | None) -> int:

@@ -212,6 +212,7 @@ class Weights:
         steps: int = 9,
         slerp: bool = False,
         bottleneck: int | None = None,
+        candidates: int | None = None,
         face: int | None = None,
         aligned: bool = False,
         fit: Fit = "crop",
@@ -222,7 +223,8 @@ class Weights:
         picture to picture by the numbers that auto-encoders keep of them, both ends included.
 
         All are drawn with the same random numbers. With weights of faces they are `Portrait`s:
-        `slerp` goes along the sphere of embeddings, `face` and `aligned` are those of `portrait`.
+        `slerp` goes along the sphere of embeddings, `face` and `aligned` are those of `portrait`,
+        and of some `candidates` of the whole way the most like its places is kept.
         With auto-encoders `bottleneck` is how many numbers are kept (left out: the most), and `fit`
         how photos become square: "crop" or "stretch".
         """
@@ -232,6 +234,7 @@ class Weights:
             steps=steps,
             slerp=slerp,
             bottleneck=bottleneck,
+            candidates=candidates,
             face=face,
             aligned=aligned,
             fit=fit,

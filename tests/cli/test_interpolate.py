@@ -53,6 +53,22 @@ def merged(frames: list[Image.Image], milliseconds: int) -> list[tuple[bytes, in
     return kept
 
 
+def test_the_best_of_several_ways(run: Run, face_weights: Path) -> None:
+    words = ["interpolate", A, B, *FIVE, "--weights", face_weights, "--json", "-q"]
+    one = json.loads(run(*words, "-o", "a.png").out)
+    best = json.loads(run(*words, "--candidates", 4, "-o", "b.png").out)
+    assert sum(best["similarity"]) >= sum(one["similarity"])
+    assert best["parameters"] == one["parameters"] | {"candidates": 4}
+    assert read_image("b.png").size == read_image("a.png").size
+    outcome = run(*words[:-2], "--candidates", 2, "-o", "c.gif", "--watch", "c.png")
+    assert outcome.code == 0
+    assert outcome.err.endswith(", the nearest of 2 ways\n")
+    assert read_image("c.png").size == read_image("a.png").size
+    outcome = run("interpolate", "--class", "lion", "--class", "cougar", "--candidates", 2)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert outcome.err == "error: --candidates does not go with classes\n"
+
+
 def test_a_strip_with_the_sources_at_both_ends(
     run: Run, face_weights: Path, frames: list[Image.Image]
 ) -> None:

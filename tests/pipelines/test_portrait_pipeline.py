@@ -71,10 +71,28 @@ def test_the_weights_say_how_many_candidates(pipe: PortraitPipeline) -> None:
     assert PortraitRequest.of_person(made, "w", 1, 3).candidates == 12
     assert PortraitRequest.of_person(made, "w", 1, 3, 2).candidates == 6
     path = PortraitRequest.along_path(made, "w", 2, 3)
-    assert (path.candidates, "candidates" in path.parameters()) == (3, False)
+    assert (path.candidates, path.parameters()["candidates"]) == (12, 4)
     for wrong in (0, -1, 1.5, "4", True, math.inf):
         with pytest.raises(ValueError, match="candidates"):
             SamplingDefaults(candidates=wrong)  # type: ignore[arg-type]
+
+
+def test_of_several_ways_the_nearest_to_its_places_is_kept(pipe: PortraitPipeline) -> None:
+    photos = [photo(1), photo(2)]
+    first = pipe.interpolate(photos, 3, seed=1, aligned=True, candidates=1)
+    made = pipe.interpolate(photos, 3, seed=1, aligned=True, candidates=5)
+    again = pipe.interpolate(photos, 3, seed=1, aligned=True, candidates=5, batch_size=4)
+    assert same(made.images, again.images)
+    assert sum(made.similarity) >= sum(first.similarity)
+    assert made.parameters["candidates"] == 5
+    assert len(made.images) == len(made.similarity) == len(made.bits_per_dim) == 3
+    # Alike in their random numbers, as the frames of one way are: the same face at all places
+    # gives the same picture.
+    still = pipe.interpolate([photo(1), photo(1)], 3, seed=1, aligned=True, candidates=5)
+    assert same(still.images, [still.images[0]] * 3)
+    found = [pipe.interpolate(photos, 3, seed=1, aligned=True, candidates=k) for k in (2, 3, 4)]
+    best = max([first, *found, made], key=lambda one: sum(one.similarity))
+    assert same(best.images, made.images)
 
 
 def test_nearest() -> None:
