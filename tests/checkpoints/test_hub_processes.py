@@ -34,8 +34,10 @@ def start(hub: Hub) -> Iterator[Start]:
 
     def run(*words: str, **more: str) -> subprocess.Popen[str]:
         command = [sys.executable, "-m", "pixelgen", *words]
-        pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        process = subprocess.Popen(command, env=environment | more, text=True, **pipes)
+        options: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        # A shell's background jobs, and what they start, do not hear of Ctrl-C: this one shall.
+        options["preexec_fn"] = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)
+        process = subprocess.Popen(command, env=environment | more, text=True, **options)
         started.append(process)
         return process
 
