@@ -158,17 +158,14 @@ def complete(
         shown = [one for row in rows for one in (*beside, *row)]
         return make_grid(view.finish(shown), n + 2, gap=view.gap)
 
-    def lay_out(images: Sequence[Image.Image]) -> list[Image.Image]:
-        return view.lay_out(images, sheet)
-
     with (
-        keep_finished(target, texts, count, lay_out, as_json=as_json, quiet=quiet)
+        keep_finished(target, texts, count, view, sheet, as_json=as_json, quiet=quiet)
         if refine == 1  # a batch of candidates is no batch of pictures
         else nullcontext() as finished,
         growth.follow(sheet, finished) as on_step,
     ):
         result = pipe.run(request, hole, on_step)
-    files = target.write(lay_out(result.images), texts)
+    files = target.write(view.lay_out(result.images, sheet), texts)
     growth.finish(lambda: sheet(result.images))
     facts = drawn_facts(result, pipe, files, growth) | {
         "classes": result.classes,

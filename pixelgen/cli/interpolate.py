@@ -202,12 +202,9 @@ def interpolate(
         sources = [square(crop, size) for crop in crops] if len(images) == steps else []
         return path_sheet(view.finish(sources), view.finish(images), gap=view.gap)
 
-    def lay_out(images: Sequence[Image.Image]) -> list[Image.Image]:
-        return view.lay_out(images, sheet)
-
     pipe = InterpolatePipeline.from_pretrained(source, device)
     with (
-        keep_finished(target, texts, steps, lay_out, as_json=as_json, quiet=quiet)
+        keep_finished(target, texts, steps, view, sheet, as_json=as_json, quiet=quiet)
         if each == 1  # which way is kept is not known before the end
         else nullcontext() as finished,
         growth.follow(sheet, finished) as on_step,
@@ -218,7 +215,7 @@ def interpolate(
         frames = [*images, *images[-2:0:-1]] if ping_pong else images
         files = target.write_animation(frames, texts[0], shown["fps"])
     else:
-        files = target.write(lay_out(result.images), texts)
+        files = target.write(view.lay_out(result.images, sheet), texts)
     growth.finish(lambda: sheet(result.images))
     facts, line = drawn_facts(result, pipe, files, growth), drawn_line(result, config)
     if isinstance(request, SampleRequest):

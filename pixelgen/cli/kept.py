@@ -11,6 +11,7 @@ from PIL import Image
 
 from pixelgen.cli.console import note
 from pixelgen.cli.output import Output
+from pixelgen.cli.view import Sheet, View
 from pixelgen.imaging import png_text
 
 if TYPE_CHECKING:
@@ -24,7 +25,8 @@ def keep_finished(
     target: Output,
     texts: Sequence[Mapping[str, str]],
     count: int,
-    lay_out: Callable[[Sequence[Image.Image]], list[Image.Image]],
+    view: View,
+    sheet: Sheet,
     *,
     as_json: bool,
     quiet: bool,
@@ -32,7 +34,7 @@ def keep_finished(
 ) -> Iterator[OnStep | None]:
     """A context for the drawing of `count` pictures, with what is to be told of every step, or None
     where nobody wants to know. If it is interrupted, the pictures of finished batches are written
-    with their `texts`, as `lay_out` makes files of them, and these told.
+    with their `texts`, laid out by `view` and `sheet`, and these told.
 
     They are what they are without an interruption, so the same command line with the same seed
     goes over them again; one picture of all says how much of it is "drawn", and never takes the
@@ -56,7 +58,7 @@ def keep_finished(
         if finished and not (part_of_one and png_text(target.path) == texts[0]):
             if part_of_one:
                 texts = [{**texts[0], "drawn": f"{len(finished) / count:.0%}"}]
-            for file in target.write(lay_out(finished), texts, partly=True):
+            for file in target.write(view.lay_out(finished, sheet), texts, partly=True):
                 if not as_json:
                     typer.echo(str(file))
             note(f"interrupted, {len(finished)} of {count} pictures are kept", quiet)

@@ -105,9 +105,6 @@ def portrait(
         drawn = first_of_each(images, n)
         return portrait_sheet(view.finish(sources), view.finish(drawn), gap=view.gap)
 
-    def lay_out(images: Sequence[Image.Image]) -> list[Image.Image]:
-        return view.lay_out(images, sheet)
-
     def choose(images: Sequence[Image.Image]) -> list[Image.Image]:
         h = pipe.person(pipe.embed(crops))
         return [images[i] for i in pipe.choose(images, h, request.each)[0]]
@@ -115,12 +112,12 @@ def portrait(
     pipe = PortraitPipeline.from_pretrained(source, device)
     with (
         keep_finished(
-            target, texts, n, lay_out, as_json=as_json, quiet=quiet, choose=choose
+            target, texts, n, view, sheet, as_json=as_json, quiet=quiet, choose=choose
         ) as finished,
         growth.follow(sheet, finished) as on_step,
     ):
         result = pipe.run(request, crops, on_step)
-    files = target.write(lay_out(result.images), texts)
+    files = target.write(view.lay_out(result.images, sheet), texts)
     growth.finish(lambda: sheet(result.images))
     facts = drawn_facts(result, pipe, files, growth) | {
         "photos": [photo_name(given) for given in photos],

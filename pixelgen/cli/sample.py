@@ -89,16 +89,13 @@ def sample(
     def sheet(images: Sequence[Image.Image]) -> Image.Image:
         return make_grid(view.finish(images), columns, gap=view.gap)
 
-    def lay_out(images: Sequence[Image.Image]) -> list[Image.Image]:
-        return view.lay_out(images, sheet)
-
     pipe = ClassPipeline.from_pretrained(source, device)
     with (
-        keep_finished(target, texts, count, lay_out, as_json=as_json, quiet=quiet) as finished,
+        keep_finished(target, texts, count, view, sheet, as_json=as_json, quiet=quiet) as finished,
         growth.follow(sheet, finished) as on_step,
     ):
         result = pipe.run(request, on_step)
-    files = target.write(lay_out(result.images), texts)
+    files = target.write(view.lay_out(result.images, sheet), texts)
     growth.finish(lambda: sheet(result.images))
     facts = drawn_facts(result, pipe, files, growth) | {"classes": result.classes}
     tell([*files, *growth.made(target)], facts, drawn_line(result, config), as_json, quiet)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -82,7 +81,7 @@ def export(
         embedder=embedder,
         others=[run.model for run in runs[1:] if isinstance(run.model, Autoencoder)],
         labels=first.state.labels,
-        sampling=asdict(recipe.sampling),
+        sampling=recipe.sampling,
         training=training,
         data={
             "path": recipe.data.path,

@@ -248,25 +248,6 @@ class IntervalsRecipe:
 
 
 @dataclass(frozen=True)
-class SamplingRecipe:
-    """`[sampling]`: how samples of these weights look best; the defaults of `pixelgen sample`."""
-
-    temperature: float = 1.0
-    """Divides the log-probabilities."""
-    top_p: float = 1.0
-    """Share of the probability that is kept."""
-    guidance: float = 1.0
-    """Away from the unconditional distribution (1: none)."""
-    vector_temperature: float = 1.0
-    """With model.vector_components: multiplies the variance of the vectors of a class."""
-    candidates: int = 1
-    """With data.embedder: pictures drawn for each portrait, of which the nearest is kept."""
-
-    def __post_init__(self) -> None:
-        SamplingDefaults(**asdict(self))
-
-
-@dataclass(frozen=True)
 class CardRecipe:
     """`[card]`: what the model card says beyond the figures."""
 
@@ -300,14 +281,14 @@ class Recipe:
     schedule: ScheduleRecipe = field(default_factory=lambda: ScheduleRecipe(steps=1000))
     compute: ComputeRecipe = field(default_factory=ComputeRecipe)
     intervals: IntervalsRecipe = field(default_factory=IntervalsRecipe)
-    sampling: SamplingRecipe = field(default_factory=SamplingRecipe)
+    sampling: SamplingDefaults = field(default_factory=SamplingDefaults)
     card: CardRecipe = field(default_factory=CardRecipe)
 
     def __post_init__(self) -> None:
         config = self.model
         what = f"model {config.model!r}"
         if isinstance(config, TokenizerConfig | FaceEmbedderConfig):
-            require(self.sampling == SamplingRecipe(), f"[sampling] is not for {what}")
+            require(self.sampling == SamplingDefaults(), f"[sampling] is not for {what}")
         require(
             not self.data.vectors or getattr(config, "vector_features", 0) > 0,
             "data.vectors needs model.vector_features",
