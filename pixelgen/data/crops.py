@@ -21,10 +21,11 @@ def cut(images: Tensor, size: int, shift: Tensor | None = None) -> Tensor:
     inside = min(top, left) >= 0
     if shift is None and inside:
         return images[:, :, top : top + size, left : left + size]
+    device = images.device
     moved = torch.zeros(n, 2, dtype=torch.int64) if shift is None else shift
-    place = torch.arange(size)
+    moved, place = moved.to(device), torch.arange(size, device=device)
     rows = _mirrored(moved[:, :1] + top + place, height)  # [N, size]
     columns = _mirrored(moved[:, 1:] + left + place, width)
-    which = torch.arange(n)[:, None, None]
+    which = torch.arange(n, device=device)[:, None, None]
     taken = images.permute(0, 2, 3, 1)[which, rows[:, :, None], columns[:, None, :]]
     return taken.permute(0, 3, 1, 2).contiguous()

@@ -56,7 +56,9 @@ def framed(x: Tensor, size: int, shift: Tensor | None, flipped: Tensor | None) -
     `flipped` [B] is true."""
     if shift is not None or size < x.shape[-1]:
         x = cut(x, size, shift)
-    return x if flipped is None else torch.where(flipped[:, None, None, None], x.flip(-1), x)
+    if flipped is None:
+        return x
+    return torch.where(flipped.to(x.device)[:, None, None, None], x.flip(-1), x)
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ class Batch:
     """One process's part of a step."""
 
     x: Tensor
-    """int64 [B, C, H, W]."""
+    """[B, C, H, W], whole numbers of any type."""
     classes: Tensor | None
     """int64 [B], some of them the null class; or who is on the pictures."""
     vector: Tensor | None = None
@@ -73,8 +75,8 @@ class Batch:
     """bool [B]: for which pictures the vector is to be left out; None: there are no vectors."""
 
     def inputs(self, device: torch.device | str) -> tuple[Tensor | None, ...]:
-        """What the objective is called with."""
-        given = (self.x, self.classes, self.vector, self.dropped)
+        """What the objective is called with; x as int64."""
+        given = (self.x.to(device).long(), self.classes, self.vector, self.dropped)
         # A network without vectors need not know of them.
         used = given if self.dropped is not None else given[:2]
         return tuple(None if t is None else t.to(device) for t in used)
@@ -125,6 +127,17 @@ class Draws(Protocol):
     def draw(self, step: int, position: int, size: int, rank: int = 0, ranks: int = 1) -> Batch:
         """Process `rank`'s `size` pictures of a step whose first picture is number `position`."""
 
+    def to(self, device: torch.device) -> Draws:
+        """The same, moved: batches are put together there, if there is room for the pictures."""
+
+
+def _roomy(pictures: Tensor, device: torch.device) -> Tensor:
+    """`pictures` on `device`, unless they would take a good part of its memory."""
+    if device.type != "cuda":
+        return pictures
+    free, _ = torch.cuda.mem_get_info(device)
+    return pictures.to(device) if pictures.nbytes < free / 4 else pictures
+
 
 class Batches:
     """Epoch after epoch in a new order, without gaps between epochs."""
@@ -170,12 +183,13 @@ class Batches:
         chance = torch.rand(2, size * ranks, generator=_generator(self.seed, _STEP, step))
         mine = slice(rank * size, (rank + 1) * size)
         index, chance = index[mine], chance[:, mine]
+        where = index.to(self.views.device)
         if len(self.views) == 1:
-            x = self.views[0, index]
+            x = self.views[0, where]
         else:
             generator = _generator(self.seed, _VIEW, step)
             view = torch.randint(len(self.views), (size * ranks,), generator=generator)[mine]
-            x = self.views[view, index]
+            x = self.views[view.to(where.device), where]
         shift = None
         if self.jitter:
             shift = random_shifts(self.seed, step, size * ranks, self.jitter)[mine]
@@ -189,7 +203,12 @@ class Batches:
             vector, alone = self.vectors.draw(index, generator, size * ranks, mine)
             dropped = dropped | alone
         told = vector is not None or self.own_vectors
-        return Batch(x.long(), classes, vector, dropped if told else None)
+        return Batch(x, classes, vector, dropped if told else None)
+
+    def to(self, device: torch.device) -> Batches:
+        """The same, moved: batches are put together there, if there is room for the pictures."""
+        self.views = _roomy(self.views, device)
+        return self
 
 
 class IdentityBatches:
@@ -243,8 +262,13 @@ class IdentityBatches:
             bounds = (-self.jitter, self.jitter + 1)
             shift = torch.randint(*bounds, (size, 2), generator=generator)
         flipped = torch.rand(size, generator=generator) < 0.5 if self.flip else None
-        x = framed(self.images[index], self.crop, shift, flipped)
-        return Batch(x.long(), self.who[index])
+        x = framed(self.images[index.to(self.images.device)], self.crop, shift, flipped)
+        return Batch(x, self.who[index])
+
+    def to(self, device: torch.device) -> IdentityBatches:
+        """The same, moved: batches are put together there, if there is room for the pictures."""
+        self.images = _roomy(self.images, device)
+        return self
 
 
 def _strides(count: Tensor, generator: torch.Generator) -> Tensor:

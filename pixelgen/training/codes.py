@@ -1,9 +1,10 @@
-"""Grids of codes to train on: pictures encoded once by a tokenizer, kept in the run's folder."""
+"""Grids of codes to train on: pictures encoded by a tokenizer, once and for all or ever anew."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -11,9 +12,11 @@ from torch import Tensor, nn
 
 from pixelgen.data import ImageData, cut
 from pixelgen.errors import PixelgenError
+from pixelgen.models.likelihood import to_unit
 from pixelgen.models.tokenizer import Tokenizer
-from pixelgen.training.batches import random_shifts
+from pixelgen.training.batches import Batch, Draws, random_shifts
 from pixelgen.training.kept_tensors import keep_tensors, kept_tensors
+from pixelgen.training.objective import autocast
 from pixelgen.training.recipe import ComputeRecipe, DataRecipe
 from pixelgen.training.reconstruction import encode
 
@@ -72,6 +75,32 @@ def encoded_views(
         note(f"encoded view {view + 1} of {recipe.views} of {len(data)} pictures")
     keep_tensors(path, {"codes": views}, key)
     return views
+
+
+class EncodedBatches:
+    """Batches of pictures, encoded when they are drawn: no grid of codes is seen twice."""
+
+    def __init__(self, pictures: Draws, tokenizer: Tokenizer, compute: ComputeRecipe) -> None:
+        self.pictures, self.precision = pictures, compute.precision
+        self.rows = pictures.rows
+        self.tokenizer = tokenizer.eval()
+        if compute.channels_last:
+            self.tokenizer.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    @torch.no_grad()
+    def draw(self, step: int, position: int, size: int, rank: int = 0, ranks: int = 1) -> Batch:
+        """Process `rank`'s `size` pictures of a step whose first picture is number `position`."""
+        batch = self.pictures.draw(step, position, size, rank, ranks)
+        device = next(self.tokenizer.parameters()).device
+        with autocast(device, self.precision):
+            codes = self.tokenizer.encode(to_unit(batch.x.to(device), 256))
+        return replace(batch, x=codes)
+
+    def to(self, device: torch.device) -> EncodedBatches:
+        """The same, moved: batches are put together there, if there is room for the pictures."""
+        self.pictures = self.pictures.to(device)
+        self.tokenizer.to(device)
+        return self
 
 
 def _fingerprint(network: nn.Module) -> list[float]:

@@ -31,6 +31,7 @@ def picture_vectors(
     recipe: Recipe,
     folder: Path,
     note: Callable[[str], None],
+    device: torch.device | str = "cpu",
 ) -> tuple[Tensor, ClassVectors]:
     """Condition vectors float32 [N, D] of all pictures, and p(h | class): what EfficientNet-lite0
     sees, reduced to what varies most over the pictures `rows`, and fitted to these; or both as the
@@ -59,7 +60,8 @@ def picture_vectors(
     }
     found = kept_tensors(folder / VECTORS, key)
     if found is None:
-        features = _features(cut(data.images, size), given.features_scale * size, note)
+        enlarged = given.features_scale * size
+        features = _features(cut(data.images, size), enlarged, note, device)
         if config.vector > min(len(rows), features.shape[1]):
             raise PixelgenError(
                 f"model.vector is {config.vector}: so many numbers are not to be had"
@@ -105,11 +107,14 @@ def _vectors_of(ref: str, config: GatedPixelCNNConfig) -> ClassVectors:
     return cast(ClassVectors, vectors)
 
 
-def _features(images: Tensor, size: int, note: Callable[[str], None]) -> Tensor:
+def _features(
+    images: Tensor, size: int, note: Callable[[str], None], device: torch.device | str
+) -> Tensor:
     """Pooled features float32 [N, F] of pictures that are enlarged to `size` × `size`."""
     if images.shape[1] != 3:
         raise PixelgenError("the classifier behind model.vector_components sees RGB pictures only")
-    classifier = Classifier(*load_classifier("lite0", "model.vector_components"), size=size)
+    parts = load_classifier("lite0", "model.vector_components", device)
+    classifier = Classifier(*parts, size=size)
     every = 20000 // classifier.batch * classifier.batch
 
     def told(done: int, total: int) -> None:

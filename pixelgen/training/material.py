@@ -93,7 +93,7 @@ def by_picture(
         vectors = Vectors(h, noise=given.vector_noise, dropout=given.vector_dropout)
         vector = h[held]
         fitted = {f"class_vectors.{name}": t for name, t in found.state_dict().items()}
-    ready = bool(given.tokenizer)
+    ready = bool(given.tokenizer) and given.views > 0
     held_images = views[0, held]
     if given.crop and not ready:
         held_images = cut(held_images, given.crop)

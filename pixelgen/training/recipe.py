@@ -66,14 +66,16 @@ class DataRecipe:
     vector sees it this many times larger."""
     views: int = 2
     """With a tokenizer: encode each picture so many times. Every second view is mirrored if `flip`
-    says so, and those after the first two (without `flip` the first one) are moved by `jitter`."""
+    says so, and those after the first two (without `flip` the first one) are moved by `jitter`.
+    0: encode pictures each time that they are drawn, mirrored and moved anew: a little slower, and
+    best for long runs, in which a few forms of each would be learned by heart."""
     holdout: int = 2000
     """Pictures of the split, drawn by the seed, that are never trained on: the running figure."""
 
     def __post_init__(self) -> None:
         for name in ("size", "crop", "jitter"):
             require(getattr(self, name) >= 0, f"{name} must not be negative")
-        require(self.views >= 1, "views must be at least 1")
+        require(self.views >= 0, "views must not be negative")
         require(self.holdout >= 0, "holdout must not be negative")
         for name in ("class_dropout", "other_photo", "vector_dropout"):
             require(0 <= getattr(self, name) <= 1, f"{name} must lie in 0 … 1")

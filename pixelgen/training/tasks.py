@@ -25,7 +25,7 @@ from pixelgen.models.face_embedder import FaceEmbedder
 from pixelgen.models.tokenizer import Tokenizer
 from pixelgen.training.autoencoding import Autoencoding, bottleneck
 from pixelgen.training.batches import mix
-from pixelgen.training.codes import check_size, encoded_views
+from pixelgen.training.codes import EncodedBatches, check_size, encoded_views
 from pixelgen.training.discriminator import Discriminator
 from pixelgen.training.features import picture_vectors
 from pixelgen.training.material import Embedded, Material, by_identity, by_picture
@@ -33,7 +33,7 @@ from pixelgen.training.objective import BitsPerDim, image_bits
 from pixelgen.training.parts import run_embedder, run_tokenizer
 from pixelgen.training.perceptual import load_perceptual
 from pixelgen.training.recipe import Recipe
-from pixelgen.training.reconstruction import Reconstruction, psnr, reconstruct
+from pixelgen.training.reconstruction import Reconstruction, encode, psnr, reconstruct
 from pixelgen.training.samples import (
     autoencoder_sheet,
     neighbour_sheet,
@@ -43,6 +43,7 @@ from pixelgen.training.samples import (
 )
 from pixelgen.training.triplets import Triplets, embed, verify
 
+CPU = torch.device("cpu")
 MANY_FACES = 2000
 """As many as tell how one embedder's vectors lie to another's."""
 
@@ -63,8 +64,15 @@ class Task(Protocol):
     def critic(self) -> nn.Module | None:
         """What learns beside the network, and is of no use after the run."""
 
-    def prepare(self, data: ImageData, folder: Path, note: Callable[[str], None]) -> Material:
-        """What is trained on. Raises PixelgenError for pictures that do not fit the network."""
+    def prepare(
+        self,
+        data: ImageData,
+        folder: Path,
+        note: Callable[[str], None],
+        device: torch.device = CPU,
+    ) -> Material:
+        """What is trained on, computed on `device` where a network has to look at all pictures.
+        Raises PixelgenError for pictures that do not fit the network."""
 
     def objective(self, model: nn.Module) -> nn.Module:
         """A module: what `Batch.inputs` gives → the loss."""
@@ -124,7 +132,13 @@ class Likelihood:
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
 
-    def prepare(self, data: ImageData, folder: Path, note: Callable[[str], None]) -> Material:
+    def prepare(
+        self,
+        data: ImageData,
+        folder: Path,
+        note: Callable[[str], None],
+        device: torch.device = CPU,
+    ) -> Material:
         """The pictures. Raises PixelgenError for those that are not the model's grid."""
         config = self.recipe.model
         assert isinstance(config, GridConfig)  # `kind_of_task` sees to that
@@ -135,14 +149,19 @@ class Likelihood:
                 "(channels, rows, columns)",
                 "set data.size and the [model] table to one size",
             )
-        return self._material(data, data.images[None], folder, note)
+        return self._material(data, data.images[None], folder, note, device)
 
     def _material(
-        self, data: ImageData, views: Tensor, folder: Path, note: Callable[[str], None]
+        self,
+        data: ImageData,
+        views: Tensor,
+        folder: Path,
+        note: Callable[[str], None],
+        device: torch.device,
     ) -> Material:
         """`views` of the pictures with the condition vectors that the recipe asks for."""
         embedder = self._embedder(data, folder)
-        seen = self._seen(data, folder, note)
+        seen = self._seen(data, folder, note, device)
         if embedder is None:
             return by_picture(self.recipe, data, views, seen=seen)
         faces = cut(data.images, embedder.config.size)
@@ -150,13 +169,15 @@ class Likelihood:
         return replace(material, embedded=Embedded(embedder, faces[:MANY_FACES]))
 
     def _seen(
-        self, data: ImageData, folder: Path, note: Callable[[str], None]
+        self, data: ImageData, folder: Path, note: Callable[[str], None], device: torch.device
     ) -> Callable[[Tensor, Tensor], tuple[Tensor, ClassVectors]] | None:
         """What makes condition vectors, and p(h | class), of what a classifier sees; None where
         there are none."""
         if not getattr(self.recipe.model, "vector_components", 0):
             return None
-        return lambda rows, classes: picture_vectors(data, rows, classes, self.recipe, folder, note)
+        return lambda rows, classes: picture_vectors(
+            data, rows, classes, self.recipe, folder, note, device
+        )
 
     def _embedder(self, data: ImageData, folder: Path) -> FaceEmbedder | None:
         """What makes the condition vectors of pictures; None where they have none of it."""
@@ -211,7 +232,13 @@ class CodesLikelihood(Likelihood):
     figure_unit: ClassVar[str] = "bits/code"
     tokenizer: Tokenizer
 
-    def prepare(self, data: ImageData, folder: Path, note: Callable[[str], None]) -> Material:
+    def prepare(
+        self,
+        data: ImageData,
+        folder: Path,
+        note: Callable[[str], None],
+        device: torch.device = CPU,
+    ) -> Material:
         """The codes of the pictures. Raises PixelgenError where pictures, tokenizer and model do
         not fit together."""
         config = self.recipe.model
@@ -227,6 +254,13 @@ class CodesLikelihood(Likelihood):
                 "set levels, channels, height and width of [model] to those of the codes",
             )
         check_size(data, self.recipe.data, self.tokenizer)
+        self.tokenizer.to(device)
+        if not self.recipe.data.views:
+            material = self._material(data, data.images[None], folder, note, device)
+            compute = self.recipe.compute
+            held = encode(self.tokenizer, material.held, 250, precision=compute.precision)
+            drawn = EncodedBatches(material.batches, self.tokenizer, compute)
+            return replace(material, batches=drawn, held=held)
         views = encoded_views(
             self.tokenizer,
             data,
@@ -236,7 +270,7 @@ class CodesLikelihood(Likelihood):
             folder,
             note,
         )
-        return self._material(data, views, folder, note)
+        return self._material(data, views, folder, note, device)
 
     def show(self, model: nn.Module, held: Tensor, condition: Condition | None, path: Path) -> None:
         """A grid of samples, decoded."""
@@ -261,7 +295,13 @@ class TokenizerTask:
             torch.manual_seed(mix(recipe.seed, 1, 0))
             self.critic = Discriminator(self.perceptual.widths)
 
-    def prepare(self, data: ImageData, folder: Path, note: Callable[[str], None]) -> Material:
+    def prepare(
+        self,
+        data: ImageData,
+        folder: Path,
+        note: Callable[[str], None],
+        device: torch.device = CPU,
+    ) -> Material:
         """The pictures. Raises PixelgenError for those of another size."""
         _check_size(data, self.recipe, "tokenizer")
         return by_picture(self.recipe, data, data.images[None])
@@ -300,7 +340,13 @@ class EmbedderTask:
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
 
-    def prepare(self, data: ImageData, folder: Path, note: Callable[[str], None]) -> Material:
+    def prepare(
+        self,
+        data: ImageData,
+        folder: Path,
+        note: Callable[[str], None],
+        device: torch.device = CPU,
+    ) -> Material:
         """Pictures by person. Raises PixelgenError for those of another size or without people."""
         _check_size(data, self.recipe, "embedder")
         return by_identity(self.recipe, data)
@@ -337,7 +383,13 @@ class AutoencoderTask:
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
 
-    def prepare(self, data: ImageData, folder: Path, note: Callable[[str], None]) -> Material:
+    def prepare(
+        self,
+        data: ImageData,
+        folder: Path,
+        note: Callable[[str], None],
+        device: torch.device = CPU,
+    ) -> Material:
         """The pictures. Raises PixelgenError for those of another size."""
         _check_size(data, self.recipe, "auto-encoder")
         return by_picture(self.recipe, data, data.images[None])

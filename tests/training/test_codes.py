@@ -16,6 +16,7 @@ from pixelgen.errors import PixelgenError
 from pixelgen.evaluation.bits import evaluate
 from pixelgen.models.likelihood import to_unit
 from pixelgen.pipelines import ClassPipeline
+from pixelgen.training.batches import hold_out
 from pixelgen.training.cards import card_again
 from pixelgen.training.codes import CODES
 from pixelgen.training.export import export
@@ -197,15 +198,48 @@ def test_codes_are_those_of_the_pictures_and_kept(
     )
 
 
+def test_without_views_pictures_are_encoded_when_drawn(
+    prior_recipe: Path, pictures: Path, tokenizer: Path, tmp_path: Path
+) -> None:
+    from accelerate import Accelerator
+
+    recipe, folder = load_recipe(prior_recipe, ["data.views=0"]), tmp_path / "run"
+    data = load_images(pictures, "train")
+    run = Run(recipe, folder, data, Accelerator(), Silent())
+    assert not (folder / CODES).exists()
+    codec = load_checkpoint(tokenizer).codec
+    _, held = hold_out(len(data), recipe.data.holdout, recipe.seed)
+    plain = codec.encode(to_unit(data.images[held, :, 1:9, 1:9], 256))
+    assert (run.held_images == plain).float().mean() > 0.99
+    # One epoch shows every picture of the rest once, moved and mirrored.
+    count = len(run.batches.rows)
+    epoch = run.batches.draw(0, 0, count)
+    forms = {
+        tuple(codec.encode(to_unit(x[None], 256)).flatten().tolist())
+        for picture in data.images[run.batches.rows]
+        for top in range(3)
+        for left in range(3)
+        for cut_out in [picture[:, top : top + 8, left : left + 8]]
+        for x in (cut_out, cut_out.flip(-1))
+    }
+    found = [tuple(codes.flatten().tolist()) in forms for codes in epoch.x]
+    assert sum(found) > 0.95 * count
+    assert epoch.classes is not None
+    again = run.batches.draw(1, count, count)
+    assert not torch.equal(again.x[again.classes.argsort()], epoch.x[epoch.classes.argsort()])
+
+
+@pytest.mark.parametrize("views", [3, 0])
 def test_stopped_and_resumed_is_bit_identical_without_the_tokenizer(
-    prior_recipe: Path, tokenizer: Path, tmp_path: Path
+    prior_recipe: Path, tokenizer: Path, tmp_path: Path, views: int
 ) -> None:
     whole, parts = tmp_path / "whole", tmp_path / "parts"
-    train(load_recipe(prior_recipe), whole)
-    train(load_recipe(prior_recipe), parts, max_minutes=0)
+    recipe = load_recipe(prior_recipe, [f"data.views={views}"])
+    train(recipe, whole)
+    train(recipe, parts, max_minutes=0)
     hidden = tokenizer.rename(tokenizer.with_name("hidden"))
     try:
-        train(load_recipe(prior_recipe), parts, resume=True)
+        train(recipe, parts, resume=True)
     finally:
         hidden.rename(tokenizer)
     first, second = read_state(whole)[1], read_state(parts)[1]
@@ -251,7 +285,7 @@ def test_export_takes_a_better_decoder_of_the_same_codes(
         ("model.levels=6", "the codes of .* are"),
         ("data.crop=9", "the tokenizer takes 8×8"),
         ("data.tokenizer=nowhere", "no weights called nowhere"),
-        ("data.views=0", "views must be at least 1"),
+        ("data.views=-1", "views must not be negative"),
         ("losses.perceptual=0.1", "losses.* is for a tokenizer"),
     ],
 )

@@ -89,7 +89,7 @@ def test_batches_mix_own_and_other_vectors() -> None:
     batch = batches.draw(0, 0, 4000)
     assert batch.vector is not None
     assert batch.dropped is not None
-    source, own = batch.vector[:, 0].long(), batch.x.flatten()
+    source, own = batch.vector[:, 0].long(), batch.x.flatten().long()
     assert torch.equal(who[source], who[own])
     assert abs(float((source != own).float().mean()) - 0.75) < 0.03
     assert abs(float(batch.dropped.float().mean()) - 0.25) < 0.03

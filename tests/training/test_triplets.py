@@ -146,7 +146,7 @@ def test_batches_hold_several_pictures_of_a_person() -> None:
         people = batch.classes.view(3, 4)
         assert (people == people[:, :1]).all()
         assert set(people[:, 0].tolist()) == {7, 9, 4}
-        numbers = batch.x.flatten()
+        numbers = batch.x.flatten().long()
         assert torch.equal(who[numbers], batch.classes)
         for row in numbers.view(3, 4).tolist():
             assert len(set(row)) == (2 if who[row[0]] == 9 else 4)
