@@ -33,8 +33,8 @@ Every picture on this page was drawn by the command above it, with the bundled w
 on a processor. Nothing is selected by hand: all seeds are 1. Each file says in its metadata which
 weights, seed and parameters made it. `python docs/gallery.py` draws them again.
 
-The weights are small and were trained for one to two and a half hours on two cores. They get the
-colours, the light and the texture of a class, and seldom a whole object.
+The weights are small. Those that draw classes get about every second picture right at a glance, and
+faces, limbs and small parts seldom.
 """
 
 
@@ -64,9 +64,9 @@ SHOTS = (
         "-n 5 --seed 1 --scale 2 -o classes.png",
         "classes.png",
         "A row each: lion, bell pepper, alp, monarch, Chihuahua; 64×64 pixels, shown twice as "
-        "large. Alps are landscapes, bell peppers have their colours and gloss. Lions are a coat "
-        "in dry grass, monarchs are on flowers, without wings one could be sure of. Of the "
-        "Chihuahuas little more than the colours is left.",
+        "large. Alps are landscapes, bell peppers have their shape and gloss, monarchs their "
+        "wings, on flowers. Most lions have a head with a mane, and faces that do not bear a "
+        "second look. Of the Chihuahuas one or two are dogs.",
     ),
     Shot(
         "The model itself",
@@ -75,7 +75,7 @@ SHOTS = (
         "plain.png",
         "The same class without guidance, all temperatures 1: draws from the model itself, first "
         "of what a picture of an alp is about, then of the picture. They are more diverse than "
-        "those above, and less like the class.",
+        "those above, and each is less clearly of its class.",
     ),
     Shot(
         "Pixel by pixel",
@@ -134,7 +134,7 @@ SHOTS = (
         "--scale 2 -o codes.png",
         "codes.png",
         "Left the portrait at 64×64, right what 768 codes of 3 bits keep of it: clothes and "
-        "background, but not the face. Samples of `imagenet64` can look no better than this, since "
+        "background, but not the face. Samples of `imagenet64` can be no sharper than this, since "
         "its model draws codes that the same decoder turns into pictures.",
     ),
 )
