@@ -1,6 +1,6 @@
 """A photo, and what two decoders make of the few numbers that are left of it.
 
-python examples/draw_anew.py AUTOENCODER_WEIGHTS cat.jpg anew.png
+python examples/draw_anew.py autoencoder32 cat.jpg anew.png
 """
 
 import sys

@@ -61,14 +61,13 @@ def _here(
     once: None,
     tmp_path: Path,
     face_weights: Path,
-    autoencoders: Path,
     code_weights: Path,
     weights: Path,
     hub: Hub,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A folder with the photos and the weights that the documents name, and a stand-in for the Hub
-    that has some too; imagenet32 is bundled."""
+    that has some too; imagenet32 and autoencoder32 are bundled."""
     hub.repos["owner/name"].refs["v1"] = hub.add("owner/name", weights)
     monkeypatch.setenv("HF_TOKEN", TOKEN)
     monkeypatch.chdir(tmp_path)
@@ -76,7 +75,6 @@ def _here(
         shutil.copy(ASSETS / f"{asset}.jpg", f"{name}.jpg")
     for name, folder in (
         ("my-faces", face_weights),
-        ("my-autoencoder", autoencoders),
         ("my-tokenizer", code_weights),
         ("my-weights", weights),
     ):

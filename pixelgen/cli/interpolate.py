@@ -130,7 +130,7 @@ def interpolate(
     Examples:
       pixelgen interpolate --class lion --class cougar -o cats.png
       pixelgen interpolate a.jpg b.jpg -o morph.gif
-      pixelgen interpolate cat.jpg dog.png --weights my-autoencoder
+      pixelgen interpolate cat.jpg dog.png --weights autoencoder32
     """
     check_device_name(device)
     check_stdout(output, as_json)

@@ -87,7 +87,8 @@ def reconstruct(
     Examples:
       pixelgen reconstruct cat.jpg dog.png -o sheet.png
       pixelgen reconstruct cat.jpg --patches
-      pixelgen reconstruct photos/ --bottleneck 100 -n 5 --weights my-autoencoder
+      pixelgen reconstruct photos/ --bottleneck 100 -n 5
+      pixelgen reconstruct cat.jpg --weights imagenet64
     """
     check_device_name(device)
     check_stdout(output, as_json)

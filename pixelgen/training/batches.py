@@ -128,7 +128,8 @@ class Draws(Protocol):
         """Process `rank`'s `size` pictures of a step whose first picture is number `position`."""
 
     def to(self, device: torch.device) -> Draws:
-        """The same, moved: batches are put together there, if there is room for the pictures."""
+        """Moves the pictures there, if there is room: batches are then put together there. Returns
+        itself."""
 
 
 def _roomy(pictures: Tensor, device: torch.device) -> Tensor:
@@ -206,7 +207,8 @@ class Batches:
         return Batch(x, classes, vector, dropped if told else None)
 
     def to(self, device: torch.device) -> Batches:
-        """The same, moved: batches are put together there, if there is room for the pictures."""
+        """Moves the pictures there, if there is room: batches are then put together there. Returns
+        itself."""
         self.views = _roomy(self.views, device)
         return self
 
@@ -266,7 +268,8 @@ class IdentityBatches:
         return Batch(x, self.who[index])
 
     def to(self, device: torch.device) -> IdentityBatches:
-        """The same, moved: batches are put together there, if there is room for the pictures."""
+        """Moves the pictures there, if there is room: batches are then put together there. Returns
+        itself."""
         self.images = _roomy(self.images, device)
         return self
 

@@ -1,4 +1,4 @@
-"""Grids of codes to train on: pictures encoded by a tokenizer, once and for all or ever anew."""
+"""Grids of codes to train on: pictures encoded by a tokenizer, once or at each draw."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ from pixelgen.training.recipe import ComputeRecipe, DataRecipe
 from pixelgen.training.reconstruction import encode
 
 CODES = "codes.safetensors"
-_BATCH = 250
+AT_ONCE = 250
+"""Pictures that are encoded at a time."""
 
 
 def encoded_views(
@@ -60,17 +61,17 @@ def encoded_views(
     views = torch.empty(shape, dtype=torch.uint8)
     size, plain = tokenizer.config.size, 2 if recipe.flip else 1
     for view in range(recipe.views):
-        for start in range(0, len(data), _BATCH):
-            images = data.images[start : start + _BATCH]
+        for start in range(0, len(data), AT_ONCE):
+            images = data.images[start : start + AT_ONCE]
             shift = None
             if view >= plain and recipe.jitter:
-                counter = -1 - (view * math.ceil(len(data) / _BATCH) + start // _BATCH)
+                counter = -1 - (view * math.ceil(len(data) / AT_ONCE) + start // AT_ONCE)
                 shift = random_shifts(seed, counter, len(images), recipe.jitter)
             images = cut(images, size, shift)
             if recipe.flip and view % 2:
                 images = images.flip(-1)
             views[view, start : start + len(images)] = encode(
-                tokenizer, images, _BATCH, precision=compute.precision
+                tokenizer, images, AT_ONCE, precision=compute.precision
             )
         note(f"encoded view {view + 1} of {recipe.views} of {len(data)} pictures")
     keep_tensors(path, {"codes": views}, key)
@@ -78,7 +79,7 @@ def encoded_views(
 
 
 class EncodedBatches:
-    """Batches of pictures, encoded when they are drawn: no grid of codes is seen twice."""
+    """Batches of pictures, encoded when they are drawn: moved and mirrored anew each time."""
 
     def __init__(self, pictures: Draws, tokenizer: Tokenizer, compute: ComputeRecipe) -> None:
         self.pictures, self.precision = pictures, compute.precision
@@ -97,7 +98,7 @@ class EncodedBatches:
         return replace(batch, x=codes)
 
     def to(self, device: torch.device) -> EncodedBatches:
-        """The same, moved: batches are put together there, if there is room for the pictures."""
+        """Moves the tokenizer there, and the pictures if there is room; returns itself."""
         self.pictures = self.pictures.to(device)
         self.tokenizer.to(device)
         return self
@@ -105,7 +106,7 @@ class EncodedBatches:
 
 def _fingerprint(network: nn.Module) -> list[float]:
     """Two numbers that other weights would not have."""
-    total = torch.stack([p.detach().double().sum() for p in network.parameters()])
+    total = torch.stack([p.detach().cpu().double().sum() for p in network.parameters()])
     return [float(total.sum()), float(total.square().sum())]
 
 

@@ -21,12 +21,7 @@ from pixelgen.training.folder import check_folder
 from pixelgen.training.interrupts import collect_signals
 from pixelgen.training.logs import RunLog, Silent, Watcher
 from pixelgen.training.meter import Meter
-from pixelgen.training.objective import (
-    autocast,
-    gains_from_bf16,
-    let_speed,
-    training_flops,
-)
+from pixelgen.training.objective import autocast, gains_from_bf16, training_flops
 from pixelgen.training.optimiser import averaged, build_optimiser
 from pixelgen.training.origin import origin
 from pixelgen.training.recipe import Recipe
@@ -117,7 +112,6 @@ class Run:
         self.held_images, self.held_condition = material.held, material.held_condition
         if recipe.compute.precision == "bf16" and not gains_from_bf16(accelerator.device):
             watcher.note("this processor has no bf16: fp32 instead")
-        let_speed(accelerator.device, recipe.compute.precision)
         torch.manual_seed(mix(recipe.seed, 0, 0))
         model: nn.Module = build_model(recipe.model)
         if recipe.compute.channels_last:

@@ -56,14 +56,6 @@ def gains_from_bf16(device: torch.device) -> bool:
     return torch.backends.cpu.get_cpu_capability().startswith(("AVX512", "SVE"))
 
 
-def let_speed(device: torch.device, precision: str) -> None:
-    """On a GPU and in bf16, lets what is left in fp32 use TensorFloat-32, and each convolution the
-    fastest algorithm that is found in a trial."""
-    if device.type == "cuda" and precision == "bf16":
-        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
-        torch.backends.cudnn.benchmark = True
-
-
 def training_flops(objective: nn.Module, x: Tensor, *more: Tensor | None) -> float:
     """Floating-point operations per picture of a forward and a backward pass, counted on `x` and
     what else the objective takes."""

@@ -67,8 +67,8 @@ class DataRecipe:
     views: int = 2
     """With a tokenizer: encode each picture so many times. Every second view is mirrored if `flip`
     says so, and those after the first two (without `flip` the first one) are moved by `jitter`.
-    0: encode pictures each time that they are drawn, mirrored and moved anew: a little slower, and
-    best for long runs, in which a few forms of each would be learned by heart."""
+    0: encode pictures each time that they are drawn, mirrored and moved anew as `flip` and `jitter`
+    say: a little slower, and best for long runs, which would learn a few forms by heart."""
     holdout: int = 2000
     """Pictures of the split, drawn by the seed, that are never trained on: the running figure."""
 

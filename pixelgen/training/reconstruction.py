@@ -93,6 +93,8 @@ def encode(
         parts.append(codes.to("cpu", torch.uint8))
         if progress is not None:
             progress(min(start + batch, len(images)), len(images))
+    if not parts:
+        return torch.empty((0, *model.config.code_shape), dtype=torch.uint8)
     return torch.cat(parts)
 
 

@@ -25,7 +25,7 @@ from pixelgen.models.face_embedder import FaceEmbedder
 from pixelgen.models.tokenizer import Tokenizer
 from pixelgen.training.autoencoding import Autoencoding, bottleneck
 from pixelgen.training.batches import mix
-from pixelgen.training.codes import EncodedBatches, check_size, encoded_views
+from pixelgen.training.codes import AT_ONCE, EncodedBatches, check_size, encoded_views
 from pixelgen.training.discriminator import Discriminator
 from pixelgen.training.features import picture_vectors
 from pixelgen.training.material import Embedded, Material, by_identity, by_picture
@@ -165,7 +165,9 @@ class Likelihood:
         if embedder is None:
             return by_picture(self.recipe, data, views, seen=seen)
         faces = cut(data.images, embedder.config.size)
-        material = by_picture(self.recipe, data, views, embed(embedder, faces, 250))
+        embeddings = embed(embedder.to(device), faces, 250)
+        embedder.cpu()
+        material = by_picture(self.recipe, data, views, embeddings)
         return replace(material, embedded=Embedded(embedder, faces[:MANY_FACES]))
 
     def _seen(
@@ -258,7 +260,7 @@ class CodesLikelihood(Likelihood):
         if not self.recipe.data.views:
             material = self._material(data, data.images[None], folder, note, device)
             compute = self.recipe.compute
-            held = encode(self.tokenizer, material.held, 250, precision=compute.precision)
+            held = encode(self.tokenizer, material.held, AT_ONCE, precision=compute.precision)
             drawn = EncodedBatches(material.batches, self.tokenizer, compute)
             return replace(material, batches=drawn, held=held)
         views = encoded_views(

@@ -18,12 +18,15 @@ from .conftest import DOCS
 
 
 @pytest.fixture
-def small_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def small_weights(tmp_path: Path, autoencoders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Random weights in the place of the bundled ones, that know the same classes."""
     torch.manual_seed(0)
     made = {}
     for name, folder in bundled().items():
         config = read_config(folder, name)
+        if config.bottlenecks:
+            made[name] = autoencoders
+            continue
         classes = {"classes": len(config.labels), **LIVELY}
         if getattr(config.model, "vector_components", 0):
             classes |= {"vector": 4, "vector_components": 1}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
 from pixelgen.training.batches import Batches, hold_out, mix
@@ -99,3 +100,21 @@ def test_seeds_differ_by_stream_and_counter() -> None:
     seeds = {mix(seed, stream, n) for seed in range(3) for stream in range(4) for n in range(50)}
     assert len(seeds) == 600
     assert all(0 <= s < 2**63 for s in seeds)
+
+
+def test_networks_are_given_int64() -> None:
+    batch = numbered(30).draw(0, 0, 6)
+    x, classes = batch.inputs("cpu")
+    assert x is not None
+    assert x.dtype == torch.int64
+    assert torch.equal(x, batch.x.long())
+    assert classes is batch.classes
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU")
+def test_a_gpu_puts_the_same_batches_together() -> None:
+    options = {"flip": True, "jitter": 1}
+    here, there = numbered(30, **options), numbered(30, **options).to(torch.device("cuda"))
+    assert there.views.is_cuda
+    for step in range(3):
+        assert torch.equal(here.draw(step, 6 * step, 6).x, there.draw(step, 6 * step, 6).x.cpu())

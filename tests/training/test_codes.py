@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,9 +17,9 @@ from pixelgen.errors import PixelgenError
 from pixelgen.evaluation.bits import evaluate
 from pixelgen.models.likelihood import to_unit
 from pixelgen.pipelines import ClassPipeline
-from pixelgen.training.batches import hold_out
+from pixelgen.training.batches import Batches, hold_out
 from pixelgen.training.cards import card_again
-from pixelgen.training.codes import CODES
+from pixelgen.training.codes import CODES, EncodedBatches
 from pixelgen.training.export import export
 from pixelgen.training.logs import Silent
 from pixelgen.training.loop import Run, train
@@ -224,9 +225,15 @@ def test_without_views_pictures_are_encoded_when_drawn(
     }
     found = [tuple(codes.flatten().tolist()) in forms for codes in epoch.x]
     assert sum(found) > 0.95 * count
-    assert epoch.classes is not None
-    again = run.batches.draw(1, count, count)
-    assert not torch.equal(again.x[again.classes.argsort()], epoch.x[epoch.classes.argsort()])
+    options: dict[str, Any] = {"seed": 1, "flip": True, "crop": 8, "jitter": 1}
+    one = Batches(data.images[None], None, torch.tensor([0]), **options)
+    often = EncodedBatches(one, codec, recipe.compute)
+    assert len({tuple(often.draw(i, i, 1).x.flatten().tolist()) for i in range(20)}) > 1
+    whole = run.batches.draw(3, 0, 6)
+    halves = [run.batches.draw(3, 0, 3, rank, 2).x for rank in range(2)]
+    assert (torch.cat(halves) == whole.x).float().mean() > 0.99
+    none = load_recipe(prior_recipe, ["data.views=0", "data.holdout=0", "schedule.steps=2"])
+    assert train(none, tmp_path / "none").counters.held_out is None
 
 
 @pytest.mark.parametrize("views", [3, 0])
