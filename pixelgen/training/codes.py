@@ -12,13 +12,11 @@ from torch import Tensor, nn
 
 from pixelgen.data import ImageData, cut
 from pixelgen.errors import PixelgenError
-from pixelgen.models.likelihood import to_unit
 from pixelgen.models.tokenizer import Tokenizer
 from pixelgen.training.batches import Batch, Draws, random_shifts
 from pixelgen.training.kept_tensors import keep_tensors, kept_tensors
-from pixelgen.training.objective import autocast
 from pixelgen.training.recipe import ComputeRecipe, DataRecipe
-from pixelgen.training.reconstruction import encode
+from pixelgen.training.reconstruction import codes_of, encode
 
 CODES = "codes.safetensors"
 AT_ONCE = 250
@@ -88,14 +86,10 @@ class EncodedBatches:
         if compute.channels_last:
             self.tokenizer.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    @torch.no_grad()
     def draw(self, step: int, position: int, size: int, rank: int = 0, ranks: int = 1) -> Batch:
         """Process `rank`'s `size` pictures of a step whose first picture is number `position`."""
         batch = self.pictures.draw(step, position, size, rank, ranks)
-        device = next(self.tokenizer.parameters()).device
-        with autocast(device, self.precision):
-            codes = self.tokenizer.encode(to_unit(batch.x.to(device), 256))
-        return replace(batch, x=codes)
+        return replace(batch, x=codes_of(self.tokenizer, batch.x, self.precision))
 
     def to(self, device: torch.device) -> EncodedBatches:
         """Moves the tokenizer there, and the pictures if there is room; returns itself."""

@@ -72,6 +72,14 @@ def psnr(images: Tensor, others: Tensor) -> Tensor:
     return (10 * torch.log10(255**2 / error)).clamp(max=BEST_PSNR)
 
 
+@torch.no_grad()
+def codes_of(model: Tokenizer, images: Tensor, precision: str) -> Tensor:
+    """The codes of pictures of 0 … 255, [N, 3, S, S], int64 [N, C, h, w] where the model is."""
+    device = next(model.parameters()).device
+    with autocast(device, precision):
+        return model.encode(to_unit(images.to(device), 256))
+
+
 @torch.inference_mode()
 def encode(
     model: Tokenizer,
@@ -85,11 +93,9 @@ def encode(
 
     `progress(done, total)` is told after every batch.
     """
-    device = next(model.parameters()).device
     parts: list[Tensor] = []
     for start in range(0, len(images), batch):
-        with autocast(device, precision):
-            codes = model.encode(to_unit(images[start : start + batch].to(device), 256))
+        codes = codes_of(model, images[start : start + batch], precision)
         parts.append(codes.to("cpu", torch.uint8))
         if progress is not None:
             progress(min(start + batch, len(images)), len(images))

@@ -43,7 +43,6 @@ from pixelgen.training.samples import (
 )
 from pixelgen.training.triplets import Triplets, embed, verify
 
-CPU = torch.device("cpu")
 MANY_FACES = 2000
 """As many as tell how one embedder's vectors lie to another's."""
 
@@ -69,7 +68,7 @@ class Task(Protocol):
         data: ImageData,
         folder: Path,
         note: Callable[[str], None],
-        device: torch.device = CPU,
+        device: torch.device,
     ) -> Material:
         """What is trained on, computed on `device` where a network has to look at all pictures.
         Raises PixelgenError for pictures that do not fit the network."""
@@ -137,7 +136,7 @@ class Likelihood:
         data: ImageData,
         folder: Path,
         note: Callable[[str], None],
-        device: torch.device = CPU,
+        device: torch.device,
     ) -> Material:
         """The pictures. Raises PixelgenError for those that are not the model's grid."""
         config = self.recipe.model
@@ -239,7 +238,7 @@ class CodesLikelihood(Likelihood):
         data: ImageData,
         folder: Path,
         note: Callable[[str], None],
-        device: torch.device = CPU,
+        device: torch.device,
     ) -> Material:
         """The codes of the pictures. Raises PixelgenError where pictures, tokenizer and model do
         not fit together."""
@@ -302,7 +301,7 @@ class TokenizerTask:
         data: ImageData,
         folder: Path,
         note: Callable[[str], None],
-        device: torch.device = CPU,
+        device: torch.device,
     ) -> Material:
         """The pictures. Raises PixelgenError for those of another size."""
         _check_size(data, self.recipe, "tokenizer")
@@ -347,7 +346,7 @@ class EmbedderTask:
         data: ImageData,
         folder: Path,
         note: Callable[[str], None],
-        device: torch.device = CPU,
+        device: torch.device,
     ) -> Material:
         """Pictures by person. Raises PixelgenError for those of another size or without people."""
         _check_size(data, self.recipe, "embedder")
@@ -390,7 +389,7 @@ class AutoencoderTask:
         data: ImageData,
         folder: Path,
         note: Callable[[str], None],
-        device: torch.device = CPU,
+        device: torch.device,
     ) -> Material:
         """The pictures. Raises PixelgenError for those of another size."""
         _check_size(data, self.recipe, "auto-encoder")
