@@ -34,7 +34,7 @@ from pixelgen.training.state import (
     part_of,
     save_state,
 )
-from pixelgen.training.tasks import task_of
+from pixelgen.training.tasks import Surroundings, task_of
 
 Reason = Literal["finished", "max-minutes", "terminated", "interrupted"]
 
@@ -107,7 +107,8 @@ class Run:
         self.origin, self.before = "", dict[str, Any]()
         self.task = task_of(recipe)
         with accelerator.main_process_first():
-            material = self.task.prepare(data, folder, watcher.note, accelerator.device)
+            surroundings = Surroundings(folder, watcher.note, accelerator.device)
+            material = self.task.prepare(data, surroundings)
         self.batches, self.labels = material.batches.to(accelerator.device), material.labels
         self.held_images, self.held_condition = material.held, material.held_condition
         if recipe.compute.precision == "bf16" and not gains_from_bf16(accelerator.device):

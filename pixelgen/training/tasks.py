@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, Protocol
 
@@ -47,6 +47,18 @@ MANY_FACES = 2000
 """As many as tell how one embedder's vectors lie to another's."""
 
 
+@dataclass(frozen=True)
+class Surroundings:
+    """What a run gives to the preparation of its pictures."""
+
+    folder: Path
+    """Its folder, for what is computed once."""
+    note: Callable[[str], None]
+    """Takes a line for the user."""
+    device: torch.device
+    """Where a network looks at all pictures."""
+
+
 class Task(Protocol):
     """The kind of work that a recipe's network is for."""
 
@@ -63,15 +75,8 @@ class Task(Protocol):
     def critic(self) -> nn.Module | None:
         """What learns beside the network, and is of no use after the run."""
 
-    def prepare(
-        self,
-        data: ImageData,
-        folder: Path,
-        note: Callable[[str], None],
-        device: torch.device,
-    ) -> Material:
-        """What is trained on, computed on `device` where a network has to look at all pictures.
-        Raises PixelgenError for pictures that do not fit the network."""
+    def prepare(self, data: ImageData, run: Surroundings) -> Material:
+        """What is trained on. Raises PixelgenError for pictures that do not fit the network."""
 
     def objective(self, model: nn.Module) -> nn.Module:
         """A module: what `Batch.inputs` gives → the loss."""
@@ -131,13 +136,7 @@ class Likelihood:
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
 
-    def prepare(
-        self,
-        data: ImageData,
-        folder: Path,
-        note: Callable[[str], None],
-        device: torch.device,
-    ) -> Material:
+    def prepare(self, data: ImageData, run: Surroundings) -> Material:
         """The pictures. Raises PixelgenError for those that are not the model's grid."""
         config = self.recipe.model
         assert isinstance(config, GridConfig)  # `kind_of_task` sees to that
@@ -148,36 +147,29 @@ class Likelihood:
                 "(channels, rows, columns)",
                 "set data.size and the [model] table to one size",
             )
-        return self._material(data, data.images[None], folder, note, device)
+        return self._material(data, data.images[None], run)
 
-    def _material(
-        self,
-        data: ImageData,
-        views: Tensor,
-        folder: Path,
-        note: Callable[[str], None],
-        device: torch.device,
-    ) -> Material:
+    def _material(self, data: ImageData, views: Tensor, run: Surroundings) -> Material:
         """`views` of the pictures with the condition vectors that the recipe asks for."""
-        embedder = self._embedder(data, folder)
-        seen = self._seen(data, folder, note, device)
+        embedder = self._embedder(data, run.folder)
+        seen = self._seen(data, run)
         if embedder is None:
             return by_picture(self.recipe, data, views, seen=seen)
         faces = cut(data.images, embedder.config.size)
-        embeddings = embed(embedder.to(device), faces, 250)
+        embeddings = embed(embedder.to(run.device), faces, 250)
         embedder.cpu()
         material = by_picture(self.recipe, data, views, embeddings)
         return replace(material, embedded=Embedded(embedder, faces[:MANY_FACES]))
 
     def _seen(
-        self, data: ImageData, folder: Path, note: Callable[[str], None], device: torch.device
+        self, data: ImageData, run: Surroundings
     ) -> Callable[[Tensor, Tensor], tuple[Tensor, ClassVectors]] | None:
         """What makes condition vectors, and p(h | class), of what a classifier sees; None where
         there are none."""
         if not getattr(self.recipe.model, "vector_components", 0):
             return None
         return lambda rows, classes: picture_vectors(
-            data, rows, classes, self.recipe, folder, note, device
+            data, rows, classes, self.recipe, run.folder, run.note, run.device
         )
 
     def _embedder(self, data: ImageData, folder: Path) -> FaceEmbedder | None:
@@ -233,19 +225,13 @@ class CodesLikelihood(Likelihood):
     figure_unit: ClassVar[str] = "bits/code"
     tokenizer: Tokenizer
 
-    def prepare(
-        self,
-        data: ImageData,
-        folder: Path,
-        note: Callable[[str], None],
-        device: torch.device,
-    ) -> Material:
+    def prepare(self, data: ImageData, run: Surroundings) -> Material:
         """The codes of the pictures. Raises PixelgenError where pictures, tokenizer and model do
         not fit together."""
         config = self.recipe.model
         ref = self.recipe.data.tokenizer
         assert isinstance(config, GridConfig)  # the recipe sees to that
-        self.tokenizer = run_tokenizer(folder, ref)
+        self.tokenizer = run_tokenizer(run.folder, ref)
         codes = self.tokenizer.config
         grid = (config.levels, config.channels, config.height, config.width)
         if grid != (codes.levels, *codes.code_shape):
@@ -255,9 +241,9 @@ class CodesLikelihood(Likelihood):
                 "set levels, channels, height and width of [model] to those of the codes",
             )
         check_size(data, self.recipe.data, self.tokenizer)
-        self.tokenizer.to(device)
+        self.tokenizer.to(run.device)
         if not self.recipe.data.views:
-            material = self._material(data, data.images[None], folder, note, device)
+            material = self._material(data, data.images[None], run)
             compute = self.recipe.compute
             held = encode(self.tokenizer, material.held, AT_ONCE, precision=compute.precision)
             drawn = EncodedBatches(material.batches, self.tokenizer, compute)
@@ -268,10 +254,10 @@ class CodesLikelihood(Likelihood):
             self.recipe.data,
             self.recipe.compute,
             self.recipe.seed,
-            folder,
-            note,
+            run.folder,
+            run.note,
         )
-        return self._material(data, views, folder, note, device)
+        return self._material(data, views, run)
 
     def show(self, model: nn.Module, held: Tensor, condition: Condition | None, path: Path) -> None:
         """A grid of samples, decoded."""
@@ -296,13 +282,7 @@ class TokenizerTask:
             torch.manual_seed(mix(recipe.seed, 1, 0))
             self.critic = Discriminator(self.perceptual.widths)
 
-    def prepare(
-        self,
-        data: ImageData,
-        folder: Path,
-        note: Callable[[str], None],
-        device: torch.device,
-    ) -> Material:
+    def prepare(self, data: ImageData, run: Surroundings) -> Material:
         """The pictures. Raises PixelgenError for those of another size."""
         _check_size(data, self.recipe, "tokenizer")
         return by_picture(self.recipe, data, data.images[None])
@@ -341,13 +321,7 @@ class EmbedderTask:
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
 
-    def prepare(
-        self,
-        data: ImageData,
-        folder: Path,
-        note: Callable[[str], None],
-        device: torch.device,
-    ) -> Material:
+    def prepare(self, data: ImageData, run: Surroundings) -> Material:
         """Pictures by person. Raises PixelgenError for those of another size or without people."""
         _check_size(data, self.recipe, "embedder")
         return by_identity(self.recipe, data)
@@ -384,13 +358,7 @@ class AutoencoderTask:
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
 
-    def prepare(
-        self,
-        data: ImageData,
-        folder: Path,
-        note: Callable[[str], None],
-        device: torch.device,
-    ) -> Material:
+    def prepare(self, data: ImageData, run: Surroundings) -> Material:
         """The pictures. Raises PixelgenError for those of another size."""
         _check_size(data, self.recipe, "auto-encoder")
         return by_picture(self.recipe, data, data.images[None])
