@@ -59,6 +59,14 @@ def evaluate(
             help="With --quality: pictures to draw of every class. Default: 4.",
         ),
     ] = None,
+    reconstructions: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="With auto-encoders: so many pictures are reconstructed, spread evenly. "
+            "Default: 1000.",
+        ),
+    ] = None,
     portraits: Annotated[
         int | None,
         typer.Option(min=1, help="With --identity: portraits of every person. Default: 8."),
@@ -150,6 +158,9 @@ def evaluate(
                 tasks[what] = bar.add_task(what, total=total)
             bar.update(tasks[what], completed=done)
 
+        if reconstructions is not None and not (loaded.config.bottlenecks and not identity):
+            what = "--reconstructions is for what auto-encoders make"
+            raise PixelgenError(what, f"{loaded.name} is {loaded.config.called}", 2)
         shared: dict[str, Any] = {"limit": limit, "batch": batch_size, "progress": show}
         judged = people_judged = None
         if identity:
@@ -163,10 +174,10 @@ def evaluate(
             _refuse(loaded.name, foreign | {"unconditional": unconditional or None})
             from pixelgen.evaluation.autoencoders import measure_autoencoders
 
-            likelihood = not no_likelihood
-            result = measure_autoencoders(
-                loaded, data, split, likelihood=likelihood, quality=quality, **shared, **options
-            )
+            options |= {"likelihood": not no_likelihood, "quality": quality}
+            if reconstructions is not None:
+                options["reconstructions"] = reconstructions
+            result = measure_autoencoders(loaded, data, split, **shared, **options)
         else:
             if quality:
                 from pixelgen.evaluation.quality import measure_quality

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from pixelgen.checkpoints import LoadedCheckpoint, SamplingDefaults
 from pixelgen.data import ImageData
@@ -24,12 +24,11 @@ from pixelgen.evaluation.kid import Kid, kernel_distance
 from pixelgen.evaluation.quality import CALIBRATED_ON
 from pixelgen.labels import imagenet
 from pixelgen.models.autoencoder import Autoencoder
-from pixelgen.models.conditioning import Condition
 from pixelgen.pipelines.painter import Painter, in_pictures
 from pixelgen.pipelines.pictures import to_tensor
 from pixelgen.pipelines.reconstruct_request import drawing_given_h
 from pixelgen.pipelines.request import DrawingOptions
-from pixelgen.training.autoencoding import bottleneck
+from pixelgen.training.autoencoding import bottleneck, conditions
 from pixelgen.training.objective import image_bits
 
 DRAWN = 1000
@@ -116,12 +115,12 @@ def measure_autoencoders(
     top_p: float | None = None,
     guidance: float | None = None,
     seed: int = 0,
-    drawn: int = DRAWN,
+    reconstructions: int = DRAWN,
     judge: Judge | None = None,
     progress: Progress | None = None,
 ) -> Evaluation:
     """Exact bits per dimension over every row of a split, each picture given its own h, another's,
-    and none; and how near the reconstructions of `drawn` pictures come.
+    and none; and how near those come that are made of `reconstructions` pictures, spread evenly.
 
     With `quality` a classifier judges these too: `judge`, by default that of `load_judge`. What is
     left out of the sampling options comes from the weights' own defaults. `limit` takes that many
@@ -140,9 +139,11 @@ def measure_autoencoders(
         "guidance": guidance,
         "batch_size": batch,
     }
-    drawing = drawing_given_h(weights.config, weights.name, ("drawn", drawn, 1), asked)
+    drawing = drawing_given_h(
+        weights.config, weights.name, ("reconstructions", reconstructions, 1), asked
+    )
     pictures = fitting_pictures(weights, data, split, limit, told("decoding"))
-    rows = _spread(len(pictures), drawn)
+    rows = _spread(len(pictures), reconstructions)
     device = next(weights.network.parameters()).device
     if quality:
         judge = judge or load_judge(device, batch)
@@ -152,16 +153,19 @@ def measure_autoencoders(
         judge.see(pictures.images[rows], told("judging originals")) if quality and judge else None,
     )
     figures = []
+    untold: dict[nn.Module, Bits] = {}  # two bottlenecks may have one network
     for numbers, model in models.items():
 
         def about(what: str, numbers: int = numbers) -> Callable[[int, int], None] | None:
             return told(f"{numbers}: {what}")
 
         h, means = bottleneck(model, pictures.images, batch, progress=about("codes"))
-        bits: _Likelihoods = (None, None, None)
+        bits: tuple[Bits | None, Bits | None, Bits | None] = (None, None, None)
         if likelihood:
-            without = weights.config.unconditional
-            bits = _likelihoods(model, pictures.images, h, without, batch, about)
+            if weights.config.unconditional and model.pixels not in untold:
+                untold[model.pixels] = _bits(model, pictures.images, None, batch, told("without h"))
+            without = untold.get(model.pixels)
+            bits = (*_given_h(model, pictures.images, h, batch, about), without)
         samples = _draw(weights, model, h[rows], drawing.options, seed, batch, about("samples"))
         see = judge if quality else None
         figures.append(
@@ -195,9 +199,6 @@ class _Originals:
     """The judge's logits and features of them."""
 
 
-_Likelihoods = tuple[Bits | None, Bits | None, Bits | None]
-
-
 def _spread(total: int, count: int) -> Tensor:
     """Up to `count` of `total` rows, evenly, int64."""
     return torch.linspace(0, total - 1, min(total, count)).round().long()
@@ -214,23 +215,30 @@ def _calibrate(
     judge.calibrate(pictures.images[some], pictures.labels[some], known, progress=progress)
 
 
-def _likelihoods(
-    model: Autoencoder, images: Tensor, h: Tensor, without: bool, batch: int, about: Told
-) -> _Likelihoods:
-    """Bits per dimension given each picture's own h, that of another picture, and none."""
+def _bits(
+    model: Autoencoder,
+    images: Tensor,
+    h: Tensor | None,
+    batch: int,
+    progress: Callable[[int, int], None] | None,
+) -> Bits:
+    """Bits per dimension given h [N, D], or none."""
+    condition = None if h is None else conditions(model, h, batch)
+    return Bits.of(image_bits(model.pixels, images, condition, batch, progress=progress))
 
-    def bits(condition: Condition | None, what: str) -> Bits:
-        return Bits.of(image_bits(model.pixels, images, condition, batch, progress=about(what)))
 
+def _given_h(
+    model: Autoencoder, images: Tensor, h: Tensor, batch: int, about: Told
+) -> tuple[Bits, Bits | None]:
+    """Bits per dimension given each picture's own h, and that of another picture."""
+    own = _bits(model, images, h, batch, about("given h"))
+    if len(h) == 1:
+        return own, None
     # Pictures of one class often stand side by side: the other one is drawn at random.
     order = torch.randperm(len(h), generator=torch.Generator().manual_seed(0))
     other = torch.empty_like(h)
     other[order] = h[order.roll(1)]
-    return (
-        bits(Condition(vector=h), "given h"),
-        bits(Condition(vector=other), "given another h") if len(h) > 1 else None,
-        bits(None, "without h") if without else None,
-    )
+    return own, _bits(model, images, other, batch, about("given another h"))
 
 
 def _draw(
@@ -246,7 +254,7 @@ def _draw(
     painter = Painter(weights, next(model.parameters()).device, model.pixels)
     painted = painter.paint(
         len(h),
-        Condition(vector=h),
+        conditions(model, h, batch),
         options=options,
         seed=seed,
         batch_size=batch,

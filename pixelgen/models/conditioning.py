@@ -1,4 +1,4 @@
-"""What a picture is conditioned on: a class, a vector h, a map s = m(h).
+"""What a picture is conditioned on: a class, a vector h, a map s, be it given or s = m(h).
 
 van den Oord et al. 2016 (Conditional Image Generation with PixelCNN Decoders), section 2.3.
 """
@@ -21,6 +21,13 @@ class Condition:
     """[B] integers; the number of classes itself stands for "no class"."""
     vector: Tensor | None = None
     """[B, D] numbers, the h of the paper."""
+    map: Tensor | None = None
+    """[B, S, H, W] numbers on the grid after space-to-depth: an s that is not made of h alone."""
+
+    @property
+    def empty(self) -> bool:
+        """Nothing is told."""
+        return all(each is None for each in (self.classes, self.vector, self.map))
 
     def to(self, device: torch.device | str) -> Condition:
         """The same condition on another device."""
@@ -37,18 +44,24 @@ class Condition:
         return Condition(
             None if self.classes is None else change(self.classes),
             None if self.vector is None else change(self.vector),
+            None if self.map is None else change(self.map),
         )
 
     @staticmethod
-    def cat(first: Condition, second: Condition) -> Condition:
-        """Two batches after one another; both must hold the same kinds of condition."""
+    def cat(*parts: Condition) -> Condition:
+        """Batches after one another; all must hold the same kinds of condition."""
 
-        def join(a: Tensor | None, b: Tensor | None) -> Tensor | None:
-            if (a is None) != (b is None):
+        def join(each: list[Tensor | None]) -> Tensor | None:
+            given = [t for t in each if t is not None]
+            if given and len(given) < len(each):
                 raise ValueError("conditions of different kinds cannot be joined")
-            return None if a is None or b is None else torch.cat((a, b))
+            return torch.cat(given) if given else None
 
-        return Condition(join(first.classes, second.classes), join(first.vector, second.vector))
+        return Condition(
+            join([p.classes for p in parts]),
+            join([p.vector for p in parts]),
+            join([p.map for p in parts]),
+        )
 
 
 class LayerCondition(nn.Module):

@@ -124,6 +124,8 @@ class GatedPixelCNNConfig(GridConfig):
     """h enters every layer as V^T h (equation 4). Without it, h acts through the map alone."""
     map_channels: int = 0
     """Channels of the map s = m(h) made by a deconvolutional network (equation 5; 0: none)."""
+    given_channels: int = 0
+    """Channels of a map s that is given with the condition, beside m(h) (0: none)."""
     vector_components: int = 0
     """Gaussians of each class in p(h | class), which h is drawn from where only a class is given
     (0: h comes from elsewhere)."""
@@ -139,7 +141,7 @@ class GatedPixelCNNConfig(GridConfig):
         require(0 <= self.dropout < 1, "dropout must lie in 0 … 1")
         for name in ("patch", "embedding_features", "head_features"):
             require(getattr(self, name) >= 1, f"{name} must be at least 1")
-        for name in ("head_layers", "classes", "vector", "map_channels"):
+        for name in ("head_layers", "classes", "vector", "map_channels", "given_channels"):
             require(getattr(self, name) >= 0, f"{name} must not be negative")
         for name in ("height", "width"):
             value = getattr(self, name)
@@ -332,16 +334,25 @@ class AutoencoderConfig(SquareConfig):
     inner: int = 0
     """The first so many numbers of h are a bottleneck of their own: both decoders also learn to do
     with these alone (nested dropout: Rippel, Gelbart, Adams 2014). 0: there is none."""
+    principal: bool = False
+    """The encoder adds to the picture's scores on the principal components of the training set, of
+    unit variance there, and the first decoder to the picture that these make: it begins as the best
+    linear one. Else h is bounded by a tanh."""
+    mean_channels: int = 0
+    """Channels of a map made of the first decoder's picture, which the PixelCNN is given beside h
+    (0: it does not see that picture)."""
     pixels: GatedPixelCNNConfig = field(kw_only=True)
     """The PixelCNN decoder. In a dictionary without what follows from the other fields: channels,
-    rows, columns, levels, and the length of its condition vector."""
+    rows, columns, levels, and what it is given."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         for name in ("place_features", "output_features", "bottleneck"):
             require(getattr(self, name) >= 1, f"{name} must be at least 1")
         require(0 <= self.inner < self.bottleneck, "inner must lie in 0 … bottleneck - 1")
-        for name, value in _pixels_of(self.size, self.bottleneck).items():
+        require(self.mean_channels >= 0, "mean_channels must not be negative")
+        values = _pixels_of(self.size, self.bottleneck, self.mean_channels)
+        for name, value in values.items():
             found = getattr(self.pixels, name)
             require(found == value, f"pixels.{name} must be {value}, not {found}")
         require(not self.pixels.classes, "pixels.classes must be 0: the condition is h")
@@ -359,7 +370,7 @@ class AutoencoderConfig(SquareConfig):
     def to_dict(self) -> dict[str, Any]:
         """See `pixels` for what is left out."""
         values = super().to_dict()
-        for name in _pixels_of(self.size, self.bottleneck):
+        for name in _pixels_of(self.size, self.bottleneck, self.mean_channels):
             del values["pixels"][name]
         return values
 
@@ -371,7 +382,10 @@ class AutoencoderConfig(SquareConfig):
         if not isinstance(pixels, Mapping):
             raise ValueError(f"pixels must be a table, not {pixels!r}")
         derived = _pixels_of(
-            *(given.get(name, getattr(cls, name)) for name in ("size", "bottleneck"))
+            *(
+                given.get(name, getattr(cls, name))
+                for name in ("size", "bottleneck", "mean_channels")
+            )
         )
         try:
             decoder = GatedPixelCNNConfig.from_dict({**derived, **pixels})
@@ -380,9 +394,10 @@ class AutoencoderConfig(SquareConfig):
         return cls(**{**given, "pixels": decoder})
 
 
-def _pixels_of(size: int, bottleneck: int) -> dict[str, int]:
+def _pixels_of(size: int, bottleneck: int, given: int) -> dict[str, int]:
     """What the PixelCNN decoder of such an auto-encoder must be."""
-    return {"channels": 3, "height": size, "width": size, "levels": 256, "vector": bottleneck}
+    picture = {"channels": 3, "height": size, "width": size, "levels": 256}
+    return {**picture, "vector": bottleneck, "given_channels": given}
 
 
 ModelConfig = PixelCNNConfig | GatedPixelCNNConfig

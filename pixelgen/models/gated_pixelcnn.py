@@ -92,7 +92,10 @@ class GatedLayer(nn.Module):
         self.vertical_norm = ChannelNorm(in_features, 1) if normalise else None
         self.horizontal_norm = ChannelNorm(in_features, groups) if normalise else None
         self.condition = LayerCondition(
-            p, config.classes, config.vector if config.vector_bias else 0, config.map_channels
+            p,
+            config.classes,
+            config.vector if config.vector_bias else 0,
+            config.map_channels + config.given_channels,
         )
         self.dropout = nn.Dropout(config.dropout)
         self._initialise(config)
@@ -266,6 +269,9 @@ class GatedPixelCNN(nn.Module):
             else None
         )
         self.null_vector = nn.Parameter(torch.zeros(config.vector)) if config.vector else None
+        self.null_map = (
+            nn.Parameter(torch.zeros(config.given_channels)) if config.given_channels else None
+        )
         self.class_vectors = (
             ClassVectors(
                 config.classes, config.vector_components, config.vector, config.vector_features
@@ -291,24 +297,29 @@ class GatedPixelCNN(nn.Module):
     # Conditions
 
     def null_condition(self, batch: int) -> Condition:
-        """The condition "nothing known" for `batch` pictures: the null class, the null vector."""
-        classes = vector = None
+        """The condition "nothing known" for `batch` pictures: the null class, vector and map."""
+        classes = vector = s = None
         device = self.mix.weight.device
         if self.config.classes:
             classes = torch.full((batch,), self.config.classes, device=device)
         if self.null_vector is not None:
             vector = self.null_vector.expand(batch, -1)
-        return Condition(classes, vector)
+        if self.null_map is not None:
+            size = (self.config.grid_height, self.config.grid_width)
+            s = self.null_map[:, None, None].expand(batch, -1, *size)
+        return Condition(classes, vector, s)
 
     def drop_condition(self, condition: Condition, dropped: Tensor) -> Condition:
         """`condition` with the rows where `dropped` [B] is true replaced by the null condition."""
         null = self.null_condition(len(dropped))
-        classes, vector = condition.classes, condition.vector
+        classes, vector, s = condition.classes, condition.vector, condition.map
         if classes is not None and null.classes is not None:
             classes = torch.where(dropped, null.classes, classes)
         if vector is not None and null.vector is not None:
             vector = torch.where(dropped[:, None], null.vector, vector)
-        return Condition(classes, vector)
+        if s is not None and null.map is not None:
+            s = torch.where(dropped[:, None, None, None], null.map, s)
+        return Condition(classes, vector, s)
 
     def complete_condition(self, condition: Condition | None, batch: int) -> Condition:
         """`condition` with what it leaves open filled by the null condition.
@@ -329,14 +340,25 @@ class GatedPixelCNN(nn.Module):
                 raise ValueError("this model has no condition vector")
             if condition.vector.shape != (batch, self.config.vector):
                 raise ValueError(f"the vector must have the shape ({batch}, {self.config.vector})")
+        if condition.map is not None:
+            if null.map is None:
+                raise ValueError("this model has no given map")
+            if condition.map.shape != null.map.shape:
+                raise ValueError(f"the map must have the shape {tuple(null.map.shape)}")
         return Condition(
             null.classes if condition.classes is None else condition.classes,
             null.vector if condition.vector is None else condition.vector,
+            null.map if condition.map is None else condition.map,
         )
 
     def condition_map(self, condition: Condition) -> Tensor | None:
-        """s = m(h), [B, S, H, W] on the grid after space-to-depth, or None."""
-        return None if self.map_network is None else self.map_network(condition.vector)
+        """s: m(h) and after it what is given, [B, S, H, W] on the grid after space-to-depth, or
+        None."""
+        given = condition.map if self.config.given_channels else None
+        if self.map_network is None:
+            return given
+        made: Tensor = self.map_network(condition.vector)
+        return made if given is None else torch.cat((made, given.to(made.dtype)), 1)
 
     # Grids and pictures
 

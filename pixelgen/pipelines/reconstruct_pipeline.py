@@ -327,7 +327,7 @@ class ReconstructPipeline(Pretrained):
     # how sums are rounded.
 
     def _encode(self, model: Autoencoder, pieces: Sequence[Image.Image]) -> Tensor:
-        """The h of every piece, [N, D] of -1 … 1, on the CPU."""
+        """The h of every piece, [N, D], on the CPU."""
         import torch
 
         from pixelgen.models.likelihood import to_unit
@@ -367,11 +367,15 @@ class ReconstructPipeline(Pretrained):
         one_stream: bool = False,
     ) -> Painted:
         """What the PixelCNN draws of h [N, D]."""
+        import torch
+
         from pixelgen.models.conditioning import Condition
 
+        with torch.inference_mode():
+            each = [model.condition(own[None]).to("cpu") for own in h.to(self.device)]
         return Painter(self.checkpoint, self.device, model.pixels).paint(
             len(h),
-            Condition(vector=h),
+            Condition.cat(*each),
             options=drawing.options,
             seed=drawing.seed,
             batch_size=drawing.batch_size,

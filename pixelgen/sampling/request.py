@@ -121,7 +121,7 @@ def build_request(
         known, known_mask = place(known), place(known_mask)
 
     # Without any condition both branches of guidance are the same.
-    empty = condition is None or (condition.classes is None and condition.vector is None)
+    empty = condition is None or condition.empty
     guided = options.guidance != 1.0 and not empty
     complete = model.complete_condition(None if condition is None else condition.to(device), n)
     if guided:

@@ -43,12 +43,13 @@ class Autoencoding(nn.Module):
             # Batches are drawn in random order, so that it may always be the first.
             few = math.ceil(self.recipe.inner_share * len(h))
             h = torch.cat((self.model.shortened(h[:few], inner), h[few:]))
-        condition = Condition(vector=h)
+        made = self.model.predict(h if self.recipe.joint else h.detach())
+        error = (made - images).square().mean()
+        condition = self.model.condition(h, made)
         if dropped is not None:
             condition = self.model.pixels.drop_condition(condition, dropped)
         bits = self.model.pixels.log_prob(x, condition).mean() / -math.log(2.0)
-        made = self.model.mean(h if self.recipe.joint else h.detach())
-        loss: Tensor = bits + self.recipe.mean_weight * (made - images).square().mean()
+        loss: Tensor = bits + self.recipe.mean_weight * error
         return loss
 
 
@@ -76,3 +77,40 @@ def bottleneck(
             progress(min(start + batch, len(images)), len(images))
     model.train(training)
     return torch.cat(codes), torch.cat(means)
+
+
+@torch.inference_mode()
+def conditions(model: Autoencoder, h: Tensor, batch: int, *, precision: str = "fp32") -> Condition:
+    """What the PixelCNN is told of h [N, D], on the CPU."""
+    training, device = model.training, next(model.parameters()).device
+    model.eval()
+    every: list[Condition] = []
+    for part in h.split(batch):
+        with autocast(device, precision):
+            every.append(model.condition(part.to(device)).to("cpu"))
+    model.train(training)
+    return Condition.cat(*every)
+
+
+MANY_PICTURES = 20000
+"""As many as tell their principal components."""
+
+
+@torch.inference_mode()
+def principal_components(
+    images: Tensor, length: int, device: torch.device, *, mirrored: bool
+) -> dict[str, Tensor]:
+    """The state of `PrincipalComponents` of pictures uint8 [N, C, S, S], spread over all; with
+    `mirrored`, of every second one its mirror image."""
+    rows = torch.linspace(0, len(images) - 1, min(len(images), MANY_PICTURES)).long()
+    x = to_unit(images[rows].to(device), 256)
+    if mirrored:
+        x[::2] = x[::2].flip(3)
+    x = x.flatten(1)
+    center = x.mean(0)
+    x -= center
+    # In double precision, so that another machine finds the same ones but for their signs.
+    values, vectors = torch.linalg.eigh((x.T @ x).double() / len(x))
+    components = vectors[:, -length:].flip(1).T
+    spread = values[-length:].flip(0).clamp(min=1e-12).sqrt()
+    return {"center": center, "components": components.float(), "spread": spread.float()}

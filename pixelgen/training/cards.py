@@ -221,7 +221,8 @@ def _autoencoder_figures(
     """What `AutoencoderFigures` says, as the JSON of `pixelgen evaluate` holds it."""
     figures = []
     few = f"{measured['pictures']} pictures of the {split} split"
-    made = f"{again} --quality"
+    of_some = f"{again} --reconstructions {measured['pictures']}"
+    made = f"{of_some} --quality"
     for option, value in measured["sampling"].items():
         made += f" --{option.replace('_', '-')} {value}"
     for each in measured["bottlenecks"]:
@@ -236,7 +237,7 @@ def _autoencoder_figures(
         for kind, called in (("mean", "means"), ("samples", "PixelCNN samples")):
             of = f"of the {called} of {numbers}, {few}"
             near, judged = each[kind], each[kind]["judged"]
-            command = again if judged is None else made
+            command = of_some if judged is None else made
             value = f"{near['psnr']:.2f} / {near['ssim']:.4f}"
             figures.append(Figure(f"dB PSNR / SSIM {of}", value, command))
             if near["perceptual"] is not None:

@@ -118,7 +118,7 @@ class Run:
         if recipe.compute.channels_last:
             model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.fitted, self.embedded = material.fitted, material.embedded
-        model.load_state_dict(self.fitted, strict=False)
+        model.load_state_dict(self.fitted | material.initial, strict=False)
         self.model = model.to(accelerator.device)
         self.ema = averaged(self.model, recipe.optimiser.ema)
         self.optimiser = build_optimiser(self.model, recipe.optimiser, self.task.critic)

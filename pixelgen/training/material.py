@@ -42,6 +42,8 @@ class Material:
     """The data's label of every row of the class condition."""
     fitted: dict[str, Tensor] = field(default_factory=dict)
     """Tensors of the network, by name, that follow from the data and are not trained."""
+    initial: dict[str, Tensor] = field(default_factory=dict)
+    """The same, unless the run starts from other weights."""
     embedded: Embedded | None = None
     """Where condition vectors are the embeddings of faces."""
 

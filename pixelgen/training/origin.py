@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from pixelgen.checkpoints import LoadedCheckpoint
 from pixelgen.models import AutoencoderConfig, FaceEmbedderConfig, TokenizerConfig
+from pixelgen.models.autoencoder import Autoencoder
 from pixelgen.models.face_embedder import FaceEmbedder
 from pixelgen.models.gated_pixelcnn import GatedPixelCNN
 from pixelgen.models.tokenizer import Tokenizer
@@ -19,6 +20,7 @@ from pixelgen.training.triplets import embed
 from pixelgen.training.widening import (
     turn_between,
     with_more_channels,
+    with_own_encoder,
     with_turned_vectors,
     with_vectors,
 )
@@ -34,8 +36,9 @@ def origin(
     """
     network, history = loaded.network, loaded.config.training
     if isinstance(config := recipe.model, AutoencoderConfig):
-        network = loaded.autoencoders.get(config.bottleneck, network)
-        history = loaded.config.training_of(config.bottleneck)
+        if loaded.config.kind == "autoencoder":
+            network = loaded.autoencoders.get(config.bottleneck, network)
+            history = loaded.config.training_of(config.bottleneck)
     elif isinstance(config, TokenizerConfig):
         network, history = loaded.codec, training_of_part(loaded.config, TOKENIZER)
     elif isinstance(config, FaceEmbedderConfig):
@@ -43,6 +46,8 @@ def origin(
     weights = {n: t.float() for n, t in network.state_dict().items()}
     if isinstance(model, Tokenizer) and not recipe.losses.decoder_only:
         weights = with_more_channels(weights, model)
+    if isinstance(model, Autoencoder) and isinstance(network, Autoencoder | GatedPixelCNN):
+        weights = with_own_encoder(weights, model)
     if isinstance(model, GatedPixelCNN):
         weights = with_vectors(weights, model)
         if embedded is not None and loaded.face_embedder is not None:

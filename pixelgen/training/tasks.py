@@ -23,8 +23,13 @@ from pixelgen.models.config import (
 )
 from pixelgen.models.face_embedder import FaceEmbedder
 from pixelgen.models.tokenizer import Tokenizer
-from pixelgen.training.autoencoding import Autoencoding, bottleneck
-from pixelgen.training.batches import mix
+from pixelgen.training.autoencoding import (
+    Autoencoding,
+    bottleneck,
+    conditions,
+    principal_components,
+)
+from pixelgen.training.batches import hold_out, mix
 from pixelgen.training.codes import AT_ONCE, EncodedBatches, check_size, encoded_views
 from pixelgen.training.discriminator import Discriminator
 from pixelgen.training.features import picture_vectors
@@ -361,7 +366,21 @@ class AutoencoderTask:
     def prepare(self, data: ImageData, run: Surroundings) -> Material:
         """The pictures. Raises PixelgenError for those of another size."""
         _check_size(data, self.recipe, "auto-encoder")
-        return by_picture(self.recipe, data, data.images[None])
+        material = by_picture(self.recipe, data, data.images[None])
+        config, given = self.recipe.model, self.recipe.data
+        assert isinstance(config, AutoencoderConfig)
+        if not config.principal:
+            return material
+        kept, _ = hold_out(len(data), given.holdout, self.recipe.seed)
+        if len(kept) <= config.bottleneck:
+            raise PixelgenError(
+                f"{config.bottleneck} principal components need more pictures than {len(kept)}",
+                "lower model.bottleneck or data.holdout",
+            )
+        found = principal_components(
+            cut(data.images[kept], config.size), config.bottleneck, run.device, mirrored=given.flip
+        )
+        return replace(material, initial={f"principal.{name}": t for name, t in found.items()})
 
     def objective(self, model: nn.Module) -> nn.Module:
         """Bits per dimension and weighted squared errors."""
@@ -373,7 +392,8 @@ class AutoencoderTask:
         assert isinstance(model, Autoencoder)
         batch, precision = self.recipe.optimiser.batch, self.recipe.compute.precision
         h, _ = bottleneck(model, images, batch, precision=precision)
-        return image_bits(model.pixels, images, Condition(vector=h), batch, precision=precision)
+        condition = conditions(model, h, batch, precision=precision)
+        return image_bits(model.pixels, images, condition, batch, precision=precision)
 
     def show(self, model: nn.Module, held: Tensor, condition: Condition | None, path: Path) -> None:
         """Pictures, each beside its mean and samples given its h."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from pixelgen.models.autoencoder import Autoencoder
 from pixelgen.models.gated_pixelcnn import GatedPixelCNN
 from pixelgen.models.tokenizer import Tokenizer
 
@@ -51,6 +52,28 @@ def with_vectors(weights: dict[str, Tensor], model: GatedPixelCNN) -> dict[str, 
         elif reads_h:
             grown[name] = torch.zeros_like(tensor, dtype=torch.float32)
     return grown
+
+
+def with_own_encoder(weights: dict[str, Tensor], model: Autoencoder) -> dict[str, Tensor]:
+    """Weights of a PixelCNN, or of an auto-encoder of another build than `model` → weights of
+    `model`: its own, new ones, but for the PixelCNN, which does not yet read h. All others are
+    returned as they are."""
+    new = {name: t.detach().clone().float() for name, t in model.state_dict().items()}
+    if {n: t.shape for n, t in weights.items()} == {n: t.shape for n, t in new.items()}:
+        return weights
+    missing: list[str] = []
+    inside = any(name.startswith("pixels.") for name in weights)
+    for name, tensor in new.items():
+        part, _, own = name.partition(".")
+        if part != "pixels" or own.startswith(("null_", "map_network.")):
+            continue
+        if own.endswith(READ_H):
+            tensor.zero_()
+        elif (old := weights.get(name if inside else own)) is not None:
+            new[name] = old
+        else:
+            missing.append(name)
+    return {name: tensor for name, tensor in new.items() if name not in missing}
 
 
 def with_turned_vectors(weights: dict[str, Tensor], turn: Tensor) -> dict[str, Tensor]:

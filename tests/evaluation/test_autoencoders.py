@@ -91,7 +91,7 @@ def test_no_picture_keeps_its_own_code(
 
 
 def test_both_decoders_on_the_same_pictures(data: Path, weights: LoadedCheckpoint) -> None:
-    found = measure_autoencoders(weights, data, "validation", seed=5, drawn=4)
+    found = measure_autoencoders(weights, data, "validation", seed=5, reconstructions=4)
     told = figures(found)
     assert (found.images, told.pictures, told.judge_size) == (9, 4, None)
     assert (told.sampling.seed, told.sampling.temperature) == (5, 0.9)
@@ -132,7 +132,7 @@ def test_originals_agree_with_themselves(
 
 def test_quality_alone(grey: Path, weights: LoadedCheckpoint, judge: Judge) -> None:
     found = measure_autoencoders(
-        weights, grey, "validation", likelihood=False, quality=True, judge=judge, drawn=10
+        weights, grey, "validation", likelihood=False, quality=True, judge=judge, reconstructions=10
     )
     each = figures(found).bottlenecks[0]
     assert (each.given, each.shuffled, each.without) == (None, None, None)
@@ -165,11 +165,14 @@ def test_the_command(
     assert lines[0].startswith("auto on 9 pictures of ")
     rows = ["given", "of", "without", "mean", "samples"]
     assert [line.split()[0] for line in lines[2:]] == ["2", *rows, "5", *rows]
-    printed = CliRunner().invoke(app, [*words, "--quality", "--seed", "3", "--json"])
+    printed = CliRunner().invoke(
+        app, [*words, "--quality", "--seed", "3", "--reconstructions", "4", "--json"]
+    )
     assert printed.exit_code == 0, printed.output
     told = json.loads(printed.stdout)
     assert told["quality"] is None
     assert told["autoencoders"]["sampling"]["seed"] == 3
+    assert told["autoencoders"]["pictures"] == 4
     each = told["autoencoders"]["bottlenecks"][1]
     assert each["bottleneck"] == 5
     assert each["given"]["bits_per_dim"] > 0
@@ -178,6 +181,13 @@ def test_the_command(
         refused = CliRunner().invoke(app, [*words, *wrong])
         assert isinstance(refused.exception, PixelgenError)
         assert "is for classes, auto has none" in refused.exception.message
+    refused = CliRunner().invoke(app, [*words, "--reconstructions", "0"])
+    assert refused.exit_code == 2
+    other = ["evaluate", "imagenet32", "--data", str(data), "--reconstructions", "4"]
+    refused = CliRunner().invoke(app, other)
+    assert isinstance(refused.exception, PixelgenError)
+    assert refused.exception.message == "--reconstructions is for what auto-encoders make"
+    assert refused.exception.exit_code == 2
     refused = CliRunner().invoke(app, [*words, "--identity", "--no-likelihood"])
     assert isinstance(refused.exception, PixelgenError)
     assert "it draws from a picture alone" in refused.exception.message

@@ -17,7 +17,7 @@ from pixelgen.models import (
 )
 from pixelgen.models.conditioning import Condition
 
-CLASSES, VECTOR = 3, 4
+CLASSES, VECTOR, GIVEN = 3, 4, 3
 
 Choice = tuple[str, dict[str, Any]]
 
@@ -40,7 +40,11 @@ SWITCHES: list[list[Choice]] = [
         ("vector", {"vector": VECTOR}),
         ("map", {"vector": VECTOR, "vector_bias": False, "map_channels": 2}),
         ("vector+map", {"vector": VECTOR, "map_channels": 2}),
-        ("all", {"classes": CLASSES, "vector": VECTOR, "map_channels": 2}),
+        ("given", {"given_channels": GIVEN}),
+        (
+            "all",
+            {"classes": CLASSES, "vector": VECTOR, "map_channels": 2, "given_channels": GIVEN},
+        ),
     ],
     [("scalar", {}), ("table", {"embedding": "table", "embedding_features": 2})],
     [("", {}), ("vres", {"vertical_residual": True})],
@@ -175,19 +179,28 @@ def random_pictures(config: ModelConfig, batch: int, seed: int = 0) -> Tensor:
 
 
 def random_condition(config: ModelConfig, batch: int, seed: int = 0) -> Condition:
-    """Random classes and vectors, as far as the configuration reads them."""
+    """Random classes, vectors and maps, as far as the configuration reads them."""
     generator = torch.Generator().manual_seed(seed)
-    length = getattr(config, "vector", 0)
+    length, channels = (getattr(config, name, 0) for name in ("vector", "given_channels"))
     return Condition(
         torch.randint(config.classes, (batch,), generator=generator) if config.classes else None,
         torch.randn(batch, length, generator=generator) if length else None,
+        torch.randn(batch, channels, *grid_size(config), generator=generator) if channels else None,
     )
 
 
+def grid_size(config: ModelConfig) -> tuple[int, int]:
+    """Rows and columns of what the network sees."""
+    patch = getattr(config, "patch", 1)
+    return config.height // patch, config.width // patch
+
+
 def double_condition(condition: Condition) -> Condition:
-    """The same condition with its vector in double precision."""
-    vector = condition.vector
-    return Condition(condition.classes, None if vector is None else vector.double())
+    """The same condition with its vector and its map in double precision."""
+    vector, s = (
+        None if each is None else each.double() for each in (condition.vector, condition.map)
+    )
+    return Condition(condition.classes, vector, s)
 
 
 def all_pictures(config: ModelConfig) -> Tensor:

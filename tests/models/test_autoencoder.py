@@ -12,6 +12,7 @@ from pixelgen.models import AutoencoderConfig, build_model, config_from_dict
 from pixelgen.models.autoencoder import Autoencoder
 from pixelgen.models.conditioning import Condition
 from pixelgen.models.likelihood import to_unit
+from pixelgen.training.autoencoding import principal_components
 
 from .cases import randomise
 
@@ -43,16 +44,28 @@ CONDITIONS: dict[str, dict[str, Any]] = {
     "vector": {},
     "map": {"map_channels": 3, "vector_bias": False},
     "both": {"map_channels": 3},
+    "mean": {},
+    "principal": {"map_channels": 3},
+}
+OF_ENCODER: dict[str, dict[str, Any]] = {
+    "mean": {"mean_channels": 4},
+    "principal": {"mean_channels": 4, "principal": True},
 }
 
 
-def autoencoder(condition: str = "vector", **options: Any) -> Autoencoder:
+def autoencoder(condition: str = "vector", inner: int = 0, **options: Any) -> Autoencoder:
     """With random weights everywhere, so that nothing is zero by its start."""
     pixels = {**PIXELS, **CONDITIONS[condition], **options}
-    config = config_from_dict({**SMALL, "pixels": pixels})
+    values = {**SMALL, **OF_ENCODER.get(condition, {}), "inner": inner, "pixels": pixels}
+    config = config_from_dict(values)
     assert isinstance(config, AutoencoderConfig)
+    assert config_from_dict(config.to_dict()) == config
     model = build_model(config)
     randomise(model, 0)
+    if model.principal is not None:
+        images = torch.randint(256, (40, 3, 8, 8), generator=torch.Generator().manual_seed(2))
+        found = principal_components(images, 5, torch.device("cpu"), mirrored=True)
+        model.principal.load_state_dict(found)
     return model.eval()
 
 
@@ -67,8 +80,10 @@ def test_the_gradient_of_the_likelihood_reaches_the_encoder(condition: str) -> N
     model.log_prob(x, model.encode(to_unit(x, 256))).mean().backward()
     for name, parameter in model.named_parameters():
         reached = parameter.grad is not None and bool(parameter.grad.any())
-        # The null vector stands for h where it is left out, and the other decoder has no part.
-        assert reached == (not name.startswith("mean.") and name != "pixels.null_vector"), name
+        # What is null stands for h where it is left out, and the other decoder has no part: where
+        # its picture is seen, errors of the PixelCNN do not reach it.
+        without = name.startswith(("mean.", "pixels.null_"))
+        assert reached == (not without), name
 
 
 @pytest.mark.parametrize("condition", CONDITIONS)
@@ -76,9 +91,20 @@ def test_the_likelihood_is_that_of_the_pixelcnn_given_h(condition: str) -> None:
     model, x = autoencoder(condition), pictures()
     h = model.encode(to_unit(x, 256))
     assert h.shape == (2, 5)
-    assert h.abs().max() <= 1
+    assert model.principal is not None or h.abs().max() <= 1
     own = model.log_prob(x, h)
-    assert torch.equal(own, model.pixels.log_prob(x, Condition(vector=h)))
+    told = model.condition(h)
+    assert torch.equal(own, model.pixels.log_prob(x, told))
+    if model.config.mean_channels:
+        assert told.map is not None
+        assert told.map.shape == (2, 4, 4, 4)
+        known = model.condition(h, model.predict(h)).map
+        assert known is not None
+        assert torch.equal(told.map, known)
+        alone = model.pixels.log_prob(x, Condition(vector=h))
+        assert not torch.allclose(own, alone)
+    else:
+        assert torch.equal(own, model.pixels.log_prob(x, Condition(vector=h)))
     assert not torch.allclose(own, model.log_prob(x, h.flip(0)))
     assert not torch.allclose(own, model.pixels.log_prob(x))
 
@@ -90,7 +116,7 @@ def test_h_moves_no_value_into_the_past(condition: str) -> None:
     config, x = model.config.pixels, pictures(1)
     h = model.encode(to_unit(x, 256)).detach()
     embedded = to_unit(model.pixels.to_grid(x), 256).requires_grad_()
-    out = model.pixels.parameters_of(embedded, Condition(vector=h))[0]  # [H, W, C, P]
+    out = model.pixels.parameters_of(embedded, model.condition(h))[0]  # [H, W, C, P]
     order = torch.arange(config.grid_height * config.grid_width * config.grid_channels)
     order = order.view(config.grid_height, config.grid_width, config.grid_channels)
     seen = False
@@ -111,6 +137,44 @@ def test_the_mean_decoder_mirrors_the_encoder() -> None:
     (gradient,) = torch.autograd.grad(made[0].sum(), h)
     assert (gradient[0] != 0).all()
     assert not gradient[1:].any()
+
+
+def test_principal_components_begin_as_the_best_linear_auto_encoder() -> None:
+    """No other plane is nearer to the pictures, for the first numbers alone as for all of them; and
+    that is what an untrained network does."""
+    draw = torch.Generator().manual_seed(0)
+    mixed = torch.randn(300, 12, generator=draw) * torch.logspace(2, 0, 12)
+    images = (mixed @ torch.randn(12, 3 * 8 * 8, generator=draw) + 128).clamp(0, 255)
+    images = images.view(-1, 3, 8, 8).to(torch.uint8)
+    found = principal_components(images, 5, torch.device("cpu"), mirrored=False)
+    config = config_from_dict({**SMALL, "inner": 2, "principal": True, "pixels": PIXELS})
+    assert isinstance(config, AutoencoderConfig)
+    model = build_model(config).eval()
+    assert model.principal is not None
+    model.principal.load_state_dict(found)
+    x = to_unit(images, 256)
+    with torch.no_grad():
+        h = model.encode(x)
+        torch.testing.assert_close(h.mean(0), torch.zeros(5), atol=1e-3, rtol=0)
+        torch.testing.assert_close(h.var(0, correction=0), torch.ones(5), atol=1e-2, rtol=0)
+        values = torch.linalg.svdvals((x.flatten(1) - x.flatten(1).mean(0)).double())
+        for kept in (2, 5):
+            error = (model.predict(model.shortened(h, kept)) - x).double().square().sum()
+            torch.testing.assert_close(error, values[kept:].square().sum(), rtol=1e-3, atol=0)
+        assert torch.equal(model.predict(h), model.principal.pictures(h))
+
+
+def test_mirror_images_count_as_pictures() -> None:
+    """Among pictures and their mirror images neither side is the brighter one."""
+    one = torch.zeros(40, 3, 8, 8, dtype=torch.uint8)
+    one[:, :, :, :4] = torch.arange(40)[:, None, None, None] * 6
+    plain, both = (
+        principal_components(one, 1, torch.device("cpu"), mirrored=mirrored)["components"]
+        for mirrored in (False, True)
+    )
+    plain, both = plain.view(3, 8, 8).abs(), both.view(3, 8, 8).abs()
+    assert plain[..., 4:].max() < 1e-6 < plain[..., :4].min()
+    torch.testing.assert_close(both, both.flip(2), atol=0.02, rtol=0.05)
 
 
 def test_rates_are_those_of_the_pixelcnn() -> None:
@@ -137,12 +201,8 @@ def test_round_trip_of_the_configuration() -> None:
 
 @pytest.mark.parametrize("condition", CONDITIONS)
 def test_the_inner_bottleneck_tells_its_numbers_alone(condition: str) -> None:
-    config = config_from_dict({**SMALL, "inner": 2, "pixels": {**PIXELS, **CONDITIONS[condition]}})
-    assert isinstance(config, AutoencoderConfig)
-    assert config.bottlenecks == (2, 5)
-    assert config_from_dict(config.to_dict()) == config
-    model = build_model(config)
-    randomise(model, 0)
+    model = autoencoder(condition, inner=2)
+    assert model.config.bottlenecks == (2, 5)
     inner, images = model.eval().keeping(2), to_unit(pictures(), 256)
     h, few = model.encode(images), inner.encode(images)
     assert torch.equal(few[:, :2], h[:, :2])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from pixelgen.models.conditioning import Condition
 
 from .cases import (
     CLASSES,
+    GIVEN,
     PAIRS,
     TRIPLES,
     VECTOR,
@@ -24,14 +26,17 @@ from .cases import (
     random_pictures,
 )
 
-CONDITIONED = [n for n, s in TRIPLES.items() if s.get("classes") or s.get("vector")]
+CONDITIONED = [
+    n for n, s in TRIPLES.items() if any(map(s.get, ("classes", "vector", "given_channels")))
+]
 KINDS: dict[str, dict[str, Any]] = {
     "class": {"classes": CLASSES},
     "vector": {"vector": VECTOR},
     "map": {"vector": VECTOR, "vector_bias": False, "map_channels": 2},
     "vector+map": {"vector": VECTOR, "map_channels": 2},
+    "given": {"given_channels": GIVEN},
     "class+vector": {"classes": CLASSES, "vector": VECTOR},
-    "all": {"classes": CLASSES, "vector": VECTOR, "map_channels": 2},
+    "all": {"classes": CLASSES, "vector": VECTOR, "map_channels": 2, "given_channels": GIVEN},
 }
 
 
@@ -53,16 +58,17 @@ def changed_parameters(model: Any, condition: Condition) -> Tensor:
 
 
 def differing_conditions(config: ModelConfig) -> list[Condition]:
-    """Pairs of conditions that differ in the class only, and in the vector only."""
+    """Pairs of conditions that differ in the class, in the vector, or in the map only."""
     both = random_condition(config, 2)
+    same = both[:1].repeat(2)
     pairs = []
     if both.classes is not None:
-        vector = None if both.vector is None else both.vector[:1].expand(2, -1)
-        pairs.append(Condition(torch.tensor([0, 1]), vector))
-        pairs.append(Condition(torch.tensor([1, config.classes]), vector))
+        pairs.append(replace(same, classes=torch.tensor([0, 1])))
+        pairs.append(replace(same, classes=torch.tensor([1, config.classes])))
     if both.vector is not None:
-        same = None if both.classes is None else both.classes[:1].expand(2)
-        pairs.append(Condition(same, both.vector))
+        pairs.append(replace(same, vector=both.vector))
+    if both.map is not None:
+        pairs.append(replace(same, map=both.map))
     return pairs
 
 
@@ -112,8 +118,8 @@ def test_derivative_by_the_vector_is_nonzero_everywhere(kind: str, layers: int) 
         assert condition.vector is not None
         rows = 2 * 3 * 4
         vector = condition.vector.double().repeat(rows, 1).requires_grad_()
-        classes = None if condition.classes is None else condition.classes.repeat(rows)
-        found = model.parameters_of(embedded_like(model, rows), Condition(classes, vector))
+        every = replace(double_condition(condition).repeat(rows), vector=vector)
+        found = model.parameters_of(embedded_like(model, rows), every)
         weights = torch.randn(found.shape[-1], dtype=torch.float64)
         diagonal = (found @ weights).flatten(1).diagonal().sum()
         (gradient,) = torch.autograd.grad(diagonal, vector)
@@ -130,10 +136,9 @@ def test_condition_enters_both_stacks_of_every_layer(kind: str, order: str) -> N
     layers = 2
     config = gated_config(settings, 4, 4, layers=layers)
     model = random_model(config).double()
-    condition = Condition(
-        torch.tensor([1]) if config.classes else None,
-        torch.randn(1, VECTOR, dtype=torch.float64) if getattr(config, "vector", 0) else None,
-    )
+    condition = double_condition(random_condition(config, 1))
+    if config.classes:
+        condition = replace(condition, classes=torch.tensor([1]))
     model.parameters_of(embedded_like(model, 1), condition).square().sum().backward()
     entered = 0
     for name, parameter in model.named_parameters():
@@ -147,7 +152,11 @@ def test_condition_enters_both_stacks_of_every_layer(kind: str, order: str) -> N
             used = parameter.grad[1]
         assert (used != 0).all(), name
         entered += 1
-    ways = [config.classes, kind not in ("class", "map"), KINDS[kind].get("map_channels")]
+    ways = [
+        config.classes,
+        config.vector and config.vector_bias,
+        config.map_channels + config.given_channels,
+    ]
     assert entered == (layers + 1) * sum(bool(way) for way in ways)
 
 
@@ -176,6 +185,24 @@ def test_map_acts_where_it_stands() -> None:
     # Here and to the right by the horizontal stack, below on both sides by the vertical one.
     for position in ((2, 2), (2, 3), (3, 1), (3, 2), (3, 3), (4, 2)):
         assert reached[position], position
+
+
+@pytest.mark.parametrize("patch", [1, 2])
+def test_a_given_map_acts_where_it_stands(patch: int) -> None:
+    """Changed at one position of the grid after space-to-depth, it changes what stands there, and
+    nothing above or to the left of it."""
+    settings = {**KINDS["given"], "channel_order": "head", "patch": patch}
+    config = gated_config(settings, 5, 5, layers=1, kernel=3, first_kernel=3)
+    model = random_model(config).double()
+    condition = double_condition(random_condition(config, 1)).repeat(2)
+    assert condition.map is not None
+    condition.map[1, :, 2, 2] += 1
+    with torch.no_grad():
+        found = model.parameters_of(embedded_like(model, 2), condition)
+    changed = (found[0] != found[1]).flatten(2).any(-1)
+    i, j = torch.meshgrid(torch.arange(5), torch.arange(5), indexing="ij")
+    assert changed[2, 2]
+    assert not (changed & ((i < 2) | ((i == 2) & (j < 2)))).any()
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 5), (5, 3), (8, 8), (13, 32), (32, 32), (9, 70)])
@@ -225,6 +252,7 @@ def test_null_condition_is_what_is_left_out() -> None:
         else:
             assert null.classes is None
         assert (null.vector is None) == (getattr(config, "vector", 0) == 0)
+        assert (null.map is None) == (getattr(config, "given_channels", 0) == 0)
 
 
 def test_parts_of_a_condition_may_be_left_out() -> None:
@@ -234,8 +262,9 @@ def test_parts_of_a_condition_may_be_left_out() -> None:
     x, full, null = random_pictures(config, 2), random_condition(config, 2), model.null_condition(2)
     with torch.no_grad():
         for given, completed in (
-            (Condition(classes=full.classes), Condition(full.classes, null.vector)),
-            (Condition(vector=full.vector), Condition(null.classes, full.vector)),
+            (Condition(classes=full.classes), replace(null, classes=full.classes)),
+            (Condition(vector=full.vector), replace(null, vector=full.vector)),
+            (Condition(map=full.map), replace(null, map=full.map)),
         ):
             assert torch.equal(model.log_prob(x, given), model.log_prob(x, completed))
 
@@ -269,8 +298,9 @@ def test_drop_condition_without_any_condition() -> None:
         assert null.vector is None
 
 
-def test_null_vector_is_learned() -> None:
-    config = gated_config(KINDS["vector"], 2, 2)
+@pytest.mark.parametrize("kind", ["vector", "given"])
+def test_null_vector_and_null_map_are_learned(kind: str) -> None:
+    config = gated_config(KINDS[kind], 2, 2)
     model = random_model(config)
     condition = model.drop_condition(random_condition(config, 2), torch.tensor([True, False]))
     model.log_prob(random_pictures(config, 2), condition).sum().backward()
@@ -296,6 +326,11 @@ WRONG: list[tuple[str, Condition]] = [
     ("vector", Condition(None, torch.zeros(VECTOR))),
     ("all", Condition(torch.tensor([0]), VEC)),
     ("all", Condition(CLASS, torch.zeros(3, VECTOR))),
+    ("vector", Condition(map=torch.zeros(2, GIVEN, 2, 2))),
+    ("given", Condition(None, VEC)),
+    ("given", Condition(map=torch.zeros(2, GIVEN + 1, 2, 2))),
+    ("given", Condition(map=torch.zeros(2, GIVEN, 2, 1))),
+    ("all", Condition(CLASS, VEC, torch.zeros(1, GIVEN, 2, 2))),
 ]
 
 
@@ -303,9 +338,9 @@ WRONG: list[tuple[str, Condition]] = [
 def test_wrong_conditions_are_refused(kind: str, condition: Condition) -> None:
     config = gated_config(KINDS.get(kind, {}), 2, 2)
     model = random_model(config)
-    with pytest.raises(ValueError, match=r"class|vector"):
+    with pytest.raises(ValueError, match=r"class|vector|map"):
         model.log_prob(random_pictures(config, 2), condition)
-    with pytest.raises(ValueError, match=r"class|vector"):
+    with pytest.raises(ValueError, match=r"class|vector|map"):
         model(random_pictures(config, 2), condition)
 
 
@@ -328,7 +363,8 @@ def test_wrong_conditions_are_refused_by_the_baseline(classes: int, condition: C
 
 def test_conditions_as_batches() -> None:
     """Repeat, cut, join."""
-    a = Condition(torch.tensor([0, 1]), torch.tensor([[0.0], [1.0]]))
+    s = torch.arange(2.0).view(2, 1, 1, 1)
+    a = Condition(torch.tensor([0, 1]), torch.tensor([[0.0], [1.0]]), s)
     repeated = a.repeat(2)
     assert repeated.classes is not None
     assert repeated.vector is not None
@@ -345,6 +381,11 @@ def test_conditions_as_batches() -> None:
     assert joined.classes.tolist() == [0, 1, 0, 1]
     assert joined.vector is not None
     assert joined.vector.shape == (4, 1)
+    assert joined.map is not None
+    assert joined.map.flatten().tolist() == [0, 1, 0, 1]
+    assert not joined.empty
+    assert Condition().empty
+    assert Condition.cat(a).map is not None
     assert Condition.cat(Condition(), Condition()) == Condition()
     assert Condition().repeat(3) == Condition()
     with pytest.raises(ValueError, match="different kinds"):

@@ -48,12 +48,15 @@ def network(config: ModelConfig, seed: int = 0) -> Model:
 
 
 def condition(config: ModelConfig, n: int) -> Condition:
-    """Classes and vectors as the network reads them, different for every picture."""
+    """Classes, vectors and maps as the network reads them, different for every picture."""
     generator = torch.Generator().manual_seed(5)
-    vector = getattr(config, "vector", 0)
+    vector, given = (getattr(config, name, 0) for name in ("vector", "given_channels"))
+    patch = getattr(config, "patch", 1)
+    size = (config.height // patch, config.width // patch)
     return Condition(
         torch.arange(n) % config.classes if config.classes else None,
         torch.randn(n, vector, generator=generator) if vector else None,
+        torch.randn(n, given, *size, generator=generator) if given else None,
     )
 
 

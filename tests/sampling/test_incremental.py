@@ -39,6 +39,8 @@ VARIANTS: list[dict[str, Any]] = [
     {"classes": 3},
     {"vector": 4},
     {"vector": 4, "map_channels": 3},
+    {"given_channels": 3},
+    {"vector": 4, "map_channels": 2, "given_channels": 3, "patch": 2, "width": 6, "features": 24},
     {"vector": 4, "map_channels": 3, "vector_bias": False, "classes": 3, "patch": 2, "width": 2,
      "features": 12},
 ]  # fmt: skip
@@ -164,6 +166,7 @@ def test_random_configurations(data: st.DataObject) -> None:
         classes=data.draw(st.sampled_from((0, 2)), label="classes"),
         vector=vector,
         map_channels=data.draw(st.sampled_from((0, 2)), label="map") if vector else 0,
+        given_channels=data.draw(st.sampled_from((0, 2)), label="given"),
         **switches,
     )
     assert_same(config, n=data.draw(st.integers(1, 3), label="n"))

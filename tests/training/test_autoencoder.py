@@ -72,6 +72,9 @@ samples = 0
 """
 
 
+PRINCIPAL = ["model.principal=true", "model.mean_channels=4"]
+
+
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory: pytest.TempPathFactory, write_pictures: Callable[..., Path]) -> Path:
     """60 pictures of two halves, each half of a colour of its own, with a little noise."""
@@ -163,12 +166,15 @@ def test_bits_with_its_own_h_are_fewer(recipe_file: Path, tmp_path: Path, pictur
     assert errors[0] < errors[1]
 
 
-def test_stopped_and_resumed_is_bit_identical(recipe_file: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("more", [[], PRINCIPAL])
+def test_stopped_and_resumed_is_bit_identical(
+    recipe_file: Path, tmp_path: Path, more: list[str]
+) -> None:
     whole, parts = tmp_path / "whole", tmp_path / "parts"
-    train(load_recipe(recipe_file), whole)
-    train(load_recipe(recipe_file), parts, max_minutes=0)
+    train(load_recipe(recipe_file, more), whole)
+    train(load_recipe(recipe_file, more), parts, max_minutes=0)
     for minutes in (0.001, None):
-        train(load_recipe(recipe_file), parts, resume=True, max_minutes=minutes)
+        train(load_recipe(recipe_file, more), parts, resume=True, max_minutes=minutes)
     first, second = read_state(whole)[1], read_state(parts)[1]
     assert first.keys() == second.keys()
     assert all(torch.equal(first[name], second[name]) for name in first)
@@ -220,9 +226,66 @@ def test_one_folder_of_two_runs(recipe_file: Path, tmp_path: Path, pictures: Pat
         "### 5 numbers",
     ]
     assert card.count("Part 1: 20 steps") == card.count("Part 2: 1 steps") == 2
-    wrong = load_recipe(recipe_file, ["schedule.steps=1", "model.bottleneck=3"])
-    with pytest.raises(PixelgenError, match=r"encoder\.out\.bias"):
+    wrong = load_recipe(recipe_file, ["schedule.steps=1", "model.pixels.features=4"])
+    with pytest.raises(PixelgenError, match=r"tensor pixels\..* is \[16\], the model's is \[8"):
         train(wrong, tmp_path / "wrong", init=str(folder))
+
+
+def test_another_build_begins_with_the_pixelcnn(
+    recipe_file: Path, tmp_path: Path, pictures: Path
+) -> None:
+    """The PixelCNN is kept, but for what it read of an h that means something else now."""
+    train(load_recipe(recipe_file), tmp_path / "old")
+    old = load_checkpoint(export(tmp_path / "old", tmp_path / "old-weights"))
+    first = load_recipe(recipe_file, ["schedule.steps=0", "schedule.minutes=9", *PRINCIPAL])
+    train(first, tmp_path / "new", init=str(tmp_path / "old-weights"), max_minutes=0)
+    weights = export(tmp_path / "new", tmp_path / "new-weights")
+    new = load_checkpoint(weights)
+    before, after = (each.autoencoders[2].pixels for each in (old, new))
+    known = before.state_dict()
+    for name, tensor in after.state_dict().items():
+        if name.endswith(("condition.linear.weight", "condition.map.weight")):
+            assert not tensor.any(), name
+        elif not name.startswith(("null_", "map_network.")):
+            assert torch.equal(tensor, known[name]), name
+    # Whatever it is told, it draws as one that is told nothing.
+    images = load_images(pictures, "train").images[:6]
+    h, _ = bottleneck(new.autoencoders[2], images, 6)
+    told = new.autoencoders[2].condition(h)
+    x = images.long()
+    torch.testing.assert_close(after.log_prob(x, told), after.log_prob(x))
+    # Weights of the same build are taken whole, with the principal components that they know.
+    again = [*PRINCIPAL, "schedule.steps=1", "data.holdout=30", "optimiser.lr=1e-9"]
+    train(load_recipe(recipe_file, again), tmp_path / "more", init=str(weights))
+    more = load_checkpoint(export(tmp_path / "more", tmp_path / "more-weights"))
+    for name, tensor in new.autoencoders[2].state_dict().items():
+        if name.startswith("principal."):
+            assert tensor.any()
+            assert torch.equal(more.autoencoders[2].state_dict()[name], tensor), name
+
+
+def test_a_pixelcnn_alone_becomes_a_decoder(recipe_file: Path, tmp_path: Path) -> None:
+    alone = load_recipe(recipe_file).model.to_dict()["pixels"]
+    settings = {"schedule.steps": 3, "data.holdout": 12, "optimiser.batch": 8}
+    model = {"model": "gated_pixelcnn", **alone, "map_channels": 0, "height": 8, "width": 8}
+    lines = ["[model]", *(f"{k} = {json.dumps(v)}" for k, v in model.items())]
+    path = tmp_path / "alone.toml"
+    data = load_recipe(recipe_file).data.path
+    path.write_text("\n".join([*lines, "[data]", f'path = "{data}"']), encoding="utf-8")
+    train(load_recipe(path, [f"{k}={v}" for k, v in settings.items()]), tmp_path / "alone")
+    weights = export(tmp_path / "alone", tmp_path / "alone-weights")
+    run = tmp_path / "run"
+    train(load_recipe(recipe_file, ["schedule.steps=1"]), run, init=str(weights), max_minutes=0)
+    known = load_checkpoint(weights).network.state_dict()
+    found = read_state(run)[1]
+    same = [n for n, t in known.items() if torch.equal(found[f"model.pixels.{n}"], t.float())]
+    assert len(same) == len(known)
+
+
+def test_too_few_pictures_for_principal_components(recipe_file: Path, tmp_path: Path) -> None:
+    few = ["model.bottleneck=50", *PRINCIPAL]
+    with pytest.raises(PixelgenError, match="50 principal components need more pictures than 48"):
+        train(load_recipe(recipe_file, few), tmp_path / "run")
 
 
 def test_one_run_of_two_bottlenecks(recipe_file: Path, tmp_path: Path, pictures: Path) -> None:
@@ -288,11 +351,12 @@ def test_figures_enter_the_card(recipe_file: Path, tmp_path: Path) -> None:
     )
     assert "bits/dim, not told" not in card
     of = "the means of 2 numbers, 7 pictures of the s split"
-    made = "--quality --temperature 0.9 --top-p 1.0 --guidance 2.0 --seed 0` |"
+    made = "--reconstructions 7 --quality --temperature 0.9 --top-p 1.0 --guidance 2.0 --seed 0` |"
     assert f"| dB PSNR / SSIM of {of} | 20.50 / 0.7000 | {again[:-1]} {made}" in card
     assert "| 25.0% / 50.0% |" in card
     of = "the PixelCNN samples of 2 numbers, 7 pictures of the s split"
-    assert f"| gradient energy, originals = 1, of {of} | 0.400 | {again} |" in card
+    some = f"{again[:-1]} --reconstructions 7`"
+    assert f"| gradient energy, originals = 1, of {of} | 0.400 | {some} |" in card
 
 
 def test_runs_that_do_not_belong_together(recipe_file: Path, tmp_path: Path) -> None:
