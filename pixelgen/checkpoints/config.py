@@ -131,7 +131,7 @@ class CheckpointConfig:
                     f"the tokenizer's {(codes.levels, *codes.code_shape)}"
                 )
         if self.embedder is not None:
-            wanted = getattr(self.model, "vector", 0)
+            wanted = self.model.vector
             if wanted != self.embedder.embedding:
                 raise ValueError(
                     f"embeddings of {self.embedder.embedding} numbers do not fit a model whose "

@@ -167,7 +167,7 @@ def _vectors(
 ) -> Tensor | None:
     """The condition vector [N, D] of each picture, where that is made of what a classifier sees."""
     config = weights.config
-    if not getattr(config.model, "vector_features", 0):
+    if not config.model.vector_features:
         return None
     vectors = getattr(weights.model, "class_vectors", None)
     assert isinstance(vectors, ClassVectors)  # its configuration says so

@@ -54,8 +54,19 @@ class GridConfig(Config):
         one_of("likelihood", self.likelihood, LikelihoodName)
 
 
+class WithoutVector:
+    """What configurations of networks that read no condition vector have in common."""
+
+    vector: ClassVar[int] = 0
+    """Length of the condition vector."""
+    vector_components: ClassVar[int] = 0
+    """See `GatedPixelCNNConfig`."""
+    vector_features: ClassVar[int] = 0
+    """See `GatedPixelCNNConfig`."""
+
+
 @dataclass(frozen=True)
-class PixelCNNConfig(GridConfig):
+class PixelCNNConfig(WithoutVector, GridConfig):
     """The PixelCNN of van den Oord et al. 2016 (a): masked convolutions, ReLU, residual blocks.
 
     Channels are autoregressive through masked groups of feature maps. Its receptive field has a
@@ -200,7 +211,7 @@ class GatedPixelCNNConfig(GridConfig):
 
 
 @dataclass(frozen=True)
-class SquareConfig(Config):
+class SquareConfig(WithoutVector, Config):
     """What networks that take in square RGB pictures have in common: two resolutions, wide, after
     space-to-depth by `patch`, and deep, half of that."""
 

@@ -174,8 +174,8 @@ class SampleRequest:
         from a photo or a vector do so without one. Raises PixelgenError (exit code 2) for anything
         that these weights cannot do.
         """
-        vectors = bool(getattr(config.model, "vector_components", 0)) and not null_vector
-        if getattr(config.model, "vector", 0) and not vectors and not null_vector:
+        vectors = bool(config.model.vector_components) and not null_vector
+        if config.model.vector and not vectors and not null_vector:
             raise PixelgenError(
                 f"{weights} draws from a photo or a vector, not from a class", "", _USAGE
             )

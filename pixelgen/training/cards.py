@@ -113,7 +113,7 @@ def card_of(
             where = f"{data.holdout} pictures held out of the {data.split} split"
             if isinstance(run.recipe.model, AutoencoderConfig):
                 where = f"given the {run.recipe.model.bottleneck} numbers of each, {where}"
-            if getattr(run.recipe.model, "vector_components", 0):
+            if run.recipe.model.vector_components:
                 where = f"given class and features of each, {where}"
             figures.append(Figure(f"{unit}, {where}", f"{figure:.4f}"))
     if isinstance(config, FaceEmbedderConfig):

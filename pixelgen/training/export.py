@@ -64,7 +64,7 @@ def export(
     if figures is not None:
         training["evaluation"] = figures
     shown = recipe.model if codec is None else codec.config
-    vectors = getattr(recipe.model, "vector_components", 0) > 0
+    vectors = recipe.model.vector_components > 0
     card = card_of(
         folder.resolve().name,
         [Trained(run.recipe, facts) for run, facts in zip(runs, told, strict=True)],

@@ -98,7 +98,7 @@ def _vectors_of(ref: str, config: GatedPixelCNNConfig) -> ClassVectors:
     """Those of the weights `ref`. Raises PixelgenError where they do not fit the model."""
     other = load_checkpoint(ref).model
     vectors, theirs = getattr(other, "class_vectors", None), other.config
-    if vectors is None or not getattr(theirs, "vector_features", 0):
+    if vectors is None or not theirs.vector_features:
         raise PixelgenError(f"{ref} does not know what vectors of classes are made of")
     for name in ("classes", "vector", "vector_components", "vector_features"):
         wanted, found = getattr(config, name), getattr(theirs, name)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from pixelgen.checkpoints import LoadedCheckpoint
+from pixelgen.errors import PixelgenError
 from pixelgen.models import AutoencoderConfig, FaceEmbedderConfig, TokenizerConfig
 from pixelgen.models.autoencoder import Autoencoder
 from pixelgen.models.face_embedder import FaceEmbedder
@@ -32,7 +33,7 @@ def origin(
     """What of `loaded` is of the kind of `model`, the whole or a part, with what the model has
     beyond it; and how it was trained.
 
-    Raises PixelgenError for weights without a tokenizer or an embedder where one is wanted.
+    Raises PixelgenError for weights of which nothing is of that kind.
     """
     network, history = loaded.network, loaded.config.training
     if isinstance(config := recipe.model, AutoencoderConfig):
@@ -43,10 +44,16 @@ def origin(
         network, history = loaded.codec, training_of_part(loaded.config, TOKENIZER)
     elif isinstance(config, FaceEmbedderConfig):
         network, history = loaded.embedder, training_of_part(loaded.config, EMBEDDER)
+    decodes = isinstance(model, Autoencoder) and isinstance(network, GatedPixelCNN)
+    if not isinstance(network, type(model)) and not decodes:
+        raise PixelgenError(
+            f"{loaded.name} is {loaded.config.called}: no run of a {recipe.model.model} can start "
+            "from it"
+        )
     weights = {n: t.float() for n, t in network.state_dict().items()}
     if isinstance(model, Tokenizer) and not recipe.losses.decoder_only:
         weights = with_more_channels(weights, model)
-    if isinstance(model, Autoencoder) and isinstance(network, Autoencoder | GatedPixelCNN):
+    if isinstance(model, Autoencoder):
         weights = with_own_encoder(weights, model)
     if isinstance(model, GatedPixelCNN):
         weights = with_vectors(weights, model)

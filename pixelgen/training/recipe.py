@@ -292,15 +292,15 @@ class Recipe:
         if isinstance(config, TokenizerConfig | FaceEmbedderConfig):
             require(self.sampling == SamplingDefaults(), f"[sampling] is not for {what}")
         require(
-            not self.data.vectors or getattr(config, "vector_features", 0) > 0,
+            not self.data.vectors or config.vector_features > 0,
             "data.vectors needs model.vector_features",
         )
         if not isinstance(config, GridConfig):
             for name in ("tokenizer", "embedder"):
                 require(not getattr(self.data, name), f"data.{name} is not for {what}")
-        elif getattr(config, "vector_components", 0):
+        elif config.vector_components:
             require(not self.data.embedder, "model.vector_components is not for data.embedder")
-        elif getattr(config, "vector", 0):
+        elif config.vector:
             require(
                 bool(self.data.embedder), "model.vector needs data.embedder or vector_components"
             )

@@ -171,7 +171,7 @@ class Likelihood:
     ) -> Callable[[Tensor, Tensor], tuple[Tensor, ClassVectors]] | None:
         """What makes condition vectors, and p(h | class), of what a classifier sees; None where
         there are none."""
-        if not getattr(self.recipe.model, "vector_components", 0):
+        if not self.recipe.model.vector_components:
             return None
         return lambda rows, classes: picture_vectors(
             data, rows, classes, self.recipe, run.folder, run.note, run.device
@@ -183,7 +183,7 @@ class Likelihood:
         if not given.embedder:
             return None
         embedder = run_embedder(folder, given.embedder)
-        config, wanted = embedder.config, getattr(self.recipe.model, "vector", 0)
+        config, wanted = embedder.config, self.recipe.model.vector
         if config.embedding != wanted:
             raise PixelgenError(
                 f"the embeddings of {given.embedder} have {config.embedding} numbers, "

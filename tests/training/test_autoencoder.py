@@ -280,6 +280,10 @@ def test_a_pixelcnn_alone_becomes_a_decoder(recipe_file: Path, tmp_path: Path) -
     found = read_state(run)[1]
     same = [n for n, t in known.items() if torch.equal(found[f"model.pixels.{n}"], t.float())]
     assert len(same) == len(known)
+    whole = str(export(run, tmp_path / "whole"))
+    says = "whole is an autoencoder: no run of a gated_pixelcnn can start from it"
+    with pytest.raises(PixelgenError, match=says):
+        train(load_recipe(path, ["data.holdout=12"]), tmp_path / "back", init=whole)
 
 
 def test_too_few_pictures_for_principal_components(recipe_file: Path, tmp_path: Path) -> None:
