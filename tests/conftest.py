@@ -246,21 +246,26 @@ def code_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def autoencoders(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkpoint folder `auto`: random auto-encoders of 8×8 pictures, bottlenecks 2 and 5."""
+    """A checkpoint folder `auto`: random auto-encoders of 8×8 pictures, bottlenecks 2 and 5; the
+    second has principal components, and its PixelCNN sees the mean."""
     import torch
 
     from pixelgen.checkpoints import save_checkpoint
     from pixelgen.models import AutoencoderConfig, build_model
+    from pixelgen.training.autoencoding import principal_components
 
     torch.manual_seed(0)
     pixels = {**LIVELY, "patch": 2, "likelihood": "logistic", "mixtures": 2, "map_channels": 2}
     sizes = {**_SIZES, "size": 8, "wide_blocks": 2}
     made = []
-    for bottleneck in (2, 5):
-        values = {**sizes, "bottleneck": bottleneck, "pixels": pixels}
+    for bottleneck, more in ((2, {}), (5, {"principal": True, "mean_channels": 3})):
+        values = {**sizes, **more, "bottleneck": bottleneck, "pixels": pixels}
         model = build_model(AutoencoderConfig.from_dict(values))
         for parameter in model.parameters():  # an h that makes a difference
             torch.nn.init.normal_(parameter, std=0.3)
+        if model.principal is not None:
+            noise = torch.randint(256, (40, 3, 8, 8), dtype=torch.uint8)
+            model.principal.load_state_dict(principal_components(noise, bottleneck))
         made.append(model)
     return save_checkpoint(
         tmp_path_factory.mktemp("weights") / "auto",

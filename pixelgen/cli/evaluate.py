@@ -124,6 +124,8 @@ def evaluate(
     """
     if quality and identity:
         raise PixelgenError("--quality is of classes, --identity of people", "choose one", 2)
+    if reconstructions is not None and identity:
+        raise PixelgenError("--reconstructions is of auto-encoders, --identity of people", "", 2)
     given = {
         "no_likelihood": no_likelihood or None,
         "part": part,
@@ -158,7 +160,7 @@ def evaluate(
                 tasks[what] = bar.add_task(what, total=total)
             bar.update(tasks[what], completed=done)
 
-        if reconstructions is not None and not (loaded.config.bottlenecks and not identity):
+        if reconstructions is not None and not loaded.config.bottlenecks:
             what = "--reconstructions is for what auto-encoders make"
             raise PixelgenError(what, f"{loaded.name} is {loaded.config.called}", 2)
         shared: dict[str, Any] = {"limit": limit, "batch": batch_size, "progress": show}

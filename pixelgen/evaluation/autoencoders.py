@@ -223,7 +223,7 @@ def _bits(
     progress: Callable[[int, int], None] | None,
 ) -> Bits:
     """Bits per dimension given h [N, D], or none."""
-    condition = None if h is None else conditions(model, h, batch)
+    condition = None if h is None else conditions(model, h)
     return Bits.of(image_bits(model.pixels, images, condition, batch, progress=progress))
 
 
@@ -254,7 +254,7 @@ def _draw(
     painter = Painter(weights, next(model.parameters()).device, model.pixels)
     painted = painter.paint(
         len(h),
-        conditions(model, h, batch),
+        conditions(model, h)(slice(None)),
         options=options,
         seed=seed,
         batch_size=batch,

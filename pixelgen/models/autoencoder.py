@@ -49,8 +49,8 @@ class PrincipalComponents(nn.Module):
             return from_center @ self.components.T / self.spread
 
     def pictures(self, h: Tensor) -> Tensor:
-        """[B, D] → [B, C, S, S]: of the first k scores alone, the others being 0, the best linear
-        prediction of what they were taken of."""
+        """[B, D] → [B, C, S, S]. Where the first k scores alone are not 0, no other linear
+        prediction from k numbers is better on the training set."""
         with torch.autocast(h.device.type, enabled=False):
             flat = (h.to(self.spread.dtype) * self.spread) @ self.components + self.center
             return flat.unflatten(1, self.shape)

@@ -31,16 +31,16 @@ class Condition:
 
     def to(self, device: torch.device | str) -> Condition:
         """The same condition on another device."""
-        return self._map(lambda t: t.to(device))
+        return self._each(lambda t: t.to(device))
 
     def repeat(self, times: int) -> Condition:
         """Every picture's condition `times` in a row: [B] → [B · times]."""
-        return self._map(lambda t: t.repeat_interleave(times, dim=0))
+        return self._each(lambda t: t.repeat_interleave(times, dim=0))
 
     def __getitem__(self, rows: slice | Tensor) -> Condition:
-        return self._map(lambda t: t[rows])
+        return self._each(lambda t: t[rows])
 
-    def _map(self, change: Callable[[Tensor], Tensor]) -> Condition:
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Condition:
         return Condition(
             None if self.classes is None else change(self.classes),
             None if self.vector is None else change(self.vector),

@@ -361,9 +361,14 @@ class AutoencoderConfig(SquareConfig):
         for name in ("place_features", "output_features", "bottleneck"):
             require(getattr(self, name) >= 1, f"{name} must be at least 1")
         require(0 <= self.inner < self.bottleneck, "inner must lie in 0 … bottleneck - 1")
+        values = self.channels * self.size**2
+        require(
+            not self.principal or self.bottleneck <= values,
+            f"principal components are at most as many as a picture's {values} values",
+        )
         require(self.mean_channels >= 0, "mean_channels must not be negative")
-        values = _pixels_of(self.size, self.bottleneck, self.mean_channels)
-        for name, value in values.items():
+        derived = _pixels_of(self.size, self.bottleneck, self.mean_channels)
+        for name, value in derived.items():
             found = getattr(self.pixels, name)
             require(found == value, f"pixels.{name} must be {value}, not {found}")
         require(not self.pixels.classes, "pixels.classes must be 0: the condition is h")

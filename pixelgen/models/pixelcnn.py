@@ -81,10 +81,12 @@ class PixelCNN(nn.Module):
     def complete_condition(self, condition: Condition | None, batch: int) -> Condition:
         """`condition` with "no class" where it says nothing. Raises ValueError where it holds
         something that this model does not read."""
-        if condition is None or (condition.classes is None and condition.vector is None):
+        if condition is None or condition.empty:
             return self.null_condition(batch)
         if condition.vector is not None:
             raise ValueError("this model has no condition vector")
+        if condition.map is not None:
+            raise ValueError("this model has no given map")
         if not self.config.classes:
             raise ValueError("this model has no class condition")
         if condition.classes is None or condition.classes.shape != (batch,):

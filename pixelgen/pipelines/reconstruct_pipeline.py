@@ -284,11 +284,12 @@ class ReconstructPipeline(Pretrained):
         bits = self._bits(model, pieces, h)
         drawn = self._paint(
             model,
-            h.repeat_interleave(n, 0),
+            h,
             request.drawing,
             None
             if on_step is None
             else _counted(on_step, place * n * len(pieces), len(request.bottlenecks)),
+            each=n,
         ).images
         means = self._joined(images, self._means(model, h))
         samples = [self._joined(images, drawn[i::n]) for i in range(n)]
@@ -364,18 +365,20 @@ class ReconstructPipeline(Pretrained):
         h: Tensor,
         drawing: Drawing,
         on_step: Callable[[Progress], None] | None,
+        *,
+        each: int = 1,
         one_stream: bool = False,
     ) -> Painted:
-        """What the PixelCNN draws of h [N, D]."""
+        """What the PixelCNN draws of h [N, D], as many of `each` in a row."""
         import torch
 
         from pixelgen.models.conditioning import Condition
 
         with torch.inference_mode():
-            each = [model.condition(own[None]).to("cpu") for own in h.to(self.device)]
+            told = [model.condition(own[None]).to("cpu") for own in h.to(self.device)]
         return Painter(self.checkpoint, self.device, model.pixels).paint(
-            len(h),
-            Condition.cat(*each),
+            len(h) * each,
+            Condition.cat(*told).repeat(each),
             options=drawing.options,
             seed=drawing.seed,
             batch_size=drawing.batch_size,

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
+from pixelgen.data import ImageData, cut
+from pixelgen.errors import PixelgenError
 from pixelgen.models.autoencoder import Autoencoder
 from pixelgen.models.conditioning import Condition
+from pixelgen.models.config import AutoencoderConfig
 from pixelgen.models.likelihood import to_unit
 from pixelgen.models.tokenizer import to_bytes
+from pixelgen.training.kept_tensors import keep_tensors, kept_tensors
 from pixelgen.training.objective import autocast
-from pixelgen.training.recipe import AutoencoderRecipe
+from pixelgen.training.recipe import AutoencoderRecipe, Recipe
 
 
 class Autoencoding(nn.Module):
@@ -62,7 +67,7 @@ def bottleneck(
     precision: str = "fp32",
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """The h of pictures uint8 [N, 3, S, S], [N, D] of -1 … 1, and the mean that is decoded of it,
+    """The h of pictures uint8 [N, 3, S, S], [N, D], and the mean that is decoded of it,
     uint8 [N, 3, S, S]; both on the CPU. `progress(done, total)` is told after every batch."""
     training, device = model.training, next(model.parameters()).device
     model.eval()
@@ -79,38 +84,83 @@ def bottleneck(
     return torch.cat(codes), torch.cat(means)
 
 
-@torch.inference_mode()
-def conditions(model: Autoencoder, h: Tensor, batch: int, *, precision: str = "fp32") -> Condition:
-    """What the PixelCNN is told of h [N, D], on the CPU."""
-    training, device = model.training, next(model.parameters()).device
-    model.eval()
-    every: list[Condition] = []
-    for part in h.split(batch):
+def conditions(
+    model: Autoencoder, h: Tensor, *, precision: str = "fp32"
+) -> Callable[[slice], Condition]:
+    """What tells, of rows of h [N, D], what the PixelCNN is told: maps of all of them at once would
+    take as much memory as many pictures."""
+    device = next(model.parameters()).device
+
+    @torch.inference_mode()
+    def of(rows: slice) -> Condition:
+        training = model.training
+        model.eval()
         with autocast(device, precision):
-            every.append(model.condition(part.to(device)).to("cpu"))
-    model.train(training)
-    return Condition.cat(*every)
+            condition = model.condition(h[rows].to(device))
+        model.train(training)
+        return condition
+
+    return of
 
 
+COMPONENTS = "principal.safetensors"
 MANY_PICTURES = 20000
 """As many as tell their principal components."""
+_ROUNDING = 2 / 255 / math.sqrt(12)
+"""Standard deviation of what rounding to 256 levels did to a value of -1 … 1: directions in which
+pictures vary less tell nothing."""
 
 
-@torch.inference_mode()
-def principal_components(
-    images: Tensor, length: int, device: torch.device, *, mirrored: bool
+def components_of(
+    recipe: Recipe, data: ImageData, rows: Tensor, folder: Path, note: Callable[[str], None]
 ) -> dict[str, Tensor]:
-    """The state of `PrincipalComponents` of pictures uint8 [N, C, S, S], spread over all; with
-    `mirrored`, of every second one its mirror image."""
-    rows = torch.linspace(0, len(images) - 1, min(len(images), MANY_PICTURES)).long()
-    x = to_unit(images[rows].to(device), 256)
+    """The state of the `PrincipalComponents` of an auto-encoder: of the `rows` of the data that it
+    is trained on. They are taken from `folder` if they were found before, of the same pictures.
+
+    Raises PixelgenError for fewer pictures than components.
+    """
+    config, given = recipe.model, recipe.data
+    assert isinstance(config, AutoencoderConfig)
+    if len(rows) <= config.bottleneck:
+        raise PixelgenError(
+            f"{config.bottleneck} principal components need more pictures than {len(rows)}",
+            "lower model.bottleneck or data.holdout",
+        )
+    key = {
+        "path": given.path,
+        "split": given.split,
+        "images": len(data),
+        "size": config.size,
+        "length": config.bottleneck,
+        "flip": given.flip,
+        "holdout": given.holdout,
+        "seed": recipe.seed,
+    }
+    found = kept_tensors(folder / COMPONENTS, key)
+    if found is None:
+        note(f"looking for {config.bottleneck} principal components")
+        some = rows[torch.linspace(0, len(rows) - 1, min(len(rows), MANY_PICTURES)).long()]
+        pictures = cut(data.images[some], config.size)
+        found = principal_components(pictures, config.bottleneck, mirrored=given.flip)
+        keep_tensors(folder / COMPONENTS, found, key)
+    return found
+
+
+def principal_components(
+    images: Tensor, length: int, *, mirrored: bool = False
+) -> dict[str, Tensor]:
+    """The state of `PrincipalComponents` of pictures uint8 [N, C, S, S] of V = C·S² values each:
+    `center` [V], `components` [D, V] for D = `length`, the first the one in which they vary most,
+    and `spread` [D]. With `mirrored`, every second picture counts as its mirror image."""
+    x = to_unit(images, 256)
     if mirrored:
         x[::2] = x[::2].flip(3)
     x = x.flatten(1)
     center = x.mean(0)
-    x -= center
-    # In double precision, so that another machine finds the same ones but for their signs.
-    values, vectors = torch.linalg.eigh((x.T @ x).double() / len(x))
-    components = vectors[:, -length:].flip(1).T
-    spread = values[-length:].flip(0).clamp(min=1e-12).sqrt()
-    return {"center": center, "components": components.float(), "spread": spread.float()}
+    covariance = torch.zeros(x.shape[1], x.shape[1], dtype=torch.float64)
+    for part in (x - center).split(2000):  # few pictures leave most variances at 0: bad in float32
+        covariance.addmm_(part.double().T, part.double())
+    values, vectors = torch.linalg.eigh(covariance / len(x))
+    components = vectors[:, -length:].flip(1).T.float().contiguous()
+    spread = values[-length:].flip(0).clamp(min=_ROUNDING**2).sqrt()
+    return {"center": center, "components": components, "spread": spread.float()}

@@ -150,16 +150,17 @@ class Run:
         from pixelgen.checkpoints import load_checkpoint
 
         loaded = load_checkpoint(ref)
-        weights, history = origin(loaded, self.model, self.recipe, self.embedded)
-        weights |= self.fitted
+        begun = origin(loaded, self.model, self.recipe, self.embedded)
+        weights = begun.weights | self.fitted
         load_weights(self.model, weights, ref)
         load_weights(self.ema.module, weights, ref)
-        # These weights are an average already: it goes on at its full decay.
-        self.ema.n_averaged.fill_(math.ceil(10 / (1 - self.recipe.optimiser.ema)))
-        self.origin, self.before = ref, dict(history)
+        if begun.known:  # an average already: it goes on at its full decay
+            self.ema.n_averaged.fill_(math.ceil(10 / (1 - self.recipe.optimiser.ema)))
+        self.origin, self.before = ref, dict(begun.history)
         for other in ("evaluation", "others", "parts"):  # of the weights before, or beside them
             self.before.pop(other, None)
-        self.watcher.note(f"started from {ref}")
+        some = "" if begun.known else ", with new parts"
+        self.watcher.note(f"started from {ref}{some}")
 
     def save(self) -> None:
         """Writes the state (main process only), unless the weights may just have gone bad."""

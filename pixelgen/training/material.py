@@ -43,7 +43,7 @@ class Material:
     fitted: dict[str, Tensor] = field(default_factory=dict)
     """Tensors of the network, by name, that follow from the data and are not trained."""
     initial: dict[str, Tensor] = field(default_factory=dict)
-    """The same, unless the run starts from other weights."""
+    """The same, unless the run starts from weights that have their own."""
     embedded: Embedded | None = None
     """Where condition vectors are the embeddings of faces."""
 

@@ -69,7 +69,7 @@ def training_flops(objective: nn.Module, x: Tensor, *more: Tensor | None) -> flo
 def image_bits(
     model: nn.Module,
     images: Tensor,
-    condition: Condition | None,
+    condition: Condition | Callable[[slice], Condition] | None,
     batch: int,
     *,
     precision: str = "fp32",
@@ -77,7 +77,7 @@ def image_bits(
 ) -> Tensor:
     """Exact bits per dimension of every picture, float64 [N].
 
-    `images` uint8 [N, C, H, W], `condition` of all of them or None.
+    `images` uint8 [N, C, H, W], `condition` of all of them, what tells that of some rows, or None.
     `progress(done, total)` is told after every batch.
     """
     training, device = model.training, next(model.parameters()).device
@@ -85,9 +85,10 @@ def image_bits(
     parts: list[Tensor] = []
     for start in range(0, len(images), batch):
         part = slice(start, start + batch)
-        given = None if condition is None else condition[part].to(device)
+        given = condition(part) if callable(condition) else condition and condition[part]
         with autocast(device, precision):
-            log_prob = model.log_prob(images[part].to(device).long(), given)  # type: ignore[operator]
+            told = None if given is None else given.to(device)
+            log_prob = model.log_prob(images[part].to(device).long(), told)  # type: ignore[operator]
         parts.append(bits_per_dim(log_prob.cpu().double()))
         if progress is not None:
             progress(min(start + batch, len(images)), len(images))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -19,6 +20,7 @@ from pixelgen.training.parts import EMBEDDER, TOKENIZER, training_of_part
 from pixelgen.training.recipe import Recipe
 from pixelgen.training.triplets import embed
 from pixelgen.training.widening import (
+    shapes,
     turn_between,
     with_more_channels,
     with_own_encoder,
@@ -27,11 +29,23 @@ from pixelgen.training.widening import (
 )
 
 
+@dataclass(frozen=True)
+class Origin:
+    """Where a run starts."""
+
+    weights: dict[str, Tensor]
+    """All of its network."""
+    history: dict[str, Any]
+    """How what is not new among them was trained."""
+    known: bool
+    """Nothing among them is new."""
+
+
 def origin(
     loaded: LoadedCheckpoint, model: nn.Module, recipe: Recipe, embedded: Embedded | None
-) -> tuple[dict[str, Tensor], dict[str, Any]]:
+) -> Origin:
     """What of `loaded` is of the kind of `model`, the whole or a part, with what the model has
-    beyond it; and how it was trained.
+    beyond it.
 
     Raises PixelgenError for weights of which nothing is of that kind.
     """
@@ -39,18 +53,19 @@ def origin(
     if isinstance(config := recipe.model, AutoencoderConfig):
         if loaded.config.kind == "autoencoder":
             network = loaded.autoencoders.get(config.bottleneck, network)
-            history = loaded.config.training_of(config.bottleneck)
+            history = loaded.config.training_of(config.bottleneck) or history
     elif isinstance(config, TokenizerConfig):
         network, history = loaded.codec, training_of_part(loaded.config, TOKENIZER)
     elif isinstance(config, FaceEmbedderConfig):
         network, history = loaded.embedder, training_of_part(loaded.config, EMBEDDER)
-    decodes = isinstance(model, Autoencoder) and isinstance(network, GatedPixelCNN)
+    decodes = isinstance(model, Autoencoder) and loaded.config.kind == "pixelcnn"
     if not isinstance(network, type(model)) and not decodes:
         raise PixelgenError(
             f"{loaded.name} is {loaded.config.called}: no run of a {recipe.model.model} can start "
             "from it"
         )
     weights = {n: t.float() for n, t in network.state_dict().items()}
+    known = shapes(weights) == shapes(model.state_dict())
     if isinstance(model, Tokenizer) and not recipe.losses.decoder_only:
         weights = with_more_channels(weights, model)
     if isinstance(model, Autoencoder):
@@ -59,7 +74,7 @@ def origin(
         weights = with_vectors(weights, model)
         if embedded is not None and loaded.face_embedder is not None:
             weights = _with_vectors_of(weights, loaded.face_embedder, embedded)
-    return weights, history
+    return Origin(weights, history, known)
 
 
 def _with_vectors_of(

@@ -15,6 +15,7 @@ from pixelgen.models.config import (
     AnyConfig,
     AutoencoderConfig,
     FaceEmbedderConfig,
+    GatedPixelCNNConfig,
     GridConfig,
     TokenizerConfig,
     config_from_dict,
@@ -306,6 +307,8 @@ class Recipe:
             )
         elif self.data.embedder:
             raise ValueError("data.embedder needs model.vector, the length of its embeddings")
+        given = isinstance(config, GatedPixelCNNConfig) and config.given_channels > 0
+        require(not given, "model.given_channels: nothing here gives a map")
         few = self.sampling.candidates == 1
         require(few or bool(self.data.embedder), "sampling.candidates needs data.embedder")
         if not isinstance(config, TokenizerConfig):

@@ -105,7 +105,7 @@ def autoencoder_sheet(model: Autoencoder, recipe: Recipe, images: Tensor, path: 
     samples at its right (Figure 6)."""
     images = images[torch.arange(2 * SIDE) * len(images) // (2 * SIDE)]
     h, means = bottleneck(model, images, len(images))
-    condition = conditions(model, h, len(images)).repeat(SIDE)
+    condition = conditions(model, h)(slice(None)).repeat(SIDE)
     drawn = _draw(model.pixels, recipe, condition, None, SIDE * len(h)).to("cpu", torch.uint8)
     row = torch.stack((images, means), 1)  # [N, 2, 3, S, S]
     both = torch.cat((row, drawn.unflatten(0, (-1, SIDE))), 1)

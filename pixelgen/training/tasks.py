@@ -23,12 +23,7 @@ from pixelgen.models.config import (
 )
 from pixelgen.models.face_embedder import FaceEmbedder
 from pixelgen.models.tokenizer import Tokenizer
-from pixelgen.training.autoencoding import (
-    Autoencoding,
-    bottleneck,
-    conditions,
-    principal_components,
-)
+from pixelgen.training.autoencoding import Autoencoding, bottleneck, components_of, conditions
 from pixelgen.training.batches import hold_out, mix
 from pixelgen.training.codes import AT_ONCE, EncodedBatches, check_size, encoded_views
 from pixelgen.training.discriminator import Discriminator
@@ -367,19 +362,11 @@ class AutoencoderTask:
         """The pictures. Raises PixelgenError for those of another size."""
         _check_size(data, self.recipe, "auto-encoder")
         material = by_picture(self.recipe, data, data.images[None])
-        config, given = self.recipe.model, self.recipe.data
-        assert isinstance(config, AutoencoderConfig)
-        if not config.principal:
+        config = self.recipe.model
+        if not isinstance(config, AutoencoderConfig) or not config.principal:
             return material
-        kept, _ = hold_out(len(data), given.holdout, self.recipe.seed)
-        if len(kept) <= config.bottleneck:
-            raise PixelgenError(
-                f"{config.bottleneck} principal components need more pictures than {len(kept)}",
-                "lower model.bottleneck or data.holdout",
-            )
-        found = principal_components(
-            cut(data.images[kept], config.size), config.bottleneck, run.device, mirrored=given.flip
-        )
+        kept, _ = hold_out(len(data), self.recipe.data.holdout, self.recipe.seed)
+        found = components_of(self.recipe, data, kept, run.folder, run.note)
         return replace(material, initial={f"principal.{name}": t for name, t in found.items()})
 
     def objective(self, model: nn.Module) -> nn.Module:
@@ -392,8 +379,8 @@ class AutoencoderTask:
         assert isinstance(model, Autoencoder)
         batch, precision = self.recipe.optimiser.batch, self.recipe.compute.precision
         h, _ = bottleneck(model, images, batch, precision=precision)
-        condition = conditions(model, h, batch, precision=precision)
-        return image_bits(model.pixels, images, condition, batch, precision=precision)
+        told = conditions(model, h, precision=precision)
+        return image_bits(model.pixels, images, told, batch, precision=precision)
 
     def show(self, model: nn.Module, held: Tensor, condition: Condition | None, path: Path) -> None:
         """Pictures, each beside its mean and samples given its h."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 
@@ -15,6 +17,13 @@ READ = "decoder.stem.weight"
 """The decoder's first layer [W, C, 3, 3]: a column for each."""
 READ_H = ("condition.linear.weight", "condition.map.weight")
 """Of every layer of a model: what reads the condition vector and the map of it."""
+MADE_OF_H = ("null_", "map_network.", "class_vectors.")
+"""Of a model: what h goes through before, or what stands for it."""
+
+
+def shapes(weights: Mapping[str, Tensor]) -> dict[str, torch.Size]:
+    """By name: two networks of which these are equal are of one build."""
+    return {name: tensor.shape for name, tensor in weights.items()}
 
 
 def with_more_channels(weights: dict[str, Tensor], model: Tokenizer) -> dict[str, Tensor]:
@@ -45,7 +54,7 @@ def with_vectors(weights: dict[str, Tensor], model: GatedPixelCNN) -> dict[str, 
     for name, tensor in model.state_dict().items():
         if name in weights:
             continue
-        made_of_h = name == "null_vector" or name.startswith(("map_network.", "class_vectors."))
+        made_of_h = name.startswith(MADE_OF_H)
         reads_h = name.endswith(READ_H)
         if made_of_h:
             grown[name] = tensor.detach().clone().float()
@@ -57,23 +66,48 @@ def with_vectors(weights: dict[str, Tensor], model: GatedPixelCNN) -> dict[str, 
 def with_own_encoder(weights: dict[str, Tensor], model: Autoencoder) -> dict[str, Tensor]:
     """Weights of a PixelCNN, or of an auto-encoder of another build than `model` → weights of
     `model`: its own, new ones, but for the PixelCNN, which does not yet read h. All others are
-    returned as they are."""
+    returned as they are.
+
+    What the old PixelCNN was told where it was told nothing stays in its biases, but for a map.
+    """
     new = {name: t.detach().clone().float() for name, t in model.state_dict().items()}
-    if {n: t.shape for n, t in weights.items()} == {n: t.shape for n, t in new.items()}:
+    if shapes(weights) == shapes(new):
         return weights
-    missing: list[str] = []
-    inside = any(name.startswith("pixels.") for name in weights)
-    for name, tensor in new.items():
-        part, _, own = name.partition(".")
-        if part != "pixels" or own.startswith(("null_", "map_network.")):
-            continue
+    if any(name.startswith("pixels.") for name in weights):
+        weights = {
+            name.removeprefix("pixels."): tensor
+            for name, tensor in weights.items()
+            if name.startswith("pixels.")
+        }
+    told = _told_nothing(weights)
+    for name in [n for n in new if n.startswith("pixels.")]:
+        own = name.removeprefix("pixels.")
         if own.endswith(READ_H):
-            tensor.zero_()
-        elif (old := weights.get(name if inside else own)) is not None:
-            new[name] = old
+            new[name].zero_()
+        elif not own.startswith(MADE_OF_H):
+            del new[name]  # what the old one lacks is missed, and not made up
+    for name, tensor in weights.items():
+        if not name.startswith(MADE_OF_H) and ".condition." not in name:
+            new[f"pixels.{name}"] = tensor + told.get(name, 0)
+    return new
+
+
+def _told_nothing(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Of every layer of a PixelCNN, what "no class" and the null vector add to the biases of its
+    vertical and its horizontal convolution (`LayerCondition`)."""
+    total: dict[str, Tensor] = {}
+    for name, tensor in weights.items():
+        layer, _, kind = name.partition(".condition.")
+        if kind == "table.weight":
+            terms = tensor[-1]
+        elif kind == "linear.weight":
+            terms = tensor @ weights["null_vector"]
         else:
-            missing.append(name)
-    return {name: tensor for name, tensor in new.items() if name not in missing}
+            continue
+        for stack, part in zip(("vertical", "horizontal"), terms.chunk(2), strict=True):
+            bias = f"{layer}.{stack}.bias"
+            total[bias] = total.get(bias, 0) + part
+    return total
 
 
 def with_turned_vectors(weights: dict[str, Tensor], turn: Tensor) -> dict[str, Tensor]:

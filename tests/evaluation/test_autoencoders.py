@@ -75,16 +75,20 @@ def test_bits_are_exact_whatever_the_batches(data: Path, weights: LoadedCheckpoi
 def test_no_picture_keeps_its_own_code(
     data: Path, weights: LoadedCheckpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen = []
+    seen: list[torch.Tensor] = []
+    untold: list[torch.Tensor] = []
 
     def bits(model: object, images: torch.Tensor, condition: object, *_: object, **__: object):  # type: ignore[no-untyped-def]
-        vector = getattr(condition, "vector", None)
-        if vector is not None:
-            seen.append(vector)
+        if callable(condition):
+            seen.append(condition(slice(None)).vector)
+        else:
+            assert condition is None
+            untold.append(images)
         return torch.zeros(len(images), dtype=torch.float64)
 
     monkeypatch.setattr(module, "image_bits", bits)
     measure_autoencoders(weights, data, "validation")
+    assert [len(images) for images in untold] == [9, 9]  # once for each network
     own, other = seen[:2]
     assert not (own == other).all(1).any()
     assert torch.equal(own.sort(0).values, other.sort(0).values)
@@ -183,6 +187,9 @@ def test_the_command(
         assert "is for classes, auto has none" in refused.exception.message
     refused = CliRunner().invoke(app, [*words, "--reconstructions", "0"])
     assert refused.exit_code == 2
+    refused = CliRunner().invoke(app, [*words, "--identity", "--reconstructions", "4"])
+    assert isinstance(refused.exception, PixelgenError)
+    assert "of auto-encoders, --identity of people" in refused.exception.message
     other = ["evaluate", "imagenet32", "--data", str(data), "--reconstructions", "4"]
     refused = CliRunner().invoke(app, other)
     assert isinstance(refused.exception, PixelgenError)

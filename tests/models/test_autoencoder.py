@@ -64,7 +64,7 @@ def autoencoder(condition: str = "vector", inner: int = 0, **options: Any) -> Au
     randomise(model, 0)
     if model.principal is not None:
         images = torch.randint(256, (40, 3, 8, 8), generator=torch.Generator().manual_seed(2))
-        found = principal_components(images, 5, torch.device("cpu"), mirrored=True)
+        found = principal_components(images, 5, mirrored=True)
         model.principal.load_state_dict(found)
     return model.eval()
 
@@ -146,7 +146,7 @@ def test_principal_components_begin_as_the_best_linear_auto_encoder() -> None:
     mixed = torch.randn(300, 12, generator=draw) * torch.logspace(2, 0, 12)
     images = (mixed @ torch.randn(12, 3 * 8 * 8, generator=draw) + 128).clamp(0, 255)
     images = images.view(-1, 3, 8, 8).to(torch.uint8)
-    found = principal_components(images, 5, torch.device("cpu"), mirrored=False)
+    found = principal_components(images, 5)
     config = config_from_dict({**SMALL, "inner": 2, "principal": True, "pixels": PIXELS})
     assert isinstance(config, AutoencoderConfig)
     model = build_model(config).eval()
@@ -169,8 +169,7 @@ def test_mirror_images_count_as_pictures() -> None:
     one = torch.zeros(40, 3, 8, 8, dtype=torch.uint8)
     one[:, :, :, :4] = torch.arange(40)[:, None, None, None] * 6
     plain, both = (
-        principal_components(one, 1, torch.device("cpu"), mirrored=mirrored)["components"]
-        for mirrored in (False, True)
+        principal_components(one, 1, mirrored=mirrored)["components"] for mirrored in (False, True)
     )
     plain, both = plain.view(3, 8, 8).abs(), both.view(3, 8, 8).abs()
     assert plain[..., 4:].max() < 1e-6 < plain[..., :4].min()
@@ -224,6 +223,9 @@ def test_the_inner_bottleneck_tells_its_numbers_alone(condition: str) -> None:
         ({"bottleneck": "10"}, "bottleneck must be of type int"),
         ({"size": 10}, "multiple of twice the patch"),
         ({"place_features": 0}, "place_features must be at least 1"),
+        ({"mean_channels": -1}, "_channels must not be negative"),
+        ({"principal": True, "bottleneck": 193}, "at most as many as a picture's 192 values"),
+        ({"pixels": {"given_channels": 3}}, "pixels.given_channels must be 0, not 3"),
         ({"pixels": 3}, "pixels must be a table"),
         ({"pixels": {"feature": 3}}, r"pixels: unknown key 'feature'.*features"),
         ({"pixels": {"vector": 9}}, "pixels.vector must be 5, not 9"),

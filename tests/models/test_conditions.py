@@ -353,11 +353,13 @@ def test_wrong_conditions_are_refused(kind: str, condition: Condition) -> None:
         (3, Condition(None, VEC)),
         (3, Condition(torch.tensor([0]))),
         (3, Condition(torch.tensor([[0, 1]]))),
+        (0, Condition(map=torch.zeros(2, 1, 2, 2))),
+        (3, Condition(CLASS, map=torch.zeros(2, 1, 2, 2))),
     ],
 )
 def test_wrong_conditions_are_refused_by_the_baseline(classes: int, condition: Condition) -> None:
     config = baseline_config(2, 2, classes=classes)
-    with pytest.raises(ValueError, match=r"class|vector"):
+    with pytest.raises(ValueError, match=r"class|vector|map"):
         random_model(config).log_prob(random_pictures(config, 2), condition)
 
 

@@ -14,7 +14,6 @@ from pixelgen.checkpoints import load_checkpoint, save_checkpoint
 from pixelgen.errors import PixelgenError
 from pixelgen.imaging import Likeness, cut_tiles
 from pixelgen.models import TokenizerConfig, build_model
-from pixelgen.models.conditioning import Condition
 from pixelgen.models.likelihood import bits_per_dim, to_unit
 from pixelgen.models.tokenizer import to_bytes
 from pixelgen.pipelines import CodecPipeline, Progress, ReconstructPipeline, ReconstructResult
@@ -49,7 +48,7 @@ def test_every_bottleneck_gives_a_mean_and_samples(pipe: ReconstructPipeline) ->
             mean = to_bytes(model.decode(h))
             assert torch.equal(to_tensor([made.image]), mean)
             assert made.bits_per_dim == pytest.approx(
-                float(bits_per_dim(model.pixels.log_prob(x.long(), Condition(vector=h)))), abs=1e-4
+                float(bits_per_dim(model.log_prob(x.long(), h))), abs=1e-4
             )
             assert made.likeness == Likeness.of(image, made.image)
             assert len({sample.tobytes() for sample in made.samples}) == 4

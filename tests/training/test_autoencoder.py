@@ -237,34 +237,40 @@ def test_another_build_begins_with_the_pixelcnn(
     """The PixelCNN is kept, but for what it read of an h that means something else now."""
     train(load_recipe(recipe_file), tmp_path / "old")
     old = load_checkpoint(export(tmp_path / "old", tmp_path / "old-weights"))
-    first = load_recipe(recipe_file, ["schedule.steps=0", "schedule.minutes=9", *PRINCIPAL])
+    more = [*PRINCIPAL, "model.bottleneck=3"]
+    first = load_recipe(recipe_file, ["schedule.steps=0", "schedule.minutes=9", *more])
     train(first, tmp_path / "new", init=str(tmp_path / "old-weights"), max_minutes=0)
     weights = export(tmp_path / "new", tmp_path / "new-weights")
     new = load_checkpoint(weights)
-    before, after = (each.autoencoders[2].pixels for each in (old, new))
-    known = before.state_dict()
-    for name, tensor in after.state_dict().items():
-        if name.endswith(("condition.linear.weight", "condition.map.weight")):
-            assert not tensor.any(), name
-        elif not name.startswith(("null_", "map_network.")):
-            assert torch.equal(tensor, known[name]), name
-    # Whatever it is told, it draws as one that is told nothing.
-    images = load_images(pictures, "train").images[:6]
-    h, _ = bottleneck(new.autoencoders[2], images, 6)
-    told = new.autoencoders[2].condition(h)
-    x = images.long()
-    torch.testing.assert_close(after.log_prob(x, told), after.log_prob(x))
+    before, after = old.autoencoders[2].pixels, new.autoencoders[3].pixels
+    assert before.map_network is not None
+    torch.nn.init.zeros_(before.map_network.last.weight)  # of a map no bias can tell
+    torch.nn.init.zeros_(before.map_network.last.bias)
+    # Whatever it is told, it draws as the old one does that is told nothing.
+    x = load_images(pictures, "train").images[:6].long()
+    expected = before.log_prob(x)
+    assert before.null_vector is not None
+    assert before.null_vector.any()
+    told = new.autoencoders[3].condition(torch.randn(6, 3))
+    for condition in (told, None):
+        torch.testing.assert_close(after.log_prob(x, condition), expected, atol=0.02, rtol=0.01)
+    # So it is known how the old one was trained, and the average begins with the new parts.
+    state, _ = read_state(tmp_path / "new")
+    assert "bottleneck = 2" in state.before["recipe"]
+    assert state.averaged == 0
     # Weights of the same build are taken whole, with the principal components that they know.
-    again = [*PRINCIPAL, "schedule.steps=1", "data.holdout=30", "optimiser.lr=1e-9"]
+    again = [*more, "schedule.steps=1", "data.holdout=30", "optimiser.lr=1e-9"]
     train(load_recipe(recipe_file, again), tmp_path / "more", init=str(weights))
-    more = load_checkpoint(export(tmp_path / "more", tmp_path / "more-weights"))
-    for name, tensor in new.autoencoders[2].state_dict().items():
+    goes_on, found = read_state(tmp_path / "more")
+    assert goes_on.averaged > 10
+    for name, tensor in new.autoencoders[3].state_dict().items():
         if name.startswith("principal."):
             assert tensor.any()
-            assert torch.equal(more.autoencoders[2].state_dict()[name], tensor), name
+            assert torch.equal(found[f"model.{name}"], tensor), name
 
 
 def test_a_pixelcnn_alone_becomes_a_decoder(recipe_file: Path, tmp_path: Path) -> None:
+    """The PixelCNN is taken whole: layers that the recipe lacks are not left out in silence."""
     alone = load_recipe(recipe_file).model.to_dict()["pixels"]
     settings = {"schedule.steps": 3, "data.holdout": 12, "optimiser.batch": 8}
     model = {"model": "gated_pixelcnn", **alone, "map_channels": 0, "height": 8, "width": 8}
@@ -280,6 +286,12 @@ def test_a_pixelcnn_alone_becomes_a_decoder(recipe_file: Path, tmp_path: Path) -
     found = read_state(run)[1]
     same = [n for n, t in known.items() if torch.equal(found[f"model.pixels.{n}"], t.float())]
     assert len(same) == len(known)
+    shallow = load_recipe(recipe_file, ["schedule.steps=1", "model.pixels.layers=0"])
+    with pytest.raises(PixelgenError, match=r"pixels\.layers\.0\..* that the model lacks"):
+        train(shallow, tmp_path / "shallow", init=str(weights))
+    deep = load_recipe(recipe_file, ["schedule.steps=1", "model.pixels.layers=2"])
+    with pytest.raises(PixelgenError, match=r"has no tensor pixels\.layers\.1\."):
+        train(deep, tmp_path / "deep", init=str(weights))
     whole = str(export(run, tmp_path / "whole"))
     says = "whole is an autoencoder: no run of a gated_pixelcnn can start from it"
     with pytest.raises(PixelgenError, match=says):
