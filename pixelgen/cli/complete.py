@@ -74,7 +74,7 @@ def complete(
     weights: options.Weights = DEFAULT_PIXEL_WEIGHTS,
     fit: options.Fit = "crop",
     device: options.Device = "auto",
-    batch_size: options.BatchSize = 16,
+    batch_size: options.BatchSize = 32,
     output: options.Output = None,
     grid: options.Grid = True,
     scale: options.Scale = 1,

@@ -145,11 +145,13 @@ def evaluate(
 
     from pixelgen.checkpoints import load_checkpoint
     from pixelgen.cli.downloads import obtain
+    from pixelgen.cli.memory import keep_freed_memory
     from pixelgen.evaluation.bits import Evaluation
     from pixelgen.evaluation.bits import evaluate as measure
     from pixelgen.pipelines.devices import pick_device
 
     start = time.perf_counter()
+    keep_freed_memory()
     loaded = load_checkpoint(obtain(weights, quiet), pick_device(device))
     hidden = quiet or not shows_progress()
     with Progress(console=stderr_console(), transient=True, disable=hidden) as bar:

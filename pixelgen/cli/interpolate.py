@@ -88,7 +88,7 @@ def interpolate(
         str | None, options.weights(f"{DEFAULT_FACE_WEIGHTS}, of classes {DEFAULT_WEIGHTS}")
     ] = None,
     device: options.Device = "auto",
-    batch_size: options.BatchSize = 16,
+    batch_size: options.BatchSize = 32,
     face: options.Face = None,
     align: options.Align = True,
     output: Annotated[

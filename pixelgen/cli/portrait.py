@@ -42,7 +42,7 @@ def portrait(
     ] = None,
     weights: options.Weights = DEFAULT_FACE_WEIGHTS,
     device: options.Device = "auto",
-    batch_size: options.BatchSize = 16,
+    batch_size: options.BatchSize = 32,
     face: options.Face = None,
     align: options.Align = True,
     output: options.Output = None,

@@ -65,7 +65,7 @@ def reconstruct(
         ),
     ] = None,
     device: options.Device = "auto",
-    batch_size: options.BatchSize = 16,
+    batch_size: options.BatchSize = 32,
     output: options.Output = None,
     grid: options.Grid = True,
     scale: options.Scale = 1,

@@ -33,7 +33,7 @@ def sample(
     vector_temperature: options.VectorTemperature = None,
     weights: options.Weights = DEFAULT_WEIGHTS,
     device: options.Device = "auto",
-    batch_size: options.BatchSize = 16,
+    batch_size: options.BatchSize = 32,
     output: options.Output = None,
     grid: options.Grid = True,
     scale: options.Scale = 1,

@@ -50,9 +50,11 @@ def train(
       pixelgen train recipes/imagenet32.toml -o runs/mine --set data.path=pictures
       pixelgen train recipes/imagenet32.toml -o runs/mine --resume
     """
+    from pixelgen.cli.memory import keep_freed_memory
     from pixelgen.training.loop import train as run_training
     from pixelgen.training.recipe import load_recipe
 
+    keep_freed_memory()
     parsed = load_recipe(recipe, overrides or [])
     with Display(quiet) as display:
         outcome = run_training(

@@ -60,7 +60,7 @@ class Drawing:
         top_p: float | None = None,
         guidance: float | None = None,
         vector_temperature: float | None = None,
-        batch_size: int = 16,
+        batch_size: int = 32,
         conditional: bool = True,
         vectors: bool = False,
     ) -> Drawing:

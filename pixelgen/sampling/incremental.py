@@ -2,37 +2,82 @@
 
 The vertical stack runs once per row (vertical.py), the horizontal one once per position and channel
 group (walk.py), the head once per channel (outputs.py); weights are plain matrices (folding.py).
+
+On a processor a large batch is split among Python threads, each of which draws its own pictures
+from the first position to the last: no product waits for another thread.
 """
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import Executor, ThreadPoolExecutor
+from threading import Condition as Turn
 
 import torch
 from torch import Tensor
 
-from pixelgen.models.gated_pixelcnn import GatedPixelCNN
-from pixelgen.sampling.folding import shape_of
-from pixelgen.sampling.outputs import OutputStage
+from pixelgen.models.gated_pixelcnn import ChannelHead, GatedPixelCNN
+from pixelgen.sampling.folding import fold_outputs, shape_of
+from pixelgen.sampling.outputs import HeadWeights, OutputStage
 from pixelgen.sampling.request import Request
 from pixelgen.sampling.threads import threads
-from pixelgen.sampling.vertical import VerticalStack
-from pixelgen.sampling.walk import Walk
+from pixelgen.sampling.vertical import VerticalStack, fold_vertical
+from pixelgen.sampling.walk import Walk, fold_walk
+
+WORTH_A_THREAD = 2**19
+"""Rows times the square of the feature maps, of a step from one layer to the next, from which on a
+thread of their own pays: below it Python, which runs one thread at a time, is what takes time."""
 
 
 def sample_gated(request: Request) -> None:
     """Fills the request's grid."""
     model = request.model
     assert isinstance(model, GatedPixelCNN)
-    height, width, channels = request.size
-    batch, shape = request.rows, shape_of(model)
-    output = OutputStage(model, shape, batch)
-    walk = Walk(model, shape, output, batch)
-    tables = _value_tables(model)
-    places = [embedded.view(batch, channels, -1).unbind(1) for embedded in walk.row]
-    with threads(1) as workers, ThreadPoolExecutor(workers) as pool:
+    network = _Network(model)
+    with threads(1) as workers:
+        count = _parts(request, workers, network.shape.features)
+        with ThreadPoolExecutor(workers) as pool:
+            if count == 1:
+                network.draw(request, pool, workers, request.report)
+            else:
+                _Together(network, request, count).draw(pool)
+
+
+def _parts(request: Request, workers: int, features: int) -> int:
+    """Among how many threads the pictures are split."""
+    if request.drawn.device.type != "cpu" or request.drawer.observe is not None:
+        return 1
+    work = request.rows * features**2 // WORTH_A_THREAD
+    return max(1, min(workers, work, request.drawn.shape[3]))
+
+
+class _Network:
+    """All matrices, for batches of any size."""
+
+    def __init__(self, model: GatedPixelCNN) -> None:
+        self.model, self.shape = model, shape_of(model)
+        self.walk = fold_walk(model, self.shape)
+        self.vertical = fold_vertical(model, self.walk.horizontals, self.shape.groups)
+        self.outputs = fold_outputs(model, self.shape)
+        head = model.head
+        self.head = (
+            HeadWeights.of(head, self.shape.embedded) if isinstance(head, ChannelHead) else None
+        )
+        self.tables = _value_tables(model)
+
+    def draw(
+        self, request: Request, pool: Executor, workers: int, report: Callable[[int], None]
+    ) -> None:
+        """Fills the grid of `request`; the vertical stack may use `workers` threads of `pool`.
+        `report(done)` is told after every position."""
+        model, shape, tables = self.model, self.shape, self.tables
+        height, width, channels = request.size
+        batch = request.rows
+        output = OutputStage(model, self.outputs, self.head, shape, batch)
+        walk = Walk(model, self.walk, shape, output, batch)
+        places = [embedded.view(batch, channels, -1).unbind(1) for embedded in walk.row]
         vertical = VerticalStack(
-            model, shape, walk.horizontals, request.condition, batch, pool, workers
+            model, self.vertical, shape, request.condition, batch, pool, workers
         )
         walk.follow(vertical)
         for i in range(height):
@@ -44,9 +89,69 @@ def sample_gated(request: Request) -> None:
                     value = request.draw(i, j, c, output.parameters(c, walk.row[j]))
                     torch.index_select(tables[c], 0, value, out=places[j][c])
                 walk.leave(j)
-                request.report(i * width + j + 1)
+                report(i * width + j + 1)
             if i + 1 < height:
                 vertical.push(i, walk.row)
+
+
+class _Together:
+    """Parts of one request, drawn side by side. The first one is drawn by the thread that asked,
+    which also reports: of a position when all have drawn it."""
+
+    def __init__(self, network: _Network, request: Request, count: int) -> None:
+        self.network, self.request = network, request
+        self.parts = request.parts(count)
+        self.done = [0] * count
+        self.stopped = False
+        self.turn = Turn()
+
+    def draw(self, pool: Executor) -> None:
+        """Fills the grid. What goes wrong in a part stops all, and is raised."""
+        others = [pool.submit(self._draw, k, pool) for k in range(1, len(self.parts))]
+        try:
+            self.network.draw(self.parts[0], pool, 1, self._report)
+        except _StoppedError:
+            pass  # another part says why
+        except BaseException:
+            self._stop()
+            raise
+        for failed in (other.exception() for other in others):
+            if failed is not None and not isinstance(failed, _StoppedError):
+                raise failed
+
+    @torch.inference_mode()  # which every thread enters for itself
+    def _draw(self, k: int, pool: Executor) -> None:
+        try:
+            self.network.draw(self.parts[k], pool, 1, lambda done: self._tell(k, done))
+        except BaseException:
+            self._stop()
+            raise
+
+    def _tell(self, k: int, done: int) -> None:
+        with self.turn:
+            if self.stopped:
+                raise _StoppedError
+            self.done[k] = done
+            self.turn.notify()
+
+    def _report(self, done: int) -> None:
+        self._tell(0, done)
+        if self.request.on_step is None:
+            return
+        with self.turn:
+            self.turn.wait_for(lambda: self.stopped or min(self.done) >= done)
+            if self.stopped:
+                raise _StoppedError
+        self.request.report(done)
+
+    def _stop(self) -> None:
+        with self.turn:
+            self.stopped = True
+            self.turn.notify()
+
+
+class _StoppedError(Exception):
+    """Another part has failed."""
 
 
 def _value_tables(model: GatedPixelCNN) -> list[Tensor]:

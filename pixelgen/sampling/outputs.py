@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from pixelgen.models.gated_pixelcnn import ChannelHead, GatedPixelCNN
-from pixelgen.sampling.folding import Shape, fold_outputs
+from pixelgen.sampling.folding import Outputs, Shape
 
 
 class OutputStage:
     """`mix`, `input_skip` and the head at one position, for a batch."""
 
-    def __init__(self, model: GatedPixelCNN, shape: Shape, batch: int) -> None:
+    def __init__(
+        self,
+        model: GatedPixelCNN,
+        folded: Outputs,
+        head: HeadWeights | None,
+        shape: Shape,
+        batch: int,
+    ) -> None:
         groups, q = shape.groups, shape.maps
         self.groups = groups
-        folded = fold_outputs(model, shape)
         device = model.mix.weight.device
         width = 3 * q if model.input_skip is not None else q
         self.features = torch.zeros(batch, groups * width, device=device)
@@ -33,8 +41,8 @@ class OutputStage:
         self.buffer = torch.zeros(batch, self.per_position, size, device=device)
         """[B, C or 1, P]: the likelihood's parameters."""
         self.channel_head: HeadStage | None = None
-        if isinstance(model.head, ChannelHead):
-            self.channel_head = HeadStage(model.head, shape.embedded, self.buffer)
+        if head is not None:
+            self.channel_head = HeadStage(head, self.buffer)
             mixed = self.channel_head.context
         elif self.head is None:
             mixed = self.buffer.view(batch, -1)
@@ -60,30 +68,60 @@ class OutputStage:
         return self.buffer
 
 
+@dataclass(frozen=True)
+class HeadWeights:
+    """The matrices of the small network that walks the channels of one position."""
+
+    width: int
+    """C · 2 · hidden."""
+    visible: list[int]
+    """Per channel: entries of the embedded position that it reads."""
+    coupling: list[Tensor]
+    """Per channel c [visible, 2 · hidden]."""
+    hidden: list[tuple[list[Tensor], list[Tensor]]]
+    """Per layer, per channel, a matrix [hidden, hidden] and a bias."""
+    out: tuple[list[Tensor], list[Tensor]]
+    """Per channel a matrix [hidden, P] and a bias."""
+    linear: list[Tensor] | None
+    """Per channel c [visible, 1], of the linear means."""
+    mixtures: int
+
+    @staticmethod
+    def of(head: ChannelHead, embedded: int) -> HeadWeights:
+        """Those of `head`, for positions of `embedded` numbers."""
+        channels, linear = head.channels, head.linear_mean
+        visible = [c * (embedded // channels) for c in range(channels)]
+
+        def seen(weight: Tensor) -> list[Tensor]:
+            columns = head_columns(weight, channels)
+            return [part[:n].contiguous() for part, n in zip(columns, visible, strict=True)]
+
+        return HeadWeights(
+            head.context.out_channels,
+            visible,
+            seen(head.coupling.masked_weight()),
+            [_per_channel(layer, channels) for layer in head.hidden],
+            _per_channel(head.out, channels),
+            None if linear is None else seen(linear.coupling.masked_weight()),
+            head.mixtures,
+        )
+
+
 class HeadStage:
     """The small network that walks the channels of one position (models' ChannelHead)."""
 
-    def __init__(self, head: ChannelHead, embedded: int, buffer: Tensor) -> None:
+    def __init__(self, weights: HeadWeights, buffer: Tensor) -> None:
         batch, channels = buffer.shape[:2]
-        width, linear = head.context.out_channels, head.linear_mean
-        self.context = buffer.new_zeros(batch, width + (channels if linear is not None else 0))
+        width, self.linear = weights.width, weights.linear
+        self.context = buffer.new_zeros(batch, width + (0 if self.linear is None else channels))
         """[B, C · 2 · hidden (+ C, for the linear means)]: what the stacks say, bias included."""
         self.contexts = self.context[:, :width].chunk(channels, dim=1)
-        each = embedded // channels
-        self.visible = [c * each for c in range(channels)]
-        coupling = head_columns(head.coupling.masked_weight(), channels)
-        self.coupling = [
-            part[:seen].contiguous() for part, seen in zip(coupling, self.visible, strict=True)
-        ]
-        self.hidden = [_per_channel(layer, channels) for layer in head.hidden]
-        self.out, self.out_bias = _per_channel(head.out, channels)
+        self.visible, self.coupling, self.hidden = weights.visible, weights.coupling, weights.hidden
+        self.out, self.out_bias = weights.out
         self.targets = buffer.unbind(1)
-        self.linear: list[Tensor] | None = None
-        if linear is not None:
-            columns = head_columns(linear.coupling.masked_weight(), channels)
-            self.linear = [w[:n].contiguous() for w, n in zip(columns, self.visible, strict=True)]
+        if self.linear is not None:
             self.linear_contexts = self.context[:, width:].chunk(channels, dim=1)
-            k = head.mixtures
+            k = weights.mixtures
             self.means = [target[:, k : 2 * k] for target in self.targets]
 
     def run(self, c: int, embedded: Tensor) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import cast
 
 import torch
@@ -79,11 +80,52 @@ class Request:
             torch.where(mask, known, value, out=value)
         return self.doubled(value.view(-1))
 
+    def parts(self, count: int) -> list[Request]:
+        """The same as `count` requests of about as many pictures each, which share their grid and
+        report nothing."""
+        n = self.drawn.shape[3]
+        bounds = [n * k // count for k in range(count + 1)]
+        return [self._part(slice(a, b)) for a, b in pairwise(bounds)]
+
+    def _part(self, some: slice) -> Request:
+        branches = [slice(some.start + at, some.stop + at) for at in self._branches()]
+        return replace(
+            self,
+            condition=Condition.cat(*(self.condition[rows] for rows in branches)),
+            drawn=self.drawn[:, :, :, some],
+            cells=[
+                [
+                    [
+                        (
+                            uniforms[some],
+                            value[some],
+                            None if known is None else known[some],
+                            None if mask is None else mask[some],
+                        )
+                        for uniforms, value, known, mask in channels
+                    ]
+                    for channels in row
+                ]
+                for row in self.cells
+            ],
+            on_step=None,
+        )
+
+    def _branches(self) -> list[int]:
+        """Where the rows of each branch of guidance begin."""
+        return [self.drawn.shape[3] * branch for branch in range(self.copies)]
+
+    def _so_far(self, done: int) -> Tensor:
+        """The first `done` positions as pictures; some parts may be further."""
+        grid = self.grid().clone(memory_format=torch.contiguous_format)
+        grid.flatten(2)[..., done:] = 0
+        return self.model.from_grid(grid)
+
     def report(self, done: int) -> None:
         """Reports that `done` positions of the grid are drawn."""
         if self.on_step is not None:
             height, width, _ = self.size
-            self.on_step(done, height * width, self.picture)
+            self.on_step(done, height * width, lambda: self._so_far(done))
 
 
 def build_request(

@@ -10,6 +10,7 @@ from __future__ import annotations
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -27,7 +28,9 @@ WORTH_A_THREAD = 128
 
 
 @dataclass(frozen=True)
-class _Layer:
+class VerticalWeights:
+    """The matrices of one layer of the vertical stack, for batches of any size."""
+
     source: GatedLayer
     kernel: RowKernel
     bias: Tensor
@@ -43,9 +46,17 @@ class _Layer:
     """`vertical_out` as a matrix and its bias."""
 
 
-def _fold(source: GatedLayer, horizontal: Horizontal, groups: int) -> _Layer:
+def fold_vertical(
+    model: GatedPixelCNN, horizontals: list[Horizontal], groups: int
+) -> list[VerticalWeights]:
+    """Those of all layers, of which the horizontal convolutions are folded already."""
+    sources = cast(list[GatedLayer], [model.first, *model.layers])
+    return [_fold(s, h, groups) for s, h in zip(sources, horizontals, strict=True)]
+
+
+def _fold(source: GatedLayer, horizontal: Horizontal, groups: int) -> VerticalWeights:
     norm, out = source.vertical_norm, source.vertical_out
-    return _Layer(
+    return VerticalWeights(
         source=source,
         kernel=RowKernel(source.vertical.masked_weight().float()),
         bias=bias_of(source.vertical),
@@ -63,8 +74,8 @@ class VerticalStack:
     def __init__(
         self,
         model: GatedPixelCNN,
+        layers: list[VerticalWeights],
         shape: Shape,
-        horizontals: list[Horizontal],
         condition: Condition,
         batch: int,
         pool: Executor,
@@ -77,10 +88,6 @@ class VerticalStack:
         the current row, without what lies in that row itself."""
         self.first_base = torch.empty(width, batch, 2 * p, device=device)
         """[W, B, 2p]: the same for the first layer."""
-        layers = [
-            _fold(source, horizontal, shape.groups)
-            for source, horizontal in zip((model.first, *model.layers), horizontals, strict=True)
-        ]
         s = model.condition_map(condition)
         if device.type != "cpu":
             workers = 1
@@ -115,7 +122,7 @@ class _Part:
 
     def __init__(
         self,
-        layers: list[_Layer],
+        layers: list[VerticalWeights],
         groups: int,
         condition: Condition,
         s: Tensor | None,

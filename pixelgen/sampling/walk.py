@@ -27,7 +27,9 @@ from torch import Tensor
 from pixelgen.models.gated_pixelcnn import GatedLayer, GatedPixelCNN
 from pixelgen.models.masked_conv import AnyConv
 from pixelgen.sampling.folding import (
+    Horizontal,
     Shape,
+    Step,
     bias_of,
     fold_horizontal,
     fold_result,
@@ -36,6 +38,76 @@ from pixelgen.sampling.folding import (
 )
 from pixelgen.sampling.outputs import OutputStage
 from pixelgen.sampling.vertical import VerticalStack
+
+
+@dataclass(frozen=True)
+class WalkWeights:
+    """The matrices of the horizontal stack, for batches of any size."""
+
+    horizontals: list[Horizontal]
+    """Of every layer."""
+    steps: list[Step]
+    """From every layer to the next."""
+    first: list[Tensor]
+    """Per group [visible, 2q]: the first layer's, over the row up to this group."""
+    left: Tensor | None
+    """[L, reach · p, 2p]: what reads the positions to the left in all other layers."""
+    earlier: list[Tensor | None]
+    """Per group [L, c · (state + q), state + 2q]: what reads the strips of earlier groups."""
+    cross: list[Tensor | None]
+    """Per group, with normalisation, [L, c · q, 2q]: what reads their normalised maps."""
+    result: tuple[list[Tensor], Tensor] | None
+    """From the last layer's strips to the stack's result; None with skip outputs."""
+    skips: tuple[list[Tensor], Tensor] | None
+    """Per group c what it says to the groups from c on, [L + 1, q, p - c · q], and the sum of all
+    biases [p]."""
+
+
+def fold_walk(model: GatedPixelCNN, shape: Shape) -> WalkWeights:
+    """The matrices of the horizontal stack of `model`."""
+    groups, q, state = shape.groups, shape.maps, shape.state
+    later = cast(list[GatedLayer], list(model.layers))
+    sources = [model.first, *later]
+    normalised = state > q
+    horizontals = [fold_horizontal(layer, shape) for layer in sources]
+    steps = [
+        fold_step(sources[k], horizontals[k + 1], shape, k == 0, normalised)
+        for k in range(len(later))
+    ]
+    if not normalised:
+        # Both biases of f and g are added at the same place: let the row's base hold them.
+        horizontals[1:] = [
+            replace(h, bias=h.bias + step.bias[:, state:].flatten())
+            for h, step in zip(horizontals[1:], steps, strict=True)
+        ]
+    first, earlier, cross = [], list[Tensor | None](), list[Tensor | None]()
+    for c in range(groups):
+        gates, visible = slice(2 * q * c, 2 * q * (c + 1)), c * (shape.embedded // groups)
+        before = torch.cat((horizontals[0].left, horizontals[0].centre[:visible]))
+        first.append(before[:, gates].clone())
+        earlier.append(_stacked([s.earlier[c] for s in steps]) if c else None)
+        crossing = c and normalised
+        cross.append(
+            _stacked([h.centre[: c * q, gates] for h in horizontals[1:]]) if crossing else None
+        )
+    skips = [layer.skip for layer in sources if layer.skip is not None]
+    return WalkWeights(
+        horizontals,
+        steps,
+        first,
+        _stacked([h.left for h in horizontals[1:]]),
+        earlier,
+        cross,
+        None if skips else fold_result(sources[-1], shape, not later),
+        _fold_skips(skips, shape) if skips else None,
+    )
+
+
+def _fold_skips(skips: Sequence[AnyConv], shape: Shape) -> tuple[list[Tensor], Tensor]:
+    q = shape.maps
+    weights = 0.5 * torch.stack([matrix(conv) for conv in skips])
+    parts = [weights[:, c * q : (c + 1) * q, c * q :].contiguous() for c in range(shape.groups)]
+    return parts, torch.stack([bias_of(conv) for conv in skips]).sum(0)
 
 
 @dataclass(frozen=True)
@@ -70,31 +142,20 @@ class _Group:
 
 
 class Walk:
-    """Weights, buffers and views of the horizontal stack for a batch."""
+    """Buffers and views of the horizontal stack for a batch."""
 
-    def __init__(self, model: GatedPixelCNN, shape: Shape, output: OutputStage, batch: int) -> None:
-        self.shape, self.output = shape, output
+    def __init__(
+        self,
+        model: GatedPixelCNN,
+        weights: WalkWeights,
+        shape: Shape,
+        output: OutputStage,
+        batch: int,
+    ) -> None:
+        self.shape, self.weights, self.output = shape, weights, output
         groups, q, p, state = shape.groups, shape.maps, shape.features, shape.state
         self.normalised = state > q
-        later = cast(list[GatedLayer], list(model.layers))
-        sources = [model.first, *later]
-        self.layers = layers = len(later)
-        horizontals = [fold_horizontal(layer, shape) for layer in sources]
-        folded = [
-            fold_step(sources[k], horizontals[k + 1], shape, k == 0, self.normalised)
-            for k in range(layers)
-        ]
-        if not self.normalised:
-            # Both biases of f and g are added at the same place: let the row's base hold them.
-            horizontals[1:] = [
-                replace(h, bias=h.bias + step.bias[:, state:].flatten())
-                for h, step in zip(horizontals[1:], folded, strict=True)
-            ]
-        self.horizontals = horizontals
-        self.result: list[Tensor] = []
-        if model.first.skip is None:
-            self.result, self.result_bias = fold_result(sources[-1], shape, layers == 0)
-
+        self.layers = layers = len(weights.steps)
         width, device = model.config.grid_width, model.mix.weight.device
 
         def buffer(*size: int) -> Tensor:
@@ -106,15 +167,14 @@ class Walk:
         self.row = placed[:, first_reach:].transpose(0, 1)
         """[W, B, embedded]: the row that is being drawn (in the buffer, zeros lie to its left)."""
 
-        self.reach = later[0].horizontal.kernel_size[1] - 1 if layers else 0
+        self.reach = weights.left.shape[1] // p if weights.left is not None else 0
         self.history = buffer(layers, batch, (width + self.reach) * p)
         """[L, B, (reach + W) · p]: the row's inputs of every layer, normalised if they are."""
-        self.left = torch.stack([h.left for h in horizontals[1:]]) if layers else None
         self.strips = buffer(layers + 1, batch, groups * (state + q) + q)
         self.lengths = buffer(layers, batch, 1)
         known, addends = (buffer(groups, layers, batch, state + 2 * q) for _ in range(2))
         for c, k in ((c, k) for c in range(groups) for k in range(layers)):
-            known[c, k] = folded[k].bias[c]
+            known[c, k] = weights.steps[k].bias[c]
         # Without normalisation what is given is gathered where the products' addends are.
         self.given = buffer(layers, batch, 2 * p)
         by_group = self.given.view(layers, batch, groups, 2 * q).permute(2, 0, 1, 3)
@@ -123,7 +183,6 @@ class Walk:
             self.given, self.scatter = known[0, :, :, state:], None
             by_group = self.given[None]
 
-        first = horizontals[0]
         visible = shape.embedded // groups if groups > 1 else 0
         self.groups: list[_Group] = []
         step = state + q
@@ -134,28 +193,26 @@ class Walk:
         self.states = strips[..., state - q : state]
         """[L, B, G, q]: the state at this position."""
         for c in range(groups):
-            start, gates = c * step, slice(2 * q * c, 2 * q * (c + 1))
+            start = c * step
             strip = self.strips[:, :, start : start + state + 2 * q]
             f_g, f, g = strip[..., state:], strip[..., state : state + q], strip[..., state + q :]
             addend = known[c] if c == 0 else addends[c]
             self.groups.append(
                 _Group(
                     visible=first_reach * shape.embedded + c * visible,
-                    first=torch.cat((first.left, first.centre[: c * visible]))[:, gates].clone(),
+                    first=weights.first[c],
                     linear=f_g[0] if output.linear is None else output.linear[c],
                     first_gate=(f_g[0], f[0], g[0]),
                     finished=self.strips[:layers, :, :start],
-                    earlier=_stacked([s.earlier[c] for s in folded]) if c else None,
+                    earlier=weights.earlier[c],
                     addends=(known[c], addend),
-                    cross=_stacked([h.centre[: c * q, gates] for h in horizontals[1:]])
-                    if c and self.normalised
-                    else None,
+                    cross=weights.cross[c],
                     given=by_group[c],
                     steps=[
                         (
                             addend[k],
                             self.strips[k, :, start : start + step],
-                            folded[k].own[c],
+                            weights.steps[k].own[c],
                             strip[k + 1],
                             f_g[k + 1],
                             f[k + 1],
@@ -173,18 +230,9 @@ class Walk:
                 )
             )
         self.skip_total: Tensor | None = None
-        if model.first.skip is not None:
-            self._fold_skips([layer.skip for layer in sources if layer.skip is not None], batch)
-
-    def _fold_skips(self, skips: Sequence[AnyConv], batch: int) -> None:
-        """Skip outputs: per group c what it says to the groups from c on, summed over layers."""
-        q = self.shape.maps
-        weights = 0.5 * torch.stack([matrix(conv) for conv in skips])
-        self.skips = [
-            weights[:, c * q : (c + 1) * q, c * q :].contiguous() for c in range(self.shape.groups)
-        ]
-        self.skip_bias = torch.stack([bias_of(conv) for conv in skips]).sum(0)
-        self.skip_total = self.skip_bias.repeat(batch, 1)
+        if weights.skips is not None:
+            self.skips, self.skip_bias = weights.skips
+            self.skip_total = self.skip_bias.repeat(batch, 1)
 
     def follow(self, vertical: VerticalStack) -> None:
         """Connects the walk with the stack whose bases it adds to: views for every position."""
@@ -205,8 +253,8 @@ class Walk:
 
     def enter(self, j: int) -> None:
         """Gathers what is known before position `j`'s first channel."""
-        if self.left is not None:
-            torch.baddbmm(self.bases[j], self.windows[j], self.left, out=self.given)
+        if self.weights.left is not None:
+            torch.baddbmm(self.bases[j], self.windows[j], self.weights.left, out=self.given)
             if self.scatter is not None:
                 self.scatter[0].copy_(self.scatter[1])
         if self.skip_total is not None:
@@ -232,10 +280,12 @@ class Walk:
                 gates.tanh_()
                 f.addcmul_(f, g)
         result = self.output.results[c]
-        if self.skip_total is None:
-            torch.addmm(self.result_bias[c], group.last, self.result[c], out=result)
+        if self.weights.result is not None:
+            matrices, biases = self.weights.result
+            torch.addmm(biases[c], group.last, matrices[c], out=result)
             result.relu_()
         else:
+            assert self.skip_total is not None
             self.skip_total[:, q * c :] += torch.bmm(group.gated, self.skips[c]).sum(0)
             torch.clamp_min(self.skip_total[:, q * c : q * (c + 1)], 0.0, out=result)
         self.output.group_done(c)

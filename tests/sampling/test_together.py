@@ -1,0 +1,78 @@
+"""A batch that is split among threads: the same pictures, and one end of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from pixelgen.sampling import SamplingOptions, incremental, sample
+from pixelgen.sampling.draw import Drawer
+
+from .networks import condition, gated, network, uniforms
+
+MODEL = network(gated(classes=3, vector=2, given_channels=2, channel_order="head"))
+
+
+@pytest.fixture(autouse=True)
+def three_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if every picture were worth one."""
+    torch.set_num_threads(3)
+    monkeypatch.setattr(incremental, "WORTH_A_THREAD", 1)
+
+
+def draw(n: int, **more: Any) -> torch.Tensor:
+    config = MODEL.config
+    return sample(MODEL, condition(config, n), uniforms(config, n), **more)
+
+
+@pytest.mark.parametrize("guidance", [1.0, 2.5])
+@pytest.mark.parametrize("n", [2, 5])
+def test_parts_make_the_same_pictures(n: int, guidance: float) -> None:
+    options = SamplingOptions(temperature=0.8, guidance=guidance)
+    shape = (MODEL.config.channels, MODEL.config.height, MODEL.config.width)
+    known = torch.arange(n * torch.Size(shape).numel()).view(n, *shape) % MODEL.config.levels
+    mask = torch.rand(n, *shape, generator=torch.Generator().manual_seed(0)) < 0.2
+    for given in ({}, {"known": known, "known_mask": mask}):
+        found = draw(n, options=options, **given)
+        assert torch.equal(found, draw(n, options=options, method="naive", **given))
+    assert torch.equal(found[mask], known[mask])
+
+
+def test_a_position_is_reported_when_all_have_drawn_it() -> None:
+    seen: list[tuple[int, torch.Tensor]] = []
+    final = draw(5, on_step=lambda done, _, so_far: seen.append((done, so_far().clone())))
+    positions = MODEL.config.height * MODEL.config.width
+    assert [done for done, _ in seen] == [*range(positions + 1)]
+    for done, picture in seen:
+        assert torch.equal(picture.flatten(2)[..., :done], final.flatten(2)[..., :done])
+        assert not picture.flatten(2)[..., done:].any()
+    assert torch.get_num_threads() == 3
+
+
+@pytest.mark.parametrize("failing", [0, 1, 2])
+def test_what_goes_wrong_in_a_part_is_raised(monkeypatch: pytest.MonkeyPatch, failing: int) -> None:
+    """The whole ends, and says what was wrong."""
+    call = Drawer.__call__
+    firsts = [0, 1, 3]  # of 5 pictures in three parts
+    wrong = uniforms(MODEL.config, 5)[firsts[failing], 0, 0, 0]
+
+    def fail(self: Drawer, parameters: Any, before: Any, c: int, u: Any, out: Any) -> None:
+        if c == 0 and bool((u[0, 0] == wrong).item()):
+            raise IndexError("beyond the last")
+        call(self, parameters, before, c, u, out)
+
+    monkeypatch.setattr(Drawer, "__call__", fail)
+    with pytest.raises(IndexError, match="beyond the last"):
+        draw(5, on_step=lambda *_: None)
+
+
+def test_an_interrupt_ends_all_parts() -> None:
+    def stop(done: int, *_: Any) -> None:
+        if done == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        draw(5, on_step=stop)
+    assert draw(2).shape[0] == 2
