@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # malloc.h
-_MOST = 2**30
+_MOST, _LESS = 2**30, 2**25  # which older versions allow
 
 
 def keep_freed_memory() -> None:
@@ -19,5 +19,6 @@ def keep_freed_memory() -> None:
         mallopt = ctypes.CDLL(None).mallopt
     except (OSError, AttributeError, TypeError):  # not Linux, or musl
         return
-    for what in (_MMAP_THRESHOLD, _TRIM_THRESHOLD):
-        mallopt(ctypes.c_int(what), ctypes.c_int(_MOST))
+    # By the second setting alone the first would stay at what it is, and no longer grow by itself.
+    if mallopt(_MMAP_THRESHOLD, _MOST) or mallopt(_MMAP_THRESHOLD, _LESS):
+        mallopt(_TRIM_THRESHOLD, _MOST)

@@ -63,7 +63,7 @@ def score(
     ] = None,
     fit: options.Fit = "crop",
     device: options.Device = "auto",
-    batch_size: options.BatchSize = 16,
+    batch_size: options.BatchSize = 32,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
     force: options.Force = False,

@@ -152,7 +152,7 @@ SETTINGS = {
             "batch_size",
             "Pictures worked on side by side; more need more memory.",
             _whole(1, 4096),
-            16,
+            32,
             (*_DRAWING, "score"),
         ),
         Setting(

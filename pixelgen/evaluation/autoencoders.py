@@ -24,6 +24,7 @@ from pixelgen.evaluation.kid import Kid, kernel_distance
 from pixelgen.evaluation.quality import CALIBRATED_ON
 from pixelgen.labels import imagenet
 from pixelgen.models.autoencoder import Autoencoder
+from pixelgen.models.conditioning import Condition
 from pixelgen.pipelines.painter import Painter, in_pictures
 from pixelgen.pipelines.pictures import to_tensor
 from pixelgen.pipelines.reconstruct_request import drawing_given_h
@@ -252,9 +253,11 @@ def _draw(
 ) -> Tensor:
     """A sample of each h [N, D], uint8 [N, 3, S, S]."""
     painter = Painter(weights, next(model.parameters()).device, model.pixels)
+    told = conditions(model, h)
+    every = (told(slice(first, first + batch)).to("cpu") for first in range(0, len(h), batch))
     painted = painter.paint(
         len(h),
-        conditions(model, h)(slice(None)),
+        Condition.cat(*every),
         options=options,
         seed=seed,
         batch_size=batch,

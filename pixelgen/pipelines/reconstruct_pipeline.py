@@ -369,7 +369,7 @@ class ReconstructPipeline(Pretrained):
         each: int = 1,
         one_stream: bool = False,
     ) -> Painted:
-        """What the PixelCNN draws of h [N, D], as many of `each` in a row."""
+        """What the PixelCNN draws of h [N, D]: `each` pictures of the first, then of the next."""
         import torch
 
         from pixelgen.models.conditioning import Condition

@@ -51,7 +51,7 @@ class ScoreRequest:
         *,
         label: int | str | None = None,
         classify: bool = False,
-        batch_size: int = 16,
+        batch_size: int = 32,
     ) -> ScoreRequest:
         """The class is a number, a WordNet id or a name. Raises PixelgenError (exit code 2) for
         anything that these weights cannot do."""
@@ -133,7 +133,7 @@ class ScorePipeline(Pretrained):
         label: int | str | None = None,
         classify: bool = False,
         fit: Fit = "crop",
-        batch_size: int = 16,
+        batch_size: int = 32,
         progress: Callable[[int, int], None] | None = None,
     ) -> ScoreResult:
         """Scores of pictures or paths, of any size and mode, made square as `fit` says, given the

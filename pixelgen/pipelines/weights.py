@@ -296,7 +296,7 @@ class Weights:
         label: int | str | None = None,
         classify: bool = False,
         fit: Fit = "crop",
-        batch_size: int = 16,
+        batch_size: int = 32,
     ) -> list[Score]:
         """How surprising photos are, exactly, given the class `label` or without a class: in all,
         per value, and place by place. They are made square as `fit` says ("crop" or "stretch"). Of

@@ -4,13 +4,15 @@ The vertical stack runs once per row (vertical.py), the horizontal one once per 
 group (walk.py), the head once per channel (outputs.py); weights are plain matrices (folding.py).
 
 On a processor a large batch is split among Python threads, each of which draws its own pictures
-from the first position to the last: no product waits for another thread.
+from the first position to the last. torch's own threads would meet at every product, which costs
+more than it gains as soon as anything else is running.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import suppress
 from threading import Condition as Turn
 
 import torch
@@ -40,7 +42,7 @@ def sample_gated(request: Request) -> None:
             if count == 1:
                 network.draw(request, pool, workers, request.report)
             else:
-                _Together(network, request, count).draw(pool)
+                _Together(network, request, count, workers // count).draw(pool)
 
 
 def _parts(request: Request, workers: int, features: int) -> int:
@@ -98,8 +100,10 @@ class _Together:
     """Parts of one request, drawn side by side. The first one is drawn by the thread that asked,
     which also reports: of a position when all have drawn it."""
 
-    def __init__(self, network: _Network, request: Request, count: int) -> None:
+    def __init__(self, network: _Network, request: Request, count: int, workers: int) -> None:
         self.network, self.request = network, request
+        self.workers = workers
+        """Threads for the vertical stack of each part."""
         self.parts = request.parts(count)
         self.done = [0] * count
         self.stopped = False
@@ -107,22 +111,21 @@ class _Together:
 
     def draw(self, pool: Executor) -> None:
         """Fills the grid. What goes wrong in a part stops all, and is raised."""
-        others = [pool.submit(self._draw, k, pool) for k in range(1, len(self.parts))]
         try:
-            self.network.draw(self.parts[0], pool, 1, self._report)
-        except _StoppedError:
-            pass  # another part says why
+            others = [pool.submit(self._draw, k, pool) for k in range(1, len(self.parts))]
+            with suppress(_StoppedError):  # another part says why
+                self.network.draw(self.parts[0], pool, self.workers, self._report)
+            for failed in (other.exception() for other in others):
+                if failed is not None and not isinstance(failed, _StoppedError):
+                    raise failed
         except BaseException:
             self._stop()
             raise
-        for failed in (other.exception() for other in others):
-            if failed is not None and not isinstance(failed, _StoppedError):
-                raise failed
 
     @torch.inference_mode()  # which every thread enters for itself
     def _draw(self, k: int, pool: Executor) -> None:
         try:
-            self.network.draw(self.parts[k], pool, 1, lambda done: self._tell(k, done))
+            self.network.draw(self.parts[k], pool, self.workers, lambda done: self._tell(k, done))
         except BaseException:
             self._stop()
             raise

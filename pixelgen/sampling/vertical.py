@@ -1,8 +1,7 @@
 """The vertical stack of a Gated PixelCNN, one row at a time.
 
-On a processor a large batch is split among Python threads, each of which takes its pictures through
-the whole stack. They meet once per row; torch's own threads would meet at every product, which
-costs more than it gains as soon as anything else is running.
+What one thread draws of a large batch (incremental.py) may be split once more: where there are more
+threads, each takes its pictures through the whole stack. They meet once per row.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from pixelgen.sampling.rows import RowConvolution, RowKernel
 Terms = tuple[Tensor, Tensor] | None
 """What the condition adds to both stacks of a layer in one row, [W or 1, B, 2p] each."""
 
-WORTH_A_THREAD = 128
+WORTH_A_ROW_THREAD = 128
 """Rows of a matrix product from which on a thread of their own pays."""
 
 
@@ -91,7 +90,7 @@ class VerticalStack:
         s = model.condition_map(condition)
         if device.type != "cpu":
             workers = 1
-        parts = max(1, min(workers, batch * width // WORTH_A_THREAD, batch))
+        parts = max(1, min(workers, batch * width // WORTH_A_ROW_THREAD, batch))
         bounds = [batch * k // parts for k in range(parts + 1)]
         self.rows = [slice(a, b) for a, b in pairwise(bounds)]
         self.parts = [

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +15,6 @@ from pixelgen.models.conditioning import Condition
 from pixelgen.models.config import AutoencoderConfig
 from pixelgen.models.likelihood import to_unit
 from pixelgen.models.tokenizer import to_bytes
-from pixelgen.training.kept_tensors import keep_tensors, kept_tensors
 from pixelgen.training.objective import autocast
 from pixelgen.training.recipe import AutoencoderRecipe, Recipe
 
@@ -93,17 +91,12 @@ def conditions(
 
     @torch.inference_mode()
     def of(rows: slice) -> Condition:
-        training = model.training
-        model.eval()
         with autocast(device, precision):
-            condition = model.condition(h[rows].to(device))
-        model.train(training)
-        return condition
+            return model.condition(h[rows].to(device))
 
     return of
 
 
-COMPONENTS = "principal.safetensors"
 MANY_PICTURES = 20000
 """As many as tell their principal components."""
 _ROUNDING = 2 / 255 / math.sqrt(12)
@@ -111,39 +104,22 @@ _ROUNDING = 2 / 255 / math.sqrt(12)
 pictures vary less tell nothing."""
 
 
-def components_of(
-    recipe: Recipe, data: ImageData, rows: Tensor, folder: Path, note: Callable[[str], None]
-) -> dict[str, Tensor]:
+def components_of(recipe: Recipe, data: ImageData, rows: Tensor) -> dict[str, Tensor]:
     """The state of the `PrincipalComponents` of an auto-encoder: of the `rows` of the data that it
-    is trained on. They are taken from `folder` if they were found before, of the same pictures.
+    is trained on.
 
     Raises PixelgenError for fewer pictures than components.
     """
-    config, given = recipe.model, recipe.data
+    config = recipe.model
     assert isinstance(config, AutoencoderConfig)
     if len(rows) <= config.bottleneck:
         raise PixelgenError(
             f"{config.bottleneck} principal components need more pictures than {len(rows)}",
             "lower model.bottleneck or data.holdout",
         )
-    key = {
-        "path": given.path,
-        "split": given.split,
-        "images": len(data),
-        "size": config.size,
-        "length": config.bottleneck,
-        "flip": given.flip,
-        "holdout": given.holdout,
-        "seed": recipe.seed,
-    }
-    found = kept_tensors(folder / COMPONENTS, key)
-    if found is None:
-        note(f"looking for {config.bottleneck} principal components")
-        some = rows[torch.linspace(0, len(rows) - 1, min(len(rows), MANY_PICTURES)).long()]
-        pictures = cut(data.images[some], config.size)
-        found = principal_components(pictures, config.bottleneck, mirrored=given.flip)
-        keep_tensors(folder / COMPONENTS, found, key)
-    return found
+    some = rows[torch.linspace(0, len(rows) - 1, min(len(rows), MANY_PICTURES)).long()]
+    pictures = cut(data.images[some], config.size)
+    return principal_components(pictures, config.bottleneck, mirrored=recipe.data.flip)
 
 
 def principal_components(

@@ -84,8 +84,8 @@ def train(
     run = Run(recipe, folder, data, accelerator, watcher)
     if saved is not None:
         run.restore(*saved)
-    elif init is not None:
-        run.start_from(init)
+    else:
+        run.begin(init)
     with collect_signals() as received:
         return run.go(received, math.inf if max_minutes is None else 60 * max_minutes)
 
@@ -118,7 +118,8 @@ class Run:
         if recipe.compute.channels_last:
             model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.fitted, self.embedded = material.fitted, material.embedded
-        model.load_state_dict(self.fitted | material.initial, strict=False)
+        self._initial = material.initial
+        model.load_state_dict(self.fitted, strict=False)
         self.model = model.to(accelerator.device)
         self.ema = averaged(self.model, recipe.optimiser.ema)
         self.optimiser = build_optimiser(self.model, recipe.optimiser, self.task.critic)
@@ -145,8 +146,16 @@ class Run:
         self.origin, self.before = state.origin, state.before
         self.watcher.note(f"resumed at step {self.counters.step}")
 
-    def start_from(self, ref: str) -> None:
-        """Takes the weights of a checkpoint."""
+    def begin(self, init: str | None) -> None:
+        """Finds what follows from the data, and takes the weights of the checkpoint `init`."""
+        if self._initial is not None:
+            found = self._initial()
+            for network in (self.model, self.ema.module):
+                network.load_state_dict(found, strict=False)
+        if init is not None:
+            self._start_from(init)
+
+    def _start_from(self, ref: str) -> None:
         from pixelgen.checkpoints import load_checkpoint
 
         loaded = load_checkpoint(ref)

@@ -42,8 +42,8 @@ class Material:
     """The data's label of every row of the class condition."""
     fitted: dict[str, Tensor] = field(default_factory=dict)
     """Tensors of the network, by name, that follow from the data and are not trained."""
-    initial: dict[str, Tensor] = field(default_factory=dict)
-    """The same, unless the run starts from weights that have their own."""
+    initial: Callable[[], dict[str, Tensor]] | None = None
+    """What finds such tensors for a new run; weights that it starts from may have their own."""
     embedded: Embedded | None = None
     """Where condition vectors are the embeddings of faces."""
 

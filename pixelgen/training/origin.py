@@ -50,15 +50,19 @@ def origin(
     Raises PixelgenError for weights of which nothing is of that kind.
     """
     network, history = loaded.network, loaded.config.training
-    if isinstance(config := recipe.model, AutoencoderConfig):
-        if loaded.config.kind == "autoencoder":
-            network = loaded.autoencoders.get(config.bottleneck, network)
-            history = loaded.config.training_of(config.bottleneck) or history
+    config = recipe.model
+    if isinstance(config, AutoencoderConfig) and config.bottleneck in loaded.config.bottlenecks:
+        network = loaded.autoencoders[config.bottleneck]
+        history = loaded.config.training_of(config.bottleneck)
     elif isinstance(config, TokenizerConfig):
         network, history = loaded.codec, training_of_part(loaded.config, TOKENIZER)
     elif isinstance(config, FaceEmbedderConfig):
         network, history = loaded.embedder, training_of_part(loaded.config, EMBEDDER)
-    decodes = isinstance(model, Autoencoder) and loaded.config.kind == "pixelcnn"
+    decodes = (
+        isinstance(model, Autoencoder)
+        and loaded.config.kind == "pixelcnn"
+        and isinstance(network, GatedPixelCNN)
+    )
     if not isinstance(network, type(model)) and not decodes:
         raise PixelgenError(
             f"{loaded.name} is {loaded.config.called}: no run of a {recipe.model.model} can start "

@@ -366,8 +366,13 @@ class AutoencoderTask:
         if not isinstance(config, AutoencoderConfig) or not config.principal:
             return material
         kept, _ = hold_out(len(data), self.recipe.data.holdout, self.recipe.seed)
-        found = components_of(self.recipe, data, kept, run.folder, run.note)
-        return replace(material, initial={f"principal.{name}": t for name, t in found.items()})
+
+        def components() -> dict[str, Tensor]:
+            run.note(f"looking for {config.bottleneck} principal components")
+            found = components_of(self.recipe, data, kept)
+            return {f"principal.{name}": tensor for name, tensor in found.items()}
+
+        return replace(material, initial=components)
 
     def objective(self, model: nn.Module) -> nn.Module:
         """Bits per dimension and weighted squared errors."""

@@ -68,7 +68,8 @@ def with_own_encoder(weights: dict[str, Tensor], model: Autoencoder) -> dict[str
     `model`: its own, new ones, but for the PixelCNN, which does not yet read h. All others are
     returned as they are.
 
-    What the old PixelCNN was told where it was told nothing stays in its biases, but for a map.
+    What the old PixelCNN was told where it was told nothing stays in its biases, but for the map of
+    the null vector, which differs from place to place.
     """
     new = {name: t.detach().clone().float() for name, t in model.state_dict().items()}
     if shapes(weights) == shapes(new):
@@ -93,8 +94,8 @@ def with_own_encoder(weights: dict[str, Tensor], model: Autoencoder) -> dict[str
 
 
 def _told_nothing(weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Of every layer of a PixelCNN, what "no class" and the null vector add to the biases of its
-    vertical and its horizontal convolution (`LayerCondition`)."""
+    """Of every layer of a PixelCNN, what "no class", the null vector and the null map add to the
+    biases of its vertical and its horizontal convolution (`LayerCondition`)."""
     total: dict[str, Tensor] = {}
     for name, tensor in weights.items():
         layer, _, kind = name.partition(".condition.")
@@ -102,6 +103,8 @@ def _told_nothing(weights: dict[str, Tensor]) -> dict[str, Tensor]:
             terms = tensor[-1]
         elif kind == "linear.weight":
             terms = tensor @ weights["null_vector"]
+        elif kind == "map.weight" and (null := weights.get("null_map")) is not None:
+            terms = tensor[:, -len(null) :, 0, 0] @ null
         else:
             continue
         for stack, part in zip(("vertical", "horizontal"), terms.chunk(2), strict=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from threading import Event
 from typing import Any
 
 import pytest
@@ -12,7 +13,13 @@ from pixelgen.sampling.draw import Drawer
 
 from .networks import condition, gated, network, uniforms
 
-MODEL = network(gated(classes=3, vector=2, given_channels=2, channel_order="head"))
+CONFIGS = {
+    "head": gated(classes=3, vector=2, given_channels=2, channel_order="head"),
+    "groups": gated(vector=2, map_channels=2, normalisation="channel", skip_outputs=True),
+    "coupled": gated(classes=3, channel_order="likelihood", likelihood="logistic"),
+    "patches": gated(classes=3, channel_order="head", patch=2, width=6, embedding="table"),
+}
+MODEL = network(CONFIGS["head"])
 
 
 @pytest.fixture(autouse=True)
@@ -29,15 +36,34 @@ def draw(n: int, **more: Any) -> torch.Tensor:
 
 @pytest.mark.parametrize("guidance", [1.0, 2.5])
 @pytest.mark.parametrize("n", [2, 5])
-def test_parts_make_the_same_pictures(n: int, guidance: float) -> None:
+@pytest.mark.parametrize("name", CONFIGS)
+def test_parts_make_the_same_pictures(name: str, n: int, guidance: float) -> None:
+    config = CONFIGS[name]
+    told = network(config), condition(config, n), uniforms(config, n)
     options = SamplingOptions(temperature=0.8, guidance=guidance)
-    shape = (MODEL.config.channels, MODEL.config.height, MODEL.config.width)
-    known = torch.arange(n * torch.Size(shape).numel()).view(n, *shape) % MODEL.config.levels
+    shape = (config.channels, config.height, config.width)
+    known = torch.arange(n * torch.Size(shape).numel()).view(n, *shape) % config.levels
     mask = torch.rand(n, *shape, generator=torch.Generator().manual_seed(0)) < 0.2
     for given in ({}, {"known": known, "known_mask": mask}):
-        found = draw(n, options=options, **given)
-        assert torch.equal(found, draw(n, options=options, method="naive", **given))
+        found = sample(*told, options=options, **given)
+        assert torch.equal(found, sample(*told, options=options, method="naive", **given))
     assert torch.equal(found[mask], known[mask])
+
+
+def test_what_is_not_split(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An observer sees all pictures at once, and small steps are not worth a thread."""
+    counts: list[int] = []
+    parts = incremental._parts
+    monkeypatch.setattr(
+        incremental, "_parts", lambda *given: counts.append(parts(*given)) or counts[-1]
+    )
+    draw(5)
+    draw(2)
+    draw(1)
+    draw(5, observe=lambda _: None)
+    monkeypatch.setattr(incremental, "WORTH_A_THREAD", 2 * 12**2)
+    draw(5)
+    assert counts == [3, 2, 1, 1, 2]
 
 
 def test_a_position_is_reported_when_all_have_drawn_it() -> None:
@@ -51,8 +77,11 @@ def test_a_position_is_reported_when_all_have_drawn_it() -> None:
     assert torch.get_num_threads() == 3
 
 
+@pytest.mark.parametrize("on_step", [None, lambda *_: None])
 @pytest.mark.parametrize("failing", [0, 1, 2])
-def test_what_goes_wrong_in_a_part_is_raised(monkeypatch: pytest.MonkeyPatch, failing: int) -> None:
+def test_what_goes_wrong_in_a_part_is_raised(
+    monkeypatch: pytest.MonkeyPatch, failing: int, on_step: Any
+) -> None:
     """The whole ends, and says what was wrong."""
     call = Drawer.__call__
     firsts = [0, 1, 3]  # of 5 pictures in three parts
@@ -65,14 +94,31 @@ def test_what_goes_wrong_in_a_part_is_raised(monkeypatch: pytest.MonkeyPatch, fa
 
     monkeypatch.setattr(Drawer, "__call__", fail)
     with pytest.raises(IndexError, match="beyond the last"):
-        draw(5, on_step=lambda *_: None)
+        draw(5, on_step=on_step)
 
 
-def test_an_interrupt_ends_all_parts() -> None:
+def test_an_interrupt_ends_all_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The others stop at their next position."""
+    interrupted = Event()
+    told, late = incremental._Together._tell, []
+
+    def tell(self: Any, k: int, done: int) -> None:
+        if done > 3:  # nobody runs ahead of the interrupt
+            assert interrupted.wait(10)
+            late.append(done)
+        told(self, k, done)
+
     def stop(done: int, *_: Any) -> None:
         if done == 3:
             raise KeyboardInterrupt
 
+    def end(self: Any) -> None:
+        ended(self)
+        interrupted.set()
+
+    ended = incremental._Together._stop
+    monkeypatch.setattr(incremental._Together, "_tell", tell)
+    monkeypatch.setattr(incremental._Together, "_stop", end)
     with pytest.raises(KeyboardInterrupt):
         draw(5, on_step=stop)
-    assert draw(2).shape[0] == 2
+    assert set(late) <= {4}

@@ -26,6 +26,8 @@ from pixelgen.training.loop import train
 from pixelgen.training.objective import image_bits
 from pixelgen.training.recipe import AutoencoderRecipe, load_recipe, recipe_text
 from pixelgen.training.state import read_state
+from pixelgen.training.tasks import AutoencoderTask
+from pixelgen.training.widening import with_own_encoder
 
 from .conftest import recipe_at
 
@@ -92,11 +94,11 @@ def recipe_file(pictures: Path, tmp_path: Path) -> Path:
     return recipe_at(tmp_path / "autoencoder.toml", RECIPE, data=pictures)
 
 
-def random_model() -> Autoencoder:
+def random_model(**more: Any) -> Autoencoder:
     torch.manual_seed(0)
     pixels = {"patch": 2, "features": 8, "layers": 1, "channel_order": "head", "head_features": 4}
     small = {"size": 8, "patch": 2, "wide_features": 8, "deep_features": 8, "bottleneck": 3}
-    config = config_from_dict({"model": "autoencoder", **small, "pixels": pixels})
+    config = config_from_dict({"model": "autoencoder", **small, **more, "pixels": pixels})
     assert isinstance(config, AutoencoderConfig)
     return build_model(config)
 
@@ -269,6 +271,17 @@ def test_another_build_begins_with_the_pixelcnn(
             assert torch.equal(found[f"model.{name}"], tensor), name
 
 
+def test_what_nothing_told_goes_into_the_biases() -> None:
+    old, new = random_model(mean_channels=4), random_model(mean_channels=3, bottleneck=5)
+    for parameter in (old.pixels.null_vector, old.pixels.null_map):
+        assert parameter is not None
+        torch.nn.init.normal_(parameter)
+    new.load_state_dict(with_own_encoder(old.state_dict(), new))
+    x = torch.randint(256, (2, 3, 8, 8))
+    torch.testing.assert_close(new.pixels.log_prob(x), old.pixels.log_prob(x))
+    assert with_own_encoder(old.state_dict(), old).keys() == old.state_dict().keys()
+
+
 def test_a_pixelcnn_alone_becomes_a_decoder(recipe_file: Path, tmp_path: Path) -> None:
     """The PixelCNN is taken whole: layers that the recipe lacks are not left out in silence."""
     alone = load_recipe(recipe_file).model.to_dict()["pixels"]
@@ -296,6 +309,16 @@ def test_a_pixelcnn_alone_becomes_a_decoder(recipe_file: Path, tmp_path: Path) -
     says = "whole is an autoencoder: no run of a gated_pixelcnn can start from it"
     with pytest.raises(PixelgenError, match=says):
         train(load_recipe(path, ["data.holdout=12"]), tmp_path / "back", init=whole)
+
+
+def test_held_out_figures_know_no_dropout(recipe_file: Path) -> None:
+    recipe = load_recipe(recipe_file, ["model.pixels.dropout=0.5", *PRINCIPAL])
+    model = build_model(recipe.model)
+    images = torch.randint(256, (20, 3, 8, 8), dtype=torch.uint8)
+    task = AutoencoderTask(recipe)
+    in_training = task.held_out(model.train(), images, None)
+    assert model.pixels.training
+    assert torch.equal(in_training, task.held_out(model.eval(), images, None))
 
 
 def test_too_few_pictures_for_principal_components(recipe_file: Path, tmp_path: Path) -> None:

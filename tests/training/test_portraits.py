@@ -195,7 +195,7 @@ def begun(recipe: Path, folder: Path, data: Path, weights: str, *overrides: str)
     run = Run(
         load_recipe(recipe, overrides), folder, load_images(data, "train"), Accelerator(), Silent()
     )
-    run.start_from(weights)
+    run.begin(weights)
     return run
 
 
@@ -238,7 +238,7 @@ def test_init_takes_the_part_that_is_trained(
     for name, tensor in part.network.state_dict().items():
         assert torch.equal(again.model.state_dict()[name], tensor)
     with pytest.raises(PixelgenError, match=f"has no .*{kind}"):
-        again.start_from("imagenet32")
+        again.begin("imagenet32")
 
 
 def test_stopped_and_resumed_is_bit_identical(
