@@ -178,7 +178,7 @@ class Painter:
         """
         import torch
 
-        from pixelgen.sampling import SamplingOptions, draw_uniforms, sample
+        from pixelgen.sampling import SamplingOptions, draw_uniforms, sample_scored
 
         config = self.model.config
         chosen = SamplingOptions(options.temperature, options.top_p, options.guidance)
@@ -195,7 +195,7 @@ class Painter:
                 else shared[torch.arange(first, chunk.stop) % len(shared)]
             )
             with torch.inference_mode(), self._watched():
-                x = sample(
+                x, log_prob = sample_scored(
                     self.model,
                     part,
                     uniforms,
@@ -206,7 +206,6 @@ class Painter:
                     if on_step is None
                     else self._reporter(on_step, first, size, count, given),
                 )
-                log_prob = self.model.log_prob(x, part)
             if log_prob.isnan().any():
                 raise self.checkpoint.overflow()
             yield x, log_prob

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from pixelgen.models.gated_pixelcnn import GatedPixelCNN
+from pixelgen.models.likelihood import Softmax
 from pixelgen.sampling.draw import draw_uniforms
 from pixelgen.sampling.incremental import sample_gated
 from pixelgen.sampling.incremental_pixelcnn import sample_pixelcnn
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from pixelgen.models.conditioning import Condition
     from pixelgen.sampling.draw import Observer
 
-__all__ = ["SamplingOptions", "draw_uniforms", "sample"]
+__all__ = ["SamplingOptions", "draw_uniforms", "sample", "sample_scored"]
 
 Method = Literal["incremental", "naive"]
 
@@ -50,6 +51,48 @@ def sample(
 
     Raises ValueError for shapes or conditions that do not fit the model.
     """
+    return _drawn(model, condition, uniforms, options, known, known_mask, on_step, observe, method)[
+        0
+    ]
+
+
+def sample_scored(
+    model: Model,
+    condition: Condition | None,
+    uniforms: Tensor,
+    *,
+    options: SamplingOptions | None = None,
+    known: Tensor | None = None,
+    known_mask: Tensor | None = None,
+    on_step: StepCallback | None = None,
+) -> tuple[Tensor, Tensor]:
+    """What `sample` draws, and log p of every value given all before it and the condition,
+    [n, C, H, W] in nats: at temperature 1, without guidance or top-p.
+
+    Of a softmax it is read off while drawing; else the network runs once more over the pictures.
+    """
+    x, log_prob = _drawn(
+        model, condition, uniforms, options, known, known_mask, on_step, None, "incremental",
+        scored=isinstance(model.likelihood, Softmax),
+    )  # fmt: skip
+    if log_prob is None:
+        with torch.inference_mode():
+            log_prob = model.log_prob(x, condition)
+    return x, log_prob
+
+
+def _drawn(
+    model: Model,
+    condition: Condition | None,
+    uniforms: Tensor,
+    options: SamplingOptions | None,
+    known: Tensor | None,
+    known_mask: Tensor | None,
+    on_step: StepCallback | None,
+    observe: Observer | None,
+    method: Method,
+    scored: bool = False,
+) -> tuple[Tensor, Tensor | None]:
     if method not in ("incremental", "naive"):
         raise ValueError(f"method must be 'incremental' or 'naive', not {method!r}")
     training = model.training
@@ -58,7 +101,7 @@ def sample(
         with torch.inference_mode():
             request = build_request(
                 model, condition, uniforms, options or SamplingOptions(), known, known_mask,
-                on_step, observe,
+                on_step, observe, scored,
             )  # fmt: skip
             request.report(0)
             if method == "naive":
@@ -67,8 +110,8 @@ def sample(
                 sample_gated(request)
             else:
                 sample_pixelcnn(request)
-            picture = request.picture()
+            picture, log_prob = request.picture(), request.log_probabilities()
     finally:
         model.train(training)
     # Inference tensors cannot take part in training later (an image that becomes a target).
-    return picture.clone()
+    return picture.clone(), None if log_prob is None else log_prob.clone()

@@ -21,9 +21,9 @@ StepCallback = Callable[[int, int, Callable[[], Tensor]], None]
 """Told how many positions of the grid are drawn, of how many, and what returns the pictures so far,
 [N, C, H, W]; the latter only while it runs."""
 
-Cell = tuple[Tensor, Tensor, Tensor | None, Tensor | None]
+Cell = tuple[Tensor, Tensor, Tensor | None, Tensor | None, Tensor | None]
 """Of one value in all pictures, [N, 1] each: its uniform numbers (at least 0, below 1), where the
-value goes, and where values are given, these and the mask."""
+value goes, where values are given these and the mask, and where its log-probability goes."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,8 @@ class Request:
     """[H, W, C, N, 1] the values drawn so far, zero elsewhere."""
     cells: list[list[list[Cell]]]
     """Views of everything about row i, column j, channel c of the grid."""
+    log_prob: Tensor | None
+    """[H, W, C, N, 1] float32, of the values drawn so far, as `drawn`; None if nobody asks."""
     copies: int
     """1, or 2 with guidance."""
     on_step: StepCallback | None
@@ -66,18 +68,28 @@ class Request:
         """The same as pictures."""
         return self.model.from_grid(self.grid().contiguous())
 
+    def log_probabilities(self) -> Tensor | None:
+        """[N, C, H, W]: of every value of the pictures, given all before it and the condition, in
+        nats; None if nobody asked."""
+        if self.log_prob is None:
+            return None
+        return self.model.from_grid(self.log_prob[..., 0].permute(3, 2, 0, 1).contiguous())
+
     def draw(self, i: int, j: int, c: int, parameters: Tensor) -> Tensor:
         """Draws (or takes, where it is known) and stores the value c, i, j of the grid.
 
         `parameters` [rows, C', P] of this position → the values [rows].
         """
-        uniforms, value, known, mask = self.cells[i][j][c]
+        uniforms, value, known, mask, log_prob = self.cells[i][j][c]
         before = value
         if self.model.likelihood.coupled:
             before = self.doubled(self.drawn[i, j, :, :, 0].t())
         self.drawer(parameters, before, c, uniforms, out=value)
         if known is not None and mask is not None:
             torch.where(mask, known, value, out=value)
+        if log_prob is not None:
+            own = parameters[: len(value), c : c + 1]
+            log_prob.copy_(self.model.likelihood.log_prob(own, value))
         return self.doubled(value.view(-1))
 
     def parts(self, count: int) -> list[Request]:
@@ -101,8 +113,9 @@ class Request:
                             value[some],
                             None if known is None else known[some],
                             None if mask is None else mask[some],
+                            None if log_prob is None else log_prob[some],
                         )
-                        for uniforms, value, known, mask in channels
+                        for uniforms, value, known, mask, log_prob in channels
                     ]
                     for channels in row
                 ]
@@ -137,6 +150,7 @@ def build_request(
     known_mask: Tensor | None,
     on_step: StepCallback | None,
     observe: Observer | None,
+    scored: bool = False,
 ) -> Request:
     """Checks everything and puts it on the model's device. Raises ValueError."""
     config = model.config
@@ -170,24 +184,30 @@ def build_request(
         complete = Condition.cat(complete, model.null_condition(n))
     placed = place(uniforms.float().clamp(0.0, BELOW_ONE))
     drawn = torch.zeros_like(placed, dtype=torch.long)
+    log_prob = torch.zeros_like(placed) if scored else None
     return Request(
         model=model,
         condition=complete,
         drawer=Drawer(model.likelihood, options, guided, observe),
         drawn=drawn,
-        cells=_cells(placed, drawn, known, known_mask),
+        cells=_cells(placed, drawn, known, known_mask, log_prob),
+        log_prob=log_prob,
         copies=2 if guided else 1,
         on_step=on_step,
     )
 
 
 def _cells(
-    uniforms: Tensor, drawn: Tensor, known: Tensor | None, mask: Tensor | None
+    uniforms: Tensor,
+    drawn: Tensor,
+    known: Tensor | None,
+    mask: Tensor | None,
+    log_prob: Tensor | None,
 ) -> list[list[list[Cell]]]:
     height, width, channels = drawn.shape[:3]
     flat: list[Sequence[Tensor | None]] = [
         [None] * (height * width * channels) if x is None else x.flatten(0, 2).unbind()
-        for x in (uniforms, drawn, known, mask)
+        for x in (uniforms, drawn, known, mask, log_prob)
     ]
     every = iter(cast("list[Cell]", list(zip(*flat, strict=True))))
     return [[[next(every) for _ in range(channels)] for _ in range(width)] for _ in range(height)]

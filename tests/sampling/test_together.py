@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 import torch
 
-from pixelgen.sampling import SamplingOptions, incremental, sample
+from pixelgen.sampling import SamplingOptions, incremental, sample, sample_scored
 from pixelgen.sampling.draw import Drawer
 
-from .networks import condition, gated, network, uniforms
+from .networks import baseline, condition, gated, network, uniforms
 
 CONFIGS = {
     "head": gated(classes=3, vector=2, given_channels=2, channel_order="head"),
@@ -48,6 +48,20 @@ def test_parts_make_the_same_pictures(name: str, n: int, guidance: float) -> Non
         found = sample(*told, options=options, **given)
         assert torch.equal(found, sample(*told, options=options, method="naive", **given))
     assert torch.equal(found[mask], known[mask])
+
+
+@pytest.mark.parametrize("guidance", [1.0, 2.5])
+@pytest.mark.parametrize("name", [*CONFIGS, "baseline"])
+def test_log_probabilities_are_those_of_the_network(name: str, guidance: float) -> None:
+    config = CONFIGS.get(name) or baseline(classes=3)
+    model, told = network(config), condition(config, 5)
+    options = SamplingOptions(temperature=0.8, guidance=guidance, top_p=0.9)
+    known = torch.zeros(config.channels, config.height, config.width)
+    for given in ({}, {"known": known, "known_mask": torch.rand(known.shape) < 0.2}):
+        x, found = sample_scored(model, told, uniforms(config, 5), options=options, **given)
+        assert torch.equal(x, sample(model, told, uniforms(config, 5), options=options, **given))
+        with torch.no_grad():
+            torch.testing.assert_close(found, model.log_prob(x, told))
 
 
 def test_what_is_not_split(monkeypatch: pytest.MonkeyPatch) -> None:
