@@ -134,8 +134,9 @@ SHOTS = (
         "-o numbers.png",
         "numbers.png",
         "Left the portrait at 32×32; then what 10 numbers keep of it, as their mean and as three "
-        "draws; then the same for 100 numbers. Ten keep the light, a hundred where things are. The "
-        "draws are sharp, and of nothing in particular.",
+        "draws; then the same for 100 numbers. Ten keep the light, a hundred where things are and "
+        "what shape they have. The draws are sharper than the mean, and a face becomes brush "
+        "strokes.",
     ),
     Shot(
         "As codes",
