@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from typing import cast
 
 import torch
@@ -15,6 +14,7 @@ from pixelgen.models.gated_pixelcnn import GatedPixelCNN
 from pixelgen.models.pixelcnn import PixelCNN
 from pixelgen.sampling.draw import BELOW_ONE, Drawer, Observer
 from pixelgen.sampling.options import SamplingOptions
+from pixelgen.sampling.threads import shares
 
 Model = GatedPixelCNN | PixelCNN
 StepCallback = Callable[[int, int, Callable[[], Tensor]], None]
@@ -95,12 +95,11 @@ class Request:
     def parts(self, count: int) -> list[Request]:
         """The same as `count` requests of about as many pictures each, which share their grid and
         report nothing."""
-        n = self.drawn.shape[3]
-        bounds = [n * k // count for k in range(count + 1)]
-        return [self._part(slice(a, b)) for a, b in pairwise(bounds)]
+        return [self._part(some) for some in shares(self.drawn.shape[3], count)]
 
     def _part(self, some: slice) -> Request:
-        branches = [slice(some.start + at, some.stop + at) for at in self._branches()]
+        n = self.drawn.shape[3]
+        branches = [slice(some.start + n * k, some.stop + n * k) for k in range(self.copies)]
         return replace(
             self,
             condition=Condition.cat(*(self.condition[rows] for rows in branches)),
@@ -123,10 +122,6 @@ class Request:
             ],
             on_step=None,
         )
-
-    def _branches(self) -> list[int]:
-        """Where the rows of each branch of guidance begin."""
-        return [self.drawn.shape[3] * branch for branch in range(self.copies)]
 
     def _so_far(self, done: int) -> Tensor:
         """The first `done` positions as pictures; some parts may be further."""

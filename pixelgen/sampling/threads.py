@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 
 import torch
+
+
+def shares(total: int, count: int) -> list[slice]:
+    """`count` neighbouring parts of `total` rows, about as many in each."""
+    bounds = [total * k // count for k in range(count + 1)]
+    return [slice(a, b) for a, b in pairwise(bounds)]
 
 
 @contextmanager

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import cast
 
 import torch
@@ -18,6 +17,7 @@ from pixelgen.models.conditioning import Condition
 from pixelgen.models.gated_pixelcnn import GatedLayer, GatedPixelCNN
 from pixelgen.sampling.folding import EPSILON, Horizontal, Shape, bias_of, by_group, matrix
 from pixelgen.sampling.rows import RowConvolution, RowKernel
+from pixelgen.sampling.threads import shares
 
 Terms = tuple[Tensor, Tensor] | None
 """What the condition adds to both stacks of a layer in one row, [W or 1, B, 2p] each."""
@@ -91,8 +91,7 @@ class VerticalStack:
         if device.type != "cpu":
             workers = 1
         parts = max(1, min(workers, batch * width // WORTH_A_ROW_THREAD, batch))
-        bounds = [batch * k // parts for k in range(parts + 1)]
-        self.rows = [slice(a, b) for a, b in pairwise(bounds)]
+        self.rows = shares(batch, parts)
         self.parts = [
             _Part(
                 layers,

@@ -16,6 +16,7 @@ from pixelgen.models.config import AutoencoderConfig
 from pixelgen.models.likelihood import to_unit
 from pixelgen.models.tokenizer import to_bytes
 from pixelgen.training.objective import autocast
+from pixelgen.training.principal import principal_axes
 from pixelgen.training.recipe import AutoencoderRecipe, Recipe
 
 
@@ -131,12 +132,7 @@ def principal_components(
     x = to_unit(images, 256)
     if mirrored:
         x[::2] = x[::2].flip(3)
-    x = x.flatten(1)
-    center = x.mean(0)
-    covariance = torch.zeros(x.shape[1], x.shape[1], dtype=torch.float64)
-    for part in (x - center).split(2000):  # few pictures leave most variances at 0: bad in float32
-        covariance.addmm_(part.double().T, part.double())
-    values, vectors = torch.linalg.eigh(covariance / len(x))
-    components = vectors[:, -length:].flip(1).T.float().contiguous()
-    spread = values[-length:].flip(0).clamp(min=_ROUNDING**2).sqrt()
+    center, directions, variances = principal_axes(x.flatten(1), length)
+    spread = variances.clamp(min=_ROUNDING**2).sqrt()
+    components = directions.T.float().contiguous()
     return {"center": center, "components": components, "spread": spread.float()}

@@ -16,6 +16,7 @@ from pixelgen.models.class_vectors import ClassVectors
 from pixelgen.models.config import GatedPixelCNNConfig
 from pixelgen.training.classifiers import Classifier, load_classifier
 from pixelgen.training.kept_tensors import keep_tensors, kept_tensors
+from pixelgen.training.principal import principal_axes
 from pixelgen.training.recipe import Recipe
 
 VECTORS = "vectors.safetensors"
@@ -127,11 +128,8 @@ def _features(
 def principal(features: Tensor, size: int) -> tuple[Tensor, Tensor]:
     """Where features [N, F] vary most: their mean [F], and `size` directions [F, size] onto which
     what lies beside the mean has numbers that do not correlate, of a mean variance of 1."""
-    mean = features.mean(0)
-    apart = (features - mean).double()  # few pictures leave most variances at 0: bad in float32
-    variances, directions = torch.linalg.eigh(apart.t() @ apart / len(apart))
-    kept = directions[:, -size:].flip(1) / variances[-size:].mean().clamp(min=1e-12).sqrt()
-    return mean, kept.float()
+    mean, directions, variances = principal_axes(features, size)
+    return mean, (directions / variances.mean().clamp(min=1e-12).sqrt()).float()
 
 
 def fit_class_vectors(
