@@ -94,7 +94,25 @@ def mixture_bias(weights: Tensor, means: Tensor) -> Tensor:
     return torch.cat((weights, means, torch.full_like(means, -1.5)))
 
 
-class LogisticMixture(Likelihood):
+class Mixture(Likelihood):
+    """What both discretized mixtures of logistics have in common: the conditional distribution of
+    one channel is a mixture of K discretized logistics."""
+
+    def components(
+        self, parameters: Tensor, before: Tensor, channel: int
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Log-weights (normalised), means and log-scales of one channel given the channels before
+        it, each [N, K]; arguments as those of `log_distribution`."""
+        raise NotImplementedError
+
+    def log_distribution(self, parameters: Tensor, before: Tensor, channel: int) -> Tensor:
+        weight, mean, log_scale = self.components(parameters, before, channel)
+        values = torch.arange(self.levels, device=parameters.device)[None, :, None]
+        bins = logistic_bins(mean[:, None], log_scale[:, None], values, self.levels)
+        return torch.logsumexp(bins + weight[:, None], dim=-1)  # [N, levels, K] → [N, levels]
+
+
+class LogisticMixture(Mixture):
     """A discretized mixture of logistics for each value: K weights, K means, K log-scales."""
 
     def __init__(self, channels: int, levels: int, mixtures: int) -> None:
@@ -104,22 +122,25 @@ class LogisticMixture(Likelihood):
         k = self.parameters_per_value // 3
         return mixture_bias(torch.zeros(k), torch.linspace(-0.8, 0.8, k))
 
-    def _components(self, parameters: Tensor, x: Tensor) -> Tensor:
-        """[..., 3K], x [...] broadcastable → log-probability [...] summed over the mixture."""
+    @staticmethod
+    def _split(parameters: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """[..., 3K] → log-weights, means, log-scales, each [..., K]."""
         weight, mean, log_scale = parameters.float().chunk(3, dim=-1)
         log_scale = log_scale.clamp(LOG_SCALE_MIN, LOG_SCALE_MAX)
-        bins = logistic_bins(mean, log_scale, x[..., None], self.levels)
-        return torch.logsumexp(bins + F.log_softmax(weight, dim=-1), dim=-1)
+        return F.log_softmax(weight, dim=-1), mean, log_scale
 
     def log_prob(self, parameters: Tensor, x: Tensor) -> Tensor:
-        return self._components(parameters, x)
+        weight, mean, log_scale = self._split(parameters)
+        bins = logistic_bins(mean, log_scale, x[..., None], self.levels)
+        return torch.logsumexp(bins + weight, dim=-1)
 
-    def log_distribution(self, parameters: Tensor, before: Tensor, channel: int) -> Tensor:
-        values = torch.arange(self.levels, device=parameters.device)
-        return self._components(parameters[:, channel, None], values[None])
+    def components(
+        self, parameters: Tensor, before: Tensor, channel: int
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        return self._split(parameters[:, channel])
 
 
-class CoupledLogisticMixture(Likelihood):
+class CoupledLogisticMixture(Mixture):
     """PixelCNN++ (section 2.2): one mixture for all channels of a position.
 
     The component is shared by the channels, and the means of later channels depend linearly on the
@@ -167,16 +188,13 @@ class CoupledLogisticMixture(Likelihood):
         totals += [torch.logsumexp(self._joint(split, x, c + 1), -1) for c in range(self.channels)]
         return torch.stack(totals, -1).diff(dim=-1)
 
-    def log_distribution(self, parameters: Tensor, before: Tensor, channel: int) -> Tensor:
+    def components(
+        self, parameters: Tensor, before: Tensor, channel: int
+    ) -> tuple[Tensor, Tensor, Tensor]:
         split = self._split(parameters)
         _, mean, log_scale, pair = split
-        posterior = F.log_softmax(self._joint(split, before, channel), dim=-1)  # [N, K]
-        centre = self._mean(mean, pair, before, channel)
-        values = torch.arange(self.levels, device=parameters.device)[None, :, None]
-        bins = logistic_bins(
-            centre[:, None], log_scale[:, None, channel], values, self.levels
-        )  # [N, levels, K]
-        return torch.logsumexp(bins + posterior[:, None], dim=-1)
+        posterior = F.log_softmax(self._joint(split, before, channel), dim=-1)
+        return posterior, self._mean(mean, pair, before, channel), log_scale[:, channel]
 
 
 def build_likelihood(config: GridConfig, channels: int, coupled: bool) -> Likelihood:

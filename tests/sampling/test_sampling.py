@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from typing import Any
 
 import pytest
@@ -10,9 +11,14 @@ import torch
 
 from pixelgen.models import ModelConfig
 from pixelgen.models.conditioning import Condition
-from pixelgen.models.likelihood import LogisticMixture
+from pixelgen.models.likelihood import CoupledLogisticMixture, LogisticMixture, Mixture
 from pixelgen.sampling import SamplingOptions, draw_uniforms, sample
-from pixelgen.sampling.draw import BELOW_ONE, invert_cdf, mixture_log_p
+from pixelgen.sampling.draw import (
+    BELOW_ONE,
+    invert_cdf,
+    mixture_by_differences,
+    mixture_by_products,
+)
 
 from .networks import baseline, condition, gated, network, uniforms
 
@@ -159,14 +165,26 @@ def test_values_of_no_probability_are_never_drawn() -> None:
     assert sample(network(config), None, ones).max() < config.levels
 
 
+@pytest.mark.parametrize("kind", [LogisticMixture, CoupledLogisticMixture])
 @pytest.mark.parametrize("levels", [2, 5, 256])
-def test_the_short_way_to_a_mixture(levels: int) -> None:
+def test_the_short_ways_to_a_mixture(kind: type[Mixture], levels: int) -> None:
     torch.manual_seed(0)
-    parameters = torch.randn(50, 1, 9) * torch.tensor([1.0, 0.7, 4.0]).repeat_interleave(3)
-    likelihood = LogisticMixture(1, levels, 3)
-    exact = likelihood.log_distribution(parameters, torch.zeros(50, 1), 0)
-    short = mixture_log_p(parameters[:, 0], levels)
-    torch.testing.assert_close(short.exp(), exact.exp(), rtol=1e-4, atol=1e-6)
+    likelihood = kind(2, levels, 3)
+    before = torch.randint(levels, (200, 1))
+    shape = (200, 1 if likelihood.coupled else 2, likelihood.parameters_per_value)
+    for channel, scale in itertools.product(range(2), (1.0, 4.0)):
+        parameters = scale * torch.randn(shape)
+        exact = likelihood.log_distribution(parameters, before, channel)
+        components = likelihood.components(parameters, before, channel)
+        differences = mixture_by_differences(*components, levels)
+        torch.testing.assert_close(differences.exp(), exact.exp(), rtol=1e-4, atol=1e-6)
+        # Right in proportion also where a level is as good as impossible: guidance divides by it.
+        products = mixture_by_products(*components, levels)
+        impossible = exact < math.log(1e-36)
+        torch.testing.assert_close(products[~impossible], exact[~impossible], rtol=1e-6, atol=1e-4)
+        assert (products[impossible] < math.log(1.1e-36)).all()
+        if levels == 256 and scale > 1:
+            assert (exact < -60).any()
 
 
 def test_top_p_keeps_the_smallest_sufficient_set() -> None:
