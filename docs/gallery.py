@@ -176,7 +176,8 @@ def page(said: dict[str, str]) -> str:
     return "\n".join(parts)
 
 
-OUTRO = """The photos on this page are computer-generated portraits of nobody (CC0).
+OUTRO = """The photos on this page are computer-generated portraits of nobody (CC0), those in
+`tests/assets` of the repository.
 """
 
 

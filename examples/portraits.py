@@ -1,6 +1,6 @@
 """New portraits of the person in a photo, the most similar first.
 
-python examples/portraits.py FACE_WEIGHTS me.jpg portraits.png
+python examples/portraits.py faces64 me.jpg portraits.png
 """
 
 import sys

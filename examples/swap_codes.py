@@ -1,6 +1,6 @@
 """Two photos whose right halves change places, not as pixels but as codes.
 
-python examples/swap_codes.py TOKENIZER_WEIGHTS a.jpg b.jpg swapped.png
+python examples/swap_codes.py imagenet64 a.jpg b.jpg swapped.png
 """
 
 import sys

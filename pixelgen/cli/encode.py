@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from pixelgen.checkpoints import bundled, read_config
+from pixelgen.checkpoints import DEFAULT_WEIGHTS, read_config
 from pixelgen.cli import options
 from pixelgen.cli.console import check_takes_bytes
 from pixelgen.cli.downloads import obtain
@@ -43,9 +43,7 @@ def encode(
             show_default=False,
         ),
     ],
-    weights: Annotated[
-        str | None, options.weights("the first that is bundled and has a tokenizer")
-    ] = None,
+    weights: options.Weights = DEFAULT_WEIGHTS,
     fit: options.Fit = "crop",
     device: options.Device = "auto",
     as_json: options.Json = False,
@@ -69,8 +67,7 @@ def encode(
     else:
         _check_output(output, force)
     check_photos(images)
-    ref = _bundled_codec() if weights is None else weights
-    source = obtain(ref, quiet)
+    source = obtain(weights, quiet)
     size = read_config(source.path, source.name).picture[1]
     check_amount(len(images), size)
     # One at a time: a photo may be a thousand times as large as what is kept of it.
@@ -80,7 +77,7 @@ def encode(
     pipe = CodecPipeline.from_pretrained(source, device)
     names = [Path(photo_name(image)).name for image in images]
     with Meter("encoding", quiet or as_json) as meter:
-        made = pipe.encode_file(squares, weights=ref, files=names, progress=meter)
+        made = pipe.encode_file(squares, weights=weights, files=names, progress=meter)
     if piped:
         sys.stdout.buffer.write(made.to_bytes())
         sys.stdout.buffer.flush()
@@ -114,13 +111,3 @@ def _check_output(path: Path, force: bool) -> None:
         raise PixelgenError(f"{path} is a folder", "", _USAGE)
     if os.path.lexists(path) and not force:
         raise PixelgenError(f"{path} exists", "--force replaces it", _USAGE)
-
-
-def _bundled_codec() -> str:
-    """The first of the bundled weights that have a tokenizer."""
-    for name, path in bundled().items():
-        if read_config(path, name).has_codec:
-            return name
-    raise PixelgenError(
-        "none of the bundled weights has a tokenizer", "--weights FOLDER or owner/name", _USAGE
-    )

@@ -44,7 +44,9 @@ def faces(
     photos: options.Photos,
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", metavar="DIR", help="Write every face, aligned, there."),
+        typer.Option(
+            "-o", "--output", metavar="DIR", help="Write every face, aligned, into this folder."
+        ),
     ] = None,
     size: Annotated[int, typer.Option(min=8, max=1024, help="Side of a written face.")] = 64,
     as_json: options.Json = False,

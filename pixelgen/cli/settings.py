@@ -174,11 +174,11 @@ SETTINGS = {
         ),
         _of_weights("sample", DEFAULT_WEIGHTS, "that draw classes"),
         _of_weights("portrait", DEFAULT_FACE_WEIGHTS, "that draw portraits"),
-        _of_weights("interpolate", None, "for ways; unset: those of sample or portrait"),
+        _of_weights("interpolate", None, "for ways; unset: faces64, of classes imagenet64"),
         _of_weights("reconstruct", DEFAULT_REDRAWING_WEIGHTS, "that draw pictures anew"),
         _of_weights("complete", DEFAULT_PIXEL_WEIGHTS, "that fill holes"),
         _of_weights("score", DEFAULT_PIXEL_WEIGHTS, "that measure surprise"),
-        _of_weights("encode", None, "with a tokenizer; unset: the first bundled"),
+        _of_weights("encode", DEFAULT_WEIGHTS, "with a tokenizer"),
     )
 }
 """All settings by key. What changes what is drawn, such as seed or temperature, is none of them:

@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 _USAGE = 2
 Item = TypeVar("Item")
 OnStep = Callable[[Progress], None]
-"""Called after every finished row of the pictures of a batch."""
+"""Called at the start and after every position of the grid."""
 
 
 @dataclass(frozen=True)

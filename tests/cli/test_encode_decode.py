@@ -182,29 +182,12 @@ def test_other_weights_are_noted(
     )
 
 
-def test_the_first_bundled_tokenizer_is_the_default(
-    run: Run,
-    tok: Path,
-    weights: Path,
-    photos: Sequence[Path],
-    monkeypatch: pytest.MonkeyPatch,
+def test_the_bundled_tokenizer_of_any_picture_is_the_default(
+    run: Run, photos: Sequence[Path]
 ) -> None:
-    def ship(**folders: Path) -> None:
-        for place in ("cli.encode", "checkpoints.source"):
-            monkeypatch.setattr(f"pixelgen.{place}.bundled", lambda: folders)
-
-    import pixelgen.cli.encode  # a command is imported only when it is asked for  # noqa: F401
-
-    ship(pixels=weights)
-    outcome = run("encode", photos[0], "-o", "c.safetensors")
-    assert outcome.code == 2
-    assert outcome.err == (
-        "error: none of the bundled weights has a tokenizer (--weights FOLDER or owner/name)\n"
-    )
-    ship(pixels=weights, shipped=tok)
     assert run("encode", photos[0], "-o", "c.safetensors").code == 0
     assert run("decode", "c.safetensors", "-q").err == ""
-    assert png_text(Path("c.png"))["weights"] == "shipped"
+    assert png_text(Path("c.png"))["weights"] == "imagenet64"
 
 
 def test_codes_of_weights_that_are_gone(
