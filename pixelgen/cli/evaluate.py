@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from pixelgen.checkpoints import CheckpointConfig, read_config
 from pixelgen.cli import completions, options
 from pixelgen.cli.console import shows_progress, stderr_console
+from pixelgen.cli.downloads import obtain
 from pixelgen.cli.identity_table import tell_identity
 from pixelgen.errors import PixelgenError
+from pixelgen.pipelines.devices import check_device_name
 
 if TYPE_CHECKING:
     from pixelgen.evaluation.autoencoders import AutoencoderFigures, DecoderFigures
@@ -122,6 +125,9 @@ def evaluate(
       pixelgen evaluate imagenet64 --data pictures --quality --no-likelihood
       pixelgen evaluate faces64 --data people --identity --part report --json
     """
+    check_device_name(device)
+    if unconditional and no_likelihood:
+        raise PixelgenError("--unconditional is of the likelihood", "drop --no-likelihood", 2)
     if quality and identity:
         raise PixelgenError("--quality is of classes, --identity of people", "choose one", 2)
     if reconstructions is not None and identity:
@@ -134,17 +140,25 @@ def evaluate(
         "guidance": guidance,
         "seed": seed,
     }
-    options: dict[str, Any] = _given(given, "--quality or --identity", quality or identity)
+    source = obtain(weights, quiet)
+    config = read_config(source.path, source.name)
+    # Auto-encoders draw what they reconstruct also where nobody judges it.
+    draws = quality or identity or bool(config.bottlenecks)
+    options: dict[str, Any] = _given(given, "--quality or --identity", draws)
     options.pop("no_likelihood", None)
     of_classes = {"samples_per_class": samples_per_class, "vector_temperature": vector_temperature}
     options |= _given(of_classes, "--quality", quality)
     of_people = {"portraits": portraits, "candidates": candidates, "people": people}
     options |= _given(of_people, "--identity", identity)
+    foreign = of_classes | {"unconditional": unconditional or None, "part": part, "seed": seed}
+    _refuse(source.name, config, foreign)
+    if reconstructions is not None and not config.bottlenecks:
+        what = "--reconstructions is for what auto-encoders make"
+        raise PixelgenError(what, f"{source.name} is {config.called}", 2)
 
     from rich.progress import Progress
 
     from pixelgen.checkpoints import load_checkpoint
-    from pixelgen.cli.downloads import obtain
     from pixelgen.cli.memory import keep_freed_memory
     from pixelgen.evaluation.bits import Evaluation
     from pixelgen.evaluation.bits import evaluate as measure
@@ -152,8 +166,8 @@ def evaluate(
 
     start = time.perf_counter()
     keep_freed_memory()
-    loaded = load_checkpoint(obtain(weights, quiet), pick_device(device))
-    hidden = quiet or not shows_progress()
+    loaded = load_checkpoint(source, pick_device(device))
+    hidden = quiet or as_json or not shows_progress()
     with Progress(console=stderr_console(), transient=True, disable=hidden) as bar:
         tasks: dict[str, Any] = {}
 
@@ -162,9 +176,6 @@ def evaluate(
                 tasks[what] = bar.add_task(what, total=total)
             bar.update(tasks[what], completed=done)
 
-        if reconstructions is not None and not loaded.config.bottlenecks:
-            what = "--reconstructions is for what auto-encoders make"
-            raise PixelgenError(what, f"{loaded.name} is {loaded.config.called}", 2)
         shared: dict[str, Any] = {"limit": limit, "batch": batch_size, "progress": show}
         judged = people_judged = None
         if identity:
@@ -173,9 +184,7 @@ def evaluate(
             people_judged = measure_identity(loaded, data, split, **shared, **options)
         if people_judged is not None and no_likelihood:
             result = Evaluation(people_judged.photos, None, None, None)
-        elif loaded.config.bottlenecks:
-            foreign = {"samples-per-class": samples_per_class, "part": part}
-            _refuse(loaded.name, foreign | {"unconditional": unconditional or None})
+        elif config.bottlenecks:
             from pixelgen.evaluation.autoencoders import measure_autoencoders
 
             options |= {"likelihood": not no_likelihood, "quality": quality}
@@ -206,7 +215,7 @@ def evaluate(
         typer.echo(json.dumps(values, indent=2))
         return
     typer.echo(f"{loaded.name} on {result.images} pictures of {data} ({split})")
-    _tell_likelihood(result, loaded.config.unit)
+    _tell_likelihood(result, config.unit)
     if result.autoencoders is not None:
         _tell_autoencoders(result.autoencoders)
     if judged is not None:
@@ -225,11 +234,20 @@ def _given(options: dict[str, Any], what: str, wanted: bool) -> dict[str, Any]:
     return found
 
 
-def _refuse(name: str, options: Mapping[str, object]) -> None:
-    """Raises PixelgenError (exit code 2) for options that do not concern auto-encoders."""
-    for option, value in options.items():
-        if value is not None:
-            raise PixelgenError(f"--{option} is for classes, {name} has none", "", 2)
+_IDLE = {
+    "autoencoder": ("samples_per_class", "vector_temperature", "part", "unconditional"),
+    "tokenizer": ("samples_per_class", "seed", "unconditional"),
+    "face-embedder": ("unconditional",),
+}
+"""Options that would do nothing, by the kind of the weights."""
+
+
+def _refuse(name: str, config: CheckpointConfig, options: Mapping[str, object]) -> None:
+    """Raises PixelgenError (exit code 2) for options that do nothing with these weights."""
+    for option in _IDLE.get(config.kind, ()):
+        if options[option] is not None:
+            what = f"--{option.replace('_', '-')} does nothing here"
+            raise PixelgenError(what, f"{name} is {config.called}", 2)
 
 
 def _tell_likelihood(result: Evaluation, unit: str) -> None:

@@ -56,7 +56,7 @@ def train(
 
     keep_freed_memory()
     parsed = load_recipe(recipe, overrides or [])
-    with Display(quiet) as display:
+    with Display(quiet or as_json) as display:
         outcome = run_training(
             parsed, output, resume=resume, init=init, max_minutes=max_minutes, watcher=display
         )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,7 +48,7 @@ class ImageData:
         return [] if self.labels is None else torch.unique(self.labels).tolist()
 
     def rows(self, labels: Iterable[int]) -> Tensor:
-        """int64 [N]: the place of each picture's label in `labels`, the sorted labels of a model.
+        """int64 [N]: the place of each picture's label in `labels`, those of a model.
 
         Raises PixelgenError when a picture has a label that is not among them.
         """
@@ -55,7 +56,7 @@ class ImageData:
             raise PixelgenError(
                 "the data has no labels", "a class-conditional model needs a label column"
             )
-        known = torch.tensor(sorted(labels), dtype=torch.int64)
+        known, place = torch.tensor(list(labels), dtype=torch.int64).sort()
         row = torch.searchsorted(known, self.labels).clamp(max=max(len(known) - 1, 0))
         foreign = self.labels[known[row] != self.labels] if len(known) else self.labels
         if len(foreign):
@@ -63,7 +64,7 @@ class ImageData:
                 f"label {int(foreign[0])} of the data is none of the model's {len(known)}",
                 "use data with the classes that the model was trained on",
             )
-        return row
+        return place[row]
 
     def subset(self, index: Tensor) -> ImageData:
         """The pictures at `index` (int64 [M])."""
@@ -162,16 +163,17 @@ def _pixels(
     cache = cache_folder() / f"{dataset._fingerprint}-{column}-{size or 'full'}.npy"
     try:
         return torch.from_numpy(np.load(cache, allow_pickle=False))
-    except (OSError, ValueError):
+    except (OSError, ValueError, EOFError):
         pixels = _decode_all(dataset, name, column, size, progress)
+    part = cache.with_suffix(f".{os.getpid()}.part")
     try:
         cache.parent.mkdir(parents=True, exist_ok=True)
-        part = cache.with_suffix(f".{os.getpid()}.part")
         with part.open("wb") as file:
             np.save(file, pixels.numpy())
         part.replace(cache)
-    except OSError:
-        part.unlink(missing_ok=True)  # a full or read-only disk costs a second decoding, no more
+    except OSError:  # a full or read-only disk costs a second decoding, no more
+        with suppress(OSError):
+            part.unlink()
     return pixels
 
 

@@ -14,13 +14,13 @@ from pixelgen.data import ImageData
 from pixelgen.evaluation.bits import (
     Bits,
     Evaluation,
-    Progress,
     Reconstructions,
     compare,
     fitting_pictures,
 )
 from pixelgen.evaluation.judge import Judge, load_judge
 from pixelgen.evaluation.kid import Kid, kernel_distance
+from pixelgen.evaluation.progress import Progress, Told, teller
 from pixelgen.evaluation.quality import CALIBRATED_ON
 from pixelgen.labels import imagenet
 from pixelgen.models.autoencoder import Autoencoder
@@ -35,8 +35,6 @@ from pixelgen.training.objective import image_bits
 DRAWN = 1000
 """Pictures at most, spread evenly over the split, that both decoders reconstruct."""
 
-Told = Callable[[str], Callable[[int, int], None] | None]
-
 
 @dataclass(frozen=True)
 class Judged:
@@ -47,7 +45,7 @@ class Judged:
     top5: float
     """Share that have the original's first class among their first five."""
     kid: Kid | None
-    """Distance to the originals as a whole; None for a single picture."""
+    """Distance to the originals as a whole; None for fewer than four."""
 
 
 @dataclass(frozen=True)
@@ -130,9 +128,7 @@ def measure_autoencoders(
     """
     models = weights.autoencoders
 
-    def told(what: str) -> Callable[[int, int], None] | None:
-        return None if progress is None else lambda done, total: progress(what, done, total)
-
+    told = teller(progress)
     asked: DrawingOptions = {
         "seed": seed,
         "temperature": temperature,
@@ -143,11 +139,12 @@ def measure_autoencoders(
     drawing = drawing_given_h(
         weights.config, weights.name, ("reconstructions", reconstructions, 1), asked
     )
+    device = next(weights.network.parameters()).device
+    if quality:  # where it is missing, that is told before the work begins
+        judge = judge or load_judge(device, batch)
     pictures = fitting_pictures(weights, data, split, limit, told("decoding"))
     rows = _spread(len(pictures), reconstructions)
-    device = next(weights.network.parameters()).device
-    if quality:
-        judge = judge or load_judge(device, batch)
+    if quality and judge:
         _calibrate(judge, pictures, told("calibrating"))
     originals = _Originals(
         pictures.images[rows],
@@ -157,7 +154,7 @@ def measure_autoencoders(
     untold: dict[nn.Module, Bits] = {}  # two bottlenecks may have one network
     for numbers, model in models.items():
 
-        def about(what: str, numbers: int = numbers) -> Callable[[int, int], None] | None:
+        def about(what: str, numbers: int = numbers) -> Told | None:
             return told(f"{numbers}: {what}")
 
         h, means = bottleneck(model, pictures.images, batch, progress=about("codes"))
@@ -205,11 +202,11 @@ def _spread(total: int, count: int) -> Tensor:
     return torch.linspace(0, total - 1, min(total, count)).round().long()
 
 
-def _calibrate(
-    judge: Judge, pictures: ImageData, progress: Callable[[int, int], None] | None
-) -> None:
+def _calibrate(judge: Judge, pictures: ImageData, progress: Told | None) -> None:
     """Lets the judge find its best size, if labels say what is on the pictures."""
-    if pictures.labels is None or int(pictures.labels.max()) >= len(imagenet()):
+    if pictures.labels is None:
+        return
+    if not 0 <= int(pictures.labels.min()) <= int(pictures.labels.max()) < len(imagenet()):
         return
     some = _spread(len(pictures), CALIBRATED_ON)
     known = pictures.occurring_labels()
@@ -221,7 +218,7 @@ def _bits(
     images: Tensor,
     h: Tensor | None,
     batch: int,
-    progress: Callable[[int, int], None] | None,
+    progress: Told | None,
 ) -> Bits:
     """Bits per dimension given h [N, D], or none."""
     condition = None if h is None else conditions(model, h)
@@ -229,7 +226,7 @@ def _bits(
 
 
 def _given_h(
-    model: Autoencoder, images: Tensor, h: Tensor, batch: int, about: Told
+    model: Autoencoder, images: Tensor, h: Tensor, batch: int, about: Callable[[str], Told | None]
 ) -> tuple[Bits, Bits | None]:
     """Bits per dimension given each picture's own h, and that of another picture."""
     own = _bits(model, images, h, batch, about("given h"))
@@ -249,7 +246,7 @@ def _draw(
     options: SamplingDefaults,
     seed: int,
     batch: int,
-    progress: Callable[[int, int], None] | None,
+    progress: Told | None,
 ) -> Tensor:
     """A sample of each h [N, D], uint8 [N, 3, S, S]."""
     painter = Painter(weights, next(model.parameters()).device, model.pixels)
@@ -272,7 +269,7 @@ def _decoder(
     judge: Judge | None,
     device: torch.device,
     batch: int,
-    progress: Callable[[int, int], None] | None,
+    progress: Told | None,
 ) -> DecoderFigures:
     """Of what a decoder made of the originals, uint8 [N, 3, S, S]."""
     images = originals.images

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +14,7 @@ from torch import Tensor
 from pixelgen.checkpoints import LoadedCheckpoint
 from pixelgen.data import ImageData, cut, load_images
 from pixelgen.errors import PixelgenError
+from pixelgen.evaluation.progress import Progress, Told, teller
 from pixelgen.models.class_vectors import ClassVectors
 from pixelgen.models.conditioning import Condition
 from pixelgen.models.likelihood import to_unit
@@ -27,8 +27,6 @@ from pixelgen.training.triplets import Verification, embed, verify
 
 if TYPE_CHECKING:
     from pixelgen.evaluation.autoencoders import AutoencoderFigures
-
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -68,7 +66,8 @@ class Evaluation:
     """Pictures, every one counted."""
     conditional: Bits | None
     """Each picture (its codes, where the model draws codes) given its class, or another picture of
-    the same person; None for weights without conditions, or if not asked for."""
+    the same person (of whom there is no other is left out); None for weights without
+    conditions, or if not asked for."""
     unconditional: Bits | None
     """Without a condition; None for weights that draw nothing."""
     reconstruction: Reconstructions | None
@@ -109,9 +108,7 @@ def evaluate(
     """
     config = weights.config
 
-    def told(what: str) -> Callable[[int, int], None] | None:
-        return None if progress is None else lambda done, total: progress(what, done, total)
-
+    told = teller(progress)
     if config.bottlenecks:
         from pixelgen.evaluation.autoencoders import measure_autoencoders
 
@@ -137,9 +134,12 @@ def evaluate(
     elif weights.model.config.levels != 256:
         raise PixelgenError(f"{weights.name} models other values than those of pictures")
     model, conditional = weights.model, None
-    condition = None if unconditional else _condition(weights, pictures, str(data), batch)
+    condition: Condition | None = None
+    rows: Tensor | slice = slice(None)
+    if not unconditional:
+        condition, rows = _condition(weights, pictures, str(data), batch)
     if condition is not None:
-        bits = image_bits(model, grids, condition, batch, progress=told("conditional"))
+        bits = image_bits(model, grids[rows], condition, batch, progress=told("conditional"))
         conditional = Bits.of(bits)
     given_vectors = None
     vectors = None if condition is None else _vectors(weights, pictures.images, told("features"))
@@ -162,9 +162,7 @@ def evaluate(
     )
 
 
-def _vectors(
-    weights: LoadedCheckpoint, images: Tensor, progress: Callable[[int, int], None] | None
-) -> Tensor | None:
+def _vectors(weights: LoadedCheckpoint, images: Tensor, progress: Told | None) -> Tensor | None:
     """The condition vector [N, D] of each picture, where that is made of what a classifier sees."""
     config = weights.config
     if not config.model.vector_features:
@@ -182,18 +180,23 @@ def _vectors(
 
 def _condition(
     weights: LoadedCheckpoint, pictures: ImageData, data: str, batch: int
-) -> Condition | None:
-    """What the weights are conditioned on: the class of each picture, or the embedding of another
-    picture of the same person; None for weights without conditions."""
+) -> tuple[Condition | None, Tensor | slice]:
+    """What the weights are conditioned on, and the rows of the pictures that it is of: the class of
+    each picture, or the embedding of another picture of the same person, of all people of whom
+    there are two. No condition where there is none to give."""
     config = weights.config
     if not config.labels and config.embedder is None:
-        return None
+        return None, slice(None)
     if pictures.labels is None:
         raise PixelgenError(f"{data} has no column of labels", "add --unconditional to do without")
     if config.embedder is None:
-        return Condition(pictures.rows(config.labels))
-    others = other_photos(pictures.labels, torch.arange(len(pictures)))
-    return Condition(vector=embed(weights.embedder, pictures.images, batch)[others])
+        return Condition(pictures.rows(config.labels)), slice(None)
+    every = torch.arange(len(pictures))
+    others = other_photos(pictures.labels, every)
+    rows = (others != every).nonzero()[:, 0]
+    if not len(rows):
+        return None, rows
+    return Condition(vector=embed(weights.embedder, pictures.images, batch)[others[rows]]), rows
 
 
 def fitting_pictures(
@@ -201,7 +204,7 @@ def fitting_pictures(
     data: str | Path,
     split: str,
     limit: int | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Told | None = None,
 ) -> ImageData:
     """The pictures of a split in the size that the weights are for: averaged down or, for weights
     that were trained on a cut of their data, that cut. Raises PixelgenError where they do not fit.

@@ -15,19 +15,19 @@ from torch import Tensor
 
 from pixelgen.checkpoints import LoadedCheckpoint
 from pixelgen.errors import PixelgenError
-from pixelgen.evaluation.bits import Progress, fitting_pictures, label_column
+from pixelgen.evaluation.bits import fitting_pictures, label_column
 from pixelgen.evaluation.cast import Cast
 from pixelgen.evaluation.copies import are_copies, copy_distance
 from pixelgen.evaluation.estimates import Estimate, mean
 from pixelgen.evaluation.identity_judge import (
     IdentityJudge,
     OwnEyes,
-    Told,
     load_identity_judge,
 )
 from pixelgen.evaluation.judge import Judge, load_judge
 from pixelgen.evaluation.kid import Kid, kernel_distance
 from pixelgen.evaluation.likeness import Crowd, Likeness, diversity, judge_likeness
+from pixelgen.evaluation.progress import Progress, Told, teller
 from pixelgen.evaluation.quality import Part
 from pixelgen.models.conditioning import Condition
 from pixelgen.pipelines import PortraitPipeline, PortraitRequest, in_pictures
@@ -150,9 +150,7 @@ def measure_identity(
     judge = judge or load_identity_judge()
     critic = critic or load_judge(device, batch)
 
-    def told(what: str) -> Told | None:
-        return None if progress is None else lambda done, total: progress(what, done, total)
-
+    told = teller(progress)
     pictures = fitting_pictures(weights, data, split, limit, told("decoding"))
     if pictures.labels is None:
         raise PixelgenError(

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Callable
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
@@ -22,12 +21,11 @@ from torch import Tensor
 
 from pixelgen.data.images import cache_folder
 from pixelgen.errors import PixelgenError
+from pixelgen.evaluation.progress import Told
 from pixelgen.files import write_atomically
 from pixelgen.imaging.alignment import FRAME, TEMPLATE
 from pixelgen.pipelines import PortraitPipeline
 from pixelgen.pipelines.pictures import to_images
-
-Told = Callable[[int, int], None]
 
 CHIP = 150
 """Side of the pictures that dlib's network sees."""
@@ -82,7 +80,7 @@ class DlibJudge:
         faces = chips(images)
         if keep:
             file = cache_folder() / f"dlib-{hashlib.sha256(faces.tobytes()).hexdigest()[:32]}.npy"
-            with suppress(OSError, ValueError):
+            with suppress(OSError, ValueError, EOFError):
                 return torch.from_numpy(np.load(file))
         vectors: list[Any] = []
         for start in range(0, len(faces), self.batch):

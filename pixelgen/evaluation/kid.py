@@ -29,12 +29,12 @@ class Kid:
 def kernel_distance(real: Tensor, made: Tensor, subsets: int = 10, seed: int = 0) -> Kid | None:
     """Between features [N, F] and [M, F], the mean over `subsets` (fewer for few pictures).
 
-    Every picture is in one subset, at random by `seed`. None for fewer than two pictures. Where
-    `made[i]` is made of `real[i]` and N = M, the two never meet: they would look alike by their
-    making.
+    Every picture is in one subset, at random by `seed`. Where `made[i]` is made of `real[i]` and
+    N = M, the two never meet: they would look alike by their making. None for too few pictures:
+    fewer than two, or fewer than four where N = M.
     """
     fewest = min(len(real), len(made))
-    if fewest < 2:
+    if fewest < (4 if len(real) == len(made) else 2):
         return None
     subsets = min(subsets, fewest // 2)
     ours, theirs = (_subsets(features, subsets, seed) for features in (real, made))

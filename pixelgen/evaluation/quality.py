@@ -3,7 +3,7 @@ are, in the eyes of a classifier."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -13,9 +13,10 @@ from torch import Tensor
 
 from pixelgen.checkpoints import LoadedCheckpoint
 from pixelgen.errors import PixelgenError
-from pixelgen.evaluation.bits import Progress, fitting_pictures
+from pixelgen.evaluation.bits import fitting_pictures
 from pixelgen.evaluation.judge import Judge, best_labels, load_judge
 from pixelgen.evaluation.kid import Kid, kernel_distance
+from pixelgen.evaluation.progress import Progress, Told, teller
 from pixelgen.labels import imagenet
 from pixelgen.pipelines import ClassPipeline, SampleRequest, in_pictures
 from pixelgen.pipelines.pictures import to_tensor
@@ -38,7 +39,7 @@ class Marks:
     top5: float
     """Share whose own class is among its first five."""
     kid: Kid | None
-    """Distance to the real pictures; None for these themselves, and for a single picture."""
+    """Distance to the real pictures; None for these themselves, and for too few pictures."""
     diversity: float | None
     """Mean distance between the features of different pictures of a class, over that of real ones:
     1 is as diverse. None where no class has two pictures."""
@@ -120,25 +121,10 @@ def measure_quality(
     if not alone and not config.labels:
         raise PixelgenError(f"{name} knows no classes, so none can be recognised", "", 2)
 
-    def told(what: str) -> Callable[[int, int], None] | None:
-        return None if progress is None else lambda done, total: progress(what, done, total)
+    told = teller(progress)
 
-    pictures = fitting_pictures(weights, data, split, limit, told("decoding"))
-    if pictures.labels is None:
-        raise PixelgenError(f"{data} has no column of labels", "quality is judged by class")
-    known = sorted(config.labels or pictures.occurring_labels())
-    if known[-1] >= len(imagenet()):
-        raise PixelgenError(f"the judge knows the {len(imagenet())} classes of ILSVRC only")
-    wanted = torch.tensor(classes_of(part, known), dtype=torch.int64)
-    rows = torch.isin(pictures.labels, wanted).nonzero()[:, 0]
-    images, labels = pictures.images[rows], pictures.labels[rows]
-    if not len(images):
-        whose = "that the weights know" if part == "all" else f"of the part {part}"
-        raise PixelgenError(f"{data} ({split}) has no pictures of the classes {whose}")
-    classes = torch.unique(labels).tolist()
-    request = None
-    if not alone:
-        request = SampleRequest.make(
+    def asked_of(classes: Sequence[int]) -> SampleRequest:
+        return SampleRequest.make(
             config,
             name,
             classes=classes,
@@ -151,7 +137,24 @@ def measure_quality(
             batch_size=batch,
         )
 
+    # Whatever is wrong or missing is told before the work begins.
+    if not alone:
+        asked_of(config.labels[:1])
     judge = judge or load_judge(device, batch)
+    pictures = fitting_pictures(weights, data, split, limit, told("decoding"))
+    if pictures.labels is None:
+        raise PixelgenError(f"{data} has no column of labels", "quality is judged by class")
+    known = sorted(config.labels or pictures.occurring_labels())
+    if not 0 <= known[0] <= known[-1] < len(imagenet()):
+        raise PixelgenError(f"the judge knows the {len(imagenet())} classes of ILSVRC only")
+    wanted = torch.tensor(classes_of(part, known), dtype=torch.int64)
+    rows = torch.isin(pictures.labels, wanted).nonzero()[:, 0]
+    images, labels = pictures.images[rows], pictures.labels[rows]
+    if not len(images):
+        whose = "that the weights know" if part == "all" else f"of the part {part}"
+        raise PixelgenError(f"{data} ({split}) has no pictures of the classes {whose}")
+    classes = torch.unique(labels).tolist()
+    request = None if alone else asked_of(classes)
     some = torch.linspace(0, len(images) - 1, min(len(images), CALIBRATED_ON)).long()
     size = judge.calibrate(images[some], labels[some], known, progress=told("calibrating"))
 
@@ -187,9 +190,7 @@ class _Seen:
     features: Tensor
 
 
-def _draw(
-    pipe: ClassPipeline, request: SampleRequest, progress: Callable[[int, int], None] | None
-) -> Tensor:
+def _draw(pipe: ClassPipeline, request: SampleRequest, progress: Told | None) -> Tensor:
     """Samples uint8 [N, 3, H, W]."""
     return to_tensor(pipe.run(request, in_pictures(progress)).images)
 

@@ -73,11 +73,9 @@ def sample_scored(
     """
     x, log_prob = _drawn(
         model, condition, uniforms, options, known, known_mask, on_step, None, "incremental",
-        scored=isinstance(model.likelihood, Softmax),
+        scored=True,
     )  # fmt: skip
-    if log_prob is None:
-        with torch.inference_mode():
-            log_prob = model.log_prob(x, condition)
+    assert log_prob is not None
     return x, log_prob
 
 
@@ -99,9 +97,10 @@ def _drawn(
     model.eval()
     try:
         with torch.inference_mode():
+            read_off = scored and isinstance(model.likelihood, Softmax)
             request = build_request(
                 model, condition, uniforms, options or SamplingOptions(), known, known_mask,
-                on_step, observe, scored,
+                on_step, observe, read_off,
             )  # fmt: skip
             request.report(0)
             if method == "naive":
@@ -111,6 +110,8 @@ def _drawn(
             else:
                 sample_pixelcnn(request)
             picture, log_prob = request.picture(), request.log_probabilities()
+            if scored and log_prob is None:
+                log_prob = model.log_prob(picture, request.condition[: len(picture)])
     finally:
         model.train(training)
     # Inference tensors cannot take part in training later (an image that becomes a target).

@@ -9,8 +9,8 @@ from pixelgen.checkpoints import Figure
 
 
 def _with_error(value: float, error: float | None) -> str:
-    """A value and its standard error, which may be unknown."""
-    return f"{value:.4f} ± {error or 0:.4f}"
+    """A value and its standard error, if that is known."""
+    return f"{value:.4f}" if error is None else f"{value:.4f} ± {error:.4f}"
 
 
 def bits_text(bits: Mapping[str, Any]) -> str:

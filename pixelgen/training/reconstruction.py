@@ -8,15 +8,13 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from pixelgen.imaging.likeness import BEST_PSNR
 from pixelgen.models.likelihood import to_unit
 from pixelgen.models.tokenizer import Tokenizer, to_bytes
 from pixelgen.training.discriminator import Discriminator
 from pixelgen.training.objective import autocast
 from pixelgen.training.perceptual import PerceptualDistance, distance
 from pixelgen.training.recipe import LossesRecipe
-
-BEST_PSNR = 100.0
-"""Decibels that stand for no difference at all."""
 
 
 class Reconstruction(nn.Module):

@@ -29,6 +29,7 @@ def test_pictures_and_labels_are_those_that_were_stored(tmp_path: Path, write_pi
     assert data.occurring_labels() == [1, 3, 9]
     assert data.label_names[9] == "class 9"
     assert data.rows([1, 3, 9]).tolist() == [1, 0, 1, 2, 0, 0, 1]
+    assert data.rows([9, 1, 4, 3]).tolist() == [3, 1, 3, 0, 1, 1, 3]
     assert len(load_images(tmp_path, "validation")) == 2
 
 
@@ -68,6 +69,21 @@ def test_decoding_happens_once(tmp_path: Path, write_pictures, monkeypatch) -> N
     write_pictures(tmp_path, "train", noise(3, seed=5))
     first = load_images(tmp_path, "train")
     monkeypatch.setattr(images, "_decode_all", None)
+    assert torch.equal(load_images(tmp_path, "train").images, first.images)
+
+
+def test_a_cache_that_is_of_no_use_costs_a_second_decoding(
+    tmp_path: Path, write_pictures, monkeypatch
+) -> None:
+    write_pictures(tmp_path, "train", noise(3, seed=8))
+    cache = tmp_path / "cache"
+    monkeypatch.setattr(images, "cache_folder", lambda: cache)
+    first = load_images(tmp_path, "train")
+    (kept,) = cache.iterdir()
+    kept.write_bytes(b"")
+    assert torch.equal(load_images(tmp_path, "train").images, first.images)
+    assert kept.stat().st_size > 0
+    monkeypatch.setattr(images, "cache_folder", lambda: kept / "under a file")
     assert torch.equal(load_images(tmp_path, "train").images, first.images)
 
 

@@ -181,10 +181,23 @@ def test_the_command(
     assert each["bottleneck"] == 5
     assert each["given"]["bits_per_dim"] > 0
     assert 0 <= each["samples"]["judged"]["top5"] <= 1
-    for wrong in (["--part", "tune", "--quality"], ["--unconditional"]):
+    idle = (["--part", "tune"], ["--samples-per-class", "2"], ["--vector-temperature", "1"])
+    for wrong in (*([*option, "--quality"] for option in idle), ["--unconditional"]):
         refused = CliRunner().invoke(app, [*words, *wrong])
         assert isinstance(refused.exception, PixelgenError)
-        assert "is for classes, auto has none" in refused.exception.message
+        assert (refused.exception.message, refused.exception.hint, refused.exception.exit_code) == (
+            f"{wrong[0] if len(wrong) > 1 else '--unconditional'} does nothing here",
+            "auto is an autoencoder",
+            2,
+        )
+    few = CliRunner().invoke(
+        app,
+        [*words, "--no-likelihood", "--temperature", "0.5", "--reconstructions", "4", "--json"],
+    )
+    assert few.exit_code == 0, few.output
+    told = json.loads(few.stdout)["autoencoders"]
+    assert told["sampling"]["temperature"] == 0.5
+    assert told["bottlenecks"][0]["given"] is None
     refused = CliRunner().invoke(app, [*words, "--reconstructions", "0"])
     assert refused.exit_code == 2
     refused = CliRunner().invoke(app, [*words, "--identity", "--reconstructions", "4"])

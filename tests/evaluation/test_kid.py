@@ -30,6 +30,13 @@ def test_near_zero_for_halves_of_a_set_and_growing_with_a_shift() -> None:
     assert same.mean < means[0] < means[1] < means[2]
 
 
+def test_what_is_made_of_a_picture_never_meets_it() -> None:
+    for n in (1, 2, 3):
+        assert kernel_distance(features(n, 0), features(n, 1)) is None
+    assert kernel_distance(features(4, 0), features(4, 1)) is not None
+    assert kernel_distance(features(2, 0), features(3, 1)) is not None
+
+
 def test_the_standard_error_is_the_spread_of_the_mean() -> None:
     found = [kernel_distance(features(200, 2 * i), features(100, 2 * i + 1)) for i in range(60)]
     means = torch.tensor([kid.mean for kid in found if kid is not None])

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 from typer.testing import CliRunner
 
-from pixelgen.checkpoints import LoadedCheckpoint
+from pixelgen.checkpoints import LoadedCheckpoint, load_checkpoint, save_checkpoint
 from pixelgen.cli.app import app
 from pixelgen.errors import PixelgenError
 from pixelgen.evaluation import quality as module
@@ -147,6 +149,23 @@ def test_what_cannot_be_judged(
     fails(foreign, grey, "no pictures of the classes of the part tune", part="tune")
     beyond = replace(pixels, config=replace(pixels.config, labels=(2, 5, 6, 1000)))
     fails(beyond, grey, "1000 classes of ILSVRC only")
+
+
+def test_labels_that_are_no_classes(
+    coded: LoadedCheckpoint, judge: Judge, tmp_path: Path, write_pictures: Callable[..., Path]
+) -> None:
+    """Splits without labels say -1 of every picture."""
+    save_checkpoint(tmp_path / "tokenizer", coded.codec)
+    tokenizer = load_checkpoint(tmp_path / "tokenizer")
+    pictures = [np.zeros((8, 8, 3), np.uint8)] * 3
+    unknown = write_pictures(tmp_path / "unknown", "validation", pictures, [-1, -1, -1])
+    with pytest.raises(PixelgenError, match="1000 classes of ILSVRC only"):
+        measure_quality(tokenizer, unknown, "validation", judge=judge)
+    for option in (["--seed", "1"], ["--samples-per-class", "2"]):
+        words = ["evaluate", str(tokenizer.path), "--data", str(unknown), "--quality", *option]
+        refused = CliRunner().invoke(app, words)
+        assert isinstance(refused.exception, PixelgenError)
+        assert refused.exception.message == f"{option[0]} does nothing here"
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from pixelgen.models.likelihood import CoupledLogisticMixture, LogisticMixture, 
 from pixelgen.sampling import SamplingOptions, draw_uniforms, sample
 from pixelgen.sampling.draw import (
     BELOW_ONE,
+    Drawer,
     invert_cdf,
     mixture_by_differences,
     mixture_by_products,
@@ -185,6 +186,18 @@ def test_the_short_ways_to_a_mixture(kind: type[Mixture], levels: int) -> None:
         assert (products[impossible] < math.log(1.1e-36)).all()
         if levels == 256 and scale > 1:
             assert (exact < -60).any()
+
+
+def test_heat_raises_no_rounding_errors() -> None:
+    """What float32 takes for nothing beside the total is not nothing once it is p^(1/3)."""
+    likelihood = LogisticMixture(1, 256, 2)
+    parameters = torch.tensor([[[0.0, 0.0, -0.8, -0.7, -4.0, -4.0]]])
+    drawer = Drawer(likelihood, SamplingOptions(temperature=3.0), guided=False)
+    found = drawer.log_distribution(parameters, torch.zeros(1, 0), 0)
+    exact = likelihood.log_distribution(parameters, torch.zeros(1, 0), 0)
+    torch.testing.assert_close(
+        torch.softmax(found / 3, -1), torch.softmax(exact / 3, -1), rtol=1e-3, atol=1e-9
+    )
 
 
 def test_top_p_keeps_the_smallest_sufficient_set() -> None:

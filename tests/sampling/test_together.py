@@ -64,6 +64,17 @@ def test_log_probabilities_are_those_of_the_network(name: str, guidance: float) 
             torch.testing.assert_close(found, model.log_prob(x, told))
 
 
+def test_log_probabilities_are_of_the_network_that_drew() -> None:
+    """Without dropout, and fit to take part in training, also of a network that is in training."""
+    config = gated(classes=3, channel_order="likelihood", likelihood="logistic", dropout=0.5)
+    model, told = network(config), condition(config, 2)
+    _, expected = sample_scored(model, told, uniforms(config, 2))
+    _, found = sample_scored(model.train(), told, uniforms(config, 2))
+    assert model.training
+    assert torch.equal(found, expected)
+    assert not found.is_inference()
+
+
 def test_what_is_not_split(monkeypatch: pytest.MonkeyPatch) -> None:
     """An observer sees all pictures at once, and small steps are not worth a thread."""
     counts: list[int] = []

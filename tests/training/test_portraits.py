@@ -185,6 +185,8 @@ def test_one_folder_holds_all_three(recipe_file: Path, faces: Path, tmp_path: Pa
     assert result.conditional.bits_per_dim < result.unconditional.bits_per_dim
     assert result.verification is not None
     assert result.verification.pairs == 8 * 15  # eight people, six pictures each
+    # One picture of each: there is no other one that could tell of it.
+    assert evaluate(loaded, faces, "validation", limit=8).conditional is None
     (folder / "embedder.safetensors").unlink()
     with pytest.raises(PixelgenError, match=r"no embedder\.safetensors in"):
         load_checkpoint(folder)
