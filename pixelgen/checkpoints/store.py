@@ -7,7 +7,6 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -128,8 +127,6 @@ def save_checkpoint(
     Tensors are stored in `dtype`, save those whose values it cannot hold. Raises ValueError for
     labels or parts that do not fit the model, PixelgenError where the folder cannot be written.
     """
-    from safetensors.torch import save_file
-
     if not isinstance(sampling, SamplingDefaults):
         sampling = SamplingDefaults.from_dict(sampling or {})
     config = CheckpointConfig(
@@ -155,16 +152,30 @@ def save_checkpoint(
     networks |= {other_file(other.config.bottleneck): other for other in others}
     for file, network in networks.items():
         tensors = {name: _stored(tensor, dtype) for name, tensor in network.state_dict().items()}
-        write_atomically(folder / file, partial(save_file, tensors, metadata={"format": "pt"}))
+        write_tensors(folder / file, tensors, {"format": "pt"})
     config = replace(config, sha256={file: sha256_of(folder / file) for file in networks})
     text = json.dumps(config.to_dict(), indent=2, ensure_ascii=False) + "\n"
     write_atomically(folder / CONFIG_FILE, text.encode())
     write_atomically(folder / CARD_FILE, card_text.encode())
     # What an earlier model left behind would be shipped, and would count in the revision.
-    for stale in folder.glob(OTHER_FILES):
-        if stale.name not in networks:
-            stale.unlink(missing_ok=True)
+    parts = (folder / TOKENIZER_FILE, folder / EMBEDDER_FILE, *folder.glob(OTHER_FILES))
+    for stale in (part for part in parts if part.name not in networks):
+        stale.unlink(missing_ok=True)
     return folder
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+    """Write a safetensors file atomically. Raises PixelgenError where it cannot be written."""
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
+
+    def write(part: Path) -> None:
+        try:
+            save_file(dict(tensors), part, metadata=dict(metadata))
+        except SafetensorError as error:  # what the library makes of a full disk
+            raise OSError(str(error)) from error
+
+    write_atomically(path, write)
 
 
 def _stored(tensor: Tensor, dtype: StorageType) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -56,7 +57,8 @@ def train(
 
     keep_freed_memory()
     parsed = load_recipe(recipe, overrides or [])
-    with Display(quiet or as_json) as display:
+    speaks = os.environ.get("RANK", "0") == "0"  # of several processes one
+    with Display(quiet or as_json or not speaks) as display:
         outcome = run_training(
             parsed, output, resume=resume, init=init, max_minutes=max_minutes, watcher=display
         )
@@ -65,7 +67,7 @@ def train(
             f"{outcome.reason}: {counters.step} steps, {counters.images} pictures, "
             f"{counters.seconds / 60:.1f} minutes; state saved in {output}"
         )
-    if as_json:
+    if as_json and speaks:
         facts = {
             "folder": str(output),
             "reason": outcome.reason,

@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ from PIL import Image
 from torch import Tensor
 
 from pixelgen.errors import PixelgenError
-from pixelgen.files import expanded, open_file
+from pixelgen.files import expanded, open_file, write_atomically
 from pixelgen.imaging import MAX_PIXELS
 from pixelgen.imaging.read import known_formats
 
@@ -165,16 +166,15 @@ def _pixels(
         return torch.from_numpy(np.load(cache, allow_pickle=False))
     except (OSError, ValueError, EOFError):
         pixels = _decode_all(dataset, name, column, size, progress)
-    part = cache.with_suffix(f".{os.getpid()}.part")
-    try:
+    with suppress(OSError, PixelgenError):  # a full disk costs a second decoding, no more
         cache.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("wb") as file:
-            np.save(file, pixels.numpy())
-        part.replace(cache)
-    except OSError:  # a full or read-only disk costs a second decoding, no more
-        with suppress(OSError):
-            part.unlink()
+        write_atomically(cache, partial(_save_array, pixels))
     return pixels
+
+
+def _save_array(values: Tensor, path: Path) -> None:
+    with path.open("wb") as file:
+        np.save(file, values.numpy())
 
 
 def cache_folder() -> Path:

@@ -210,8 +210,11 @@ def fitting_pictures(
     that were trained on a cut of their data, that cut. Raises PixelgenError where they do not fit.
     """
     channels, height, width = weights.config.picture
-    crop = weights.config.data.get("crop") == height == width
-    size = None if crop or height != width else height
+    told = weights.config.data
+    crop = told.get("crop") == height == width
+    size = height if height == width else None
+    if crop:  # of pictures that may have been averaged down first
+        size = told.get("size") or None
     pictures = load_images(
         data,
         split,

@@ -411,7 +411,10 @@ class GatedPixelCNN(nn.Module):
         if isinstance(self.head, ChannelHead):
             out = self.head(context, embedded)
         else:
-            out = self.head(F.relu(context) if self.input_skip is None else context)
+            # As in `ChannelHead`: half of a level is lost in bf16.
+            with torch.autocast(context.device.type, enabled=False):
+                context = context.to(self.mix.weight.dtype)
+                out = self.head(F.relu(context) if self.input_skip is None else context)
         return out.permute(0, 2, 3, 1).unflatten(-1, (-1, self.likelihood.parameters_per_value))
 
     def forward(self, x: Tensor, condition: Condition | None = None) -> Tensor:

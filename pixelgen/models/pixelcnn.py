@@ -110,7 +110,9 @@ class PixelCNN(nn.Module):
         x = self.first(embedded)
         for layer in self.layers:
             x = layer(x, condition.classes)
-        out = self.head(F.relu(self.mix(F.relu(x))))
+        mixed = F.relu(self.mix(F.relu(x)))
+        with torch.autocast(x.device.type, enabled=False):  # half of a level is lost in bf16
+            out = self.head(mixed.to(self.mix.weight.dtype))
         return out.permute(0, 2, 3, 1).unflatten(-1, (-1, self.likelihood.parameters_per_value))
 
     def forward(self, x: Tensor, condition: Condition | None = None) -> Tensor:

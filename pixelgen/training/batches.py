@@ -52,9 +52,9 @@ def hold_out(total: int, count: int, seed: int) -> tuple[Tensor, Tensor]:
 
 
 def framed(x: Tensor, size: int, shift: Tensor | None, flipped: Tensor | None) -> Tensor:
-    """The middle size×size of pictures [B, C, H, W], moved by `shift` [B, 2], and mirrored where
-    `flipped` [B] is true."""
-    if shift is not None or size < x.shape[-1]:
+    """The middle size×size (0: everything) of pictures [B, C, H, W], moved by `shift` [B, 2], and
+    mirrored where `flipped` [B] is true."""
+    if size and (shift is not None or (size, size) != tuple(x.shape[-2:])):
         x = cut(x, size, shift)
     if flipped is None:
         return x
@@ -165,7 +165,7 @@ class Batches:
         be left out as those of `vectors` are."""
         self.views, self.classes, self.rows = views, classes, rows
         self.seed, self.flip = seed, flip
-        self.crop, self.jitter = crop or views.shape[-1], jitter
+        self.crop, self.jitter = crop or (views.shape[-1] if jitter else 0), jitter
         self.null_class, self.class_dropout = null_class, class_dropout
         self.vectors, self.own_vectors = vectors, own_vectors
         self._epoch = -1
@@ -243,7 +243,7 @@ class IdentityBatches:
         self._share = self._count.double() ** favour
         self.rows = order[several.repeat_interleave(counts)]
         self.shots, self.seed, self.flip = shots, seed, flip
-        self.crop, self.jitter = crop or images.shape[-1], jitter
+        self.crop, self.jitter = crop or (images.shape[-1] if jitter else 0), jitter
 
     def draw(self, step: int, position: int, size: int, rank: int = 0, ranks: int = 1) -> Batch:
         """Process `rank`'s `size` pictures, `shots` of a person after one another; a person with

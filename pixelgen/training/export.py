@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import torch
 
 from pixelgen.checkpoints import load_checkpoint, save_checkpoint
 from pixelgen.errors import PixelgenError
+from pixelgen.files import write_atomically
 from pixelgen.models import AutoencoderConfig
 from pixelgen.models.autoencoder import Autoencoder
 from pixelgen.models.tokenizer import Tokenizer
@@ -48,6 +48,7 @@ def export(
     figures = None if evaluation is None else read_evaluation(evaluation)
     if sheet is not None and not sheet.is_file():
         raise PixelgenError(f"no picture {sheet}", exit_code=3)
+    drawn = None if sheet is None else sheet.read_bytes()
     first = runs[0]
     recipe = first.recipe
     codec = run_tokenizer(first.folder) if recipe.data.tokenizer else None
@@ -86,14 +87,17 @@ def export(
         data={
             "path": recipe.data.path,
             "split": recipe.data.split,
+            "size": recipe.data.size,
             "crop": recipe.data.crop,
             "label": recipe.data.label,
             **({"features_scale": recipe.data.features_scale} if vectors else {}),
         },
         card_text=str(card),
     )
-    if sheet is not None:
-        shutil.copyfile(sheet, folder / SHEET)
+    if drawn is not None:
+        write_atomically(folder / SHEET, drawn)
+    else:  # of earlier weights, it would be shown as one of these
+        (folder / SHEET).unlink(missing_ok=True)
     return folder
 
 

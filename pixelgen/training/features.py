@@ -44,7 +44,7 @@ def picture_vectors(
     """
     given, config = recipe.data, recipe.model
     assert isinstance(config, GatedPixelCNNConfig)  # the recipe sees to that
-    known = _vectors_of(given.vectors, config) if given.vectors else None
+    known = _vectors_of(given.vectors, recipe, data) if given.vectors else None
     size = given.crop or data.images.shape[-1]
     key = {
         "path": given.path,
@@ -95,9 +95,11 @@ def _fingerprint(vectors: ClassVectors) -> list[float]:
     return [float(tensor.double().square().sum()) for tensor in vectors.state_dict().values()]
 
 
-def _vectors_of(ref: str, config: GatedPixelCNNConfig) -> ClassVectors:
-    """Those of the weights `ref`. Raises PixelgenError where they do not fit the model."""
-    other = load_checkpoint(ref).model
+def _vectors_of(ref: str, recipe: Recipe, data: ImageData) -> ClassVectors:
+    """Those of the weights `ref`. Raises PixelgenError where they do not fit model and data."""
+    config = recipe.model
+    loaded = load_checkpoint(ref)
+    other, told = loaded.model, loaded.config
     vectors, theirs = getattr(other, "class_vectors", None), other.config
     if vectors is None or not theirs.vector_features:
         raise PixelgenError(f"{ref} does not know what vectors of classes are made of")
@@ -105,6 +107,13 @@ def _vectors_of(ref: str, config: GatedPixelCNNConfig) -> ClassVectors:
         wanted, found = getattr(config, name), getattr(theirs, name)
         if wanted != found:
             raise PixelgenError(f"model.{name} is {wanted}, that of {ref} is {found}")
+    if list(told.labels) != data.occurring_labels():
+        raise PixelgenError(f"the vectors of {ref} are of other classes than those of the data")
+    scale = told.data.get("features_scale", recipe.data.features_scale)
+    if scale != recipe.data.features_scale:
+        raise PixelgenError(
+            f"data.features_scale is {recipe.data.features_scale}, that of {ref} is {scale}"
+        )
     return cast(ClassVectors, vectors)
 
 

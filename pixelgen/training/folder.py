@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
+from contextlib import suppress
 from pathlib import Path
 
 from torch import Tensor
 
+from pixelgen.checkpoints import find
 from pixelgen.errors import PixelgenError
+from pixelgen.training.codes import CODES
+from pixelgen.training.features import VECTORS
+from pixelgen.training.logs import BOARD, LOG
+from pixelgen.training.parts import EMBEDDER, TOKENIZER
 from pixelgen.training.recipe import Recipe, recipe_from_dict
 from pixelgen.training.state import RunState, read_state, state_path
 
@@ -31,9 +38,24 @@ def check_folder(
         raise PixelgenError(
             "losses.decoder_only keeps an encoder, and none is given", "add --init WEIGHTS", 2
         )
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    kept = {CODES, VECTORS}  # what was computed for a run that never began may be of use
+    if folder.exists() and not (folder.is_dir() and {p.name for p in folder.iterdir()} <= kept):
         raise PixelgenError(f"{folder} exists and is not an empty folder", "give another -o", 2)
+    if init is not None:
+        find(init)  # what is not there is missed before the work begins
     return None
+
+
+def forget(folder: Path) -> None:
+    """Takes away what a run that never began has left in `folder`, which was its own, but for what
+    took long and says of what it was made."""
+    if state_path(folder) is not None or not folder.is_dir():
+        return
+    for name in (TOKENIZER, EMBEDDER, BOARD):
+        shutil.rmtree(folder / name, ignore_errors=True)
+    with suppress(OSError):
+        (folder / LOG).unlink(missing_ok=True)
+        folder.rmdir()
 
 
 def _check_same(recipe: Recipe, before: Recipe) -> None:

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
-from pixelgen.files import write_atomically
+from pixelgen.checkpoints.store import write_tensors
+from pixelgen.errors import PixelgenError
 
 
 def keep_tensors(path: Path, tensors: Mapping[str, Tensor], key: Mapping[str, object]) -> None:
-    """Writes `tensors`, made as the JSON-ready `key` says."""
+    """Writes `tensors`, made as the JSON-ready `key` says. Where the folder does not take them they
+    will be made again, no more."""
     packed = {name: tensor.contiguous() for name, tensor in tensors.items()}
-    metadata = {"key": json.dumps(key)}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, lambda part: save_file(packed, part, metadata=metadata))
+    with suppress(OSError, PixelgenError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_tensors(path, packed, {"key": json.dumps(key)})
 
 
 def kept_tensors(path: Path, key: Mapping[str, object]) -> dict[str, Tensor] | None:

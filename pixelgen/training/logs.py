@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -56,23 +57,28 @@ class Silent:
         """Nothing."""
 
 
+LOG, BOARD = "log.jsonl", "tensorboard"
+
+
 class RunLog:
     """`log.jsonl` and TensorBoard files in the run's folder."""
 
     def __init__(self, folder: Path, step: int) -> None:
-        self._file = (folder / "log.jsonl").open("a", encoding="utf-8")
+        self._file = (folder / LOG).open("a", encoding="utf-8")
         # Steps that a killed run took after its last saved state are hidden.
-        self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=step)
+        self._board = SummaryWriter(str(folder / BOARD), purge_step=step)
 
     def write(self, kind: str, step: int, **values: Any) -> None:
-        """One line, and one scalar for every number."""
-        self._file.write(json.dumps({"kind": kind, "step": step, **values}) + "\n")
-        self._file.flush()
+        """One line, and one scalar for every number. A full disk costs lines, not the run."""
+        with suppress(OSError):
+            self._file.write(json.dumps({"kind": kind, "step": step, **values}) + "\n")
+            self._file.flush()
         for name, value in values.items():
             if isinstance(value, (int, float)):
                 self._board.add_scalar(f"{kind}/{name}", value, step)
 
     def close(self) -> None:
         """Writes what is still held back."""
-        self._file.close()
+        with suppress(OSError):
+            self._file.close()
         self._board.close()

@@ -17,7 +17,7 @@ from pixelgen.data import ImageData, load_images
 from pixelgen.errors import PixelgenError
 from pixelgen.models import build_model
 from pixelgen.training.batches import mix, network_seed
-from pixelgen.training.folder import check_folder
+from pixelgen.training.folder import check_folder, forget
 from pixelgen.training.interrupts import collect_signals
 from pixelgen.training.logs import RunLog, Silent, Watcher
 from pixelgen.training.meter import Meter
@@ -72,7 +72,11 @@ def train(
         ) from None
     saved = check_folder(recipe, folder, resume, init)
     # The last layer's vertical output leads nowhere: replicas must not wait for its gradient.
-    accelerator = Accelerator(kwargs_handlers=[DistributedDataParallelKwargs(static_graph=True)])
+    # The recipe says what is computed in bf16, whatever `accelerate config` was told.
+    accelerator = Accelerator(
+        mixed_precision="no",
+        kwargs_handlers=[DistributedDataParallelKwargs(static_graph=True)],
+    )
     watcher = watcher if watcher is not None and accelerator.is_main_process else Silent()
     data = load_images(
         recipe.data.path,
@@ -81,13 +85,18 @@ def train(
         label_column=recipe.data.label,
         progress=lambda done, total: _tell_decoding(watcher, done, total),
     )
-    run = Run(recipe, folder, data, accelerator, watcher)
-    if saved is not None:
-        run.restore(*saved)
-    else:
-        run.begin(init)
-    with collect_signals() as received:
-        return run.go(received, math.inf if max_minutes is None else 60 * max_minutes)
+    try:
+        run = Run(recipe, folder, data, accelerator, watcher)
+        if saved is not None:
+            run.restore(*saved)
+        else:
+            run.begin(init)
+        with collect_signals() as received:
+            return run.go(received, math.inf if max_minutes is None else 60 * max_minutes)
+    except BaseException:
+        if saved is None and accelerator.is_main_process:
+            forget(folder)
+        raise
 
 
 def _tell_decoding(watcher: Watcher, done: int, total: int) -> None:
@@ -109,6 +118,7 @@ class Run:
         with accelerator.main_process_first():
             surroundings = Surroundings(folder, watcher.note, accelerator.device)
             material = self.task.prepare(data, surroundings)
+        self.pictures = len(data)
         self.batches, self.labels = material.batches.to(accelerator.device), material.labels
         self.held_images, self.held_condition = material.held, material.held_condition
         if recipe.compute.precision == "bf16" and not gains_from_bf16(accelerator.device):
@@ -136,6 +146,10 @@ class Run:
         source = f"the saved state in {self.folder}"
         if state.labels != self.labels:
             raise PixelgenError("the data has other labels than the run was started with")
+        if state.pictures and state.pictures != self.pictures:  # others would be held out
+            raise PixelgenError(
+                f"the data has {self.pictures} pictures, the run was started with {state.pictures}"
+            )
         load_weights(self.model, part_of(tensors, "model"), source)
         load_weights(self.ema.module, part_of(tensors, "ema"), source)
         if self.task.critic is not None:
@@ -171,9 +185,10 @@ class Run:
         some = "" if begun.known else ", with new parts"
         self.watcher.note(f"started from {ref}{some}")
 
-    def save(self) -> None:
-        """Writes the state (main process only), unless the weights may just have gone bad."""
-        if self.accelerator.is_main_process and not self._failures:
+    def save(self, last: bool = False) -> None:
+        """Writes the state (main process only): unless the weights may just have gone bad, or it is
+        the last chance. The state before is kept."""
+        if self.accelerator.is_main_process and (last or not self._failures):
             state = RunState(
                 self.recipe.to_dict(),
                 self.labels,
@@ -181,6 +196,7 @@ class Run:
                 int(self.ema.n_averaged),
                 self.origin,
                 self.before,
+                self.pictures,
             )
             save_state(
                 self.folder, state, self.model, self.ema.module, self.optimiser, self.task.critic
@@ -206,12 +222,12 @@ class Run:
             if not self.counters.step:
                 self.save()
             reason = self._loop(received, max_seconds, meter)
-            self.save()
+            self.save(last=True)
             if reason == "finished":
                 self._validate()
                 if self.recipe.intervals.samples:
                     self._sample()
-                self.save()
+                self.save(last=True)
             self.log.write("end", self.counters.step, reason=reason, seconds=self.counters.seconds)
         self.accelerator.wait_for_everyone()
         return Outcome(reason, self.counters)

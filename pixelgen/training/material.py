@@ -48,10 +48,15 @@ class Material:
     """Where condition vectors are the embeddings of faces."""
 
 
-def check_holdout(recipe: DataRecipe, data: ImageData) -> None:
-    """Raises PixelgenError where nothing would be left to train on."""
+def check_data(recipe: DataRecipe, data: ImageData) -> None:
+    """Raises PixelgenError where nothing would be left to train on, or pictures cannot be cut."""
     if recipe.holdout >= len(data):
         raise PixelgenError(f"data.holdout is {recipe.holdout}, the data has {len(data)} pictures")
+    height, width = data.images.shape[-2:]
+    if recipe.crop > min(height, width):
+        raise PixelgenError(f"data.crop is {recipe.crop}, the pictures are {width}×{height}")
+    if recipe.jitter and not recipe.crop and height != width:
+        raise PixelgenError(f"data.jitter of pictures of {width}×{height} needs data.crop")
 
 
 def by_picture(
@@ -73,12 +78,17 @@ def by_picture(
     classes: Tensor | None = None
     if config.classes:
         labels = data.occurring_labels()
+        if labels and labels[0] < 0:
+            raise PixelgenError(
+                f"label {labels[0]} of the data is no class",
+                "splits without labels say -1: take another, or set model.classes to 0",
+            )
         if len(labels) != config.classes:
             raise PixelgenError(
                 f"model.classes is {config.classes}, the data has {len(labels)} labels"
             )
         classes = data.rows(labels)
-    check_holdout(given, data)
+    check_data(given, data)
     vectors: Vectors | None = None
     vector: Tensor | None = None
     fitted: dict[str, Tensor] = {}
@@ -139,6 +149,11 @@ def _people(recipe: Recipe, data: ImageData) -> tuple[Tensor, Tensor, Tensor]:
     before = counts[order].cumsum(0) - counts[order]
     aside = torch.zeros(len(people), dtype=torch.bool)
     aside[order[before < given.holdout]] = True
+    if aside.all():
+        raise PixelgenError(
+            f"data.holdout of {given.holdout} pictures takes all {len(people)} people",
+            "lower it: people are held out as a whole",
+        )
     return who, (~aside[who]).nonzero().flatten(), aside[who].nonzero().flatten()
 
 
@@ -146,8 +161,15 @@ def by_identity(recipe: Recipe, data: ImageData) -> Material:
     """Batches of several pictures of each of several people; whole people are held out, until there
     are `data.holdout` pictures of them."""
     given = recipe.data
-    check_holdout(given, data)
+    check_data(given, data)
     who, kept, held = _people(recipe, data)
+    if len(held):
+        _, counts = who[held].unique(return_counts=True)
+        if len(counts) < 2 or int(counts.max()) < 2:
+            raise PixelgenError(
+                f"data.holdout of {given.holdout} pictures holds out too few people to tell apart",
+                "raise it, or set it to 0",
+            )
     size = given.crop or data.images.shape[-1]
     try:
         batches = IdentityBatches(

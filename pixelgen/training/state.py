@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,8 @@ class RunState:
     """Weights that the run started from, if any."""
     before: dict[str, Any] = field(default_factory=dict)
     """How those had been trained, as their configuration tells it."""
+    pictures: int = 0
+    """Of the data, those held out among them; 0 in states that did not say."""
 
 
 def save_state(
@@ -85,6 +88,8 @@ def save_state(
         part.replace(path)
         _sync(folder)
     except (OSError, SafetensorError) as error:
+        with suppress(OSError):  # as large as a state, and of no use
+            part.unlink()
         raise PixelgenError(f"cannot save the run's state in {folder}: {error}") from error
 
 

@@ -16,8 +16,10 @@ from pixelgen.training.recipe import Mining, TripletsRecipe
 
 
 def squared_distances(embeddings: Tensor) -> Tensor:
-    """[N, D] of length 1 → [N, N], 0 … 4."""
-    return (2 - 2 * embeddings @ embeddings.t()).clamp(min=0)
+    """[N, D] of length 1 → [N, N], 0 … 4; not in bf16, which knows no small differences."""
+    with torch.autocast(embeddings.device.type, enabled=False):
+        embeddings = embeddings if embeddings.dtype == torch.float64 else embeddings.float()
+        return (2 - 2 * embeddings @ embeddings.t()).clamp(min=0)
 
 
 @torch.compiler.disable  # how many pairs there are is not known before: nothing to compile

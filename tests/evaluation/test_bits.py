@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,9 @@ from typer.testing import CliRunner
 
 from pixelgen.checkpoints import LoadedCheckpoint, load_checkpoint, save_checkpoint
 from pixelgen.cli.app import app
+from pixelgen.data import cut, load_images
 from pixelgen.errors import PixelgenError
-from pixelgen.evaluation.bits import evaluate
+from pixelgen.evaluation.bits import evaluate, fitting_pictures
 from pixelgen.models import GatedPixelCNNConfig, build_model
 from pixelgen.models.conditioning import Condition
 
@@ -57,7 +59,6 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> LoadedCheckpoint:
 
 
 def test_every_row_counts_once(data: Path, weights: LoadedCheckpoint) -> None:
-    from pixelgen.data import load_images
 
     pictures = load_images(data / "labelled", "validation", size=4)
     rows = pictures.rows(LABELS)
@@ -84,6 +85,24 @@ def test_without_classes(data: Path, weights: LoadedCheckpoint) -> None:
     assert alone.unconditional == both.unconditional
     with pytest.raises(PixelgenError, match="no column of labels"):
         evaluate(weights, data / "bare", "validation")
+
+
+def test_pictures_are_averaged_and_cut_as_in_training(
+    data: Path, weights: LoadedCheckpoint
+) -> None:
+    def trained_on(**told: int) -> LoadedCheckpoint:
+        return replace(weights, config=replace(weights.config, data=told))
+
+    def found(told: LoadedCheckpoint) -> torch.Tensor:
+        return fitting_pictures(told, data / "labelled", "validation").images
+
+    pictures = load_images(data / "labelled", "validation").images
+    side = pictures.shape[-1]
+    averaged = load_images(data / "labelled", "validation", size=4).images
+    assert torch.equal(found(weights), averaged)
+    assert torch.equal(found(trained_on(size=4, crop=4)), averaged)
+    assert torch.equal(found(trained_on(size=0, crop=4)), cut(pictures, 4))
+    assert torch.equal(found(trained_on(size=side, crop=4)), cut(pictures, 4))
 
 
 def test_a_single_picture_has_no_standard_error(data: Path, weights: LoadedCheckpoint) -> None:

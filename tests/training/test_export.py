@@ -54,6 +54,13 @@ def test_figures_and_samples_enter_the_card(recipe_file: Path, tmp_path: Path) -
     assert "| dB PSNR of reconstructions, s split, 9 pictures | 20.50 |" in card
     assert "pixelgen evaluate weights --data d --split s" in card
     assert (folder / "samples.png").read_bytes() == b"a picture"
+    (folder / "tokenizer.safetensors").write_bytes(b"of a model that was here before")
+    again = folder / "samples.png"
+    export(run, folder, sheet=again, overwrite=True)  # from where it goes
+    assert again.read_bytes() == b"a picture"
+    assert not (folder / "tokenizer.safetensors").exists()
+    export(run, folder, overwrite=True)
+    assert not again.exists()
 
 
 def test_quality_enters_the_card(recipe_file: Path, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -182,8 +183,76 @@ def test_folders_and_recipes_that_do_not_fit(recipe_file: Path, tmp_path: Path) 
         with pytest.raises(PixelgenError, match=words):
             run(recipe_file, *arguments, **options)  # type: ignore[arg-type]
     assert not (tmp_path / "a").exists()
+    # What began in vain can begin again.
+    with pytest.raises(PixelgenError, match="nobody knows"):
+        run(recipe_file, tmp_path / "d", init="nobody knows")
+    assert not (tmp_path / "d").exists()
+    taken = tmp_path / "taken"
+    (taken / "tokenizer").mkdir(parents=True)  # another's
+    with pytest.raises(PixelgenError, match="not an empty folder"):
+        run(recipe_file, taken)
+    assert (taken / "tokenizer").is_dir()
     with pytest.raises(PixelgenError, match="cannot make the folder"):
         run(recipe_file, other / "file" / "run")
+
+
+def test_what_begins_in_vain_leaves_nothing_in_the_way(
+    recipe_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "run"
+
+    def interrupted(self: loop.Run) -> float:
+        (folder / "codes.safetensors").write_bytes(b"took long")
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(loop.Run, "_introduce", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            run(recipe_file, folder)
+    assert [path.name for path in folder.iterdir()] == ["codes.safetensors"]
+    assert run(recipe_file, folder, "schedule.steps=1").step == 1
+
+
+def test_a_run_goes_on_with_its_own_pictures(
+    recipe_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of more pictures others would be held out, some that were trained on."""
+    folder = tmp_path / "run"
+    run(recipe_file, folder, "schedule.steps=1")
+    load = loop.load_images
+    monkeypatch.setattr(loop, "load_images", lambda *a, **k: load(*a, **k).subset(torch.arange(38)))
+    with pytest.raises(PixelgenError, match="has 38 pictures, the run was started with 40"):
+        run(recipe_file, folder, "schedule.steps=2", resume=True)
+
+
+def test_the_end_is_saved_also_after_a_bad_step(
+    recipe_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    poison(monkeypatch, lambda call: call == 6)
+    run(recipe_file, tmp_path / "run", "schedule.steps=6", "intervals.checkpoint=0")
+    state, tensors = read_state(tmp_path / "run")
+    assert (state.counters.step, state.counters.skipped) == (6, 1)
+    assert all(t.isfinite().all() for t in tensors.values())
+
+
+def test_pictures_that_cannot_be_trained_on(
+    recipe_file: Path, tmp_path: Path, write_pictures: Callable[..., Path]
+) -> None:
+    tall = [np.zeros((8, 4, 3), np.uint8)] * 12
+    labels = [-1] * 4 + [4] * 8
+    data = f"data.path={write_pictures(tmp_path / 'tall', 'train', tall, labels).as_posix()}"
+    for overrides, words in [
+        (("model.height=8",), "label -1 of the data is no class"),
+        (("model.height=8", "model.classes=0", "data.jitter=1"), "4×8 needs data.crop"),
+        (("model.classes=0", "data.crop=5"), "data.crop is 5|the model.s grid"),
+    ]:
+        with pytest.raises(PixelgenError, match=words):
+            run(recipe_file, tmp_path / "run", data, *overrides)
+    # What is higher than wide is cut as well.
+    cut = ("model.classes=0", "data.crop=4", "schedule.steps=1", "data.holdout=2")
+    assert run(recipe_file, tmp_path / "run", data, *cut).step == 1
+    whole = ("model.classes=0", "model.height=8", "schedule.steps=1", "data.holdout=2")
+    assert run(recipe_file, tmp_path / "whole", data, *whole).step == 1
 
 
 def test_damaged_states_are_one_line(recipe_file: Path, tmp_path: Path) -> None:

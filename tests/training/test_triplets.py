@@ -229,6 +229,8 @@ def test_it_learns_and_is_exported(faces: Path, tmp_path: Path) -> None:
         ("data.label=nobody", "has no column 'nobody'"),
         ("data.crop=9", "the embedder is for"),
         ("data.holdout=96", "data.holdout is 96"),
+        ("data.holdout=95", "data.holdout of 95 pictures takes all 12 people"),
+        ("data.holdout=8", "holds out too few people to tell apart"),
         ("triplets.shots=1", "shots must be at least 2"),
         ("losses.perceptual=0.1", "losses.* is for a tokenizer"),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import shutil
 from collections.abc import Callable
@@ -192,7 +193,23 @@ def removal(repo: str, revision: str | None = None) -> Removal:
     if target is not None:
         commits = [commit for commit in commits if commit == target.name]
     strategy = info.delete_revisions(*commits)
-    return Removal(tuple(sorted(commits)), strategy.expected_freed_size, strategy.execute)
+
+    def carry_out() -> None:
+        # What the library may not remove it only logs, with a traceback.
+        logger = logging.getLogger("huggingface_hub")
+        level = logger.level
+        logger.setLevel(logging.CRITICAL)
+        try:
+            strategy.execute()
+        except OSError as error:
+            raise PixelgenError(f"cannot remove {name}: {error.strerror or error}") from error
+        finally:
+            logger.setLevel(level)
+        left = [r.snapshot_path for r in known.revisions if r.commit_hash in commits]
+        if any(Path(path).exists() for path in left):
+            raise PixelgenError(f"cannot remove {name}", f"may you write to {folder}?")
+
+    return Removal(tuple(sorted(commits)), strategy.expected_freed_size, carry_out)
 
 
 def _remove_all(folder: Path) -> None:
