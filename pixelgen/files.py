@@ -11,6 +11,7 @@ import os
 import select
 import stat
 import tempfile
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO, Literal
@@ -33,6 +34,11 @@ _KEPT = 40
 def expanded(path: str | os.PathLike[str]) -> Path:
     """`path` with a home folder in the place of `~`; of people who have none here it stays."""
     return Path(os.path.expanduser(path))
+
+
+def folded(path: str | os.PathLike[str]) -> str:
+    """What is the same for names that some file systems cannot tell apart."""
+    return unicodedata.normalize("NFC", str(path)).casefold().rstrip("/")
 
 
 def open_file(path: str | os.PathLike[str]) -> BinaryIO:
@@ -141,13 +147,14 @@ def write_atomically(
             data(part)
         else:
             part.write_bytes(data)
-        os.chmod(part, 0o666 & ~_umask())
-        with part.open("rb") as file:
+        with part.open("r+b") as file:  # Windows syncs only what may be written to
             os.fsync(file.fileno())
-        if not replace:
-            path.touch(exist_ok=False)  # takes the name for itself, or raises FileExistsError
+        os.chmod(part, 0o666 & ~_umask())
         size = part.stat().st_size
-        part.replace(path)
+        if replace:
+            part.replace(path)
+        else:
+            _move_to_free(part, path)
         _log.info("wrote %s, %d bytes", path, size)
     except FileExistsError:
         raise
@@ -156,6 +163,23 @@ def write_atomically(
     finally:
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
+
+
+def _move_to_free(part: Path, path: Path) -> None:
+    """Gives `part` the name `path`. Raises FileExistsError where that is taken."""
+    try:
+        os.link(part, path)
+        return
+    except FileExistsError:
+        raise
+    except OSError:
+        pass  # not every file system has hard links
+    path.touch(exist_ok=False)
+    try:
+        part.replace(path)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
 
 
 def _umask() -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 import time
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from pixelgen import files
+from pixelgen.errors import PixelgenError
 from pixelgen.files import expanded, open_file, open_input, read_file, write_atomically, write_file
 
 needs_pipes = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
@@ -67,6 +69,31 @@ def test_no_more_is_read_than_may_be(tmp_path: Path) -> None:
     assert len(read_file(path, 2**20)) == 2**20
     with pytest.raises(OSError, match=r"more than 0\.5 MiB"):
         read_file(path, 2**19)
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_a_name_that_is_taken_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool
+) -> None:
+    if not links:
+        monkeypatch.setattr(os, "link", _no_links)
+    path = tmp_path / "a"
+    write_atomically(path, b"first", replace=False)
+    with pytest.raises(FileExistsError):
+        write_atomically(path, b"second", replace=False)
+    assert [(p.name, p.read_bytes()) for p in tmp_path.iterdir()] == [("a", b"first")]
+
+
+def test_a_name_is_not_taken_by_what_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "link", _no_links)
+    monkeypatch.setattr(Path, "replace", _no_links)
+    with pytest.raises(PixelgenError, match="cannot write"):
+        write_atomically(tmp_path / "a", b"first", replace=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+def _no_links(*_: object) -> None:
+    raise OSError(errno.EPERM, "not here")
 
 
 def test_names_may_be_as_long_as_names_can_be(tmp_path: Path) -> None:

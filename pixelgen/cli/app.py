@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import importlib
 import io
 import logging
@@ -134,8 +135,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     unavailable, 130 interrupted."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     if isinstance(sys.stdout, io.TextIOWrapper):
-        # A name that is no text, as file systems allow, is printed as it is.
-        sys.stdout.reconfigure(errors="surrogateescape")
+        # A name that is no text, as file systems allow, is printed as it is; where only some
+        # letters can be printed, the others are spelt.
+        plain = codecs.lookup(sys.stdout.encoding).name == "utf-8"
+        sys.stdout.reconfigure(errors="surrogateescape" if plain else "backslashreplace")
     try:
         command = typer.main.get_command(app)
         only_options = {*words} <= {"--debug", "--offline", "-v", "--verbose"}

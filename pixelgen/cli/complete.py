@@ -16,7 +16,7 @@ from pixelgen.cli.console import note
 from pixelgen.cli.downloads import obtain
 from pixelgen.cli.growth import Growth
 from pixelgen.cli.kept import keep_finished
-from pixelgen.cli.output import Output, check_stdout
+from pixelgen.cli.output import Output, check_stdout, slug
 from pixelgen.cli.photos import check_photos, photo_name, read_photo
 from pixelgen.cli.results import describe, drawn_facts, fingerprint, tell
 from pixelgen.cli.view import View, first_of_each
@@ -135,7 +135,7 @@ def complete(
     check_amount(count, config.picture[1] * scale)
     check_amount(request.candidates, config.picture[1])
     seed = request.sample.drawing.seed
-    stem = f"{Path(photo_name(image)).stem}-completed-s{seed}"
+    stem = f"{slug(Path(photo_name(image)).stem) or 'picture'}-completed-s{seed}"
     target = Output.plan(output, stem, 1 if grid else count, force)
     photo = read_photo(image)
     shape = None if mask is None else read_photo(mask)

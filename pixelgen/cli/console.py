@@ -46,10 +46,21 @@ def has_colours(stream: TextIO) -> bool:
     return bool(forced) or (on_terminal(stream) and os.environ.get("TERM") != "dumb")
 
 
+_found: dict[str, str | None] = {}
+"""What the variables were before the first choice."""
+
+
 def choose_colours(when: Colours) -> None:
-    """Use colours `always` or `never`; `auto` leaves it to NO_COLOR, FORCE_COLOR and terminals."""
+    """Use colours `always` or `never`; `auto` leaves it to NO_COLOR and FORCE_COLOR, as they were
+    before any other choice, and terminals."""
     if when == "auto":
+        for name, value in _found.items():
+            os.environ.pop(name, None)
+            os.environ.update({} if value is None else {name: value})
+        _found.clear()
         return
+    for name in ("NO_COLOR", "FORCE_COLOR"):
+        _found.setdefault(name, os.environ.get(name))
     # Rich and Typer look at these too.
     chosen, other = ("FORCE_COLOR", "NO_COLOR")[:: 1 if when == "always" else -1]
     os.environ[chosen] = "1"

@@ -14,7 +14,7 @@ from pixelgen.checkpoints import DEFAULT_WEIGHTS, read_config
 from pixelgen.cli import options
 from pixelgen.cli.console import check_takes_bytes
 from pixelgen.cli.downloads import obtain
-from pixelgen.cli.output import check_folder, check_stdout
+from pixelgen.cli.output import check_folder, check_name, check_stdout
 from pixelgen.cli.photos import check_photos, photo_name, read_photo
 from pixelgen.cli.progress import Meter
 from pixelgen.cli.results import tell
@@ -107,6 +107,7 @@ def _check_output(path: Path, force: bool) -> None:
     if path.suffix != ".safetensors":
         raise PixelgenError(f"{path} is not a .safetensors file", "", _USAGE)
     check_folder(path.parent)
+    check_name(path)
     if os.path.isdir(path):
         raise PixelgenError(f"{path} is a folder", "", _USAGE)
     if os.path.lexists(path) and not force:

@@ -46,7 +46,8 @@ def use_threads(count: int | None) -> int | None:
 
 def use_colours(when: Colours | None) -> Colours | None:
     """Use colours as said; None: as without."""
-    choose_colours(when or "auto")
+    if when is not None:
+        choose_colours(when)
     return when
 
 

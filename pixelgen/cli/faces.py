@@ -17,7 +17,7 @@ from pixelgen.cli.output import check_folder
 from pixelgen.cli.photos import check_photos, photo_name, read_photo
 from pixelgen.cli.progress import Meter
 from pixelgen.errors import PixelgenError
-from pixelgen.files import expanded
+from pixelgen.files import expanded, folded
 from pixelgen.imaging import Face, FaceDetector, IfExists, align, residual, save_png
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def faces(
     from pixelgen.imaging.mtcnn import MtcnnDetector
 
     detector = MtcnnDetector()
-    written: set[Path] = set()
+    written: set[str] = set()
     done = []
     with Meter("searching", quiet or as_json) as meter:
         for given in meter.track(photos):
@@ -102,17 +102,17 @@ def _search(given: str, photo: _Photo, detector: FaceDetector) -> Image.Image | 
 
 
 def _write(
-    photo: _Photo, image: Image.Image, folder: Path, size: int, force: bool, written: set[Path]
+    photo: _Photo, image: Image.Image, folder: Path, size: int, force: bool, written: set[str]
 ) -> None:
     """Write the faces of `photo` as NAME-1.png, NAME-2.png, … and note the files in `written`."""
     for number, face in enumerate(photo.faces, start=1):
         path = folder / f"{Path(photo.name).stem}-{number}.png"
         # Photos of one name in different folders never replace each other's faces.
-        if_exists: IfExists = "replace" if force and path not in written else "number"
+        if_exists: IfExists = "replace" if force and folded(path) not in written else "number"
         parameters = {"photo": Path(photo.name).name, "face": number, "size": size}
         text = {"Software": f"pixelgen {__version__}", "parameters": json.dumps(parameters)}
         path = save_png(path, align(image, face.landmarks, size), text, if_exists)
-        written.add(path)
+        written.add(folded(path))
         photo.crops.append(path)
 
 

@@ -38,6 +38,7 @@ _FRAMES = 48
 # Decoding a picture of codes takes about as long as drawing it in a batch does.
 _MOST_DECODED = 320
 _FEWEST = 12
+_LONGEST = {".webp": 16383, ".gif": 65535}
 _FPS = 12.0
 _HOLD = 2.0
 # Frames are kept until the last one is there: 200 MB.
@@ -173,10 +174,22 @@ class Growth:
             if framed:
                 if not self._frames:
                     most = _most_frames(moment, image)
+                    _check_frame(self.animation, image)
                 self._frames.append(image)
                 newest = number
 
         return keep
+
+
+def _check_frame(path: Path | None, image: Image.Image) -> None:
+    """Raises PixelgenError (exit code 2) where an animation cannot be as large as `image`."""
+    longest = _LONGEST.get("" if path is None else path.suffix.lower())
+    if longest and max(image.size) > longest:
+        raise PixelgenError(
+            f"{path} would be {image.width}×{image.height} pixels, its kind ends at {longest}",
+            "lower --scale or -n, or animate a .png",
+            _USAGE,
+        )
 
 
 def _most_frames(moment: Progress, image: Image.Image) -> int:

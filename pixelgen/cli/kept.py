@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 import typer
@@ -44,15 +45,16 @@ def keep_finished(
     if count == 1 or target.path is None or target.animated:
         yield None
         return
-    painted: list[Image.Image] = []
+    batches: list[Callable[[], list[Image.Image]]] = []
 
     def step(moment: Progress) -> None:
-        if moment.done == moment.positions:
-            painted.extend(moment.images())
+        if moment.done == moment.positions:  # to be looked at only if it comes to that
+            batches.append(partial(moment.painter.show, moment.values()))
 
     try:
         yield step
     except KeyboardInterrupt:
+        painted = [image for show in batches for image in show()]
         finished = painted if choose is None else choose(painted)
         part_of_one = target.count == 1 and len(finished) < count
         if finished and not (part_of_one and png_text(target.path) == texts[0]):

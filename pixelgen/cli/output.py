@@ -42,6 +42,17 @@ def check_folder(folder: Path) -> None:
         raise PixelgenError(f"the folder {folder} cannot be written to", "", _USAGE)
 
 
+def check_name(path: Path) -> None:
+    """Raises PixelgenError (exit code 2) where no file can have this name."""
+    try:
+        os.lstat(path)
+    except FileNotFoundError:
+        pass
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        raise PixelgenError(f"cannot write {path}: {why}", "give another -o", _USAGE) from error
+
+
 @dataclass(frozen=True)
 class Output:
     """The place for one or more pictures, or an animation."""
@@ -91,6 +102,7 @@ class Output:
         plan = cls(path, named, force, count, tuple(endings))
         if plan.animated and count > 1:
             raise PixelgenError(f"{path} is one file of all pictures", "--grid", _USAGE)
+        check_name(max(plan.files(), key=lambda file: len(file.name)))
         return plan
 
     @property
@@ -121,8 +133,9 @@ class Output:
         `texts` are the text chunks that the files will get; they decide the picture.
         """
         text_of = animation_text if self.animated else png_text
+        occupied = {*self.occupied()}
         for file, text in zip(self.files(), texts, strict=False):
-            if file in self.occupied() and not text.items() <= text_of(file).items():
+            if file in occupied and not text.items() <= text_of(file).items():
                 raise PixelgenError(f"{file} exists", "--force replaces it", _USAGE)
 
     def write(

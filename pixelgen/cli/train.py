@@ -49,7 +49,7 @@ def train(
     \b
     Examples:
       pixelgen train recipes/imagenet32.toml -o runs/mine --set data.path=pictures
-      pixelgen train recipes/imagenet32.toml -o runs/mine --set data.path=pictures --resume
+      pixelgen train my-recipe.toml -o runs/mine --resume
     """
     from pixelgen.cli.memory import keep_freed_memory
     from pixelgen.training.loop import train as run_training

@@ -11,7 +11,7 @@ from typing import Any
 from PIL import ExifTags, Image
 
 from pixelgen.files import IfExists, open_file, write_file
-from pixelgen.imaging.png import chunks, png_text
+from pixelgen.imaging.png import any_size, chunks, png_text
 
 ANIMATIONS = (".gif", ".webp")
 """File name suffixes of the kinds of animation; a .png moves only where no picture may be meant."""
@@ -60,7 +60,8 @@ def animation_text(path: Path) -> dict[str, str]:
     if path.suffix.lower() == ".png":
         return png_text(path)
     try:
-        with open_file(path) as file, Image.open(file, formats=["GIF", "WEBP"]) as image:
+        kinds = ["GIF", "WEBP"]
+        with any_size(), open_file(path) as file, Image.open(file, formats=kinds) as image:
             note = image.info.get("comment") or image.getexif().get(_DESCRIPTION, "")
             text = json.loads(note)
     except (OSError, ValueError, SyntaxError, RecursionError):

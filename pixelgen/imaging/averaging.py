@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from PIL import Image
@@ -20,18 +21,19 @@ def average(
     """
     import numpy as np
 
-    across = _shares(values.shape[1], width)
-    out = np.zeros((height, width, values.shape[2]))
+    length, columns, channels = values.shape
+    out = np.zeros((height, width, channels))
+    edges = np.linspace(0, length, height + 1)
     # A strip at a time: all of a photo as float64 would be large.
-    for i, down in enumerate(_shares(values.shape[0], height)):
-        rows = np.flatnonzero(down)
-        share, strip = down[rows], values[rows]
-        if weights is None:
-            area = share.sum() * across.sum(1)
-        else:
+    for i, (top, bottom) in enumerate(pairwise(edges)):
+        rows = np.arange(int(top), int(np.ceil(bottom)))
+        share = np.minimum(bottom, rows + 1) - np.maximum(top, rows)
+        strip, counted = values[rows], np.full(columns, share.sum())
+        if weights is not None:
             strip = strip * weights[rows, :, None]
-            area = across @ (share @ weights[rows])
-        sums = across @ (share @ strip.reshape(len(rows), -1)).reshape(values.shape[1], -1)
+            counted = share @ weights[rows]
+        area = _sums(counted[:, None], width)[:, 0]
+        sums = _sums((share @ strip.reshape(len(rows), -1)).reshape(columns, channels), width)
         np.divide(sums, area[:, None], out=out[i], where=area[:, None] > 0)
     return out
 
@@ -50,11 +52,12 @@ def rounded(means: np.ndarray) -> np.ndarray:
     return np.floor(means + 0.5).astype(np.uint8)
 
 
-def _shares(length: int, parts: int) -> np.ndarray:
-    """[parts, length]: how much of each pixel lies in each of `parts` equal parts of a line."""
+def _sums(values: np.ndarray, parts: int) -> np.ndarray:
+    """[N, C] → [parts, C]: sums over equal parts of a line of N pixels, each of which counts in
+    every part by its share."""
     import numpy as np
 
-    edges = np.linspace(0, length, parts + 1)[:, None]
-    pixels = np.arange(length)
-    inside = np.minimum(edges[1:], pixels + 1) - np.maximum(edges[:-1], pixels)
-    return np.clip(inside, 0, None)
+    until = np.concatenate((np.zeros((1, values.shape[1])), values.cumsum(0)))
+    edges = np.linspace(0, len(values), parts + 1)
+    whole = edges.astype(np.int64).clip(max=len(values) - 1)
+    return np.diff(until[whole] + (edges - whole)[:, None] * values[whole], axis=0)

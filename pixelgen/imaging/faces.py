@@ -92,6 +92,8 @@ class FaceCutter:
         """The largest face in `photo`, or number `face` (from 1); with `aligned` the photo is such
         a crop already. Raises PixelgenError as `find_face` does."""
         _check_number(face)
+        if aligned and face is not None:
+            raise PixelgenError("an aligned face is the only one", "leave out face", _USAGE)
         if aligned:
             return FaceCrop(square(photo, self.size), 0)
         if self._detector is None:

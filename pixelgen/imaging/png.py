@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from PIL import Image, PngImagePlugin
@@ -22,14 +23,26 @@ def chunks(text: Mapping[str, str]) -> PngImagePlugin.PngInfo:
     """A text chunk for every entry."""
     info = PngImagePlugin.PngInfo()
     for key, value in text.items():
-        info.add_itxt(key, value)
+        # Of a name that is no text, as file systems allow.
+        info.add_itxt(key, value.encode("utf-8", "backslashreplace").decode())
     return info
+
+
+@contextmanager
+def any_size() -> Iterator[None]:
+    """Pillow opens pictures of any size here: whoever loads their pixels must look at it first."""
+    before = Image.MAX_IMAGE_PIXELS
+    Image.MAX_IMAGE_PIXELS = None
+    try:
+        yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = before
 
 
 def png_text(path: Path) -> dict[str, str]:
     """The text chunks of a PNG; none for a file that is no PNG or is broken."""
     try:
-        with open_file(path) as file, Image.open(file, formats=["PNG"]) as image:
+        with any_size(), open_file(path) as file, Image.open(file, formats=["PNG"]) as image:
             return {str(k): v for k, v in image.info.items() if isinstance(v, str)}
     except (OSError, ValueError, SyntaxError):
         return {}

@@ -15,6 +15,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 from pixelgen.errors import PixelgenError
 from pixelgen.files import MAX_PIXELS, expanded, open_input, read_up_to
 from pixelgen.imaging.averaging import averaged
+from pixelgen.imaging.png import any_size
 
 Photo = Image.Image | str | Path
 """A picture, or where its file is."""
@@ -162,7 +163,9 @@ def _buffered(stream: BinaryIO) -> BinaryIO:
 def _decode(file: BinaryIO, max_pixels: int) -> Image.Image:
     if not file.read(1):
         raise ValueError("it is empty")
-    with Image.open(file, formats=known_formats()) as image:
+    with any_size():
+        opened = Image.open(file, formats=known_formats())
+    with opened as image:
         if not 0 < image.width * image.height <= max_pixels:
             raise PixelgenError(
                 f"it has {image.width}×{image.height} pixels",

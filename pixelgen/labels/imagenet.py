@@ -72,6 +72,8 @@ def search(query: str, among: Iterable[int] | None = None) -> list[ImageClass]:
     if _INDEX.fullmatch(query):
         return [c for c in classes if c.index == int(query)]
     plain = _plain(query)
+    if query and not plain:  # of other letters than names have
+        return []
     return [c for c in classes if plain == c.wnid or any(plain in _plain(name) for name in c.names)]
 
 

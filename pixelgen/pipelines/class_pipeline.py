@@ -142,12 +142,14 @@ class ClassPipeline(Pretrained):
         with `one_stream` all with the same random numbers."""
         import torch
 
+        from pixelgen.sampling.draw import seeded
+
         drawer = getattr(self.model, "class_vectors", None)
         if drawer is None:
             return None
 
         def fresh() -> torch.Generator:
-            return torch.Generator().manual_seed(request.drawing.seed ^ _ANOTHER)
+            return seeded(request.drawing.seed, _ANOTHER)
 
         temperature = request.drawing.options.vector_temperature
         parts = rows.split(1) if one_stream else (rows,)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pixelgen.errors import PixelgenError
-from pixelgen.files import open_file, write_atomically
+from pixelgen.files import expanded, open_file, write_atomically
 from pixelgen.imaging import MAX_PIXELS
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class CodesFile:
         Raises PixelgenError (exit code 2) for a file that is there already, unless `replace`.
         """
         try:
-            write_atomically(Path(path), self.to_bytes(), replace=replace)
+            write_atomically(expanded(path), self.to_bytes(), replace=replace)
         except FileExistsError:
             raise PixelgenError(f"{path} exists", "--force replaces it", _USAGE) from None
 

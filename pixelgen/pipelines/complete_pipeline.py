@@ -175,13 +175,14 @@ class CompletePipeline(Pretrained):
 
         from pixelgen.models.conditioning import Condition
         from pixelgen.models.likelihood import bits_per_dim
+        from pixelgen.sampling.draw import seeded
         from pixelgen.sampling.importance import log_weights, resample
 
         sample, each = request.sample, request.refine
         condition = None
         if sample.rows:
             condition = Condition(torch.tensor(sample.rows).repeat_interleave(sample.n * each))
-        chooser = torch.Generator().manual_seed(sample.drawing.seed ^ _CHOICE)
+        chooser = seeded(sample.drawing.seed, _CHOICE)
         grids: list[Tensor] = []
         bits: list[float] = []
         effective: list[float] = []

@@ -55,13 +55,16 @@ class Progress:
     def images(self, most: int | None = None) -> list[Image.Image]:
         """The batch as it stands, or the first `most` pictures of it. What they show where they are
         `pending` means nothing."""
+        return self.painter.show(self.values()[:most])
+
+    def values(self) -> Tensor:
+        """What they are shown by: `grids`, and what is `given`."""
         import torch
 
-        x = self.grids()[:most]
-        if self.given is not None:
-            device = x.device
-            x = torch.where(self.given.mask.to(device), self.given.values.to(device), x)
-        return self.painter.show(x)
+        x = self.grids()
+        if self.given is None:
+            return x
+        return torch.where(self.given.mask.to(x.device), self.given.values.to(x.device), x)
 
     def pending(self) -> np.ndarray:
         """bool [H, W]: pixels that are neither drawn nor known. Of weights with a tokenizer these
@@ -179,11 +182,12 @@ class Painter:
         import torch
 
         from pixelgen.sampling import SamplingOptions, draw_uniforms, sample_scored
+        from pixelgen.sampling.draw import seeded
 
         config = self.model.config
         chosen = SamplingOptions(options.temperature, options.top_p, options.guidance)
         # Always on the CPU: every device then gets the same numbers.
-        generator = torch.Generator().manual_seed(seed)
+        generator = seeded(seed)
         shared = draw_uniforms(generator, streams, config) if streams else None
         for first in range(0, count, batch_size):
             chunk = slice(first, min(first + batch_size, count))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 
 import torch
@@ -24,6 +25,18 @@ Observer = Callable[[Tensor], None]
 # so the last value with a probability greater than zero is never passed.
 BELOW_ONE = 1.0 - 2.0**-24
 _SMALLEST = 2.0**-126
+
+
+def seeded(seed: int, salt: int = 0) -> torch.Generator:
+    """A generator on the CPU, for a seed of up to 64 bits; another `salt` makes it another one.
+
+    PyTorch's looks at the lower 32 bits alone: the others are hashed into these.
+    """
+    low, high = seed % 2**32, seed // 2**32
+    if high:
+        digest = hashlib.blake2b(high.to_bytes(8, "little"), digest_size=4).digest()
+        low ^= int.from_bytes(digest, "little")
+    return torch.Generator().manual_seed(low ^ salt)
 
 
 def draw_uniforms(generator: torch.Generator, n: int, config: ModelConfig) -> Tensor:

@@ -66,6 +66,10 @@ def test_colours_as_said(run: Run, monkeypatch: pytest.MonkeyPatch, where: str) 
 
     assert told("always").startswith("\x1b[31m\x1b[1merror:\x1b[0m no class")
     assert told("never").startswith("error: no class")
+    if where == "after":  # what is said last counts, also where it says to leave it
+        monkeypatch.setenv("PIXELGEN_COLOR", "always")
+        assert told("auto").startswith("error: no class")
+        monkeypatch.delenv("PIXELGEN_COLOR")
     # What a user sets for this program counts more than what is set for all.
     monkeypatch.setenv("NO_COLOR", "1")
     assert told("always").startswith("\x1b[")

@@ -361,3 +361,15 @@ def test_a_real_terminal(weights: Path, tmp_path: Path) -> None:
     assert out.decode().strip() == str(tmp_path / "a.png")
     assert "▀".encode() in seen
     assert b"bits/dim" in seen
+
+
+def test_an_animation_that_is_too_large_is_told_at_once(
+    run: Run, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(growth._LONGEST, ".webp", 20)
+    words = ["sample", "--weights", weights, "-n", 9, "--scale", 8, "-o", "a.png"]
+    outcome = run(*words, "--animate", "g.webp")
+    assert outcome.code == 2
+    assert outcome.err.startswith("error: g.webp would be ")
+    assert "its kind ends at 20" in outcome.err
+    assert list(Path().iterdir()) == []

@@ -38,6 +38,17 @@ def files() -> list[str]:
     return sorted(path.name for path in Path().iterdir())
 
 
+def test_nothing_is_shown_to_nobody(
+    run: Run, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Decoding codes takes as long as drawing: it is done once."""
+    shown: list[int] = []
+    show = Painter.show
+    monkeypatch.setattr(Painter, "show", lambda self, x: shown.append(len(x)) or show(self, x))
+    assert run("sample", "-n", 5, "--batch-size", 2, "--weights", weights, "-o", "a.png").code == 0
+    assert shown == [2, 2, 1]
+
+
 def test_files_of_their_own(run: Run, weights: Path) -> None:
     words = ["sample", "-n", 5, "--batch-size", 2, "--separate", "--weights", weights]
     words += ["--seed", 1, "-o", "a.png"]

@@ -186,3 +186,9 @@ def test_a_device_that_is_not_there(run: Run, weights: Path) -> None:
         "error: device cuda is not available: torch sees no CUDA device (--device cpu)\n"
     )
     assert list(Path().iterdir()) == []
+
+
+def test_a_name_that_no_file_can_have_is_told_before_drawing(run: Run, weights: Path) -> None:
+    outcome = run("sample", "--weights", weights, "-o", "x" * 300 + ".png")
+    assert outcome.code == 2
+    assert "File name too long" in outcome.err

@@ -30,6 +30,13 @@ def test_a_pixel_counts_by_its_share() -> None:
     assert average(whole, 7, 9).mean((0, 1)) == pytest.approx(whole.mean((0, 1)))
 
 
+def test_a_long_line_takes_no_more_memory_than_it_is_long() -> None:
+    values = DRAW.integers(0, 256, (1, 2_000_000, 1), dtype=np.uint8)
+    found = average(values, 1, 1000).ravel()
+    assert found == pytest.approx(values.reshape(1000, 2000).mean(1))
+    assert average(values, 3, 7).mean() == pytest.approx(values.mean())
+
+
 def test_what_does_not_count_has_no_influence() -> None:
     values = DRAW.random((10, 10, 3))
     counts = DRAW.random((10, 10)) < 0.5

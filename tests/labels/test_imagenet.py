@@ -63,6 +63,8 @@ def test_nearest_and_search() -> None:
     assert nearest("zzz") == []
     assert [c.index for c in search("panda", among=[388, 1500])] == [388]
     assert search("1500", among=[388, 1500]) == []
+    assert search("犬") == search("?!") == []
+    assert len(search("")) == 1000
 
 
 def test_rows() -> None:

@@ -19,6 +19,7 @@ from pixelgen.sampling.draw import (
     invert_cdf,
     mixture_by_differences,
     mixture_by_products,
+    seeded,
 )
 
 from .networks import baseline, condition, gated, network, uniforms
@@ -198,6 +199,16 @@ def test_heat_raises_no_rounding_errors() -> None:
     torch.testing.assert_close(
         torch.softmax(found / 3, -1), torch.softmax(exact / 3, -1), rtol=1e-3, atol=1e-9
     )
+
+
+def test_every_bit_of_a_seed_counts() -> None:
+    seeds = (1, 2**32, 2**32 + 1, 2**33 + 1, 2**63 - 1, 2**31 - 1)
+    drawn = [tuple(torch.rand(3, generator=seeded(seed)).tolist()) for seed in seeds]
+    assert len({*drawn}) == len(seeds)
+    assert drawn[0] == tuple(torch.rand(3, generator=torch.Generator().manual_seed(1)).tolist())
+    salted = torch.rand(3, generator=seeded(5, 0x5DEECE66D)).tolist()
+    plain = torch.Generator().manual_seed(5 ^ 0x5DEECE66D)
+    assert salted == torch.rand(3, generator=plain).tolist()
 
 
 def test_top_p_keeps_the_smallest_sufficient_set() -> None:

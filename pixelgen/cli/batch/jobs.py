@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import re
-import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
@@ -14,6 +13,7 @@ from typing import Any
 
 from pixelgen.cli.batch.words import Words, check_command, check_text, words_of
 from pixelgen.errors import PixelgenError
+from pixelgen.files import folded
 
 _USAGE = 2
 _ID = re.compile(r"\w[\w .,+=@-]*")
@@ -124,7 +124,7 @@ def _job(said: dict[str, Any], line: int, where: str, ids: Mapping[str, str], pa
     if name is None:
         stem = name = f"{command}-{content[:10]}"
         again = 1
-        while _folded(name) in ids:  # the same line again is meant again
+        while folded(name) in ids:  # the same line again is meant again
             again += 1
             name = f"{stem}-{again}"
     name = _checked(name)
@@ -147,17 +147,12 @@ def _checked(name: object) -> str:
 
 def _claim(job: Job, ids: dict[str, str], places: dict[str, str]) -> None:
     """Raises ValueError where another job has the same id or writes the same file."""
-    if (other := ids.get(_folded(job.id))) is not None:
+    if (other := ids.get(folded(job.id))) is not None:
         raise ValueError(f"id {job.id} is that of {other} too")
-    ids[_folded(job.id)] = job.where
+    ids[folded(job.id)] = job.where
     for place in job.words.places.values():
         if not PurePath(place).suffix:  # a folder, which has room for the files of several
             continue
-        if (other := places.get(_folded(place))) is not None:
+        if (other := places.get(folded(place))) is not None:
             raise ValueError(f"{place} is written by {other} too")
-        places[_folded(place)] = job.where
-
-
-def _folded(name: str) -> str:
-    """What is the same for names that some file systems cannot tell apart."""
-    return unicodedata.normalize("NFC", name).casefold().rstrip("/")
+        places[folded(place)] = job.where
