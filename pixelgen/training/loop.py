@@ -82,7 +82,7 @@ def train(
         recipe.data.path,
         recipe.data.split,
         size=recipe.data.size or None,
-        label_column=recipe.data.label,
+        label_column=recipe.label_column,
         progress=lambda done, total: _tell_decoding(watcher, done, total),
     )
     try:

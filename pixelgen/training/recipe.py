@@ -323,6 +323,13 @@ class Recipe:
             own = self.autoencoder == AutoencoderRecipe()
             require(own, "[autoencoder] is for an auto-encoder")
 
+    @property
+    def label_column(self) -> str:
+        """The column that says what or who is on the pictures; empty where nobody asks."""
+        config = self.model
+        asks = config.classes or self.data.embedder or isinstance(config, FaceEmbedderConfig)
+        return self.data.label if asks else ""
+
     def to_dict(self) -> dict[str, Any]:
         """A JSON- and TOML-ready dictionary from which `recipe_from_dict` rebuilds the recipe."""
         return {**asdict(self), "model": self.model.to_dict()}

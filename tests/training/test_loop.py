@@ -251,6 +251,9 @@ def test_pictures_that_cannot_be_trained_on(
     # What is higher than wide is cut as well.
     cut = ("model.classes=0", "data.crop=4", "schedule.steps=1", "data.holdout=2")
     assert run(recipe_file, tmp_path / "run", data, *cut).step == 1
+    # What a column of labels holds is of no matter to whom has no classes.
+    broken = ("data.label=image", "model.classes=0", "data.crop=4", "data.holdout=2")
+    assert run(recipe_file, tmp_path / "broken", data, *broken, "schedule.steps=1").step == 1
     whole = ("model.classes=0", "model.height=8", "schedule.steps=1", "data.holdout=2")
     assert run(recipe_file, tmp_path / "whole", data, *whole).step == 1
 
