@@ -184,7 +184,7 @@ def _cache() -> Iterator[Finding]:
 
 def _existing(path: Path) -> Path:
     """`path`, or the nearest folder above it that is there."""
-    while not path.exists() and path != path.parent:
+    while not os.path.exists(path) and path != path.parent:
         path = path.parent
     return path
 

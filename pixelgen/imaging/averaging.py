@@ -34,7 +34,7 @@ def average(
             counted = share @ weights[rows]
         area = _sums(counted[:, None], width)[:, 0]
         sums = _sums((share @ strip.reshape(len(rows), -1)).reshape(columns, channels), width)
-        np.divide(sums, area[:, None], out=out[i], where=area[:, None] > 0)
+        np.divide(sums, area[:, None], out=out[i], where=area[:, None] > 1e-9)
     return out
 
 

@@ -12,6 +12,7 @@ from PIL import Image
 
 from pixelgen.errors import PixelgenError
 from pixelgen.imaging.averaging import average, rounded
+from pixelgen.imaging.png import any_size
 from pixelgen.imaging.read import Fit, kept_box, square, to_rgb
 
 if TYPE_CHECKING:
@@ -126,7 +127,9 @@ def cut_hole(
         hidden = hidden | keep.hidden(size)
     around = whole
     if covered.any():
-        around = _visible(to_rgb(photo.crop((x0, y0, x1, y1))), ~covered, size)
+        with any_size():
+            part = photo.crop((x0, y0, x1, y1))
+        around = _visible(to_rgb(part), ~covered, size)
     return Hole(whole, carried_on(around, hidden), hidden)
 
 

@@ -89,7 +89,8 @@ def square(image: Image.Image, size: int, fit: Fit = "crop") -> Image.Image:
     """
     box = kept_box(image.size, fit)
     if box != (0, 0, *image.size):
-        image = image.crop(box)
+        with any_size():  # it is in memory already
+            image = image.crop(box)
     # Of the largest photos there is no room for a copy more than needed.
     if image.mode != "RGB" or image.has_transparency_data or image.size == (size, size):
         image = to_rgb(image)

@@ -43,6 +43,12 @@ def check_folder(
         raise PixelgenError(f"{folder} exists and is not an empty folder", "give another -o", 2)
     if init is not None:
         find(init)  # what is not there is missed before the work begins
+    elif recipe.sampling.guidance != 1 and not recipe.data.class_dropout:
+        raise PixelgenError(
+            "sampling.guidance draws without the condition too, which is learnt from none",
+            "set data.class_dropout, or sampling.guidance to 1",
+            2,
+        )
     return None
 
 

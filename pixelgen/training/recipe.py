@@ -311,10 +311,6 @@ class Recipe:
         require(not given, "model.given_channels: nothing here gives a map")
         few = self.sampling.candidates == 1
         require(few or bool(self.data.embedder), "sampling.candidates needs data.embedder")
-        conditioned = isinstance(config, AutoencoderConfig) or bool(config.classes or config.vector)
-        if conditioned and not self.data.class_dropout:
-            plain = self.sampling.guidance == 1
-            require(plain, "sampling.guidance needs data.class_dropout: it draws without, too")
         if not isinstance(config, TokenizerConfig):
             require(self.losses == LossesRecipe(), "[losses] is for a tokenizer")
         if not isinstance(config, FaceEmbedderConfig):

@@ -101,11 +101,16 @@ def _named(model: nn.Module, critic: nn.Module | None) -> Iterator[tuple[str, nn
 
 
 def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    """A file, or where that is possible a folder, as the disk has it."""
+    if not path.is_dir():
+        with path.open("r+b") as file:  # Windows syncs only what may be written to
+            os.fsync(file.fileno())
+    elif os.name != "nt":
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def state_path(folder: Path) -> Path | None:

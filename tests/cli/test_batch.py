@@ -519,3 +519,8 @@ def test_every_option_that_names_a_file_is_known() -> None:
                 continue
             known = {"output", "animate", "watch", "heat"} | READ
             assert parameter.name in known, f"{name} {parameter.opts}"
+
+
+def test_jobs_may_share_a_folder_whatever_its_name(run: Run) -> None:
+    jobs = [{"command": "faces", "photos": [str(photo)], "out": "2024.05"} for photo in (A, B)]
+    assert run("batch", write(*jobs), "-o", "out", "--dry-run").code == 0

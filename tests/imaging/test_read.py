@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from pixelgen.errors import PixelgenError
-from pixelgen.imaging import read_image, square, to_rgb
+from pixelgen.imaging import cut_hole, parse_box, read_image, square, to_rgb
 
 DRAW = np.random.default_rng(0)
 PHOTO = Image.fromarray(DRAW.integers(0, 256, (6, 9, 3), dtype=np.uint8))
@@ -264,3 +264,11 @@ def test_square_of_any_picture(size: tuple[int, int], mode: str) -> None:
 def test_square_knows_two_ways() -> None:
     with pytest.raises(PixelgenError, match="crop or stretch"):
         square(PHOTO, 4, "pad")  # type: ignore[arg-type]
+
+
+def test_what_may_be_read_may_be_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pillow looks at the size of every crop, too."""
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 8)
+    photo = Image.new("RGB", (12, 10), (9, 9, 9))
+    assert square(photo, 5).size == (5, 5)
+    assert cut_hole(photo, 5, box=parse_box("1,1,4,4")).photo.size == (5, 5)

@@ -179,6 +179,7 @@ def test_folders_and_recipes_that_do_not_fit(recipe_file: Path, tmp_path: Path) 
         ((tmp_path / "a", "model.classes=3"), {}, "the data has 2 labels"),
         ((tmp_path / "b", "model.height=8"), {}, "the model.s grid 256 of"),
         ((tmp_path / "c", "data.holdout=40"), {}, "data.holdout is 40"),
+        ((tmp_path / "e", "sampling.guidance=2", "data.class_dropout=0"), {}, "learnt from none"),
     ]:
         with pytest.raises(PixelgenError, match=words):
             run(recipe_file, *arguments, **options)  # type: ignore[arg-type]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 import shutil
 from collections.abc import Callable
@@ -97,7 +98,7 @@ def snapshot(repo: str, revision: str | None = None) -> Path | None:
     except (OSError, UnicodeDecodeError):
         return None
     path = folder / "snapshots" / commit
-    return path if is_commit(commit) and path.is_dir() else None
+    return path if is_commit(commit) and os.path.isdir(path) else None
 
 
 def is_complete(folder: Path) -> bool:
@@ -130,7 +131,9 @@ def need_cached(errand: Errand) -> Source:
 
 def cached_weights() -> list[CachedWeights]:
     """All weights of ours in the cache, by name."""
-    found = []
+    found: list[CachedWeights] = []
+    if not os.path.isdir(cache_root()):  # or nobody may look there
+        return found
     for path in sorted(cache_root().glob(f"models--*--*/snapshots/*/{CONFIG_FILE}")):
         folder, home = path.parent, path.parents[2]
         repo = home.name.removeprefix("models--").replace("--", "/")

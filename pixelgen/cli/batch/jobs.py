@@ -150,9 +150,9 @@ def _claim(job: Job, ids: dict[str, str], places: dict[str, str]) -> None:
     if (other := ids.get(folded(job.id))) is not None:
         raise ValueError(f"id {job.id} is that of {other} too")
     ids[folded(job.id)] = job.where
-    for place in job.words.places.values():
-        if not PurePath(place).suffix:  # a folder, which has room for the files of several
-            continue
+    for option, place in job.words.places.items():
+        if not PurePath(place).suffix or (job.command == "faces" and option == "--output"):
+            continue  # a folder, which has room for the files of several
         if (other := places.get(folded(place))) is not None:
             raise ValueError(f"{place} is written by {other} too")
         places[folded(place)] = job.where

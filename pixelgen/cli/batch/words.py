@@ -200,7 +200,7 @@ def _place(key: str, value: object) -> str:
     """A place inside the folder of results; raises ValueError for any other."""
     (text,) = _texts(key, value, False)
     parts = PurePath(text).parts
-    if PurePath(text).is_absolute() or any(part.startswith((".", "~")) for part in parts):
+    if PurePath(text).anchor or any(part.startswith((".", "~")) for part in parts):
         raise ValueError(f"{key!r} is a place inside the folder of results, not {text!r}")
     if not parts:
         raise ValueError(f"{key!r} is empty")
