@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import nullcontext
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -16,8 +15,8 @@ from pixelgen.cli.console import note
 from pixelgen.cli.downloads import obtain
 from pixelgen.cli.growth import Growth
 from pixelgen.cli.kept import keep_finished
-from pixelgen.cli.output import Output, check_stdout, slug
-from pixelgen.cli.photos import check_photos, photo_name, read_photo
+from pixelgen.cli.output import Output, check_stdout, photo_slug
+from pixelgen.cli.photos import check_photos, read_photo
 from pixelgen.cli.results import describe, drawn_facts, fingerprint, tell
 from pixelgen.cli.view import View, first_of_each
 from pixelgen.errors import PixelgenError
@@ -135,7 +134,7 @@ def complete(
     check_amount(count, config.picture[1] * scale)
     check_amount(request.candidates, config.picture[1])
     seed = request.sample.drawing.seed
-    stem = f"{slug(Path(photo_name(image)).stem) or 'picture'}-completed-s{seed}"
+    stem = f"{photo_slug(image)}-completed-s{seed}"
     target = Output.plan(output, stem, 1 if grid else count, force)
     photo = read_photo(image)
     shape = None if mask is None else read_photo(mask)

@@ -12,6 +12,7 @@ from pathlib import Path
 from PIL import Image
 
 from pixelgen.cli.console import check_takes_bytes
+from pixelgen.cli.photos import photo_name
 from pixelgen.errors import PixelgenError
 from pixelgen.files import expanded
 from pixelgen.imaging import (
@@ -166,6 +167,11 @@ class Output:
     def _if_exists(self) -> IfExists:
         # A named file was either free or held the same picture when `refuse_to_overwrite` looked.
         return "replace" if self.named or self.force else "number"
+
+
+def photo_slug(photo: str) -> str:
+    """The name of a photo, without folder and ending, as part of a file name."""
+    return slug(Path(photo_name(photo)).stem) or "picture"
 
 
 def slug(name: str) -> str:

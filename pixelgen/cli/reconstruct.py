@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -12,8 +11,8 @@ from pixelgen.checkpoints import DEFAULT_REDRAWING_WEIGHTS, read_config
 from pixelgen.cli import options
 from pixelgen.cli.downloads import obtain
 from pixelgen.cli.growth import Growth
-from pixelgen.cli.output import Output, check_stdout, slug
-from pixelgen.cli.photos import list_photos, photo_name, read_photos
+from pixelgen.cli.output import Output, check_stdout, photo_slug
+from pixelgen.cli.photos import list_photos, read_photos
 from pixelgen.cli.results import describe, fingerprint, made_facts, tell
 from pixelgen.cli.view import View
 from pixelgen.errors import PixelgenError
@@ -159,7 +158,7 @@ def _stem(request: ReconstructRequest, names: Sequence[str]) -> str:
     """What a file that the user does not name is called."""
     subject = f"{len(names)}-pictures"
     if len(names) == 1:
-        subject = slug(Path(photo_name(names[0])).stem) or "picture"
+        subject = photo_slug(names[0])
     seed = "" if request.drawing is None else f"-s{request.drawing.seed}"
     return f"{subject}-reconstructed{seed}"
 

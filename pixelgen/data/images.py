@@ -10,7 +10,6 @@ import os
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -162,19 +161,32 @@ def _pixels(
 ) -> Tensor:
     """uint8 [N, 3, H, W] of every row, from the cache if it was decoded before."""
     cache = cache_folder() / f"{dataset._fingerprint}-{column}-{size or 'full'}.npy"
-    try:
-        return torch.from_numpy(np.load(cache, allow_pickle=False))
-    except (OSError, ValueError, EOFError):
+    pixels = kept_array(cache)
+    if pixels is None:
         pixels = _decode_all(dataset, name, column, size, progress)
-    with suppress(OSError, PixelgenError):  # a full disk costs a second decoding, no more
-        cache.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(cache, partial(_save_array, pixels))
+        keep_array(cache, pixels)
     return pixels
 
 
-def _save_array(values: Tensor, path: Path) -> None:
-    with path.open("wb") as file:
-        np.save(file, values.numpy())
+def kept_array(path: Path) -> Tensor | None:
+    """What `keep_array` has kept at `path`; None where there is nothing that can be read."""
+    try:
+        return torch.from_numpy(np.load(path, allow_pickle=False))
+    except (OSError, ValueError, EOFError):
+        return None
+
+
+def keep_array(path: Path, values: Tensor) -> None:
+    """Keeps `values` for the next time; where the disk does not take them, that costs as much as
+    this time, no more."""
+
+    def write(part: Path) -> None:
+        with part.open("wb") as file:
+            np.save(file, values.numpy())
+
+    with suppress(OSError, PixelgenError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, write)
 
 
 def cache_folder() -> Path:

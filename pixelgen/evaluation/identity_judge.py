@@ -8,8 +8,6 @@ model that was trained against its judge would please it without drawing anybody
 from __future__ import annotations
 
 import hashlib
-import io
-from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,10 +17,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pixelgen.data.images import cache_folder
+from pixelgen.data.images import cache_folder, keep_array, kept_array
 from pixelgen.errors import PixelgenError
 from pixelgen.evaluation.progress import Told
-from pixelgen.files import write_atomically
 from pixelgen.imaging.alignment import FRAME, TEMPLATE
 from pixelgen.pipelines import PortraitPipeline
 from pixelgen.pipelines.pictures import to_images
@@ -80,26 +77,17 @@ class DlibJudge:
         faces = chips(images)
         if keep:
             file = cache_folder() / f"dlib-{hashlib.sha256(faces.tobytes()).hexdigest()[:32]}.npy"
-            with suppress(OSError, ValueError, EOFError):
-                return torch.from_numpy(np.load(file))
+            if (kept := kept_array(file)) is not None:
+                return kept
         vectors: list[Any] = []
         for start in range(0, len(faces), self.batch):
             vectors += self.network.compute_face_descriptor([*faces[start : start + self.batch]])
             if told is not None:
                 told(len(vectors), len(faces))
-        found = np.array(vectors, dtype=np.float32)
+        found = torch.from_numpy(np.array(vectors, dtype=np.float32))
         if keep:
-            _write(file, found)
-        return torch.from_numpy(found)
-
-
-def _write(file: Path, array: np.ndarray) -> None:
-    content = io.BytesIO()
-    np.save(content, array)
-    # Without the file the next time costs as much as this one, no more.
-    with suppress(OSError, PixelgenError):
-        file.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(file, content.getvalue())
+            keep_array(file, found)
+        return found
 
 
 def chips(images: Tensor) -> np.ndarray:

@@ -122,6 +122,8 @@ class InterpolatePipeline(Pretrained):
             of_faces=[name for name, given in told.items() if given],
             **drawing,
         )
+        if fit != "crop" and not isinstance(request, InterpolationRequest):
+            raise PixelgenError("fit is for photos that auto-encoders take", "", _USAGE)
         shown: list[Image.Image] = []
         if isinstance(request, PortraitRequest):
             by_face = PortraitPipeline(self.checkpoint, self.device)
@@ -129,8 +131,6 @@ class InterpolatePipeline(Pretrained):
         elif isinstance(request, InterpolationRequest):
             size = self.checkpoint.config.picture[1]
             shown = [square(opened(photo), size, fit) for photo in photos]
-        if fit != "crop" and not isinstance(request, InterpolationRequest):
-            raise PixelgenError("fit is for photos that auto-encoders take", "", _USAGE)
         return self.run(request, shown, on_step)
 
     def run(
