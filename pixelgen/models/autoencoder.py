@@ -9,6 +9,9 @@ section 3.4 and Figure 6. One encoder serves both decoders. Deviations:
   it is not: encoder and first decoder learn what principal components leave over;
 - the deconvolutions of the first decoder are convolutions followed by depth-to-space;
 - one network may serve two bottlenecks: the smaller is the first numbers of h, the others being 0;
+- with `semantic` the last numbers of h come from a second encoder that a classifier teaches what is
+  on a picture, as the semantic code of Preechakul et al., "Diffusion Autoencoders", 2022, tells it
+  apart from the rest: likelihoods alone care little for that;
 - with `mean_channels` the network m that makes a map of h (section 2.3) contains the first decoder:
   the PixelCNN sees a map of its picture, and learns what that lacks.
 """
@@ -18,6 +21,7 @@ from __future__ import annotations
 import copy
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pixelgen.models.conditioning import Condition
@@ -54,6 +58,14 @@ class PrincipalComponents(nn.Module):
         with torch.autocast(h.device.type, enabled=False):
             flat = (h.to(self.spread.dtype) * self.spread) @ self.components + self.center
             return flat.unflatten(1, self.shape)
+
+
+def on_sphere(z: Tensor) -> Tensor:
+    """Vectors [B, D] → those of the same direction whose numbers have a mean square of 1.
+
+    A tanh in its place is driven to its ends in the first steps, where nothing is learned.
+    """
+    return F.normalize(z, dim=1) * z.shape[1] ** 0.5
 
 
 class MapOfMean(nn.Module):
@@ -107,12 +119,17 @@ class Autoencoder(nn.Module):
     def __init__(self, config: AutoencoderConfig) -> None:
         super().__init__()
         self.config = config
-        self.encoder = VectorEncoder(config, config.place_features, config.bottleneck)
+        self.encoder = VectorEncoder(config, config.place_features, config.spatial)
+        self.semantic: VectorEncoder | None = None
+        if config.semantic:
+            self.semantic = VectorEncoder(
+                config.semantic_encoder, config.semantic_place_features, config.semantic
+            )
         self.mean = MeanDecoder(config)
         self.pixels = GatedPixelCNN(config.pixels)
         self.principal: PrincipalComponents | None = None
         if config.principal:
-            self.principal = PrincipalComponents(config.bottleneck, config.size, config.channels)
+            self.principal = PrincipalComponents(config.spatial, config.size, config.channels)
             for last in (self.encoder.out, self.mean.out):  # nothing to add at the start
                 for parameter in last.parameters():
                     nn.init.zeros_(parameter)
@@ -131,10 +148,12 @@ class Autoencoder(nn.Module):
         return {f"pixels.{name}": rate for name, rate in self.pixels.learning_rates().items()}
 
     def encode(self, images: Tensor) -> Tensor:
-        """Pictures [B, 3, S, S] of -1 … 1 → h [B, D], of -1 … 1 or, with principal components, of
-        about unit variance."""
+        """Pictures [B, 3, S, S] of -1 … 1 → h [B, D], of -1 … 1 or, with principal components, all
+        but the semantic numbers of about unit variance."""
         z: Tensor = self.encoder(images)
         h = torch.tanh(z) if self.principal is None else z + self.principal.scores(images)
+        if self.semantic is not None:
+            h = torch.cat((h, on_sphere(self.semantic(images))), dim=1)
         return self.shortened(h, self.kept)
 
     def shortened(self, h: Tensor, kept: int) -> Tensor:
@@ -144,7 +163,9 @@ class Autoencoder(nn.Module):
     def predict(self, h: Tensor) -> Tensor:
         """h [B, D] → the mean of the pictures that it may be of, [B, 3, S, S], about -1 … 1."""
         picture: Tensor = self.mean(h)
-        return picture if self.principal is None else picture + self.principal.pictures(h)
+        if self.principal is None:
+            return picture
+        return picture + self.principal.pictures(h[:, : self.config.spatial])
 
     def decode(self, h: Tensor) -> Tensor:
         """The same, of -1 … 1."""

@@ -352,6 +352,22 @@ class AutoencoderConfig(SquareConfig):
     mean_channels: int = 0
     """Channels of a map made of the first decoder's picture, which the PixelCNN is given beside h
     (0: it does not see that picture)."""
+    semantic: int = 0
+    """The last so many numbers of h come from an encoder of their own and tell what is on the
+    picture, not where: a classifier teaches them. They are a point on a sphere, of unit variance.
+    0: there are none."""
+    semantic_patch: int = 2
+    """`patch` of that encoder."""
+    semantic_wide_features: int = 64
+    """`wide_features` of that encoder."""
+    semantic_wide_blocks: int = 1
+    """`wide_blocks` of that encoder."""
+    semantic_deep_features: int = 128
+    """`deep_features` of that encoder."""
+    semantic_deep_blocks: int = 2
+    """`deep_blocks` of that encoder."""
+    semantic_place_features: int = 64
+    """`place_features` of that encoder."""
     pixels: GatedPixelCNNConfig = field(kw_only=True)
     """The PixelCNN decoder. In a dictionary without what follows from the other fields: channels,
     rows, columns, levels, and what it is given."""
@@ -361,9 +377,16 @@ class AutoencoderConfig(SquareConfig):
         for name in ("place_features", "output_features", "bottleneck"):
             require(getattr(self, name) >= 1, f"{name} must be at least 1")
         require(0 <= self.inner < self.bottleneck, "inner must lie in 0 … bottleneck - 1")
+        require(0 <= self.semantic < self.bottleneck, "semantic must lie in 0 … bottleneck - 1")
+        require(
+            self.inner <= self.spatial,
+            f"inner is at most bottleneck - semantic ({self.spatial})",
+        )
+        require(self.semantic_place_features >= 1, "semantic_place_features must be at least 1")
+        _ = self.semantic_encoder  # raises ValueError for what cannot be built
         values = self.channels * self.size**2
         require(
-            not self.principal or self.bottleneck <= values,
+            not self.principal or self.spatial <= values,
             f"principal components are at most as many as a picture's {values} values",
         )
         require(self.mean_channels >= 0, "mean_channels must not be negative")
@@ -376,7 +399,24 @@ class AutoencoderConfig(SquareConfig):
     @property
     def layers(self) -> int:
         """Residual blocks and layers in all."""
-        return 2 * (self.wide_blocks + self.deep_blocks) + self.pixels.layers
+        semantic = self.semantic_wide_blocks + self.semantic_deep_blocks if self.semantic else 0
+        return 2 * (self.wide_blocks + self.deep_blocks) + semantic + self.pixels.layers
+
+    @property
+    def spatial(self) -> int:
+        """Numbers of h that tell what lies where: all but the semantic ones."""
+        return self.bottleneck - self.semantic
+
+    @property
+    def semantic_encoder(self) -> SquareConfig:
+        """What the encoder of the semantic numbers is built of."""
+        names = ("patch", "wide_features", "wide_blocks", "deep_features", "deep_blocks")
+        try:
+            return SquareConfig(
+                size=self.size, **{name: getattr(self, f"semantic_{name}") for name in names}
+            )
+        except ValueError as error:
+            raise ValueError(f"semantic encoder: {error}") from None
 
     @property
     def bottlenecks(self) -> tuple[int, ...]:

@@ -18,17 +18,28 @@ from pixelgen.models.tokenizer import to_bytes
 from pixelgen.training.objective import autocast
 from pixelgen.training.principal import principal_axes
 from pixelgen.training.recipe import AutoencoderRecipe, Recipe
+from pixelgen.training.semantics import Semantics
 
 
 class Autoencoding(nn.Module):
-    """Bits per dimension given h, and the weighted squared error of the mean (section 3.4).
+    """Bits per dimension given h, the squared error of the mean (section 3.4), and what a
+    classifier has to say, each with its weight.
 
     A module of its own so that wrappers (distributed, compiled) see one forward pass.
     """
 
-    def __init__(self, model: Autoencoder, recipe: AutoencoderRecipe) -> None:
+    def __init__(
+        self, model: Autoencoder, recipe: AutoencoderRecipe, semantics: Semantics | None = None
+    ) -> None:
+        """Of `model` the parts whose loss has no weight are frozen. `semantics` is needed where
+        `semantic_weight` is above 0."""
         super().__init__()
-        self.model, self.recipe = model, recipe
+        self.model, self.recipe, self.semantics = model, recipe, semantics
+        for part in (model.pixels, model.map_of_mean):
+            if part is not None:
+                part.requires_grad_(recipe.bits_weight > 0)
+        if model.semantic is not None:
+            model.semantic.requires_grad_(recipe.semantic_weight > 0)
 
     def forward(
         self,
@@ -38,9 +49,15 @@ class Autoencoding(nn.Module):
         dropped: Tensor | None = None,
     ) -> Tensor:
         """x int64 [B, 3, S, S] of 0 … 255 → a number. The PixelCNN is not told the h of those where
-        `dropped` bool [B] is true; there is no use for `classes` and `vector`."""
+        `dropped` bool [B] is true; there is no use for `classes`. `vector` [B, F] is what the
+        classifier sees of the pictures."""
         images = to_unit(x, 256)
         h = self.model.encode(images)
+        apart = torch.zeros((), device=h.device)
+        if self.semantics is not None:
+            assert vector is not None  # `AutoencoderTask` gives both
+            told = h[:, self.model.config.spatial :]
+            apart = self.recipe.semantic_weight * self.semantics(told, vector).mean()
         if self.recipe.noise:
             h = h + self.recipe.noise * torch.randn_like(h)
         if inner := self.model.config.inner:
@@ -48,13 +65,14 @@ class Autoencoding(nn.Module):
             few = math.ceil(self.recipe.inner_share * len(h))
             h = torch.cat((self.model.shortened(h[:few], inner), h[few:]))
         made = self.model.predict(h if self.recipe.joint else h.detach())
-        error = (made - images).square().mean()
+        loss: Tensor = apart + self.recipe.mean_weight * (made - images).square().mean()
+        if not self.recipe.bits_weight:
+            return loss
         condition = self.model.condition(h, made)
         if dropped is not None:
             condition = self.model.pixels.drop_condition(condition, dropped)
         bits = self.model.pixels.log_prob(x, condition).mean() / -math.log(2.0)
-        loss: Tensor = bits + self.recipe.mean_weight * error
-        return loss
+        return loss + self.recipe.bits_weight * bits
 
 
 @torch.inference_mode()
@@ -113,14 +131,14 @@ def components_of(recipe: Recipe, data: ImageData, rows: Tensor) -> dict[str, Te
     """
     config = recipe.model
     assert isinstance(config, AutoencoderConfig)
-    if len(rows) <= config.bottleneck:
+    if len(rows) <= config.spatial:
         raise PixelgenError(
-            f"{config.bottleneck} principal components need more pictures than {len(rows)}",
+            f"{config.spatial} principal components need more pictures than {len(rows)}",
             "lower model.bottleneck or data.holdout",
         )
     some = rows[torch.linspace(0, len(rows) - 1, min(len(rows), MANY_PICTURES)).long()]
     pictures = cut(data.images[some], config.size)
-    return principal_components(pictures, config.bottleneck, mirrored=recipe.data.flip)
+    return principal_components(pictures, config.spatial, mirrored=recipe.data.flip)
 
 
 def principal_components(

@@ -62,7 +62,7 @@ def picture_vectors(
     found = kept_tensors(folder / VECTORS, key)
     if found is None:
         enlarged = given.features_scale * size
-        features = _features(cut(data.images, size), enlarged, note, device)
+        features = classifier_features(cut(data.images, size), enlarged, note, device)
         if config.vector > min(len(rows), features.shape[1]):
             raise PixelgenError(
                 f"model.vector is {config.vector}: so many numbers are not to be had"
@@ -117,13 +117,18 @@ def _vectors_of(ref: str, recipe: Recipe, data: ImageData) -> ClassVectors:
     return cast(ClassVectors, vectors)
 
 
-def _features(
-    images: Tensor, size: int, note: Callable[[str], None], device: torch.device | str
+def classifier_features(
+    images: Tensor,
+    size: int,
+    note: Callable[[str], None],
+    device: torch.device | str,
+    purpose: str = "model.vector_components",
 ) -> Tensor:
-    """Pooled features float32 [N, F] of pictures that are enlarged to `size` × `size`."""
+    """Pooled features float32 [N, F] of pictures that are enlarged to `size` × `size`. Raises
+    PixelgenError for pictures without colours, and if a package is missing that `purpose` needs."""
     if images.shape[1] != 3:
-        raise PixelgenError("the classifier behind model.vector_components sees RGB pictures only")
-    parts = load_classifier("lite0", "model.vector_components", device)
+        raise PixelgenError(f"the classifier behind {purpose} sees RGB pictures only")
+    parts = load_classifier("lite0", purpose, device)
     classifier = Classifier(*parts, size=size)
     every = 20000 // classifier.batch * classifier.batch
 

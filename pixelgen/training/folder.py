@@ -15,6 +15,7 @@ from pixelgen.training.features import VECTORS
 from pixelgen.training.logs import BOARD, LOG
 from pixelgen.training.parts import EMBEDDER, TOKENIZER
 from pixelgen.training.recipe import Recipe, recipe_from_dict
+from pixelgen.training.semantics import FEATURES
 from pixelgen.training.state import RunState, read_state, state_path
 
 
@@ -38,7 +39,7 @@ def check_folder(
         raise PixelgenError(
             "losses.decoder_only keeps an encoder, and none is given", "add --init WEIGHTS", 2
         )
-    kept = {CODES, VECTORS}  # what was computed for a run that never began may be of use
+    kept = {CODES, VECTORS, FEATURES}  # what was computed for a run that never began may be of use
     if folder.exists() and not (folder.is_dir() and {p.name for p in folder.iterdir()} <= kept):
         raise PixelgenError(f"{folder} exists and is not an empty folder", "give another -o", 2)
     if init is not None:

@@ -65,13 +65,15 @@ def by_picture(
     views: Tensor,
     embeddings: Tensor | None = None,
     seen: Callable[[Tensor, Tensor], tuple[Tensor, ClassVectors]] | None = None,
+    beside: Tensor | None = None,
 ) -> Material:
     """Every picture counts for itself; `views` uint8 [V, N, C, H, W] are its forms, cut and
     mirrored already if they are codes.
 
     With `embeddings` [N, D], the condition vectors, `data.label` says who is on the pictures, and
     whole people are held out. With `seen`, the condition vectors [N, D] and p(h | class) are what
-    that makes of the rows that are trained on, and of all classes.
+    that makes of the rows that are trained on, and of all classes. `beside` [N, F] is what the
+    objective is given as the vectors of pictures, though the network is not.
     """
     config, given = recipe.model, recipe.data
     labels: list[int] = []
@@ -105,6 +107,8 @@ def by_picture(
         vectors = Vectors(h, noise=given.vector_noise, dropout=given.vector_dropout)
         vector = h[held]
         fitted = {f"class_vectors.{name}": t for name, t in found.state_dict().items()}
+    if beside is not None:
+        vectors = Vectors(beside)
     ready = bool(given.tokenizer) and given.views > 0
     held_images = views[0, held]
     if given.crop and not ready:

@@ -24,6 +24,7 @@ from pixelgen.training.widening import (
     turn_between,
     with_more_channels,
     with_own_encoder,
+    with_semantic_numbers,
     with_turned_vectors,
     with_vectors,
 )
@@ -73,7 +74,7 @@ def origin(
     if isinstance(model, Tokenizer) and not recipe.losses.decoder_only:
         weights = with_more_channels(weights, model)
     if isinstance(model, Autoencoder):
-        weights = with_own_encoder(weights, model)
+        weights = with_own_encoder(with_semantic_numbers(weights, model), model)
     if isinstance(model, GatedPixelCNN):
         weights = with_vectors(weights, model)
         if embedded is not None and loaded.face_embedder is not None:

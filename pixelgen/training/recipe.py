@@ -64,7 +64,7 @@ class DataRecipe:
     weights of such a model should name them here too."""
     features_scale: int = 2
     """With model.vector_components: the classifier whose features of a picture become its condition
-    vector sees it this many times larger."""
+    vector sees it this many times larger; so does the one that teaches model.semantic."""
     views: int = 2
     """With a tokenizer: encode each picture so many times. Every second view is mirrored if `flip`
     says so, and those after the first two (without `flip` the first one) are moved by `jitter`.
@@ -150,9 +150,19 @@ class AutoencoderRecipe:
     """`[autoencoder]`: how both decoders and their encoder learn together. For an auto-encoder
     only."""
 
+    bits_weight: float = 1.0
+    """Of the bits per dimension of the PixelCNN. 0: it is left as it is, which makes the other
+    parts learn ten times as fast."""
     mean_weight: float = 1.0
-    """Of the mean squared error of the first decoder, values in -1 … 1, beside the bits per
-    dimension of the PixelCNN."""
+    """Of the mean squared error of the first decoder, values in -1 … 1."""
+    semantic_weight: float = 0.0
+    """With model.semantic: weight of how far what a small network guesses of these numbers lies
+    from what EfficientNet-lite0 says (Kullback-Leibler, in nats). 0: their encoder is left as it
+    is."""
+    semantic_size: int = 0
+    """Size at which that classifier is given the pictures, averaged down to it, to be enlarged by
+    `data.features_scale` (0: the size of the model's pictures): it may see more than the
+    encoder."""
     joint: bool = True
     """Both decoders teach the encoder, the first from the first step on; else the PixelCNN alone
     does."""
@@ -163,7 +173,10 @@ class AutoencoderRecipe:
     """With model.inner: share of the pictures of which the first numbers of h alone are told."""
 
     def __post_init__(self) -> None:
+        require(self.bits_weight >= 0, "bits_weight must not be negative")
         require(self.mean_weight > 0, "mean_weight must be positive")
+        require(self.semantic_weight >= 0, "semantic_weight must not be negative")
+        require(self.semantic_size >= 0, "semantic_size must not be negative")
         require(self.noise >= 0, "noise must not be negative")
         require(0 < self.inner_share < 1, "inner_share must lie between 0 and 1")
 
@@ -318,6 +331,8 @@ class Recipe:
         if not isinstance(config, AutoencoderConfig):
             own = self.autoencoder == AutoencoderRecipe()
             require(own, "[autoencoder] is for an auto-encoder")
+        elif self.autoencoder.semantic_weight:
+            require(config.semantic > 0, "autoencoder.semantic_weight needs model.semantic")
 
     @property
     def label_column(self) -> str:

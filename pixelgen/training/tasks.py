@@ -41,6 +41,7 @@ from pixelgen.training.samples import (
     reconstruction_sheet,
     sample_grid,
 )
+from pixelgen.training.semantics import Semantics, load_semantics, seen_features
 from pixelgen.training.triplets import Triplets, embed, verify
 
 MANY_FACES = 2000
@@ -353,31 +354,46 @@ class AutoencoderTask:
     loss_unit: ClassVar[str] = "loss"
     figure: ClassVar[str] = "bits_per_dim"
     figure_unit: ClassVar[str] = "bits/dim"
-    critic: ClassVar[None] = None
 
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
+        self.semantics: Semantics | None = None
+        if recipe.autoencoder.semantic_weight:
+            assert isinstance(recipe.model, AutoencoderConfig)  # the recipe sees to that
+            torch.manual_seed(mix(recipe.seed, 1, 0))
+            self.semantics = load_semantics(recipe.model.semantic)
+
+    @property
+    def critic(self) -> nn.Module | None:
+        """What guesses the classifier's opinion."""
+        return None if self.semantics is None else self.semantics.guess
 
     def prepare(self, data: ImageData, run: Surroundings) -> Material:
-        """The pictures. Raises PixelgenError for those of another size."""
+        """The pictures, and what a classifier sees of them where it teaches. Raises PixelgenError
+        for those of another size."""
         _check_size(data, self.recipe, "auto-encoder")
-        material = by_picture(self.recipe, data, data.images[None])
+        seen: Tensor | None = None
+        if self.semantics is not None:
+            seen = seen_features(data, self.recipe, run.folder, run.note, run.device)
+        material = by_picture(self.recipe, data, data.images[None], beside=seen)
         config = self.recipe.model
         if not isinstance(config, AutoencoderConfig) or not config.principal:
             return material
         kept, _ = hold_out(len(data), self.recipe.data.holdout, self.recipe.seed)
 
         def components() -> dict[str, Tensor]:
-            run.note(f"looking for {config.bottleneck} principal components")
+            run.note(f"looking for {config.spatial} principal components")
             found = components_of(self.recipe, data, kept)
             return {f"principal.{name}": tensor for name, tensor in found.items()}
 
         return replace(material, initial=components)
 
     def objective(self, model: nn.Module) -> nn.Module:
-        """Bits per dimension and weighted squared errors."""
+        """Bits per dimension, squared errors, and what a classifier has to say."""
         assert isinstance(model, Autoencoder)
-        return Autoencoding(model, self.recipe.autoencoder)
+        if self.semantics is not None:
+            self.semantics.to(next(model.parameters()).device)
+        return Autoencoding(model, self.recipe.autoencoder, self.semantics)
 
     def held_out(self, model: nn.Module, images: Tensor, condition: Condition | None) -> Tensor:
         """Exact bits per dimension, each picture given its own h."""

@@ -17,6 +17,17 @@ READ = "decoder.stem.weight"
 """The decoder's first layer [W, C, 3, 3]: a column for each."""
 READ_H = ("condition.linear.weight", "condition.map.weight")
 """Of every layer of a model: what reads the condition vector and the map of it."""
+H_BY_ROWS = ("encoder.out.weight", "encoder.out.bias", "principal.components", "principal.spread")
+"""Of an auto-encoder: what has a row for each number of h that is not semantic."""
+H_BY_COLUMNS = (
+    "mean.stem.weight",
+    "condition.linear.weight",
+    "map_network.project.weight",
+    "null_vector",
+)
+"""Of an auto-encoder: what has a column for each number of h."""
+SEMANTIC = "semantic."
+"""Of an auto-encoder: the encoder of the semantic numbers."""
 MADE_OF_H = ("null_", "map_network.", "class_vectors.")
 """Of a model: what h goes through before, or what stands for it."""
 
@@ -61,6 +72,27 @@ def with_vectors(weights: dict[str, Tensor], model: GatedPixelCNN) -> dict[str, 
         elif reads_h:
             grown[name] = torch.zeros_like(tensor, dtype=torch.float32)
     return grown
+
+
+def with_semantic_numbers(weights: dict[str, Tensor], model: Autoencoder) -> dict[str, Tensor]:
+    """Weights of an auto-encoder without semantic numbers → weights of `model`, whose last numbers
+    of h are semantic ones, and which is else of the same build: nothing reads these yet, and the
+    others mean what they meant. All others are returned as they are."""
+    new = {name: t.detach().clone().float() for name, t in model.state_dict().items()}
+    own = {name: t for name, t in new.items() if name.startswith(SEMANTIC)}
+    first = model.config.spatial
+    if not own or weights.keys() != new.keys() - own.keys():
+        return weights
+    grown = dict(weights)
+    for name in H_BY_ROWS:
+        if name in weights:
+            grown[name] = weights[name][:first].clone()
+    for name, tensor in weights.items():
+        if name.endswith(H_BY_COLUMNS):
+            grown[name] = tensor.clone()
+            grown[name][..., first:] = 0
+    grown |= own
+    return grown if shapes(grown) == shapes(new) else weights
 
 
 def with_own_encoder(weights: dict[str, Tensor], model: Autoencoder) -> dict[str, Tensor]:
