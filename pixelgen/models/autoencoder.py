@@ -11,7 +11,8 @@ section 3.4 and Figure 6. One encoder serves both decoders. Deviations:
 - one network may serve two bottlenecks: the smaller is the first numbers of h, the others being 0;
 - with `semantic` the last numbers of h come from a second encoder that a classifier teaches what is
   on a picture, as the semantic code of Preechakul et al., "Diffusion Autoencoders", 2022, tells it
-  apart from the rest: likelihoods alone care little for that;
+  apart from the rest: likelihoods alone care little for that. Those are points of a sphere, and
+  `between` moves what lies inside it back there;
 - with `mean_channels` the network m that makes a map of h (section 2.3) contains the first decoder:
   the PixelCNN sees a map of its picture, and learns what that lacks.
 """
@@ -148,8 +149,8 @@ class Autoencoder(nn.Module):
         return {f"pixels.{name}": rate for name, rate in self.pixels.learning_rates().items()}
 
     def encode(self, images: Tensor) -> Tensor:
-        """Pictures [B, 3, S, S] of -1 … 1 → h [B, D], of -1 … 1 or, with principal components, all
-        but the semantic numbers of about unit variance."""
+        """Pictures [B, 3, S, S] of -1 … 1 → h [B, D], of -1 … 1 or, with principal components, of
+        about unit variance; its semantic numbers lie on a sphere."""
         z: Tensor = self.encoder(images)
         h = torch.tanh(z) if self.principal is None else z + self.principal.scores(images)
         if self.semantic is not None:
@@ -159,6 +160,14 @@ class Autoencoder(nn.Module):
     def shortened(self, h: Tensor, kept: int) -> Tensor:
         """h [B, D] with all but its first `kept` numbers 0."""
         return h * (torch.arange(h.shape[1], device=h.device) < kept)
+
+    def between(self, h: Tensor) -> Tensor:
+        """Points [B, D] on straight lines between two codes → codes that a picture might have: the
+        semantic numbers are moved back onto their sphere, and 0 where they are not told."""
+        if self.semantic is None:
+            return h
+        first = self.config.spatial
+        return torch.cat((h[:, :first], on_sphere(h[:, first:])), dim=1)
 
     def predict(self, h: Tensor) -> Tensor:
         """h [B, D] → the mean of the pictures that it may be of, [B, 3, S, S], about -1 … 1."""

@@ -354,8 +354,8 @@ class AutoencoderConfig(SquareConfig):
     (0: it does not see that picture)."""
     semantic: int = 0
     """The last so many numbers of h come from an encoder of their own and tell what is on the
-    picture, not where: a classifier teaches them. They are a point on a sphere, of unit variance.
-    0: there are none."""
+    picture, not where: a classifier teaches them, beside the decoders. They are a point on a
+    sphere, a mean square of 1. 0: there are none."""
     semantic_patch: int = 2
     """`patch` of that encoder."""
     semantic_wide_features: int = 64
@@ -382,8 +382,9 @@ class AutoencoderConfig(SquareConfig):
             self.inner <= self.spatial,
             f"inner is at most bottleneck - semantic ({self.spatial})",
         )
-        require(self.semantic_place_features >= 1, "semantic_place_features must be at least 1")
-        _ = self.semantic_encoder  # raises ValueError for what cannot be built
+        if self.semantic:
+            require(self.semantic_place_features >= 1, "semantic_place_features must be at least 1")
+            _ = self.semantic_encoder  # raises ValueError for what cannot be built
         values = self.channels * self.size**2
         require(
             not self.principal or self.spatial <= values,

@@ -244,7 +244,7 @@ class ReconstructPipeline(Pretrained):
             raise ValueError(f"{len(sources)} pictures for a request of {request.photos}")
         started = time.perf_counter()
         model = self.autoencoders[request.bottleneck]
-        h = path_through(self._encode(model, sources), request.steps)
+        h = model.between(path_through(self._encode(model, sources), request.steps))
         painted = self._paint(model, h, request.drawing, on_step, one_stream=True)
         return InterpolationResult(
             images=painted.images,

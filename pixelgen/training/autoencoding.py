@@ -60,6 +60,9 @@ class Autoencoding(nn.Module):
             apart = self.recipe.semantic_weight * self.semantics(told, vector).mean()
         if self.recipe.noise:
             h = h + self.recipe.noise * torch.randn_like(h)
+        if share := self.recipe.semantic_dropout:
+            untold = torch.rand(len(h), 1, device=h.device) < share
+            h = torch.where(untold, self.model.shortened(h, self.model.config.spatial), h)
         if inner := self.model.config.inner:
             # Batches are drawn in random order, so that it may always be the first.
             few = math.ceil(self.recipe.inner_share * len(h))

@@ -7,7 +7,7 @@ that lite2 can judge what came of it: see `pixelgen.evaluation.judge`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from typing import Any, Literal
 
@@ -39,27 +39,34 @@ class Classifier:
     ) -> tuple[Tensor, Tensor]:
         """Pictures uint8 [N, 3, H, W] → logits [N, K] and pooled features [N, F], in one pass;
         both float32 on the CPU. `progress(done, total)` is told after every batch."""
-        device = next(self.head.parameters()).device
         logits, features = [], []
-        for start in range(0, len(images), self.batch):
-            x = images[start : start + self.batch].to(device).float()
-            x = F.interpolate(x, (self.size, self.size), mode="bicubic").clamp(0, 255)
-            found = self.trunk((x - 127) / 128)
+        for found in self._seen(images, progress):
             features.append(found.cpu())
             logits.append(self.head(found).cpu())
-            if progress is not None:
-                progress(min(start + self.batch, len(images)), len(images))
         return torch.cat(logits), torch.cat(features)
 
     def logits(self, images: Tensor) -> Tensor:
         """Pictures uint8 [N, 3, H, W] → logits [N, K] of all classes."""
         return self.see(images)[0]
 
+    @torch.inference_mode()
     def features(
         self, images: Tensor, progress: Callable[[int, int], None] | None = None
     ) -> Tensor:
         """Pictures uint8 [N, 3, H, W] → the features [N, F] that the logits are made of."""
-        return self.see(images, progress)[1]
+        return torch.cat([found.cpu() for found in self._seen(images, progress)])
+
+    def _seen(
+        self, images: Tensor, progress: Callable[[int, int], None] | None
+    ) -> Iterator[Tensor]:
+        """Pooled features of one batch after the other, on the network's device."""
+        device = next(self.head.parameters()).device
+        for start in range(0, len(images), self.batch):
+            x = images[start : start + self.batch].to(device).float()
+            x = F.interpolate(x, (self.size, self.size), mode="bicubic").clamp(0, 255)
+            yield self.trunk((x - 127) / 128)
+            if progress is not None:
+                progress(min(start + self.batch, len(images)), len(images))
 
 
 def load_efficientnet(variant: Variant, purpose: str, instead: str = "", **given: Any) -> Any:

@@ -10,12 +10,13 @@ from torch import Tensor
 
 from pixelgen.checkpoints import find
 from pixelgen.errors import PixelgenError
+from pixelgen.models.config import AutoencoderConfig
 from pixelgen.training.codes import CODES
 from pixelgen.training.features import VECTORS
 from pixelgen.training.logs import BOARD, LOG
 from pixelgen.training.parts import EMBEDDER, TOKENIZER
 from pixelgen.training.recipe import Recipe, recipe_from_dict
-from pixelgen.training.semantics import FEATURES
+from pixelgen.training.semantics import FEATURES, UNTAUGHT
 from pixelgen.training.state import RunState, read_state, state_path
 
 
@@ -42,6 +43,9 @@ def check_folder(
     kept = {CODES, VECTORS, FEATURES}  # what was computed for a run that never began may be of use
     if folder.exists() and not (folder.is_dir() and {p.name for p in folder.iterdir()} <= kept):
         raise PixelgenError(f"{folder} exists and is not an empty folder", "give another -o", 2)
+    config, taught = recipe.model, recipe.autoencoder.semantic_weight
+    if isinstance(config, AutoencoderConfig) and config.semantic and not taught and init is None:
+        raise PixelgenError(*UNTAUGHT, 2)
     if init is not None:
         find(init)  # what is not there is missed before the work begins
     elif recipe.sampling.guidance != 1 and not recipe.data.class_dropout:
@@ -78,4 +82,11 @@ def _check_same(recipe: Recipe, before: Recipe) -> None:
             changed = f"{key}.{name}"
         raise PixelgenError(
             f"the run was made with another {changed}", "resume with its own recipe", 2
+        )
+    a, b = recipe.autoencoder, before.autoencoder
+    if (a.semantic_weight > 0, a.semantic_size) != (b.semantic_weight > 0, b.semantic_size):
+        raise PixelgenError(
+            "the run was made with another teacher of model.semantic",
+            "leave autoencoder.semantic_size, and whether semantic_weight is 0, as they were",
+            2,
         )

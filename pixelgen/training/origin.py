@@ -18,8 +18,10 @@ from pixelgen.models.tokenizer import Tokenizer
 from pixelgen.training.material import Embedded
 from pixelgen.training.parts import EMBEDDER, TOKENIZER, training_of_part
 from pixelgen.training.recipe import Recipe
+from pixelgen.training.semantics import UNTAUGHT
 from pixelgen.training.triplets import embed
 from pixelgen.training.widening import (
+    SEMANTIC,
     shapes,
     turn_between,
     with_more_channels,
@@ -74,6 +76,9 @@ def origin(
     if isinstance(model, Tokenizer) and not recipe.losses.decoder_only:
         weights = with_more_channels(weights, model)
     if isinstance(model, Autoencoder):
+        untaught = model.semantic is not None and not recipe.autoencoder.semantic_weight
+        if untaught and not any(name.startswith(SEMANTIC) for name in weights):
+            raise PixelgenError(*UNTAUGHT)
         weights = with_own_encoder(with_semantic_numbers(weights, model), model)
     if isinstance(model, GatedPixelCNN):
         weights = with_vectors(weights, model)

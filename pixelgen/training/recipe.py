@@ -151,18 +151,20 @@ class AutoencoderRecipe:
     only."""
 
     bits_weight: float = 1.0
-    """Of the bits per dimension of the PixelCNN. 0: it is left as it is, which makes the other
-    parts learn ten times as fast."""
+    """Of the bits per dimension of the PixelCNN. 0: it is left as it is, for a part in which the
+    rest learns several times as fast."""
     mean_weight: float = 1.0
     """Of the mean squared error of the first decoder, values in -1 … 1."""
     semantic_weight: float = 0.0
     """With model.semantic: weight of how far what a small network guesses of these numbers lies
-    from what EfficientNet-lite0 says (Kullback-Leibler, in nats). 0: their encoder is left as it
-    is."""
+    from what EfficientNet-lite0 says (Kullback-Leibler, in nats). 0: their encoder is left as
+    `--init` gave it."""
     semantic_size: int = 0
     """Size at which that classifier is given the pictures, averaged down to it, to be enlarged by
     `data.features_scale` (0: the size of the model's pictures): it may see more than the
     encoder."""
+    semantic_dropout: float = 0.0
+    """Share of the pictures whose semantic numbers are not told (0 in their place)."""
     joint: bool = True
     """Both decoders teach the encoder, the first from the first step on; else the PixelCNN alone
     does."""
@@ -175,7 +177,12 @@ class AutoencoderRecipe:
     def __post_init__(self) -> None:
         require(self.bits_weight >= 0, "bits_weight must not be negative")
         require(self.mean_weight > 0, "mean_weight must be positive")
+        require(
+            self.joint or self.bits_weight > 0,
+            "joint = false leaves the encoder to the PixelCNN, and bits_weight is 0",
+        )
         require(self.semantic_weight >= 0, "semantic_weight must not be negative")
+        require(0 <= self.semantic_dropout < 1, "semantic_dropout must lie in 0 … 1")
         require(self.semantic_size >= 0, "semantic_size must not be negative")
         require(self.noise >= 0, "noise must not be negative")
         require(0 < self.inner_share < 1, "inner_share must lie between 0 and 1")
@@ -331,8 +338,16 @@ class Recipe:
         if not isinstance(config, AutoencoderConfig):
             own = self.autoencoder == AutoencoderRecipe()
             require(own, "[autoencoder] is for an auto-encoder")
-        elif self.autoencoder.semantic_weight:
-            require(config.semantic > 0, "autoencoder.semantic_weight needs model.semantic")
+        else:
+            require(
+                not (self.autoencoder.semantic_size and self.data.crop),
+                "autoencoder.semantic_size is not for data.crop: the classifier would see more",
+            )
+            for name in ("semantic_weight", "semantic_dropout"):
+                needed = getattr(self.autoencoder, name) > 0
+                require(
+                    config.semantic > 0 or not needed, f"autoencoder.{name} needs model.semantic"
+                )
 
     @property
     def label_column(self) -> str:

@@ -22,6 +22,10 @@ from pixelgen.training.kept_tensors import keep_tensors, kept_tensors
 from pixelgen.training.recipe import Recipe
 
 FEATURES = "features.safetensors"
+UNTAUGHT = (
+    "model.semantic numbers that nothing teaches are those of a random network",
+    "set autoencoder.semantic_weight, or begin with --init and weights that have them",
+)
 
 
 class Guess(nn.Sequential):
@@ -89,6 +93,7 @@ def seen_features(
     if found is None:
         images = data.images
         if size:
+            note(f"reading the pictures at {size}×{size} for the classifier")
             images = load_images(given.path, given.split, size=size, label_column="").images
             if len(images) != len(data):
                 raise PixelgenError(f"{given.path} changed while it was read", "start again")

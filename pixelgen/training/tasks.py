@@ -28,7 +28,7 @@ from pixelgen.training.batches import hold_out, mix
 from pixelgen.training.codes import AT_ONCE, EncodedBatches, check_size, encoded_views
 from pixelgen.training.discriminator import Discriminator
 from pixelgen.training.features import picture_vectors
-from pixelgen.training.material import Embedded, Material, by_identity, by_picture
+from pixelgen.training.material import Embedded, Material, by_identity, by_picture, check_data
 from pixelgen.training.objective import BitsPerDim, image_bits
 from pixelgen.training.parts import run_embedder, run_tokenizer
 from pixelgen.training.perceptual import load_perceptual
@@ -92,10 +92,16 @@ class Task(Protocol):
 
 def kind_of_task(
     recipe: Recipe,
-) -> type[Likelihood] | type[TokenizerTask] | type[EmbedderTask] | type[AutoencoderTask]:
+) -> (
+    type[Likelihood]
+    | type[TokenizerTask]
+    | type[EmbedderTask]
+    | type[AutoencoderTask]
+    | type[EncoderTask]
+):
     """The kind of task of the recipe's network."""
     if isinstance(recipe.model, AutoencoderConfig):
-        return AutoencoderTask
+        return AutoencoderTask if recipe.autoencoder.bits_weight else EncoderTask
     if isinstance(recipe.model, FaceEmbedderConfig):
         return EmbedderTask
     if isinstance(recipe.model, TokenizerConfig):
@@ -372,6 +378,7 @@ class AutoencoderTask:
         """The pictures, and what a classifier sees of them where it teaches. Raises PixelgenError
         for those of another size."""
         _check_size(data, self.recipe, "auto-encoder")
+        check_data(self.recipe.data, data)  # before what takes long
         seen: Tensor | None = None
         if self.semantics is not None:
             seen = seen_features(data, self.recipe, run.folder, run.note, run.device)
@@ -407,3 +414,17 @@ class AutoencoderTask:
         """Pictures, each beside its mean and samples given its h."""
         assert isinstance(model, Autoencoder)
         autoencoder_sheet(model, self.recipe, held, path)
+
+
+class EncoderTask(AutoencoderTask):
+    """An auto-encoder whose PixelCNN is left as it is: the figure is that of the first decoder."""
+
+    figure: ClassVar[str] = "psnr"
+    figure_unit: ClassVar[str] = "dB PSNR"
+
+    def held_out(self, model: nn.Module, images: Tensor, condition: Condition | None) -> Tensor:
+        """Peak signal-to-noise ratios of the means, in dB."""
+        assert isinstance(model, Autoencoder)
+        batch, precision = self.recipe.optimiser.batch, self.recipe.compute.precision
+        _, means = bottleneck(model, images, batch, precision=precision)
+        return psnr(images, means)

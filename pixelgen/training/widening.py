@@ -76,8 +76,9 @@ def with_vectors(weights: dict[str, Tensor], model: GatedPixelCNN) -> dict[str, 
 
 def with_semantic_numbers(weights: dict[str, Tensor], model: Autoencoder) -> dict[str, Tensor]:
     """Weights of an auto-encoder without semantic numbers → weights of `model`, whose last numbers
-    of h are semantic ones, and which is else of the same build: nothing reads these yet, and the
-    others mean what they meant. All others are returned as they are."""
+    of h are semantic ones, and which is else of the same build: nothing reads these yet, the others
+    mean what they meant, and where the old one had more of those, they are forgotten (what it was
+    told where it was told nothing loses them too). All others are returned as they are."""
     new = {name: t.detach().clone().float() for name, t in model.state_dict().items()}
     own = {name: t for name, t in new.items() if name.startswith(SEMANTIC)}
     first = model.config.spatial
@@ -89,8 +90,8 @@ def with_semantic_numbers(weights: dict[str, Tensor], model: Autoencoder) -> dic
             grown[name] = weights[name][:first].clone()
     for name, tensor in weights.items():
         if name.endswith(H_BY_COLUMNS):
-            grown[name] = tensor.clone()
-            grown[name][..., first:] = 0
+            grown[name] = tensor.new_zeros(*tensor.shape[:-1], model.config.bottleneck)
+            grown[name][..., :first] = tensor[..., :first]
     grown |= own
     return grown if shapes(grown) == shapes(new) else weights
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +18,8 @@ from pixelgen.data import load_images
 from pixelgen.errors import PixelgenError
 from pixelgen.models import AutoencoderConfig, build_model, config_from_dict
 from pixelgen.models.autoencoder import Autoencoder, on_sphere
-from pixelgen.models.likelihood import to_unit
+from pixelgen.models.likelihood import bits_per_dim, to_unit
+from pixelgen.pipelines import InterpolatePipeline
 from pixelgen.training import semantics
 from pixelgen.training.autoencoding import Autoencoding, bottleneck
 from pixelgen.training.export import export
@@ -28,7 +30,7 @@ from pixelgen.training.state import part_of, read_state
 from pixelgen.training.widening import shapes, with_semantic_numbers
 
 from .conftest import dark_and_bright, recipe_at
-from .test_autoencoder import RECIPE
+from .test_autoencoder import RECIPE, _pil
 
 SEMANTIC = [
     "model.bottleneck=6",
@@ -102,6 +104,37 @@ def test_a_vector_of_zeros_is_no_failure() -> None:
     on_sphere(z).sum().backward()
     assert z.grad is not None
     assert bool(z.grad.isfinite().all())
+
+
+def test_a_point_between_two_codes_is_one_that_a_picture_might_have() -> None:
+    model = small(semantic=4)
+    h = torch.randn(3, 6)
+    h[1, 2:] = 0  # not told
+    found = model.between(h)
+    assert torch.equal(found[:, :2], h[:, :2])
+    torch.testing.assert_close(found[:, 2:].square().mean(1), torch.tensor([1.0, 0.0, 1.0]))
+    torch.testing.assert_close(model.between(found), found)
+    assert small().between(h) is h
+
+
+@pytest.mark.parametrize("size", [6, 10])
+def test_sizes_that_only_semantic_numbers_forbid(size: int) -> None:
+    assert small(size=size, patch=1).config.size == size
+    with pytest.raises(ValueError, match="semantic encoder: size"):
+        small(size=size, patch=1, semantic=2)
+
+
+@pytest.mark.parametrize("before", [3, 6])
+def test_numbers_are_added_or_take_the_place_of_others(before: int) -> None:
+    old = disturbed(small(bottleneck=before, principal=True))
+    new = build_model(replace(old.config, bottleneck=6, semantic=3, pixels=small().config.pixels))
+    new.load_state_dict(with_semantic_numbers(old.state_dict(), new))
+    x = torch.randint(256, (3, 3, 8, 8))
+    h = old.shortened(old.encode(to_unit(x, 256)), 3)
+    told = new.encode(to_unit(x, 256))
+    torch.testing.assert_close(told[:, :3], h[:, :3])
+    torch.testing.assert_close(new.predict(told), old.predict(h))
+    torch.testing.assert_close(new.log_prob(x, told), old.log_prob(x, h))
 
 
 @pytest.mark.parametrize("inner", [0, 1])
@@ -181,6 +214,18 @@ def test_what_has_no_weight_is_left_as_it_is() -> None:
     torch.testing.assert_close(apart - mean, 0.5 * teacher(told, seen).mean())
 
 
+def test_what_is_not_told_is_nought(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = disturbed(small(semantic=3, mean_channels=4, principal=True))
+    x = torch.randint(256, (4, 3, 8, 8))
+    chance = torch.tensor([0.1, 0.9, 0.2, 0.3])[:, None]
+    monkeypatch.setattr(torch, "rand", lambda *size, device=None: chance)
+    told = Autoencoding(model, AutoencoderRecipe(semantic_dropout=0.25))(x)
+    h = model.encode(to_unit(x, 256)).clone()
+    h[[0, 2], 3:] = 0
+    error = (model.predict(h) - to_unit(x, 256)).square().mean()
+    torch.testing.assert_close(told, bits_per_dim(model.log_prob(x, h)).mean() + error)
+
+
 def test_a_run_that_a_classifier_teaches(
     recipe_file: Path, tmp_path: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -212,8 +257,17 @@ def test_a_run_that_a_classifier_teaches(
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
     assert "critic.0.weight" in states[0]
     assert not any("head" in name for name in states[0] if name.startswith("critic"))
-    # The PixelCNN is the old one; the rest has learned.
     model = load_checkpoint(export(whole, tmp_path / "weights")).autoencoders[6]
+    # Its figure is not that of a PixelCNN that it does not teach.
+    facts = json.loads((tmp_path / "weights" / "config.json").read_text())["training"]
+    assert 5 < facts["held_out_psnr"] < 40
+    assert "dB PSNR, given the 6 numbers of each" in (tmp_path / "weights/README.md").read_text()
+    # Another teacher would not go on with what this one began.
+    for other in ("semantic_weight=0", "semantic_size=8"):
+        changed = load_recipe(recipe_file, [*taught, "schedule.steps=40", f"autoencoder.{other}"])
+        with pytest.raises(PixelgenError, match="another teacher of"):
+            train(changed, whole, resume=True)
+    # The PixelCNN is the old one; the rest has learned.
     old = load_checkpoint(first).autoencoders[6]
     for name, tensor in old.pixels.state_dict().items():
         if "null_vector" not in name and "condition.linear" not in name and "project" not in name:
@@ -228,6 +282,14 @@ def test_a_run_that_a_classifier_teaches(
     with torch.no_grad():
         own, other = (float(teacher(told, seen).mean()) for told in (mine, mine.roll(1, 0)))
     assert own < other
+    # Codes between two of them are on their way through the sphere.
+    pipeline = InterpolatePipeline.from_pretrained(tmp_path / "weights")
+    made = pipeline(_pil(images[:2]), steps=3, seed=0)
+    assert len(made.images) == 3
+    # Nothing teaches them where weights without them are to be gone on with.
+    with pytest.raises(PixelgenError, match="numbers that nothing teaches"):
+        train(load_recipe(recipe_file, SEMANTIC), tmp_path / "untaught", init=first)
+    assert not (tmp_path / "untaught").exists()
     # The next part leaves them as they are, and needs no classifier.
     goes_on = load_recipe(recipe_file, [*SEMANTIC, "schedule.steps=3"])
     train(goes_on, tmp_path / "next", init=str(tmp_path / "weights"))
@@ -252,10 +314,22 @@ def test_features_of_the_pictures_as_they_are_trained_on(recipe_file: Path, tmp_
         ([*SEMANTIC, "model.semantic_patch=3"], "semantic encoder: size .8. must be a multiple"),
         ([*SEMANTIC, "model.semantic_place_features=0"], "semantic_place_features must be at"),
         (["autoencoder.semantic_weight=1"], "autoencoder.semantic_weight needs model.semantic"),
+        (["autoencoder.semantic_dropout=0.1"], "semantic_dropout needs model.semantic"),
+        ([*SEMANTIC, "autoencoder.semantic_dropout=1"], "semantic_dropout must lie in 0 … 1"),
         (["autoencoder.semantic_weight=-1"], "semantic_weight must not be negative"),
         (["autoencoder.bits_weight=-1"], "bits_weight must not be negative"),
         (["autoencoder.semantic_size=-1"], "semantic_size must not be negative"),
         ([*TAUGHT, "autoencoder.semantic_size=12"], "12"),
+        ([*TAUGHT, "data.holdout=60"], "data.holdout is 60, the data has 40 pictures"),
+        (
+            [*TAUGHT, "data.size=16", "data.crop=8", "autoencoder.semantic_size=16"],
+            "autoencoder.semantic_size is not for data.crop",
+        ),
+        (
+            ["autoencoder.joint=false", "autoencoder.bits_weight=0"],
+            "joint = false leaves the encoder to the PixelCNN",
+        ),
+        (SEMANTIC, "numbers that nothing teaches are those of a random network"),
     ],
 )
 def test_what_does_not_fit(
