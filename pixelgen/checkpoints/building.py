@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from pixelgen.models import build_model
-from pixelgen.models.config import AnyConfig
+from pixelgen.models.config import AnyConfig, AutoencoderConfig, GatedPixelCNNConfig
 
 if TYPE_CHECKING:
     from pixelgen.models import AnyNetwork
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 # A network of this many numbers is built whatever the file holds: what does not fit is then named.
 _ALWAYS = 1 << 25
 _FACTORIES = {torch.empty, torch.zeros, torch.ones, torch.full, torch.rand, torch.randn}
+_COMPARISONS = {Tensor.__lt__, Tensor.__le__, Tensor.lt, Tensor.le}
 _INITIALISERS = {Tensor.normal_, Tensor.uniform_}
 
 
@@ -30,13 +31,21 @@ def network_for(config: AnyConfig, shapes: Iterable[tuple[int, ...]]) -> AnyNetw
     where that is not enough.
     """
     sizes = [math.prod(shape) for shape in shapes]
-    if config.layers > len(sizes):
-        raise ValueError(f"{len(sizes)} tensors cannot make a model of {config.layers} layers")
+    pixels = config.pixels if isinstance(config, AutoencoderConfig) else config
+    layers = config.layers + _head_layers(pixels)
+    if layers > len(sizes):
+        raise ValueError(f"{len(sizes)} tensors cannot make a model of {layers} layers")
     try:
         with _Bounded(max(_ALWAYS, 4 * sum(sizes))):
             return build_model(config)
     except (RuntimeError, OverflowError, MemoryError) as error:
         raise ValueError(f"no model of this size can be built ({error})") from error
+
+
+def _head_layers(config: AnyConfig) -> int:
+    """Layers of the network after the stacks; they are not among `layers`."""
+    head = isinstance(config, GatedPixelCNNConfig) and config.channel_order == "head"
+    return config.head_layers if head else 0  # type: ignore[union-attr]
 
 
 class _Bounded(TorchFunctionMode):
@@ -57,7 +66,13 @@ class _Bounded(TorchFunctionMode):
             return args[0]
         if func in _FACTORIES:
             size = args[0] if args and not isinstance(args[0], int) else args
-            self.left -= math.prod(n for n in size if isinstance(n, int))
-            if self.left < 0:
-                raise MemoryError("larger than its tensors")
+            self._count(math.prod(n for n in size if isinstance(n, int)))
+        elif func in _COMPARISONS:  # masks are made before the weights that they are for
+            shapes = [each.shape for each in args if isinstance(each, Tensor)]
+            self._count(math.prod(torch.broadcast_shapes(*shapes)))
         return func(*args, **(kwargs or {}))
+
+    def _count(self, numbers: int) -> None:
+        self.left -= numbers
+        if self.left < 0:
+            raise MemoryError("larger than its tensors")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
+import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -119,13 +121,16 @@ def save_checkpoint(
     data: Mapping[str, Any] | None = None,
     card_text: str = "",
     dtype: StorageType = "float16",
+    check: Callable[[str], None] | None = None,
 ) -> Path:
     """Write `model`, the tokenizer whose codes it models, and the face embedder that conditions it,
-    or the `others` of larger bottlenecks beside an auto-encoder, as a checkpoint folder, file by
-    file, and return the folder.
+    or the `others` of larger bottlenecks beside an auto-encoder, as a checkpoint folder, and return
+    the folder.
 
-    Tensors are stored in `dtype`, save those whose values it cannot hold. Raises ValueError for
-    labels or parts that do not fit the model, PixelgenError where the folder cannot be written.
+    Tensors are stored in `dtype`, save those whose values it cannot hold. `check` is told the
+    revision of what was written, and may still raise before anything is replaced. Raises ValueError
+    for labels or parts that do not fit the model, PixelgenError where the folder cannot be
+    written.
     """
     if not isinstance(sampling, SamplingDefaults):
         sampling = SamplingDefaults.from_dict(sampling or {})
@@ -150,13 +155,28 @@ def save_checkpoint(
     if embedder is not None:
         networks[EMBEDDER_FILE] = embedder
     networks |= {other_file(other.config.bottleneck): other for other in others}
-    for file, network in networks.items():
-        tensors = {name: _stored(tensor, dtype) for name, tensor in network.state_dict().items()}
-        write_tensors(folder / file, tensors, {"format": "pt"})
-    config = replace(config, sha256={file: sha256_of(folder / file) for file in networks})
-    text = json.dumps(config.to_dict(), indent=2, ensure_ascii=False) + "\n"
-    write_atomically(folder / CONFIG_FILE, text.encode())
-    write_atomically(folder / CARD_FILE, card_text.encode())
+    # All files are written before the first of them takes the place of an old one: what cannot be
+    # finished leaves the old weights whole.
+    try:
+        staged = Path(tempfile.mkdtemp(prefix=".new-", dir=folder))
+    except OSError as error:
+        raise PixelgenError(f"cannot write into {folder}: {error.strerror}") from error
+    try:
+        for file, network in networks.items():
+            tensors = {name: _stored(t, dtype) for name, t in network.state_dict().items()}
+            write_tensors(staged / file, tensors, {"format": "pt"})
+        config = replace(config, sha256={file: sha256_of(staged / file) for file in networks})
+        text = json.dumps(config.to_dict(), indent=2, ensure_ascii=False) + "\n"
+        write_atomically(staged / CONFIG_FILE, text.encode())
+        write_atomically(staged / CARD_FILE, card_text.encode())
+        if check is not None:
+            check(Source(staged, folder.name).revision())
+        for file in (*networks, CONFIG_FILE, CARD_FILE):
+            (staged / file).replace(folder / file)
+    except OSError as error:
+        raise PixelgenError(f"cannot write into {folder}: {error.strerror}") from error
+    finally:
+        shutil.rmtree(staged, ignore_errors=True)
     # What an earlier model left behind would be shipped, and would count in the revision.
     parts = (folder / TOKENIZER_FILE, folder / EMBEDDER_FILE, *folder.glob(OTHER_FILES))
     for stale in (part for part in parts if part.name not in networks):

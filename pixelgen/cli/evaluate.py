@@ -206,6 +206,7 @@ def evaluate(
             "revision": loaded.revision,
             "data": data,
             "split": split,
+            "limit": limit,
             **asdict(result),
             **({} if result.main is None else asdict(result.main)),
             "quality": None if judged is None else asdict(judged),

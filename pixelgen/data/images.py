@@ -5,6 +5,7 @@ A folder of parquet files (or of pictures) and a Hub data set take one path, thr
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 from collections.abc import Callable, Iterable
@@ -65,6 +66,14 @@ class ImageData:
                 "use data with the classes that the model was trained on",
             )
         return place[row]
+
+    def digest(self) -> str:
+        """What these pictures and labels are exactly, in hexadecimal: others have another one."""
+        found = hashlib.blake2b(str(tuple(self.images.shape)).encode(), digest_size=16)
+        for tensor in (self.images, self.labels):
+            if tensor is not None:
+                found.update(tensor.contiguous().numpy().data)
+        return found.hexdigest()
 
     def subset(self, index: Tensor) -> ImageData:
         """The pictures at `index` (int64 [M])."""

@@ -1,7 +1,7 @@
 """Whether pictures of people are taken for them: what distances between vectors say.
 
-Pictures are compared to a gallery of real photos. Every person counts the same, however many photos
-the gallery has of them.
+Pictures are compared to a gallery of real photos. Every person of the pictures counts the same,
+however many photos the gallery has of them; as somebody else's, every photo counts once.
 """
 
 from __future__ import annotations

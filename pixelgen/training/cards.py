@@ -81,6 +81,8 @@ def card_of(
         again = (
             f"pixelgen evaluate {name} --data {evaluation['data']} --split {evaluation['split']}"
         )
+        if (limit := evaluation.get("limit")) is not None:
+            again += f" --limit {limit}"
         for kind, called in (
             ("given_vectors", "given class and features of each"),
             ("conditional", "conditional"),
@@ -110,7 +112,8 @@ def card_of(
     for run in runs:
         if (figure := run.facts.get(f"held_out_{task.figure}")) is not None:
             data = run.recipe.data
-            where = f"{data.holdout} pictures held out of the {data.split} split"
+            count = run.facts.get("held_out_pictures") or data.holdout
+            where = f"{count} pictures held out of the {data.split} split"
             if isinstance(run.recipe.model, AutoencoderConfig):
                 where = f"given the {run.recipe.model.bottleneck} numbers of each, {where}"
             if run.recipe.model.vector_components:
@@ -221,10 +224,9 @@ def _autoencoder_figures(
     """What `AutoencoderFigures` says, as the JSON of `pixelgen evaluate` holds it."""
     figures = []
     few = f"{measured['pictures']} pictures of the {split} split"
-    of_some = f"{again} --reconstructions {measured['pictures']}"
-    made = f"{of_some} --quality"
-    for option, value in measured["sampling"].items():
-        made += f" --{option.replace('_', '-')} {value}"
+    drawn = "".join(f" --{o.replace('_', '-')} {v}" for o, v in measured["sampling"].items())
+    of_some = f"{again} --reconstructions {measured['pictures']}{drawn}"
+    made = f"{again} --reconstructions {measured['pictures']} --quality{drawn}"
     for each in measured["bottlenecks"]:
         numbers = f"{each['bottleneck']} numbers"
         for kind, called in (

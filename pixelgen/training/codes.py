@@ -42,6 +42,7 @@ def encoded_views(
         "path": recipe.path,
         "split": recipe.split,
         "images": len(data),
+        "digest": data.digest(),
         "size": recipe.size,
         "views": recipe.views,
         "flip": recipe.flip,

@@ -75,6 +75,15 @@ def export(
         parts,
         sheet is not None,
     )
+
+    def check(written: str) -> None:
+        measured = None if figures is None else figures.get("revision")
+        if measured not in (None, written):
+            raise PixelgenError(
+                f"the figures in {evaluation} are of other weights than those of {run} now",
+                "export without --evaluation, measure that, and export again",
+            )
+
     save_checkpoint(
         folder,
         first.model,
@@ -93,6 +102,7 @@ def export(
             **({"features_scale": recipe.data.features_scale} if vectors else {}),
         },
         card_text=str(card),
+        check=check,
     )
     if drawn is not None:
         write_atomically(folder / SHEET, drawn)

@@ -33,23 +33,26 @@ def picture_vectors(
     folder: Path,
     note: Callable[[str], None],
     device: torch.device | str = "cpu",
+    resumed: bool = False,
 ) -> tuple[Tensor, ClassVectors]:
     """Condition vectors float32 [N, D] of all pictures, and p(h | class): what EfficientNet-lite0
     sees, reduced to what varies most over the pictures `rows`, and fitted to these; or both as the
     weights `recipe.data.vectors` have them.
 
-    Both are taken from `folder` if they were made before, of the same pictures in the same way.
+    Both are taken from `folder` if they were made before, of the same pictures in the same way;
+    where a run is `resumed`, whatever has become of the weights that they were made by.
     Raises PixelgenError if the classifier's package is missing, for pictures that it does not
     see, and for weights that do not fit.
     """
     given, config = recipe.data, recipe.model
     assert isinstance(config, GatedPixelCNNConfig)  # the recipe sees to that
-    known = _vectors_of(given.vectors, recipe, data) if given.vectors else None
     size = given.crop or data.images.shape[-1]
-    key = {
+    key: dict[str, object] = {
         "path": given.path,
         "split": given.split,
         "images": len(data),
+        "digest": data.digest(),
+        "classes": config.classes,
         "size": size,
         "scale": given.features_scale,
         "length": config.vector,
@@ -57,9 +60,13 @@ def picture_vectors(
         "features": config.vector_features,
         "holdout": given.holdout,
         "seed": recipe.seed,
-        "of": None if known is None else _fingerprint(known),
     }
-    found = kept_tensors(folder / VECTORS, key)
+    found = kept_tensors(folder / VECTORS, key, besides=("of",)) if resumed else None
+    known = None
+    if found is None:
+        known = _vectors_of(given.vectors, recipe, data) if given.vectors else None
+        key["of"] = None if known is None else _fingerprint(known)
+        found = kept_tensors(folder / VECTORS, key)
     if found is None:
         enlarged = given.features_scale * size
         features = classifier_features(cut(data.images, size), enlarged, note, device)

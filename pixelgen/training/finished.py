@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pixelgen.errors import PixelgenError
 from pixelgen.models import build_model
+from pixelgen.training.lineage import trained_on
 from pixelgen.training.recipe import Recipe, recipe_from_dict, recipe_text
 from pixelgen.training.state import RunState, load_weights, part_of, read_state
 from pixelgen.training.tasks import kind_of_task
@@ -41,11 +42,15 @@ class FinishedRun:
     def facts(self) -> dict[str, Any]:
         """What config.json says of the training."""
         counters = self.state.counters
+        # Not of other weights than these, nor of pictures that were trained on before.
+        stale = counters.held_out_step not in (None, counters.step)
+        told = not stale and not trained_on(self.recipe, self.state.before)
         facts: dict[str, Any] = {
             "steps": counters.step,
             "images": counters.images,
             "minutes": round(counters.seconds / 60, 1),
-            f"held_out_{kind_of_task(self.recipe).figure}": counters.held_out,
+            f"held_out_{kind_of_task(self.recipe).figure}": counters.held_out if told else None,
+            "held_out_pictures": counters.held_out_pictures if told else None,
             "class_dropout": self.recipe.data.class_dropout,
             "recipe": recipe_text(self.recipe),
         }

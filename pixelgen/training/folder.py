@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import shutil
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from filelock import FileLock, Timeout
 from torch import Tensor
 
 from pixelgen.checkpoints import find
+from pixelgen.data.images import cache_folder
 from pixelgen.errors import PixelgenError
 from pixelgen.models.config import AutoencoderConfig
 from pixelgen.training.codes import CODES
@@ -18,6 +23,28 @@ from pixelgen.training.parts import EMBEDDER, TOKENIZER
 from pixelgen.training.recipe import Recipe, recipe_from_dict
 from pixelgen.training.semantics import FEATURES, UNTAUGHT
 from pixelgen.training.state import RunState, read_state, state_path
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keeps other processes of this machine from training in `folder` meanwhile. Raises
+    PixelgenError where one does so already."""
+    name = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:32]
+    file = cache_folder() / f"run-{name}.lock"
+    lock = FileLock(file, timeout=0)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except Timeout:
+        raise PixelgenError(
+            f"another process is training in {folder}", "wait until it ends, or give another -o"
+        ) from None
+    except (OSError, NotImplementedError):
+        pass  # where no lock can be had, nobody is kept out
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def check_folder(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -23,12 +23,15 @@ def keep_tensors(path: Path, tensors: Mapping[str, Tensor], key: Mapping[str, ob
         write_tensors(path, packed, {"key": json.dumps(key)})
 
 
-def kept_tensors(path: Path, key: Mapping[str, object]) -> dict[str, Tensor] | None:
-    """The tensors of `path`, if they were made as `key` says; None where they were not, or where
-    there are none that can be read."""
+def kept_tensors(
+    path: Path, key: Mapping[str, object], besides: Collection[str] = ()
+) -> dict[str, Tensor] | None:
+    """The tensors of `path`, if they were made as `key` says, whatever else theirs says `besides`;
+    None where they were not, or where there are none that can be read."""
     try:
         with safe_open(path, framework="pt") as file:
-            if json.loads((file.metadata() or {})["key"]) != key:
+            made = json.loads((file.metadata() or {})["key"])
+            if {name: made[name] for name in made if name not in besides} != key:
                 return None
             return {name: file.get_tensor(name) for name in [*file.keys()]}
     except (OSError, SafetensorError, KeyError, ValueError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import signal
 import time
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -17,8 +17,9 @@ from pixelgen.data import ImageData, load_images
 from pixelgen.errors import PixelgenError
 from pixelgen.models import build_model
 from pixelgen.training.batches import mix, network_seed
-from pixelgen.training.folder import check_folder, forget
+from pixelgen.training.folder import check_folder, forget, locked
 from pixelgen.training.interrupts import collect_signals
+from pixelgen.training.lineage import trained_on
 from pixelgen.training.logs import RunLog, Silent, Watcher
 from pixelgen.training.meter import Meter
 from pixelgen.training.objective import autocast, gains_from_bf16, training_flops
@@ -70,7 +71,6 @@ def train(
         raise PixelgenError(
             "training needs the `accelerate` package", "pip install 'pixelgen[train]'"
         ) from None
-    saved = check_folder(recipe, folder, resume, init)
     # The last layer's vertical output leads nowhere: replicas must not wait for its gradient.
     # The recipe says what is computed in bf16, whatever `accelerate config` was told.
     accelerator = Accelerator(
@@ -78,6 +78,21 @@ def train(
         kwargs_handlers=[DistributedDataParallelKwargs(static_graph=True)],
     )
     watcher = watcher if watcher is not None and accelerator.is_main_process else Silent()
+    with locked(folder) if accelerator.is_main_process else nullcontext():
+        saved = check_folder(recipe, folder, resume, init)
+        return _train(recipe, folder, saved, init, max_minutes, accelerator, watcher)
+
+
+def _train(
+    recipe: Recipe,
+    folder: Path,
+    saved: tuple[RunState, dict[str, Tensor]] | None,
+    init: str | None,
+    max_minutes: float | None,
+    accelerator: Any,
+    watcher: Watcher,
+) -> Outcome:
+    """One part of a run, new or to be gone on with from what was `saved`."""
     data = load_images(
         recipe.data.path,
         recipe.data.split,
@@ -86,7 +101,7 @@ def train(
         progress=lambda done, total: _tell_decoding(watcher, done, total),
     )
     try:
-        run = Run(recipe, folder, data, accelerator, watcher)
+        run = Run(recipe, folder, data, accelerator, watcher, saved is not None)
         if saved is not None:
             run.restore(*saved)
         else:
@@ -108,7 +123,13 @@ class Run:
     """A model in training, and everything that changes with it."""
 
     def __init__(
-        self, recipe: Recipe, folder: Path, data: ImageData, accelerator: Any, watcher: Watcher
+        self,
+        recipe: Recipe,
+        folder: Path,
+        data: ImageData,
+        accelerator: Any,
+        watcher: Watcher,
+        resumed: bool = False,
     ) -> None:
         self.recipe, self.folder = recipe, folder
         self.accelerator, self.watcher = accelerator, watcher
@@ -116,7 +137,7 @@ class Run:
         self.origin, self.before = "", dict[str, Any]()
         self.task = task_of(recipe)
         with accelerator.main_process_first():
-            surroundings = Surroundings(folder, watcher.note, accelerator.device)
+            surroundings = Surroundings(folder, watcher.note, accelerator.device, resumed)
             material = self.task.prepare(data, surroundings)
         self.pictures = len(data)
         self.batches, self.labels = material.batches.to(accelerator.device), material.labels
@@ -173,7 +194,7 @@ class Run:
         from pixelgen.checkpoints import load_checkpoint
 
         loaded = load_checkpoint(ref)
-        begun = origin(loaded, self.model, self.recipe, self.embedded)
+        begun = origin(loaded, self.model, self.recipe, self.embedded, self.labels)
         weights = begun.weights | self.fitted
         load_weights(self.model, weights, ref)
         load_weights(self.ema.module, weights, ref)
@@ -184,6 +205,11 @@ class Run:
             self.before.pop(other, None)
         some = "" if begun.known else ", with new parts"
         self.watcher.note(f"started from {ref}{some}")
+        if self.recipe.data.holdout and trained_on(self.recipe, begun.history):
+            self.watcher.note(
+                f"{ref} may have been trained on pictures that are held out now: the card will not "
+                "tell the figure for them (seed and data.holdout say which are held out)"
+            )
 
     def save(self, last: bool = False) -> None:
         """Writes the state (main process only): unless the weights may just have gone bad, or it is
@@ -346,6 +372,8 @@ class Run:
             return
         figures = self.task.held_out(self.ema.module, self.held_images, self.held_condition)
         self.counters.held_out = float(figures.mean())
+        self.counters.held_out_step = self.counters.step
+        self.counters.held_out_pictures = len(self.held_images)
         self.log.write(
             "validation",
             self.counters.step,

@@ -97,6 +97,7 @@ def by_picture(
     if embeddings is not None:
         who, kept, held = _people(recipe, data)
         companions = Companions(who, kept)
+        held = held[other_photos(who, held) != held]  # told by another photo, or not measured
         vectors = Vectors(embeddings, companions, given.other_photo, given.vector_noise)
         vector = embeddings[other_photos(who, held)]
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +25,7 @@ from pixelgen.training.widening import (
     SEMANTIC,
     shapes,
     turn_between,
+    with_classes,
     with_more_channels,
     with_own_encoder,
     with_semantic_numbers,
@@ -45,10 +47,14 @@ class Origin:
 
 
 def origin(
-    loaded: LoadedCheckpoint, model: nn.Module, recipe: Recipe, embedded: Embedded | None
+    loaded: LoadedCheckpoint,
+    model: nn.Module,
+    recipe: Recipe,
+    embedded: Embedded | None,
+    labels: Sequence[int] = (),
 ) -> Origin:
     """What of `loaded` is of the kind of `model`, the whole or a part, with what the model has
-    beyond it.
+    beyond it. `labels` are those of the model's classes.
 
     Raises PixelgenError for weights of which nothing is of that kind.
     """
@@ -73,6 +79,9 @@ def origin(
         )
     weights = {n: t.float() for n, t in network.state_dict().items()}
     known = shapes(weights) == shapes(model.state_dict())
+    before = loaded.config.labels
+    if before and labels and list(before) != list(labels):
+        weights, known = with_classes(weights, model, before, labels), False
     if isinstance(model, Tokenizer) and not recipe.losses.decoder_only:
         weights = with_more_channels(weights, model)
     if isinstance(model, Autoencoder):

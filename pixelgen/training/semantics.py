@@ -84,6 +84,7 @@ def seen_features(
         "path": given.path,
         "split": given.split,
         "images": len(data),
+        "digest": data.digest(),
         "size": size,
         "data_size": 0 if size else given.size,
         "crop": 0 if size else given.crop,

@@ -40,6 +40,10 @@ class Counters:
     held_out: float | None = None
     """Last figure of the averaged weights on the held-out pictures: bits per dimension, or the PSNR
     of a tokenizer in dB."""
+    held_out_step: int | None = None
+    """The step after which it was found; None in states that did not say."""
+    held_out_pictures: int | None = None
+    """How many they were."""
 
 
 @dataclass(frozen=True)

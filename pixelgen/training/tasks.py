@@ -58,6 +58,8 @@ class Surroundings:
     """Takes a line for the user."""
     device: torch.device
     """Where a network looks at all pictures."""
+    resumed: bool = False
+    """The run goes on: what was computed for it once is what it learns from."""
 
 
 class Task(Protocol):
@@ -176,7 +178,7 @@ class Likelihood:
         if not self.recipe.model.vector_components:
             return None
         return lambda rows, classes: picture_vectors(
-            data, rows, classes, self.recipe, run.folder, run.note, run.device
+            data, rows, classes, self.recipe, run.folder, run.note, run.device, run.resumed
         )
 
     def _embedder(self, data: ImageData, folder: Path) -> FaceEmbedder | None:

@@ -14,6 +14,11 @@ from torch import Tensor, nn
 from pixelgen.models.likelihood import to_unit
 from pixelgen.training.recipe import Mining, TripletsRecipe
 
+_BINS = 2**20
+"""Of squared distances, 0 … 4."""
+_AT_ONCE = 2**22
+"""Pairs of pictures that are looked at together."""
+
 
 def squared_distances(embeddings: Tensor) -> Tensor:
     """[N, D] of length 1 → [N, N], 0 … 4; not in bf16, which knows no small differences."""
@@ -115,19 +120,28 @@ class Verification:
 
 
 def verify(embeddings: Tensor, people: Tensor) -> Verification:
-    """Over all pairs of pictures, `embeddings` [N, D], `people` int64 [N].
+    """Over all pairs of pictures, `embeddings` [N, D] of length 1, `people` int64 [N]. Squared
+    distances that differ by less than 4e-6 count as equal.
 
     Raises ValueError where there are no pairs of either kind.
     """
-    from torchmetrics.functional.classification import binary_auroc
-
-    first, second = torch.triu_indices(len(people), len(people), 1)
-    near = -squared_distances(embeddings)[first, second]
-    same = people[first] == people[second]
-    pairs, others = near[same], near[~same]
-    if not len(pairs) or not len(others):
+    counts = torch.zeros(2, _BINS, dtype=torch.float64)  # of two people, of one
+    rows = max(1, _AT_ONCE // len(people))
+    for start in range(0, len(people), rows):
+        part = slice(start, start + rows)
+        apart = (2 - 2 * embeddings[part].float() @ embeddings.float().t()).clamp(0, 4)
+        same = people[part, None] == people[None]
+        place = (apart * (_BINS / 4)).long().clamp(max=_BINS - 1) + _BINS * same
+        # Each pair once, none of a picture and itself.
+        later = torch.ones_like(same).triu(start + 1)
+        counts += torch.bincount(place[later], minlength=2 * _BINS).view(2, _BINS)
+    others, pairs = counts
+    if not pairs.any() or not others.any():
         raise ValueError("there must be pairs of one person and pairs of two")
-    auc = float(binary_auroc(1 + near / 4, same.int()))  # scores of 0 … 1 are taken as they are
-    threshold = others.topk(max(1, round(0.01 * len(others)))).values[-1]
-    accepted = float((pairs > threshold).double().mean())
-    return Verification(auc, accepted, len(pairs), len(others))
+    nearer = others.cumsum(0)
+    farther = others.sum() - nearer + others / 2
+    auc = float((pairs @ farther) / (pairs.sum() * others.sum()))
+    allowed = max(1, round(0.01 * int(others.sum())))
+    threshold = int((nearer >= allowed).nonzero()[0])
+    accepted = float(pairs[:threshold].sum() / pairs.sum())
+    return Verification(auc, accepted, int(pairs.sum()), int(others.sum()))

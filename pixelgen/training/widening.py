@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from pixelgen.models.autoencoder import Autoencoder
 from pixelgen.models.gated_pixelcnn import GatedPixelCNN
@@ -94,6 +94,25 @@ def with_semantic_numbers(weights: dict[str, Tensor], model: Autoencoder) -> dic
             grown[name][..., :first] = tensor[..., :first]
     grown |= own
     return grown if shapes(grown) == shapes(new) else weights
+
+
+def with_classes(
+    weights: dict[str, Tensor], model: nn.Module, old: Sequence[int], new: Sequence[int]
+) -> dict[str, Tensor]:
+    """Weights of a model of the classes labelled `old` → weights of `model`, whose classes are
+    labelled `new`: each label keeps its embeddings, those of others are new, and "no class" stays
+    what it was."""
+    grown = dict(weights)
+    row = {label: place for place, label in enumerate(old)}
+    known = [place for place, label in enumerate(new) if label in row]
+    for name, module in model.named_modules():
+        key = f"{name}.weight"
+        if isinstance(module, nn.Embedding) and len(weights.get(key, ())) == len(old) + 1:
+            table = module.weight.detach().clone().float()
+            table[known] = weights[key][[row[new[place]] for place in known]].to(table)
+            table[-1] = weights[key][-1].to(table)
+            grown[key] = table
+    return grown
 
 
 def with_own_encoder(weights: dict[str, Tensor], model: Autoencoder) -> dict[str, Tensor]:

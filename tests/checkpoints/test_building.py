@@ -12,9 +12,12 @@ import torch
 
 from pixelgen.checkpoints import building
 from pixelgen.checkpoints.building import network_for
-from pixelgen.models import GatedPixelCNNConfig, build_model
+from pixelgen.models import AutoencoderConfig, GatedPixelCNNConfig, build_model
 
 CONFIG = GatedPixelCNNConfig(channels=1, height=4, width=4, levels=4, features=8, layers=2)
+
+
+AUTOENCODER = AutoencoderConfig.from_dict({"size": 8, "pixels": {"features": 9}})
 
 
 def shapes(config: GatedPixelCNNConfig) -> list[tuple[int, ...]]:
@@ -48,6 +51,25 @@ def test_large_models_are_built_for_large_files(monkeypatch: pytest.MonkeyPatch)
 def test_layers_without_tensors_are_not_built() -> None:
     with pytest.raises(ValueError, match="cannot make a model of 1000000000 layers"):
         network_for(replace(CONFIG, layers=10**9), shapes(CONFIG))
+
+
+@pytest.mark.parametrize(
+    ("claim", "says"),
+    [
+        ({"head_layers": 10**7}, "cannot make a model of 10000002 layers"),
+        ({"channels": 1 << 13, "features": 1, "height": 1, "width": 1, "layers": 0}, "larger than"),
+    ],
+)
+def test_no_head_larger_than_its_tensors(claim: dict[str, int], says: str) -> None:
+    small = replace(CONFIG, channel_order="head", head_features=1, output_features=1)
+    network_for(small, shapes(small))
+    with pytest.raises(ValueError, match=says):
+        network_for(replace(small, **claim), shapes(small))  # type: ignore[arg-type]
+    claimed = AutoencoderConfig(
+        size=8, pixels=replace(AUTOENCODER.pixels, channel_order="head", head_layers=10**7)
+    )
+    with pytest.raises(ValueError, match="tensors cannot make a model"):
+        network_for(claimed, shapes(small))
 
 
 def test_loading_needs_no_compiler(tmp_path: Path) -> None:

@@ -394,7 +394,7 @@ def test_figures_enter_the_card(recipe_file: Path, tmp_path: Path) -> None:
     assert f"| dB PSNR / SSIM of {of} | 20.50 / 0.7000 | {again[:-1]} {made}" in card
     assert "| 25.0% / 50.0% |" in card
     of = "the PixelCNN samples of 2 numbers, 7 pictures of the s split"
-    some = f"{again[:-1]} --reconstructions 7`"
+    some = f"{again[:-1]} {made.replace('--quality ', '')[:-2]}"
     assert f"| gradient energy, originals = 1, of {of} | 0.400 | {some} |" in card
 
 

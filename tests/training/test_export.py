@@ -63,6 +63,25 @@ def test_figures_and_samples_enter_the_card(recipe_file: Path, tmp_path: Path) -
     assert not again.exists()
 
 
+def test_figures_of_other_weights_are_refused(recipe_file: Path, tmp_path: Path) -> None:
+    run, folder, file = tmp_path / "run", tmp_path / "weights", tmp_path / "e.json"
+    train(load_recipe(recipe_file, ["schedule.steps=1"]), run)
+    export(run, folder)
+    measured = {"data": "d", "split": "s", "images": 9, "reconstruction": None, "limit": 9}
+    measured["revision"] = load_checkpoint(folder).revision
+    measured["conditional"] = {"bits_per_dim": 3.21, "standard_error": 0.01}
+    file.write_text(json.dumps(measured), encoding="utf-8")
+    export(run, folder, evaluation=file, overwrite=True)
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    assert "`pixelgen evaluate weights --data d --split s --limit 9`" in card
+    train(load_recipe(recipe_file, ["schedule.steps=2"]), run, resume=True)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    with pytest.raises(PixelgenError, match="are of other weights than those of"):
+        export(run, folder, evaluation=file, overwrite=True)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    export(run, folder, overwrite=True)
+
+
 def test_quality_enters_the_card(recipe_file: Path, tmp_path: Path) -> None:
     run, folder = tmp_path / "run", tmp_path / "weights"
     train(load_recipe(recipe_file, ["schedule.steps=1"]), run)

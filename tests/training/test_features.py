@@ -255,6 +255,15 @@ def test_a_run_goes_on_with_the_vectors_of_weights(
     assert abs(figures.given_vectors.bits_per_dim - expected) < 0.02
     features = second.class_vectors.centre + torch.randn(2, 1280)
     assert second.class_vectors.of_features(features).shape == (2, 3)
+    # The run goes on as it began, whatever becomes of the weights that it took its vectors from.
+    vectors = (tmp_path / "second" / VECTORS).read_bytes()
+    folder.rename(tmp_path / "gone")
+    longer = [*kept, f"data.vectors={folder.as_posix()}", "data.holdout=10", "seed=2"]
+    train(
+        load_recipe(recipe_file, [*longer, "schedule.steps=35"]), tmp_path / "second", resume=True
+    )
+    assert (tmp_path / "second" / VECTORS).read_bytes() == vectors
+    (tmp_path / "gone").rename(folder)
     other = load_recipe(
         recipe_file, [*kept, "model.vector_components=1", f"data.vectors={folder.as_posix()}"]
     )
