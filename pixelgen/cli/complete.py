@@ -132,6 +132,8 @@ def complete(
     )
     count = request.sample.count
     check_amount(count, config.picture[1] * scale)
+    if grid:  # a row begins with the picture and with what is known of it
+        check_amount(count + 2 * (count // n), config.picture[1] * scale)
     check_amount(request.candidates, config.picture[1])
     seed = request.sample.drawing.seed
     stem = f"{photo_slug(image)}-completed-s{seed}"

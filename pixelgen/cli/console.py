@@ -83,6 +83,11 @@ def harmless(text: str) -> str:
     return "".join(c if c.isprintable() or c in "\n\t" else "?" for c in text)
 
 
+def one_line(text: str) -> str:
+    """The same for a cell of a table."""
+    return harmless(text).replace("\n", "?").replace("\t", "?")
+
+
 def note(text: str, quiet: bool = False) -> None:
     """A line on stderr about what a user may not expect, unless `quiet`."""
     if not quiet:

@@ -12,7 +12,7 @@ import typer
 
 from pixelgen._version import __version__
 from pixelgen.cli import options
-from pixelgen.cli.console import note
+from pixelgen.cli.console import note, one_line
 from pixelgen.cli.output import check_folder
 from pixelgen.cli.photos import check_photos, photo_name, read_photo
 from pixelgen.cli.progress import Meter
@@ -124,7 +124,7 @@ def _tell(photo: _Photo) -> None:
         return
     for number, face in enumerate(photo.faces, start=1):
         box = " ".join(f"{edge:.0f}" for edge in face.box)
-        typer.echo(f"{photo.name}\t{number}\t{box}\t{face.score:.3f}")
+        typer.echo(f"{one_line(photo.name)}\t{number}\t{box}\t{face.score:.3f}")
 
 
 def _facts(photo: _Photo) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ from PIL import Image
 
 from pixelgen.checkpoints import Source
 from pixelgen.cli.console import on_terminal
-from pixelgen.cli.output import Output, check_folder
+from pixelgen.cli.output import Output, check_folder, check_name
 from pixelgen.cli.progress import DrawingMeter, Pace, shows_pictures
 from pixelgen.cli.results import describe
 from pixelgen.cli.view import Sheet
@@ -170,7 +170,9 @@ class Growth:
                 image = sheet(images)
                 if rewritten and self.watch is not None:
                     text = {**self._text, "drawn": f"{moment.share:.0%}"}
-                    save_png(self.watch, image, text, "replace")
+                    # A viewer may hold it just now: it will be rewritten again.
+                    with suppress(PixelgenError):
+                        save_png(self.watch, image, text, "replace")
             if framed:
                 if not self._frames:
                     most = _most_frames(moment, image)
@@ -221,4 +223,5 @@ def _place(given: str | None, kinds: tuple[str, ...]) -> Path | None:
     if path.suffix.lower() not in kinds:
         raise PixelgenError(f"{path} is not a {' or '.join(kinds)} file", "", _USAGE)
     check_folder(path.parent)
+    check_name(path)
     return path

@@ -88,6 +88,8 @@ def portrait(
     )
     size = config.picture[1]
     check_amount(n, size * scale)
+    if grid:  # a sheet shows the photos too
+        check_amount(n + len(photos), size * scale)
     check_amount(request.candidates, size)
     name = slug(Path(photo_name(photos[0])).stem)
     stem = "-".join(filter(None, ("pixelgen-portrait", name, f"s{request.drawing.seed}")))

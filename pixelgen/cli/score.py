@@ -10,6 +10,7 @@ import typer
 
 from pixelgen.checkpoints import DEFAULT_PIXEL_WEIGHTS, read_config
 from pixelgen.cli import completions, options
+from pixelgen.cli.console import one_line
 from pixelgen.cli.downloads import obtain
 from pixelgen.cli.output import Output
 from pixelgen.cli.photos import list_photos, read_photos
@@ -147,7 +148,7 @@ def _table(ranked: Sequence[tuple[str, Score]], unit: str) -> None:
     """A line for each picture on stdout, those of its classes below it."""
     typer.echo(f"{unit:>9}  {'bits':>9}  picture")
     for name, one in ranked:
-        typer.echo(f"{one.bits_per_dim:>9.4f}  {one.bits:>9.1f}  {name}")
+        typer.echo(f"{one.bits_per_dim:>9.4f}  {one.bits:>9.1f}  {one_line(name)}")
         for guess in one.ranking:
             typer.echo(f"{'':22}{guess.probability:>6.1%}  {guess.index} {_name(guess.index)}")
 

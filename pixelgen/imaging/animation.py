@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -55,16 +57,29 @@ def animation_bytes(
     return buffer.getvalue()
 
 
+@contextmanager
+def _unwarned() -> Iterator[None]:
+    """Without what Pillow says on stderr about a damaged file."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
 def animation_text(path: Path) -> dict[str, str]:
     """The text in an animation of ours; none for any other file."""
     if path.suffix.lower() == ".png":
         return png_text(path)
     try:
         kinds = ["GIF", "WEBP"]
-        with any_size(), open_file(path) as file, Image.open(file, formats=kinds) as image:
+        with (
+            _unwarned(),
+            any_size(),
+            open_file(path) as file,
+            Image.open(file, formats=kinds) as image,
+        ):
             note = image.info.get("comment") or image.getexif().get(_DESCRIPTION, "")
             text = json.loads(note)
-    except (OSError, ValueError, SyntaxError, RecursionError):
+    except Exception:  # damaged EXIF fails in many ways
         return {}
     return {str(k): str(v) for k, v in text.items()} if isinstance(text, dict) else {}
 

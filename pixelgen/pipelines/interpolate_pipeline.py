@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from pixelgen.checkpoints import CheckpointConfig, LoadedCheckpoint
+from pixelgen.checkpoints import DEFAULT_WEIGHTS, CheckpointConfig, LoadedCheckpoint
 from pixelgen.errors import PixelgenError
 from pixelgen.imaging import Fit, Photo, opened, square
 from pixelgen.pipelines.class_pipeline import ClassPipeline, SampleResult
@@ -76,6 +76,8 @@ class InterpolatePipeline(Pretrained):
 
     Example: `InterpolatePipeline.from_pretrained()(classes=["lion", "cougar"], seed=1).images`.
     """
+
+    default_weights = DEFAULT_WEIGHTS
 
     def __init__(self, checkpoint: LoadedCheckpoint, device: torch.device | str = "cpu") -> None:
         self.checkpoint = checkpoint

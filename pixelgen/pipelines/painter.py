@@ -112,6 +112,11 @@ class Given:
     """bool [C, H, W]: true where the value is known, and kept."""
 
 
+_EXACT = 8
+"""Matrix products of fewer rows are rounded otherwise: batches are not smaller than this, or than
+all pictures, so that what is drawn does not depend on how they are split."""
+
+
 class Painter:
     """A model on its device, with what makes pictures of the grids that it draws."""
 
@@ -189,6 +194,7 @@ class Painter:
         # Always on the CPU: every device then gets the same numbers.
         generator = seeded(seed)
         shared = draw_uniforms(generator, streams, config) if streams else None
+        least = min(count, _EXACT)
         for first in range(0, count, batch_size):
             chunk = slice(first, min(first + batch_size, count))
             size = chunk.stop - first
@@ -198,6 +204,9 @@ class Painter:
                 if shared is None
                 else shared[torch.arange(first, chunk.stop) % len(shared)]
             )
+            if size < least:  # some pictures twice
+                rows = torch.arange(least) % size
+                uniforms, part = uniforms[rows], None if part is None else part[rows]
             with torch.inference_mode(), self._watched():
                 x, log_prob = sample_scored(
                     self.model,
@@ -210,6 +219,7 @@ class Painter:
                     if on_step is None
                     else self._reporter(on_step, first, size, count, given),
                 )
+                x, log_prob = x[:size], log_prob[:size]
             if log_prob.isnan().any():
                 raise self.checkpoint.overflow()
             yield x, log_prob
@@ -238,7 +248,7 @@ class Painter:
         given: Given | None,
     ) -> StepCallback:
         return lambda done, positions, grids: on_step(
-            Progress(self, first, batch, total, done, positions, grids, given)
+            Progress(self, first, batch, total, done, positions, lambda: grids()[:batch], given)
         )
 
 

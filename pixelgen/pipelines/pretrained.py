@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from pixelgen.checkpoints import LoadedCheckpoint, Source, load_checkpoint
+from pixelgen.errors import PixelgenError
 from pixelgen.pipelines.devices import pick_device
 
 if TYPE_CHECKING:
@@ -38,6 +39,10 @@ class Pretrained(ABC):
         HF_TOKEN or `hf auth login` is used. Raises PixelgenError where either is not to be had, and
         for weights that cannot do what this is for."""
         target = pick_device(device)
+        if ref is None and not cls.default_weights:
+            raise PixelgenError(
+                f"{cls.__name__} needs the name of weights", "such as imagenet64", exit_code=2
+            )
         return cls(
             load_checkpoint(cls.default_weights if ref is None else ref, token=token), target
         )

@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import pairwise
+from threading import Lock
 
 import torch
+
+_changing = Lock()
+_inside, _before = 0, 1
 
 
 def shares(total: int, count: int) -> list[slice]:
@@ -22,9 +26,18 @@ def threads(count: int) -> Iterator[int]:
     Thousands of products that take microseconds lose far more by waiting for a second thread, on a
     busy machine milliseconds each, than they gain by it.
     """
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
+    global _inside, _before
+    with _changing:
+        # Threads that begin take the number that was set last, in whichever thread: of calls that
+        # overlap, all put back what the first has found.
+        if not _inside:
+            _before = torch.get_num_threads()
+        _inside += 1
+        before = _before
+        torch.set_num_threads(count)
     try:
         yield before
     finally:
-        torch.set_num_threads(before)
+        with _changing:
+            _inside -= 1
+            torch.set_num_threads(before)

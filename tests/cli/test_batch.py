@@ -426,6 +426,30 @@ def test_dry_run(run: Run, sample: Sample) -> None:
     assert files("out") == {"a.png"}
 
 
+@pytest.mark.parametrize(
+    ("job", "says"),
+    [
+        ({"command": "sample", "out": "m.v2"}, "'out' ends in .png, not 'm.v2'"),
+        ({"command": "sample", "out": "m.gif"}, "'out' ends in .png, not 'm.gif'"),
+        ({"command": "interpolate", "class": [1, 2], "out": "m.jpg"}, "'out' ends in .png or "),
+        ({"command": "sample", "animate": "m.mp4"}, "'animate' ends in .gif or .webp or .png"),
+        ({"command": "score", "images": [A], "map": "m.jpg"}, "'map' ends in .png"),
+        ({"command": "encode", "images": [A], "out": "m.png"}, "'out' ends in .safetensors"),
+    ],
+)
+def test_places_that_no_command_writes_to(run: Run, job: dict[str, Any], says: str) -> None:
+    outcome = run("batch", write(job), "-o", "out", "--dry-run")
+    assert outcome.code == 2
+    assert says in outcome.err
+
+
+def test_a_map_in_a_folder(run: Run, pixel_weights: Path) -> None:
+    job = {"command": "score", "images": [A], "map": "maps/", "id": "a"}
+    outcome = run("batch", write({**job, "weights": str(pixel_weights)}), "-o", "out")
+    assert outcome.code == 0, outcome.err
+    assert files("out") == {"maps/a-map.png"}
+
+
 def test_notes_are_told_and_kept(run: Run, pixel_weights: Path) -> None:
     job = {"command": "complete", "image": A, "box": "0,0,1,1", "n": 1, "id": "a"}
     outcome = run("batch", write({**job, "weights": str(pixel_weights)}), "-o", "out")

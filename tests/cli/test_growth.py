@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 from pixelgen.cli import growth, progress
+from pixelgen.errors import PixelgenError
 from pixelgen.imaging import animation_text, png_text
 from pixelgen.pipelines import ClassPipeline, Progress
 
@@ -140,6 +141,27 @@ def test_codes_are_not_decoded_more_often_than_is_worth_it(
         words = ["sample", "-n", n, "--weights", code_weights, "--animate", path]
         assert run(*words).code == 0
         assert len(frames_of(Path(path))[0]) == frames
+
+
+def test_a_watched_file_that_is_held_by_a_viewer(
+    run: Run, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it would have shown is drawn all the same, and is in the file in the end."""
+    real, refused = growth.save_png, 0
+
+    def held(path: Path, *rest: Any) -> Path:
+        nonlocal refused
+        if refused < 3:
+            refused += 1
+            raise PixelgenError(f"cannot write {path}: permission denied")
+        return real(path, *rest)
+
+    monkeypatch.setattr(growth, "save_png", held)
+    monkeypatch.setattr(progress.Pace, "due", always)
+    words = ["sample", "--weights", weights, "--seed", 1, "--watch", "w.png", "-o", "a.png"]
+    outcome = run(*words)
+    assert (outcome.code, refused) == (0, 3), outcome.err
+    assert Path("w.png").read_bytes() == Path("a.png").read_bytes()
 
 
 def test_a_watched_file_is_whole_at_any_time(

@@ -250,6 +250,7 @@ BAD = [
     (["FACE", "--face", "1", "--no-align"], 2, "an aligned face is the only one"),
     (["FACE", "-n", "0"], 2, "n must be at least 1, not 0"),
     (["FACE", "-n", str(2**70)], 2, "n must be below 2^63"),
+    (["FACE"] * 95 + ["-n", "1", "--scale", "64"], 2, "96 pictures of 1024×1024 pixels are too"),
     (["FACE", "-n", "1000000"], 2, "1000000 pictures of 16×16 pixels are too many"),
     (["FACE", "-n", "100", "--scale", "64"], 2, "100 pictures of 1024×1024 pixels"),
     (["FACE", "--seed", "-1"], 2, "seed must be at least 0"),

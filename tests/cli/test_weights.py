@@ -224,6 +224,8 @@ def test_remove(run: Run, hub: Hub, weights: Path, monkeypatch: pytest.MonkeyPat
     outcome = run("weights", "remove", "owner/name")
     assert (outcome.code, folder.is_dir()) == (2, True)
     assert "owner/name: 1 revision, " in outcome.err
+    monkeypatch.setattr("sys.stdin", None)
+    assert run("weights", "remove", "owner/name").code == 2
     outcome = run("weights", "remove", "owner/name", "--yes")
     assert (outcome.code, folder.exists(), outcome.out) == (0, False, "")
     assert outcome.err.startswith("removed owner/name: 1 revision, ")

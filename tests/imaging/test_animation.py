@@ -40,6 +40,20 @@ def test_frames_pace_and_text_come_back(tmp_path: Path, suffix: str) -> None:
     assert animation_text(path) == TEXT
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("suffix", [".gif", ".webp", ".png"])
+def test_damaged_text_is_none(tmp_path: Path, suffix: str) -> None:
+    whole = animation_bytes(FRAMES, suffix, 8, TEXT)
+    path = tmp_path / f"a{suffix}"
+    start = max(whole.rfind(b"EXIF"), 0)
+    for _ in range(300):
+        damaged = bytearray(whole)
+        for place in start + DRAW.integers(0, min(len(whole) - start, 64), 3):
+            damaged[place] = DRAW.integers(256)
+        path.write_bytes(damaged)
+        assert isinstance(animation_text(path), dict)
+
+
 @pytest.mark.parametrize("suffix", [".gif", ".webp", ".png"])
 def test_the_last_frame_is_held(tmp_path: Path, suffix: str) -> None:
     path = save_animation(tmp_path / f"a{suffix}", FRAMES, 10, TEXT, hold=1.5)

@@ -12,6 +12,7 @@ import typer
 
 from pixelgen.cli import everywhere
 from pixelgen.errors import did_you_mean
+from pixelgen.imaging import ANIMATIONS
 
 JOBS = (
     "sample",
@@ -34,6 +35,15 @@ _DECIDED = (
 # Options that say where files go, and how what a command makes by default is called.
 _PLACES = ("--output", "--animate", "--map")
 _ENDINGS = {"encode": ".safetensors", "faces": ""}
+_KINDS: dict[tuple[str, str], tuple[str, ...]] = {
+    ("", "--output"): (".png",),
+    ("", "--animate"): (*ANIMATIONS, ".png"),
+    ("", "--map"): (".png",),
+    ("encode", "--output"): (".safetensors",),
+    ("faces", "--output"): (),  # a folder
+    ("interpolate", "--output"): (".png", *ANIMATIONS),
+}
+"""What files of a command and an option, or of any command and it, may end with."""
 
 
 @dataclass(frozen=True)
@@ -121,6 +131,13 @@ def words_of(name: str, said: Mapping[str, Any], stem: str, parent: Any = None) 
     if "output" in keys:
         ending = _ENDINGS.get(name, ".png")
         words.places["--output"] = _named(words.places.get("--output", ""), stem, ending)
+    if "--map" in words.places:
+        words.places["--map"] = _named(words.places["--map"], f"{stem}-map", ".png")
+    for place, path in words.places.items():
+        kinds = _KINDS.get((name, place), _KINDS["", place])
+        if kinds and PurePath(path).suffix.lower() not in kinds:
+            key = {"--output": "out"}.get(place, place.removeprefix("--"))
+            raise ValueError(f"{key!r} ends in {' or '.join(kinds)}, not {path!r}")
     words = Words(words.options, words.arguments, words.places, device)
     _parse(command, name, words, parent)
     return words

@@ -130,9 +130,10 @@ def remove(
     count = len(found.commits)
     what = f"{ref}: {count} revision{'s' * (count != 1)}, {size_text(found.size)}"
     if not yes:
-        if not sys.stdin.isatty():
+        if sys.stdin is None or not sys.stdin.isatty():
             raise PixelgenError(f"{what} would be removed", "--yes removes without asking", _USAGE)
-        typer.confirm(f"Remove {what}?", abort=True, err=True)
+        if not typer.confirm(f"Remove {what}?", err=True):
+            raise PixelgenError("nothing was removed")
     found.carry_out()
     if as_json:
         facts = {"name": asked[0], "revisions": found.commits, "bytes": found.size}
