@@ -13,6 +13,7 @@ from pixelgen.checkpoints import (
     DEFAULT_REDRAWING_WEIGHTS,
     LoadedCheckpoint,
 )
+from pixelgen.errors import PixelgenError
 from pixelgen.imaging import (
     Fit,
     Likeness,
@@ -142,17 +143,17 @@ class ReconstructPipeline(Pretrained):
         *,
         bottlenecks: Sequence[int] | None = None,
         cut: Cut = "crop",
-        longest: int = LONGEST,
+        longest: int | None = None,
         on_step: Callable[[Progress], None] | None = None,
         **drawing: Unpack[DrawingOptions],
     ) -> ReconstructResult:
         """Each of `images`, pictures or paths, of any size and mode, made anew: `n` samples (3) for
         each of `bottlenecks` (all).
 
-        They are brought to the network as `cut` says; piece by piece with their longer side at most
-        `longest` pixels long. `drawing`: seed, temperature, top_p, guidance and batch_size. What is
-        left out comes from the weights' own defaults; a missing seed is drawn. Raises PixelgenError
-        for what the weights cannot do.
+        They are brought to the network as `cut` says; in "patches" with their longer side at most
+        `longest` pixels long (left out: 256). `drawing`: seed, temperature, top_p, guidance and
+        batch_size. What is left out comes from the weights' own defaults; a missing seed is drawn.
+        Raises PixelgenError for what the weights cannot do.
         """
         request = ReconstructRequest.make(
             self.checkpoint.config,
@@ -161,9 +162,10 @@ class ReconstructPipeline(Pretrained):
             n=n,
             **drawing,
         )
-        return self.run(
-            request, [fitted(opened(i), self.size, cut, longest) for i in images], on_step
-        )
+        if longest is not None and cut != "patches":
+            raise PixelgenError("longest is for pieces", 'cut="patches"', 2)
+        sides = (self.size, cut, LONGEST if longest is None else longest)
+        return self.run(request, [fitted(opened(i), *sides) for i in images], on_step)
 
     def run(
         self,

@@ -29,7 +29,6 @@ from pixelgen.pipelines.interpolate_pipeline import InterpolatePipeline, path_re
 from pixelgen.pipelines.painter import Progress
 from pixelgen.pipelines.portrait_pipeline import PortraitPipeline, PortraitResult
 from pixelgen.pipelines.reconstruct_pipeline import (
-    LONGEST,
     Cut,
     Reconstruction,
     ReconstructPipeline,
@@ -314,7 +313,7 @@ class Weights:
         *,
         bottlenecks: int | Sequence[int] | None = None,
         cut: Cut = "crop",
-        longest: int = LONGEST,
+        longest: int | None = None,
         on_step: OnStep | None = None,
         **drawing: Unpack[DrawingOptions],
     ) -> list[Reconstruction]:
@@ -324,7 +323,8 @@ class Weights:
         and back.
 
         `cut` says how photos come to the network: as their middle ("crop"), squeezed ("stretch"),
-        or piece by piece ("patches"), the longer side then at most `longest` pixels long.
+        or piece by piece ("patches"), the longer side then at most `longest` pixels long (left out:
+        256).
         """
         made = ReconstructPipeline(self.checkpoint, self.device)(
             _several(photos),

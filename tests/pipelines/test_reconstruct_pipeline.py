@@ -92,6 +92,8 @@ def test_pieces_of_a_photo(pipe: ReconstructPipeline) -> None:
         ):
             assert cut_tiles(made, 8)[0].tobytes() == of[0].tobytes()
             assert cut_tiles(made, 8)[4].tobytes()[:12] == of[4].tobytes()[:12]
+    with pytest.raises(PixelgenError, match="longest is for pieces"):
+        pipe([image], n=1, longest=10)
     shrunk = pipe([image], n=1, cut="patches", longest=10)
     assert shrunk.sources[0].size == (10, 6)
 
