@@ -30,7 +30,9 @@ TopP = Annotated[
     float | None,
     typer.Option(help="Keep this share of the probability. Default: the weights' own."),
 ]
-BatchSize = Annotated[int, typer.Option(help="Pictures worked on side by side.")]
+BatchSize = Annotated[
+    int, typer.Option(help="Pictures worked on side by side; to draw fewer than 8 saves nothing.")
+]
 
 Classes = Annotated[
     list[str] | None,

@@ -67,10 +67,11 @@ class ImageData:
             )
         return place[row]
 
-    def digest(self) -> str:
-        """What these pictures and labels are exactly, in hexadecimal: others have another one."""
+    def digest(self, labels: bool = False) -> str:
+        """What these pictures, and with `labels` these, are exactly, in hexadecimal: others have
+        another one."""
         found = hashlib.blake2b(str(tuple(self.images.shape)).encode(), digest_size=16)
-        for tensor in (self.images, self.labels):
+        for tensor in (self.images, self.labels if labels else None):
             if tensor is not None:
                 found.update(tensor.contiguous().numpy().data)
         return found.hexdigest()

@@ -51,7 +51,7 @@ def picture_vectors(
         "path": given.path,
         "split": given.split,
         "images": len(data),
-        "digest": data.digest(),
+        "digest": data.digest(labels=True),
         "classes": config.classes,
         "size": size,
         "scale": given.features_scale,
@@ -61,7 +61,7 @@ def picture_vectors(
         "holdout": given.holdout,
         "seed": recipe.seed,
     }
-    found = kept_tensors(folder / VECTORS, key, besides=("of",)) if resumed else None
+    found = kept_tensors(folder / VECTORS, key, besides=("of", "digest")) if resumed else None
     known = None
     if found is None:
         known = _vectors_of(given.vectors, recipe, data) if given.vectors else None

@@ -26,12 +26,14 @@ def keep_tensors(path: Path, tensors: Mapping[str, Tensor], key: Mapping[str, ob
 def kept_tensors(
     path: Path, key: Mapping[str, object], besides: Collection[str] = ()
 ) -> dict[str, Tensor] | None:
-    """The tensors of `path`, if they were made as `key` says, whatever else theirs says `besides`;
-    None where they were not, or where there are none that can be read."""
+    """The tensors of `path`, if they were made as `key` says; None where they were not, or where
+    there are none that can be read. With `besides` only that counts which both keys say, and is not
+    among these: an earlier version said less."""
     try:
         with safe_open(path, framework="pt") as file:
             made = json.loads((file.metadata() or {})["key"])
-            if {name: made[name] for name in made if name not in besides} != key:
+            names = (made.keys() & key.keys()) - set(besides) if besides else {*made, *key}
+            if any(made.get(name) != key.get(name) for name in names):
                 return None
             return {name: file.get_tensor(name) for name in [*file.keys()]}
     except (OSError, SafetensorError, KeyError, ValueError):

@@ -3,40 +3,52 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import PurePath
 from typing import Any
 
+from pixelgen.models.config import FaceEmbedderConfig
 from pixelgen.toml import parse_toml
-from pixelgen.training.recipe import DataRecipe, Recipe
+from pixelgen.training.recipe import Recipe, recipe_from_dict
 
 
 def trained_on(recipe: Recipe, history: Mapping[str, Any]) -> bool:
     """Whether pictures that a run of `recipe` holds out may be among those that its weights were
     trained on before, as their `history` (a configuration's "training") tells it.
 
-    The same seed draws the same pictures, and fewer of them are among more.
+    The same seed draws the same pictures, or people, and fewer of them are among more. Folders of
+    the same name count as one: they may have been moved.
     """
     mine = recipe.data
     for before in _recipes(history):
-        theirs = before.get("data", {})
-        path, split, holdout = (
-            theirs.get(name, getattr(DataRecipe, name)) for name in ("path", "split", "holdout")
+        theirs = before.data
+        same = (_name(theirs.path), theirs.split) == (_name(mine.path), mine.split)
+        drawn_alike = (
+            before.seed == recipe.seed
+            and theirs.holdout >= mine.holdout
+            and _whole_people(before) == _whole_people(recipe)
         )
-        same = (PurePath(path).name, split) == (PurePath(mine.path).name, mine.split)
-        drawn_alike = before.get("seed", Recipe.seed) == recipe.seed and holdout >= mine.holdout
         if same and not drawn_alike:
             return True
     return False
 
 
-def _recipes(history: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+def _name(path: str) -> str:
+    return PurePath(path).name
+
+
+def _whole_people(recipe: Recipe) -> str:
+    """The column of the people who are held out as a whole; nothing where pictures are."""
+    by_person = recipe.data.embedder or isinstance(recipe.model, FaceEmbedderConfig)
+    return recipe.data.label if by_person else ""
+
+
+def _recipes(history: Mapping[str, Any]) -> Iterator[Recipe]:
     """The recipes of all parts, the last first; those that cannot be read are left out."""
     part: Any = history
     while isinstance(part, Mapping):
-        try:
-            recipe = parse_toml(str(part.get("recipe", "")).encode())
-        except ValueError:
-            recipe = {}
-        if recipe:
-            yield recipe
+        found: list[Recipe] = []
+        with suppress(ValueError):
+            found.append(recipe_from_dict(parse_toml(str(part.get("recipe", "")).encode())))
+        yield from found
         part = part.get("before")

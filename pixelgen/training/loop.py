@@ -80,6 +80,7 @@ def train(
     watcher = watcher if watcher is not None and accelerator.is_main_process else Silent()
     with locked(folder) if accelerator.is_main_process else nullcontext():
         saved = check_folder(recipe, folder, resume, init)
+        accelerator.wait_for_everyone()  # before the first of them writes
         return _train(recipe, folder, saved, init, max_minutes, accelerator, watcher)
 
 
@@ -178,6 +179,8 @@ class Run:
         load_optimiser(self.optimiser, self.model, tensors, self.task.critic)
         self.ema.n_averaged.fill_(state.averaged)
         self.counters = replace(state.counters)
+        if self.counters.held_out_step is None:  # an earlier version did not say
+            self.counters.held_out_step = self.counters.step
         self.origin, self.before = state.origin, state.before
         self.watcher.note(f"resumed at step {self.counters.step}")
 
@@ -249,9 +252,9 @@ class Run:
                 self.save()
             reason = self._loop(received, max_seconds, meter)
             self.save(last=True)
-            if reason == "finished":
+            if reason in ("finished", "max-minutes"):
                 self._validate()
-                if self.recipe.intervals.samples:
+                if reason == "finished" and self.recipe.intervals.samples:
                     self._sample()
                 self.save(last=True)
             self.log.write("end", self.counters.step, reason=reason, seconds=self.counters.seconds)

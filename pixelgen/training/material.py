@@ -98,6 +98,11 @@ def by_picture(
         who, kept, held = _people(recipe, data)
         companions = Companions(who, kept)
         held = held[other_photos(who, held) != held]  # told by another photo, or not measured
+        if given.holdout and not len(held):
+            raise PixelgenError(
+                "the people who are held out have one picture each, to be told by another",
+                "raise data.holdout, or set it to 0",
+            )
         vectors = Vectors(embeddings, companions, given.other_photo, given.vector_noise)
         vector = embeddings[other_photos(who, held)]
     else:

@@ -79,16 +79,17 @@ def origin(
         )
     weights = {n: t.float() for n, t in network.state_dict().items()}
     known = shapes(weights) == shapes(model.state_dict())
-    before = loaded.config.labels
-    if before and labels and list(before) != list(labels):
-        weights, known = with_classes(weights, model, before, labels), False
+    theirs = loaded.config.labels
+    if theirs and labels and list(theirs) != list(labels):
+        weights, known = with_classes(weights, model, theirs, labels), False
     if isinstance(model, Tokenizer) and not recipe.losses.decoder_only:
         weights = with_more_channels(weights, model)
     if isinstance(model, Autoencoder):
-        untaught = model.semantic is not None and not recipe.autoencoder.semantic_weight
-        if untaught and not any(name.startswith(SEMANTIC) for name in weights):
-            raise PixelgenError(*UNTAUGHT)
+        before = weights
         weights = with_own_encoder(with_semantic_numbers(weights, model), model)
+        new = any(n.startswith(SEMANTIC) and weights[n] is not before.get(n) for n in weights)
+        if new and not recipe.autoencoder.semantic_weight:
+            raise PixelgenError(*UNTAUGHT, 2)
     if isinstance(model, GatedPixelCNN):
         weights = with_vectors(weights, model)
         if embedded is not None and loaded.face_embedder is not None:

@@ -5,6 +5,7 @@ Schroff, Kalenichenko, Philbin, "FaceNet", 2015 (arXiv 1503.03832), section 3.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -123,8 +124,11 @@ def verify(embeddings: Tensor, people: Tensor) -> Verification:
     """Over all pairs of pictures, `embeddings` [N, D] of length 1, `people` int64 [N]. Squared
     distances that differ by less than 4e-6 count as equal.
 
-    Raises ValueError where there are no pairs of either kind.
+    Nothing is told of vectors that are not finite. Raises ValueError where there are no pairs of
+    either kind.
     """
+    if not bool(embeddings.isfinite().all()):
+        return Verification(math.nan, math.nan, 0, 0)
     counts = torch.zeros(2, _BINS, dtype=torch.float64)  # of two people, of one
     rows = max(1, _AT_ONCE // len(people))
     for start in range(0, len(people), rows):

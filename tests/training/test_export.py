@@ -76,7 +76,7 @@ def test_figures_of_other_weights_are_refused(recipe_file: Path, tmp_path: Path)
     assert "`pixelgen evaluate weights --data d --split s --limit 9`" in card
     train(load_recipe(recipe_file, ["schedule.steps=2"]), run, resume=True)
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
-    with pytest.raises(PixelgenError, match="are of other weights than those of"):
+    with pytest.raises(PixelgenError, match="are of other weights than these"):
         export(run, folder, evaluation=file, overwrite=True)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
     export(run, folder, overwrite=True)

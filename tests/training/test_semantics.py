@@ -290,6 +290,10 @@ def test_a_run_that_a_classifier_teaches(
     with pytest.raises(PixelgenError, match="numbers that nothing teaches"):
         train(load_recipe(recipe_file, SEMANTIC), tmp_path / "untaught", init=first)
     assert not (tmp_path / "untaught").exists()
+    # Nor are those of another build taken over.
+    other = load_recipe(recipe_file, [*SEMANTIC, "model.semantic=2"])
+    with pytest.raises(PixelgenError, match="numbers that nothing teaches"):
+        train(other, tmp_path / "untaught", init=str(tmp_path / "weights"))
     # The next part leaves them as they are, and needs no classifier.
     goes_on = load_recipe(recipe_file, [*SEMANTIC, "schedule.steps=3"])
     train(goes_on, tmp_path / "next", init=str(tmp_path / "weights"))

@@ -242,3 +242,8 @@ def test_what_does_not_fit(faces: Path, tmp_path: Path, override: str, says: str
     recipe_at(tmp_path / "r.toml", RECIPE, data=faces)
     with pytest.raises(PixelgenError, match=says):
         train(load_recipe(tmp_path / "r.toml", [override]), tmp_path / "run")
+
+
+def test_vectors_that_are_no_numbers_are_no_failure() -> None:
+    found = verify(torch.full((4, 2), torch.nan), torch.tensor([1, 1, 2, 2]))
+    assert math.isnan(found.auc)
