@@ -39,10 +39,10 @@ class Pretrained(ABC):
         HF_TOKEN or `hf auth login` is used. Raises PixelgenError where either is not to be had, and
         for weights that cannot do what this is for."""
         target = pick_device(device)
-        if ref is None and not cls.default_weights:
-            raise PixelgenError(
-                f"{cls.__name__} needs the name of weights", "such as imagenet64", exit_code=2
-            )
-        return cls(
-            load_checkpoint(cls.default_weights if ref is None else ref, token=token), target
-        )
+        if ref is None:
+            ref = cls.default_weights
+            if not ref:
+                raise PixelgenError(
+                    f"{cls.__name__} needs the name of weights", "such as imagenet64", exit_code=2
+                )
+        return cls(load_checkpoint(ref, token=token), target)

@@ -53,11 +53,7 @@ class Autoencoding(nn.Module):
         classifier sees of the pictures."""
         images = to_unit(x, 256)
         h = self.model.encode(images)
-        apart = torch.zeros((), device=h.device)
-        if self.semantics is not None:
-            assert vector is not None  # `AutoencoderTask` gives both
-            told = h[:, self.model.config.spatial :]
-            apart = self.recipe.semantic_weight * self.semantics(told, vector).mean()
+        semantic = h[:, self.model.config.spatial :]
         if self.recipe.noise:
             h = h + self.recipe.noise * torch.randn_like(h)
         if share := self.recipe.semantic_dropout:
@@ -68,7 +64,10 @@ class Autoencoding(nn.Module):
             few = math.ceil(self.recipe.inner_share * len(h))
             h = torch.cat((self.model.shortened(h[:few], inner), h[few:]))
         made = self.model.predict(h if self.recipe.joint else h.detach())
-        loss: Tensor = apart + self.recipe.mean_weight * (made - images).square().mean()
+        loss: Tensor = self.recipe.mean_weight * (made - images).square().mean()
+        if self.semantics is not None:
+            assert vector is not None  # `AutoencoderTask` gives both
+            loss = loss + self.recipe.semantic_weight * self.semantics(semantic, vector).mean()
         if not self.recipe.bits_weight:
             return loss
         condition = self.model.condition(h, made)

@@ -224,7 +224,7 @@ def _autoencoder_figures(
     """What `AutoencoderFigures` says, as the JSON of `pixelgen evaluate` holds it."""
     figures = []
     few = f"{measured['pictures']} pictures of the {split} split"
-    drawn = "".join(f" --{o.replace('_', '-')} {v}" for o, v in measured["sampling"].items())
+    drawn = _options(measured["sampling"])
     of_some = f"{again} --reconstructions {measured['pictures']}{drawn}"
     made = f"{again} --reconstructions {measured['pictures']} --quality{drawn}"
     for each in measured["bottlenecks"]:
@@ -255,15 +255,18 @@ def _autoencoder_figures(
     return figures
 
 
+def _options(sampling: dict[str, Any]) -> str:
+    """How a command says what was drawn by."""
+    given = ((name.replace("_", "-"), value) for name, value in sampling.items())
+    return "".join(f" --{name} {value}" for name, value in given if value is not None)
+
+
 def _quality_figures(quality: dict[str, Any], split: str, again: str) -> list[Figure]:
     """What `Quality` says, as the JSON of `pixelgen evaluate --quality` holds it."""
     part = "" if quality["part"] == "all" else f" ({quality['part']} half)"
     where = f"{quality['classes']} classes{part} of the {split}"
     command = f"{again} --quality --no-likelihood --part {quality['part']}"
-    for option, value in (quality["sampling"] or {}).items():
-        if value is None:
-            continue
-        command += f" --{option.replace('_', '-')} {value}"
+    command += _options(quality["sampling"] or {})
     figures = []
     for kind, called in (
         ("real", "real pictures"),

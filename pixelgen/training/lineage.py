@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from pathlib import PurePath
 from typing import Any
 
@@ -47,8 +46,10 @@ def _recipes(history: Mapping[str, Any]) -> Iterator[Recipe]:
     """The recipes of all parts, the last first; those that cannot be read are left out."""
     part: Any = history
     while isinstance(part, Mapping):
-        found: list[Recipe] = []
-        with suppress(ValueError):
-            found.append(recipe_from_dict(parse_toml(str(part.get("recipe", "")).encode())))
-        yield from found
+        try:
+            recipe = recipe_from_dict(parse_toml(str(part.get("recipe", "")).encode()))
+        except ValueError:
+            pass
+        else:
+            yield recipe
         part = part.get("before")

@@ -97,14 +97,16 @@ def by_picture(
     if embeddings is not None:
         who, kept, held = _people(recipe, data)
         companions = Companions(who, kept)
-        held = held[other_photos(who, held) != held]  # told by another photo, or not measured
+        others = other_photos(who, held)
+        told = others != held  # by another photo, or not measured
+        held, others = held[told], others[told]
         if given.holdout and not len(held):
             raise PixelgenError(
                 "the people who are held out have one picture each, to be told by another",
                 "raise data.holdout, or set it to 0",
             )
         vectors = Vectors(embeddings, companions, given.other_photo, given.vector_noise)
-        vector = embeddings[other_photos(who, held)]
+        vector = embeddings[others]
     else:
         kept, held = hold_out(len(data), given.holdout, recipe.seed)
     if seen is not None:

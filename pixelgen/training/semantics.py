@@ -86,7 +86,6 @@ def seen_features(
         "images": len(data),
         "digest": data.digest(),
         "size": size,
-        "data_size": 0 if size else given.size,
         "crop": 0 if size else given.crop,
         "scale": given.features_scale,
     }

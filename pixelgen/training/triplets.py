@@ -21,11 +21,12 @@ _AT_ONCE = 2**22
 """Pairs of pictures that are looked at together."""
 
 
-def squared_distances(embeddings: Tensor) -> Tensor:
-    """[N, D] of length 1 → [N, N], 0 … 4; not in bf16, which knows no small differences."""
+def squared_distances(embeddings: Tensor, rows: slice = slice(None)) -> Tensor:
+    """[N, D] of length 1 → [N, N], 0 … 4, of which `rows` are computed; not in bf16, which knows no
+    small differences."""
     with torch.autocast(embeddings.device.type, enabled=False):
         embeddings = embeddings if embeddings.dtype == torch.float64 else embeddings.float()
-        return (2 - 2 * embeddings @ embeddings.t()).clamp(min=0)
+        return (2 - 2 * embeddings[rows] @ embeddings.t()).clamp(min=0)
 
 
 @torch.compiler.disable  # how many pairs there are is not known before: nothing to compile
@@ -133,7 +134,7 @@ def verify(embeddings: Tensor, people: Tensor) -> Verification:
     rows = max(1, _AT_ONCE // len(people))
     for start in range(0, len(people), rows):
         part = slice(start, start + rows)
-        apart = (2 - 2 * embeddings[part].float() @ embeddings.float().t()).clamp(0, 4)
+        apart = squared_distances(embeddings, part)
         same = people[part, None] == people[None]
         place = (apart * (_BINS / 4)).long().clamp(max=_BINS - 1) + _BINS * same
         # Each pair once, none of a picture and itself.

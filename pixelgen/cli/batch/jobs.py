@@ -8,10 +8,9 @@ import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import PurePath
 from typing import Any
 
-from pixelgen.cli.batch.words import Words, check_command, check_text, words_of
+from pixelgen.cli.batch.words import Words, check_command, check_text, kinds_of, words_of
 from pixelgen.errors import PixelgenError
 from pixelgen.files import folded
 
@@ -151,7 +150,7 @@ def _claim(job: Job, ids: dict[str, str], places: dict[str, str]) -> None:
         raise ValueError(f"id {job.id} is that of {other} too")
     ids[folded(job.id)] = job.where
     for option, place in job.words.places.items():
-        if not PurePath(place).suffix or (job.command == "faces" and option == "--output"):
+        if not kinds_of(job.command, option):
             continue  # a folder, which has room for the files of several
         if (other := places.get(folded(place))) is not None:
             raise ValueError(f"{place} is written by {other} too")

@@ -32,9 +32,8 @@ _DECIDED = (
     *("--json", "--quiet", "--force", "--live", "--watch"),
     *(f"--{name.replace('_', '-')}" for name in everywhere.NAMES),
 )
-# Options that say where files go, and how what a command makes by default is called.
+# Options that say where files go.
 _PLACES = ("--output", "--animate", "--map")
-_ENDINGS = {"encode": ".safetensors", "faces": ""}
 _KINDS: dict[tuple[str, str], tuple[str, ...]] = {
     ("", "--output"): (".png",),
     ("", "--animate"): (*ANIMATIONS, ".png"),
@@ -43,7 +42,13 @@ _KINDS: dict[tuple[str, str], tuple[str, ...]] = {
     ("faces", "--output"): (),  # a folder
     ("interpolate", "--output"): (".png", *ANIMATIONS),
 }
-"""What files of a command and an option, or of any command and it, may end with."""
+"""What files of a command and an option, or of any command and it, may end with, first what they
+end with by default; nothing: it names a folder."""
+
+
+def kinds_of(name: str, place: str) -> tuple[str, ...]:
+    """What the files of the command `name` that go to the option `place` may end with."""
+    return _KINDS.get((name, place), _KINDS["", place])
 
 
 @dataclass(frozen=True)
@@ -129,12 +134,12 @@ def words_of(name: str, said: Mapping[str, Any], stem: str, parent: Any = None) 
         if known.parameter.required and known.parameter.name not in given | {"output"}:
             raise ValueError(f"{key!r} is missing")
     if "output" in keys:
-        ending = _ENDINGS.get(name, ".png")
+        ending = next(iter(kinds_of(name, "--output")), "")
         words.places["--output"] = _named(words.places.get("--output", ""), stem, ending)
     if "--map" in words.places:
         words.places["--map"] = _named(words.places["--map"], f"{stem}-map", ".png")
     for place, path in words.places.items():
-        kinds = _KINDS.get((name, place), _KINDS["", place])
+        kinds = kinds_of(name, place)
         if kinds and PurePath(path).suffix.lower() not in kinds:
             key = {"--output": "out"}.get(place, place.removeprefix("--"))
             raise ValueError(f"{key!r} ends in {' or '.join(kinds)}, not {path!r}")
