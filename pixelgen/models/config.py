@@ -270,6 +270,11 @@ class TokenizerConfig(SquareConfig):
 
     output_features: int = 8
     """Feature maps of full size before the last, thin convolution."""
+    fine_features: int = 0
+    """Feature maps of the decoder's fine stage, which has twice as many rows and columns as the
+    wide stage and adds to the maps of full size. 0: there is none."""
+    fine_blocks: int = 3
+    """Residual blocks of the fine stage."""
     code_size: int = 8
     """Rows and columns of the grid of codes: those of the deep or of the wide stage. In the second
     case the deep stage is a branch that runs beside the wide one."""
@@ -283,6 +288,12 @@ class TokenizerConfig(SquareConfig):
         for name in ("output_features", "code_channels"):
             require(getattr(self, name) >= 1, f"{name} must be at least 1")
         require(self.levels >= 2, "levels must be at least 2")
+        for name in ("fine_features", "fine_blocks"):
+            require(getattr(self, name) >= 0, f"{name} must not be negative")
+        require(
+            not self.fine_features or self.patch % 2 == 0,
+            f"fine_features requires an even patch, not {self.patch}",
+        )
         sizes = (self.deep_size, self.size // self.patch)
         require(
             self.code_size in sizes,
@@ -292,7 +303,8 @@ class TokenizerConfig(SquareConfig):
     @property
     def layers(self) -> int:
         """Residual blocks in all."""
-        return 2 * (self.wide_blocks + self.deep_blocks)
+        fine = self.fine_blocks if self.fine_features else 0
+        return 2 * (self.wide_blocks + self.deep_blocks) + fine
 
     @property
     def code_shape(self) -> tuple[int, int, int]:

@@ -105,6 +105,25 @@ def enlarge(deep: int, wide: int) -> nn.Module:
     )
 
 
+class FineStage(nn.Sequential):
+    """Residual blocks at twice the resolution, where edges and eyes are: [B, W, n, n] →
+    [B, output_features, n * patch, n * patch]; 0 at the start."""
+
+    def __init__(self, config: TokenizerConfig) -> None:
+        fine = config.fine_features
+        last = nn.Conv2d(fine, config.output_features * (config.patch // 2) ** 2, 3, padding=1)
+        nn.init.zeros_(last.weight)
+        assert last.bias is not None
+        nn.init.zeros_(last.bias)
+        super().__init__(
+            enlarge(config.wide_features, fine),
+            blocks(fine, config.fine_blocks),
+            ChannelNorm(fine, 1),
+            last,
+            nn.PixelShuffle(config.patch // 2),
+        )
+
+
 class Encoder(nn.Module):
     """Pictures [B, 3, S, S] of -1 … 1 → numbers [B, C, h, w], not yet bounded."""
 
@@ -149,13 +168,17 @@ class Decoder(nn.Module):
             nn.Conv2d(wide, config.output_features * config.patch**2, 3, padding=1),
             nn.PixelShuffle(config.patch),
         )
+        self.fine = FineStage(config) if config.fine_features else None
         self.out = nn.Conv2d(config.output_features, config.channels, 3, padding=1)
 
     def forward(self, z: Tensor) -> Tensor:
         x = self.stem(z)
         deep = self.deep(x)
         x = self.wide(x + deep if self.beside else deep)  # [B, W, S/p, S/p]
-        picture: Tensor = self.out(self.patches(x))
+        maps = self.patches(x)  # [B, O, S, S]
+        if self.fine is not None:
+            maps = maps + self.fine(x)
+        picture: Tensor = self.out(maps)
         return picture.float()
 
 

@@ -3,7 +3,10 @@
 Esser, Rombach, Ommer, "Taming Transformers for High-Resolution Image Synthesis", 2021 (section
 3.1): patches are judged, not pictures. Sauer, Chitta, Müller, Geiger, "Projected GANs Converge
 Faster", 2021: the critic reads the frozen features of a classifier at several depths, those that
-the perceptual distance has computed already, and so learns in minutes.
+the perceptual distance has computed already, and so learns in minutes. Huang, Gokaslan, Kuleshov,
+Tompkin, "The GAN is dead; long live the GAN!", 2024 (section 3): pictures and what is made are
+compared in pairs, and gradients are kept small; here a picture's pair is its own reconstruction,
+and noise stands for the gradient.
 """
 
 from __future__ import annotations
@@ -43,8 +46,21 @@ class Head(nn.Module):
 class Discriminator(nn.Module):
     """A head for every depth of the features."""
 
-    def __init__(self, widths: Sequence[int], hidden: int = 64) -> None:
+    NOISE = 0.02
+    """Standard deviation of what is added to features, of length 1 times `gain`, for
+    `smoothness`."""
+
+    def __init__(
+        self,
+        widths: Sequence[int],
+        paired: bool = False,
+        smoothness: float = 0.0,
+        hidden: int = 64,
+    ) -> None:
+        """`paired`: pictures are marked above their reconstructions, not above 1; `smoothness`:
+        weight of keeping marks as they are when features change a little."""
         super().__init__()
+        self.paired, self.smoothness = paired, smoothness
         self.heads = nn.ModuleList(Head(width, hidden) for width in widths)
 
     def forward(self, features: Sequence[Tensor], frozen: bool = False) -> list[Tensor]:
@@ -52,11 +68,29 @@ class Discriminator(nn.Module):
         return [head(x, frozen) for head, x in zip(self.heads, features, strict=True)]
 
     def loss(self, real: Sequence[Tensor], made: Sequence[Tensor]) -> Tensor:
-        """What the critic minimises: hinges around 1 for real features and -1 for made ones."""
-        found = [F.relu(1 - x).mean() for x in self([x.detach() for x in real])]
-        found += [F.relu(1 + x).mean() for x in self([x.detach() for x in made])]
-        return torch.stack(found).sum() / len(self.heads)
+        """What the critic minimises: hinges around 1 for real features and -1 for made ones, or the
+        chance that a made one is marked above its real one."""
+        total = torch.zeros((), device=real[0].device)
+        both = ([x.detach() for x in real], [x.detach() for x in made])
+        for ours, theirs in zip(*map(self, both), strict=True):
+            if self.paired:
+                total = total + F.softplus(theirs - ours).mean()
+            else:
+                total = total + F.relu(1 - ours).mean() + F.relu(1 + theirs).mean()
+        if self.smoothness:
+            for features in both:
+                # Scaled by F⁻½: every number by `NOISE` of what a number's size is.
+                moved = [
+                    x + torch.randn_like(x) * (self.NOISE * x.shape[1] ** -0.5) for x in features
+                ]
+                for a, b in zip(self(features), self(moved), strict=True):
+                    total = total + self.smoothness * ((a - b) / self.NOISE).square().mean()
+        return total / len(self.heads)
 
-    def fooled(self, made: Sequence[Tensor]) -> Tensor:
-        """What the decoder minimises: the negative mark of what it made."""
-        return -torch.stack([x.mean() for x in self(made, frozen=True)]).mean()
+    def fooled(self, real: Sequence[Tensor], made: Sequence[Tensor]) -> Tensor:
+        """What the decoder minimises: the negative mark of what it made, or the chance that it is
+        marked below the real one."""
+        if not self.paired:
+            return -torch.stack([x.mean() for x in self(made, frozen=True)]).mean()
+        pairs = zip(self(real, frozen=True), self(made, frozen=True), strict=True)
+        return torch.stack([F.softplus(a - b).mean() for a, b in pairs]).mean()

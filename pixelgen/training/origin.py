@@ -26,6 +26,7 @@ from pixelgen.training.widening import (
     shapes,
     turn_between,
     with_classes,
+    with_fine_stage,
     with_more_channels,
     with_own_encoder,
     with_semantic_numbers,
@@ -82,8 +83,10 @@ def origin(
     theirs = loaded.config.labels
     if theirs and labels and list(theirs) != list(labels):
         weights, known = with_classes(weights, model, theirs, labels), False
-    if isinstance(model, Tokenizer) and not recipe.losses.decoder_only:
-        weights = with_more_channels(weights, model)
+    if isinstance(model, Tokenizer):
+        weights = with_fine_stage(weights, model)
+        if not recipe.losses.decoder_only:
+            weights = with_more_channels(weights, model)
     if isinstance(model, Autoencoder):
         before = weights
         weights = with_own_encoder(with_semantic_numbers(weights, model), model)

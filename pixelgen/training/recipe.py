@@ -98,9 +98,19 @@ class LossesRecipe:
     """Share of a batch for which the perceptual distance is computed."""
     perceptual_scale: int = 1
     """The classifier behind it sees pictures this many times larger."""
+    classifier: float = 0.0
+    """Weight of how far what that classifier says of a reconstruction lies from what it says of the
+    picture (Kullback-Leibler, in nats). Above 0 its last features are compared too, in the
+    perceptual distance."""
     adversarial: float = 0.0
     """Weight of deceiving a discriminator that learns beside the tokenizer (0: there is none). It
     reads the features of the perceptual distance."""
+    critic: Literal["hinge", "paired"] = "hinge"
+    """What that discriminator learns: to mark pictures above 1 and reconstructions below -1, or
+    each picture above its own reconstruction."""
+    critic_smoothness: float = 0.0
+    """Weight of how much its marks change when a little noise is added to what it reads, which
+    keeps its gradients small."""
     decoder_only: bool = False
     """Leave the encoder as `--init` gave it: codes made before keep their meaning."""
 
@@ -115,6 +125,12 @@ class LossesRecipe:
             not self.adversarial or self.perceptual > 0,
             "adversarial needs perceptual, whose features the discriminator reads",
         )
+        require(self.classifier >= 0, "classifier must not be negative")
+        require(
+            not self.classifier or self.perceptual > 0,
+            "classifier needs perceptual, whose network it asks",
+        )
+        require(self.critic_smoothness >= 0, "critic_smoothness must not be negative")
 
 
 Mining = Literal["semi-hard", "hard", "all"]

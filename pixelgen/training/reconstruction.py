@@ -13,7 +13,7 @@ from pixelgen.models.likelihood import to_unit
 from pixelgen.models.tokenizer import Tokenizer, to_bytes
 from pixelgen.training.discriminator import Discriminator
 from pixelgen.training.objective import autocast
-from pixelgen.training.perceptual import PerceptualDistance, distance
+from pixelgen.training.perceptual import PerceptualDistance, disagreement, distance
 from pixelgen.training.recipe import LossesRecipe
 
 
@@ -42,12 +42,16 @@ class Reconstruction(nn.Module):
         if self.perceptual is not None:
             # Batches are drawn in random order, so their first pictures are a random share.
             few = slice(math.ceil(self.losses.perceptual_share * len(x)))
-            made = self.perceptual.features(reconstruction[few])
+            made, guess = self.perceptual.see(reconstruction[few])
             with torch.no_grad():
-                real = self.perceptual.features(images[few])
+                real, opinion = self.perceptual.see(images[few])
             loss = loss + self.losses.perceptual * distance(made, real).mean()
+            if guess is not None and opinion is not None:
+                loss = loss + self.losses.classifier * disagreement(guess, opinion)
             if self.discriminator is not None:
-                loss = loss + self.losses.adversarial * self.discriminator.fooled(made)
+                depths = len(self.discriminator.heads)
+                made, real = made[:depths], real[:depths]
+                loss = loss + self.losses.adversarial * self.discriminator.fooled(real, made)
                 # Neither's gradient reaches the other, so that one step serves both.
                 loss = loss + self.discriminator.loss(real, made)
         return loss

@@ -285,11 +285,17 @@ class TokenizerTask:
         self.recipe = recipe
         self.critic: Discriminator | None = None
         losses = recipe.losses
-        self.perceptual = load_perceptual(losses.perceptual_scale) if losses.perceptual else None
+        self.perceptual = (
+            load_perceptual(losses.perceptual_scale, losses.classifier > 0)
+            if losses.perceptual
+            else None
+        )
         if losses.adversarial:
             assert self.perceptual is not None  # the recipe sees to that
             torch.manual_seed(mix(recipe.seed, 1, 0))
-            self.critic = Discriminator(self.perceptual.widths)
+            self.critic = Discriminator(
+                self.perceptual.widths, losses.critic == "paired", losses.critic_smoothness
+            )
 
     def prepare(self, data: ImageData, run: Surroundings) -> Material:
         """The pictures. Raises PixelgenError for those of another size."""

@@ -15,6 +15,8 @@ WRITTEN = ("encoder.out.1.weight", "encoder.out.1.bias")
 """The encoder's last layer: a row for each code channel."""
 READ = "decoder.stem.weight"
 """The decoder's first layer [W, C, 3, 3]: a column for each."""
+FINE = "decoder.fine."
+"""The decoder's stage that only adds to what the others make."""
 READ_H = ("condition.linear.weight", "condition.map.weight")
 """Of every layer of a model: what reads the condition vector and the map of it."""
 H_BY_ROWS = ("encoder.out.weight", "encoder.out.bias", "principal.components", "principal.spread")
@@ -53,6 +55,17 @@ def with_more_channels(weights: dict[str, Tensor], model: Tokenizer) -> dict[str
     grown[READ] = read.new_zeros(len(read), many, *read.shape[2:])
     grown[READ][:, :few] = read
     return grown
+
+
+def with_fine_stage(weights: dict[str, Tensor], model: Tokenizer) -> dict[str, Tensor]:
+    """Weights of a tokenizer without the decoder's fine stage → weights of `model`, which has one,
+    and the same reconstructions: the stage is as in a new network and adds 0. All others are
+    returned as they are."""
+    if any(name.startswith(FINE) for name in weights):
+        return weights
+    new = model.state_dict()
+    own = {n: t.detach().clone().float() for n, t in new.items() if n.startswith(FINE)}
+    return weights | own
 
 
 def with_vectors(weights: dict[str, Tensor], model: GatedPixelCNN) -> dict[str, Tensor]:

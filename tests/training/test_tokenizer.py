@@ -17,11 +17,11 @@ from pixelgen.models.config import TokenizerConfig
 from pixelgen.training.discriminator import Discriminator
 from pixelgen.training.export import export
 from pixelgen.training.loop import train
-from pixelgen.training.perceptual import load_perceptual
+from pixelgen.training.perceptual import disagreement, load_perceptual
 from pixelgen.training.recipe import LossesRecipe, load_recipe
 from pixelgen.training.reconstruction import Reconstruction
 from pixelgen.training.state import read_state
-from pixelgen.training.widening import with_more_channels
+from pixelgen.training.widening import with_fine_stage, with_more_channels
 
 from .conftest import recipe_at
 
@@ -69,10 +69,11 @@ def recipe_file(tmp_path: Path, write_pictures: Callable[..., Path]) -> Path:
     return path
 
 
-def test_critic_and_tokenizer_learn_from_opposite_sides() -> None:
+@pytest.mark.parametrize("critic_loss", ["hinge", "paired"])
+def test_critic_and_tokenizer_learn_from_opposite_sides(critic_loss: str) -> None:
     torch.manual_seed(0)
     perceptual = load_perceptual()
-    critic = Discriminator(perceptual.widths)
+    critic = Discriminator(perceptual.widths, paired=critic_loss == "paired")
     losses = LossesRecipe(perceptual=1e-9, pixel_weight=0.0, adversarial=0.5, perceptual_share=1.0)
     objective = Reconstruction(build_model(CONFIG), losses, perceptual, critic)
     x = torch.randint(256, (4, 3, 32, 32))
@@ -93,9 +94,58 @@ def test_critic_and_tokenizer_learn_from_opposite_sides() -> None:
     torch.testing.assert_close(gradients(critic), both[0])
     assert not gradients(objective.model).any()
     objective.zero_grad()
-    (0.5 * critic.fooled(made)).backward()
+    (0.5 * critic.fooled(real, made)).backward()
     assert not gradients(critic).any()
     torch.testing.assert_close(gradients(objective.model), both[1], atol=1e-6, rtol=1e-3)
+
+
+def test_smoothness_holds_the_critic_back_where_features_change_a_little() -> None:
+    torch.manual_seed(0)
+    features = [torch.nn.functional.normalize(torch.randn(2, 8, 4, 4), dim=1) for _ in range(2)]
+    steep = Discriminator([8], smoothness=1.0)
+    flat = Discriminator([8])
+    flat.load_state_dict(steep.state_dict())
+    torch.manual_seed(0)
+    penalty = steep.loss(features[:1], features[1:]) - flat.loss(features[:1], features[1:])
+    assert penalty > 0
+    # With noise so small the change of a mark is that of its gradient: |gradient of a unit|².
+    total = 0.0
+    for x in features:
+        x = (x * 8**0.5).requires_grad_()
+        marks = steep([x / 8**0.5])[0]
+        for place in range(16):
+            (g,) = torch.autograd.grad(marks[:, 0].flatten(1)[:, place].sum(), x, retain_graph=True)
+            total += float(g.square().sum()) / marks.numel()
+    assert float(penalty.detach()) == pytest.approx(total, rel=0.6)
+
+
+def test_the_classifier_compares_what_it_says_of_picture_and_reconstruction() -> None:
+    perceptual = load_perceptual(logits=True)
+    images = torch.rand(2, 3, 32, 32) * 2 - 1
+    features, logits = perceptual.see(images)
+    assert len(features) == len(perceptual.widths) + 1
+    assert logits is not None
+    assert logits.shape == (2, 1000)
+    assert disagreement(logits, logits) == pytest.approx(0, abs=1e-6)
+    said, real = logits.softmax(1), logits.flip(0).softmax(1)
+    expected = (real * (real.log() - said.log())).sum(1).mean()
+    torch.testing.assert_close(disagreement(logits, logits.flip(0)), expected)
+    assert load_perceptual().see(images)[1] is None
+
+
+def test_a_new_fine_stage_changes_nothing_and_then_learns() -> None:
+    torch.manual_seed(0)
+    old = build_model(CONFIG)
+    new = build_model(replace(CONFIG, fine_features=6, fine_blocks=1))
+    new.load_state_dict(with_fine_stage(old.state_dict(), new))
+    images = torch.rand(2, 3, 32, 32) * 2 - 1
+    assert torch.equal(old(images)[0], new(images)[0])
+    new(images)[0].square().mean().backward()
+    last = new.get_parameter("decoder.fine.3.weight").grad
+    assert last is not None
+    assert last.abs().max() > 0
+    weights = new.state_dict()
+    assert with_fine_stage(weights, new) is weights
 
 
 def test_the_critic_is_saved_and_resumed_with_the_run(recipe_file: Path, tmp_path: Path) -> None:
