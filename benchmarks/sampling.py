@@ -21,7 +21,7 @@ import torch
 from pixelgen.models import GatedPixelCNNConfig, build_model
 from pixelgen.sampling import SamplingOptions, draw_uniforms, sample
 from pixelgen.sampling.naive import sample_naive
-from pixelgen.sampling.request import Model, build_request
+from pixelgen.sampling.state import Model, build_request
 
 PAPER32 = GatedPixelCNNConfig(
     channels=3, height=32, width=32, levels=256, features=120, layers=14, kernel=5,

@@ -16,7 +16,7 @@ from pixelgen._version import __version__
 from pixelgen.errors import PixelgenError
 
 if TYPE_CHECKING:
-    from pixelgen.cli.batch.ledger import JobResult
+    from pixelgen.cli.batch.results_log import JobResult
     from pixelgen.cli.batch.runs import run_jobs
     from pixelgen.pipelines import (
         ClassPipeline,
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
         Weights,
         load,
     )
-    from pixelgen.training.share import push_to_hub
+    from pixelgen.publishing.push import push_to_hub
 
 __all__ = [
     "ClassPipeline",
@@ -56,9 +56,9 @@ __all__ = [
 def __getattr__(name: str) -> object:
     """What is in `__all__`, imported when first asked for, so that `import pixelgen` is quick."""
     if name == "push_to_hub":
-        from pixelgen.training import share
+        from pixelgen.publishing import push
 
-        return share.push_to_hub
+        return push.push_to_hub
     if name in ("JobResult", "run_jobs"):
         from pixelgen.cli.batch import runs
 

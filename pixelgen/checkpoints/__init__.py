@@ -5,7 +5,6 @@ Importing this brings no torch along; loading and saving do.
 
 from pixelgen.checkpoints.card import Figure, ModelCard
 from pixelgen.checkpoints.config import CheckpointConfig, SamplingDefaults, read_config
-from pixelgen.checkpoints.kept import keep_weights
 from pixelgen.checkpoints.source import (
     DEFAULT_FACE_WEIGHTS,
     DEFAULT_PIXEL_WEIGHTS,
@@ -16,7 +15,8 @@ from pixelgen.checkpoints.source import (
     find,
     resolve,
 )
-from pixelgen.checkpoints.store import LoadedCheckpoint, load_checkpoint, save_checkpoint
+from pixelgen.checkpoints.storage import LoadedCheckpoint, load_checkpoint, save_checkpoint
+from pixelgen.checkpoints.weights_cache import cache_weights
 
 __all__ = [
     "DEFAULT_FACE_WEIGHTS",
@@ -30,8 +30,8 @@ __all__ = [
     "SamplingDefaults",
     "Source",
     "bundled",
+    "cache_weights",
     "find",
-    "keep_weights",
     "load_checkpoint",
     "read_config",
     "resolve",

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pixelgen.checkpoints.config import CONFIG_FILE, CheckpointConfig
-from pixelgen.checkpoints.kept import kept, signature
+from pixelgen.checkpoints.weights_cache import kept, signature
 from pixelgen.errors import PixelgenError, did_you_mean
 from pixelgen.files import expanded, hex_digest
 

@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from pixelgen._version import __version__
-from pixelgen.cli import everywhere
+from pixelgen.cli import global_options
 from pixelgen.cli.console import listen, note
 from pixelgen.cli.errors import report
 from pixelgen.errors import PixelgenError, did_you_mean
@@ -56,7 +56,7 @@ class LazyGroup(TyperGroup):
                 command.command(cmd_name)(getattr(module, cmd_name))
             made = typer.main.get_command(command)
             made.name = cmd_name  # a group has none of its own
-            everywhere.spread(made, everywhere.shared(self.params))
+            global_options.spread(made, global_options.shared(self.params))
             self.commands[cmd_name] = made
         return self.commands.get(cmd_name)
 
@@ -88,12 +88,12 @@ def pixelgen(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
     ] = False,
-    verbose: everywhere.Verbose = 0,
-    threads: everywhere.Threads = None,
-    color: everywhere.Color = None,
-    max_pixels: everywhere.MaxPixels = None,
-    offline: everywhere.Offline = False,
-    debug: everywhere.Debug = False,
+    verbose: global_options.Verbose = 0,
+    threads: global_options.Threads = None,
+    color: global_options.Color = None,
+    max_pixels: global_options.MaxPixels = None,
+    offline: global_options.Offline = False,
+    debug: global_options.Debug = False,
 ) -> None:
     """Pictures from a Gated PixelCNN, pixel by pixel, with exact likelihoods.
 
@@ -118,10 +118,10 @@ def pixelgen(
     # An option before the name of the command counts more than a setting; one after it is yet to
     # be read.
     own = defaults_of("", found)
-    everywhere.use_threads(threads or own.get("threads"))
-    everywhere.use_colours(color or own.get("color"))
-    everywhere.largest.set(max_pixels or own.get("max_pixels"))
-    everywhere.use_offline(offline or own.get("offline", False))
+    global_options.use_threads(threads or own.get("threads"))
+    global_options.use_colours(color or own.get("color"))
+    global_options.largest.set(max_pixels or own.get("max_pixels"))
+    global_options.use_offline(offline or own.get("offline", False))
     # Of all commands, since `batch` runs others.
     context.default_map = {name: defaults_of(name, found) for name in COMMANDS}
     for each in found.values():

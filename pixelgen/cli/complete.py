@@ -13,9 +13,9 @@ from pixelgen.checkpoints import DEFAULT_PIXEL_WEIGHTS, read_config
 from pixelgen.cli import options
 from pixelgen.cli.console import note
 from pixelgen.cli.downloads import obtain
-from pixelgen.cli.growth import Growth
-from pixelgen.cli.kept import keep_finished
+from pixelgen.cli.live_preview import LivePreview
 from pixelgen.cli.output import Output, check_stdout, photo_slug
+from pixelgen.cli.partial_results import save_finished_on_interrupt
 from pixelgen.cli.photos import check_photos, read_photo
 from pixelgen.cli.results import describe, drawn_facts, fingerprint, tell
 from pixelgen.cli.view import View, first_of_each
@@ -110,7 +110,7 @@ def complete(
     """
     check_device_name(device)
     check_stdout(output, as_json)
-    growth = Growth(live, watch, animate, force=force, quiet=quiet, as_json=as_json)
+    preview = LivePreview(live, watch, animate, force=force, quiet=quiet, as_json=as_json)
     if sum(part is not None for part in (mask, keep, box)) != 1:
         raise PixelgenError("one part must be named", "--mask, --keep or --box", _USAGE)
     check_photos([image] if mask is None else [image, mask])
@@ -146,7 +146,7 @@ def complete(
     parameters = {"content": fingerprint(pixels)} | request.parameters() | view.parameters()
     texts = describe(source, parameters, target.count, {"seed": str(seed)})
     target.refuse_to_overwrite(texts)
-    growth.refuse_to_overwrite(target, source, parameters, {"seed": str(seed)})
+    preview.refuse_to_overwrite(target, source, parameters, {"seed": str(seed)})
     if not hole.hidden.any():
         note("nothing is hidden of what the weights see", quiet)
 
@@ -160,20 +160,20 @@ def complete(
         return make_grid(view.finish(shown), n + 2, gap=view.gap)
 
     with (
-        keep_finished(target, texts, count, view, sheet, as_json=as_json, quiet=quiet)
+        save_finished_on_interrupt(target, texts, count, view, sheet, as_json=as_json, quiet=quiet)
         if refine == 1  # a batch of candidates is no batch of pictures
         else nullcontext() as finished,
-        growth.follow(sheet, finished) as on_step,
+        preview.follow(sheet, finished) as on_step,
     ):
         result = pipe.run(request, hole, on_step)
     files = target.write(view.lay_out(result.images, sheet), texts)
-    growth.finish(lambda: sheet(result.images))
-    facts = drawn_facts(result, pipe, files, growth) | {
+    preview.finish(lambda: sheet(result.images))
+    facts = drawn_facts(result, pipe, files, preview) | {
         "classes": result.classes,
         "drawn": round(result.drawn, 4),
         "effective_candidates": [round(count, 2) for count in result.effective],
     }
-    tell([*files, *growth.made(target)], facts, _line(result, refine), as_json, quiet)
+    tell([*files, *preview.made(target)], facts, _line(result, refine), as_json, quiet)
 
 
 def _line(result: CompletionResult, refine: int) -> str:

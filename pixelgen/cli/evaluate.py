@@ -20,8 +20,8 @@ from pixelgen.pipelines.devices import check_device_name
 
 if TYPE_CHECKING:
     from pixelgen.evaluation.autoencoders import AutoencoderFigures, DecoderFigures
-    from pixelgen.evaluation.bits import Bits, Evaluation
-    from pixelgen.evaluation.quality import Marks, Quality
+    from pixelgen.evaluation.likelihood import Bits, Evaluation
+    from pixelgen.evaluation.quality import Quality, QualityScores
 
 
 def evaluate(
@@ -160,8 +160,8 @@ def evaluate(
 
     from pixelgen.checkpoints import load_checkpoint
     from pixelgen.cli.memory import keep_freed_memory
-    from pixelgen.evaluation.bits import Evaluation
-    from pixelgen.evaluation.bits import evaluate as measure
+    from pixelgen.evaluation.likelihood import Evaluation
+    from pixelgen.evaluation.likelihood import evaluate as measure
     from pixelgen.pipelines.devices import pick_device
 
     start = time.perf_counter()
@@ -282,7 +282,7 @@ def _tell_quality(quality: Quality) -> None:
     typer.echo(f"{quality.classes} classes{few}, judged at {size}×{size}{how}")
     typer.echo(f"{'':13}  {'top-1':>7}  {'top-5':>7}  {'KID':>16}  {'diversity':>9}")
     for name in ("real", "reconstructed", "samples"):
-        marks: Marks | None = getattr(quality, name)
+        marks: QualityScores | None = getattr(quality, name)
         if marks is None:
             continue
         kid = "–"

@@ -47,7 +47,7 @@ def export(
       pixelgen export runs/mine -o my-weights
       pixelgen export runs/auto10 runs/auto100 -o my-autoencoder --sheet sheet.png
     """
-    from pixelgen.training.export import export as export_run
+    from pixelgen.publishing.export import export as export_run
 
     run, *others = runs
     folder = export_run(

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
-    from pixelgen.evaluation.estimates import Estimate
-    from pixelgen.evaluation.identity import Identity, PeopleMarks
-    from pixelgen.evaluation.likeness import Likeness
+    from pixelgen.evaluation.identity import Identity, IdentityScores
+    from pixelgen.metrics.bootstrap import Estimate
+    from pixelgen.metrics.face_similarity import IdentityMatch
 
 
 def tell_identity(found: Identity) -> None:
@@ -37,7 +37,7 @@ def tell_identity(found: Identity) -> None:
     )
 
 
-def _tell_likeness(judge: str, rows: dict[str, Likeness]) -> None:
+def _tell_likeness(judge: str, rows: dict[str, IdentityMatch]) -> None:
     typer.echo(f"judged by {judge}")
     typer.echo(f"{'':13}  {'AUC':>15}  {'rank-1':>15}  {'diversity':>15}")
     for name, marks in rows.items():
@@ -45,7 +45,7 @@ def _tell_likeness(judge: str, rows: dict[str, Likeness]) -> None:
         typer.echo(f"{name:>13}  " + "  ".join(f"{cell:>15}" for cell in cells))
 
 
-def _tell_pictures(rows: dict[str, PeopleMarks]) -> None:
+def _tell_pictures(rows: dict[str, IdentityScores]) -> None:
     typer.echo("as pictures")
     typer.echo(f"{'':13}  {'KID':>15}  {'copies':>15}  {'diversity':>15}")
     for name, marks in rows.items():

@@ -13,9 +13,9 @@ from PIL import Image
 from pixelgen.checkpoints import DEFAULT_FACE_WEIGHTS, DEFAULT_WEIGHTS, read_config
 from pixelgen.cli import completions, options
 from pixelgen.cli.downloads import obtain
-from pixelgen.cli.growth import Growth
-from pixelgen.cli.kept import keep_finished
+from pixelgen.cli.live_preview import LivePreview
 from pixelgen.cli.output import Output, check_stdout, slug
+from pixelgen.cli.partial_results import save_finished_on_interrupt
 from pixelgen.cli.photos import FaceChoice, check_photos, photo_name, read_photo
 from pixelgen.cli.results import (
     describe,
@@ -134,7 +134,7 @@ def interpolate(
     """
     check_device_name(device)
     check_stdout(output, as_json)
-    growth = Growth(live, watch, animate, force=force, quiet=quiet, as_json=as_json)
+    preview = LivePreview(live, watch, animate, force=force, quiet=quiet, as_json=as_json)
     photos, classes = photos or [], classes or []
     if not photos and not classes:  # told before weights are looked for
         raise PixelgenError("photos or classes must be given", "PHOTO PHOTO or --class", _USAGE)
@@ -194,7 +194,7 @@ def interpolate(
     target.refuse_to_overwrite(texts)
     if isinstance(request, PortraitRequest):
         about |= synthetic(True)
-    growth.refuse_to_overwrite(target, source, parameters, about)
+    preview.refuse_to_overwrite(target, source, parameters, about)
 
     def sheet(images: Sequence[Image.Image]) -> Image.Image:
         images = first_of_each(images, steps)
@@ -204,10 +204,10 @@ def interpolate(
 
     pipe = InterpolatePipeline.from_pretrained(source, device)
     with (
-        keep_finished(target, texts, steps, view, sheet, as_json=as_json, quiet=quiet)
+        save_finished_on_interrupt(target, texts, steps, view, sheet, as_json=as_json, quiet=quiet)
         if each == 1  # which way is kept is not known before the end
         else nullcontext() as finished,
-        growth.follow(sheet, finished) as on_step,
+        preview.follow(sheet, finished) as on_step,
     ):
         result = pipe.run(request, crops, on_step)
     if target.animated:
@@ -216,8 +216,8 @@ def interpolate(
         files = target.write_animation(frames, texts[0], shown["fps"])
     else:
         files = target.write(view.lay_out(result.images, sheet), texts)
-    growth.finish(lambda: sheet(result.images))
-    facts, line = drawn_facts(result, pipe, files, growth), drawn_line(result, config)
+    preview.finish(lambda: sheet(result.images))
+    facts, line = drawn_facts(result, pipe, files, preview), drawn_line(result, config)
     if isinstance(request, SampleRequest):
         facts["classes"] = request.classes
     else:
@@ -225,7 +225,7 @@ def interpolate(
     if isinstance(result, PortraitResult):
         line += f", the nearest of {each} ways" * (each > 1)
         facts["similarity"] = [round(near, 4) for near in result.similarity]
-    tell([*files, *growth.made(target)], facts, line, as_json, quiet)
+    tell([*files, *preview.made(target)], facts, line, as_json, quiet)
 
 
 def _motion(target: Output, fps: float | None, ping_pong: bool) -> dict[str, Any]:

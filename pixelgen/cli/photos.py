@@ -11,7 +11,7 @@ from typing import Any
 from PIL import Image
 
 from pixelgen.cli.console import note, stdin_bytes
-from pixelgen.cli.everywhere import largest
+from pixelgen.cli.global_options import largest
 from pixelgen.cli.results import fingerprint
 from pixelgen.errors import PixelgenError
 from pixelgen.files import expanded

@@ -12,9 +12,9 @@ from PIL import Image
 from pixelgen.checkpoints import DEFAULT_FACE_WEIGHTS, read_config
 from pixelgen.cli import options
 from pixelgen.cli.downloads import obtain
-from pixelgen.cli.growth import Growth
-from pixelgen.cli.kept import keep_finished
+from pixelgen.cli.live_preview import LivePreview
 from pixelgen.cli.output import Output, check_stdout, slug
+from pixelgen.cli.partial_results import save_finished_on_interrupt
 from pixelgen.cli.photos import FaceChoice, check_photos, photo_name
 from pixelgen.cli.results import describe, drawn_facts, drawn_line, synthetic, tell
 from pixelgen.cli.view import View, first_of_each
@@ -69,7 +69,7 @@ def portrait(
     """
     check_device_name(device)
     check_stdout(output, as_json)
-    growth = Growth(live, watch, animate, force=force, quiet=quiet, as_json=as_json)
+    preview = LivePreview(live, watch, animate, force=force, quiet=quiet, as_json=as_json)
     check_photos(photos)
     choice = FaceChoice(face, align)
     source = obtain(weights, quiet)
@@ -100,7 +100,7 @@ def portrait(
     seeds = {"seed": str(request.drawing.seed)}
     texts = describe(source, parameters, target.count, synthetic(grid) | seeds)
     target.refuse_to_overwrite(texts)
-    growth.refuse_to_overwrite(target, source, parameters, synthetic(True) | seeds)
+    preview.refuse_to_overwrite(target, source, parameters, synthetic(True) | seeds)
 
     def sheet(images: Sequence[Image.Image]) -> Image.Image:
         sources = [square(crop, size) for crop in crops]
@@ -113,19 +113,19 @@ def portrait(
 
     pipe = PortraitPipeline.from_pretrained(source, device)
     with (
-        keep_finished(
+        save_finished_on_interrupt(
             target, texts, n, view, sheet, as_json=as_json, quiet=quiet, choose=choose
         ) as finished,
-        growth.follow(sheet, finished) as on_step,
+        preview.follow(sheet, finished) as on_step,
     ):
         result = pipe.run(request, crops, on_step)
     files = target.write(view.lay_out(result.images, sheet), texts)
-    growth.finish(lambda: sheet(result.images))
-    facts = drawn_facts(result, pipe, files, growth) | {
+    preview.finish(lambda: sheet(result.images))
+    facts = drawn_facts(result, pipe, files, preview) | {
         "photos": [photo_name(given) for given in photos],
         "similarity": [round(near, 4) for near in result.similarity],
     }
     mean = sum(result.similarity) / n
     chosen = f", each the nearest of {request.each}" * (request.each > 1)
     line = f"{drawn_line(result, config)}, similarity {mean:.2f}{chosen}"
-    tell([*files, *growth.made(target)], facts, line, as_json, quiet)
+    tell([*files, *preview.made(target)], facts, line, as_json, quiet)

@@ -171,7 +171,7 @@ class DrawingMeter(Meter):
         from pixelgen.cli.halfblocks import HalfBlocks
 
         width, height = self._console.width, 2 * (self._console.height - 3)
-        side = moment.painter.height
+        side = moment.sampler.height
         columns = max((width + _GAP) // (side + _GAP), 1)
         rows = max((height + _GAP) // (side + _GAP), 1)
         pending = moment.pending()

@@ -10,7 +10,7 @@ import typer
 from pixelgen.checkpoints import DEFAULT_REDRAWING_WEIGHTS, read_config
 from pixelgen.cli import options
 from pixelgen.cli.downloads import obtain
-from pixelgen.cli.growth import Growth
+from pixelgen.cli.live_preview import LivePreview
 from pixelgen.cli.output import Output, check_stdout, photo_slug
 from pixelgen.cli.photos import list_photos, read_photos
 from pixelgen.cli.results import describe, fingerprint, made_facts, tell
@@ -25,7 +25,7 @@ from pixelgen.pipelines.reconstruct_pipeline import LONGEST, Cut, fitted
 if TYPE_CHECKING:
     from PIL import Image
 
-    from pixelgen.imaging import Likeness
+    from pixelgen.imaging import ReconstructionMetrics
     from pixelgen.pipelines import ReconstructResult
 
 _USAGE = 2
@@ -91,7 +91,7 @@ def reconstruct(
     """
     check_device_name(device)
     check_stdout(output, as_json)
-    growth = Growth(live, watch, animate, force=force, quiet=quiet, as_json=as_json)
+    preview = LivePreview(live, watch, animate, force=force, quiet=quiet, as_json=as_json)
     cut = _cut(center_crop, resize, patches)
     if max_side is not None and cut != "patches":
         raise PixelgenError("--max-side is for pieces", "--patches", _USAGE)
@@ -108,7 +108,7 @@ def reconstruct(
         guidance=guidance,
         batch_size=batch_size,
     )
-    growth.check_draws(request.drawing is not None, source.name)
+    preview.check_draws(request.drawing is not None, source.name)
     size = config.picture[1]
     if request.drawing is not None:  # before so many places are named
         check_amount(request.n * len(request.bottlenecks), size * scale)
@@ -130,21 +130,21 @@ def reconstruct(
     parameters = {"content": fingerprint(content)} | request.parameters() | shown
     texts = describe(source, parameters, target.count, about)
     target.refuse_to_overwrite(texts)
-    growth.refuse_to_overwrite(target, source, parameters, about)
+    preview.refuse_to_overwrite(target, source, parameters, about)
 
     pipe = ReconstructPipeline.from_pretrained(source, device)
 
     def sheet(rows: Sequence[Sequence[Image.Image]]) -> Image.Image:
         return stack_rows([view.finish(row) for row in rows], gap=view.gap)
 
-    with growth.follow(lambda drawn: sheet(pipe.unfinished(request, pictures, drawn))) as on_step:
+    with preview.follow(lambda drawn: sheet(pipe.unfinished(request, pictures, drawn))) as on_step:
         result = pipe.run(request, pictures, on_step)
     rows = result.rows()
     every = [image for row in rows for image in row]
     files = target.write(view.lay_out(every, lambda _: sheet(rows)), texts)
-    growth.finish(lambda: sheet(rows))
-    facts = made_facts(result, pipe, files, growth) | {"pictures": _facts(result, names)}
-    tell([*files, *growth.made(target)], facts, _lines(result), as_json, quiet)
+    preview.finish(lambda: sheet(rows))
+    facts = made_facts(result, pipe, files, preview) | {"pictures": _facts(result, names)}
+    tell([*files, *preview.made(target)], facts, _lines(result), as_json, quiet)
 
 
 def _cut(center_crop: bool, resize: bool, patches: bool) -> Cut:
@@ -233,7 +233,7 @@ def _facts(result: ReconstructResult, names: Sequence[str]) -> list[dict[str, An
     ]
 
 
-def _near(likeness: Likeness) -> dict[str, float]:
+def _near(likeness: ReconstructionMetrics) -> dict[str, float]:
     return {"psnr": round(likeness.psnr, 3), "ssim": round(likeness.ssim, 4)}
 
 

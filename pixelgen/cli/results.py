@@ -14,7 +14,7 @@ from pixelgen._version import __version__
 from pixelgen.checkpoints import CheckpointConfig, Source
 
 if TYPE_CHECKING:
-    from pixelgen.cli.growth import Growth
+    from pixelgen.cli.live_preview import LivePreview
     from pixelgen.pipelines import (
         ClassPipeline,
         CompletePipeline,
@@ -71,21 +71,21 @@ def synthetic(beside_sources: bool) -> dict[str, str]:
 
 
 def drawn_facts(
-    result: Drawn, pipe: Pipeline, files: Sequence[Path], growth: Growth
+    result: Drawn, pipe: Pipeline, files: Sequence[Path], preview: LivePreview
 ) -> dict[str, Any]:
     """What `--json` says about drawn pictures, whatever they are of."""
     bits = [round(bits, 4) for bits in result.bits_per_dim]
-    return made_facts(result, pipe, files, growth) | {"bits_per_dim": bits}
+    return made_facts(result, pipe, files, preview) | {"bits_per_dim": bits}
 
 
 def made_facts(
-    result: Drawn | ReconstructResult, pipe: Pipeline, files: Sequence[Path], growth: Growth
+    result: Drawn | ReconstructResult, pipe: Pipeline, files: Sequence[Path], preview: LivePreview
 ) -> dict[str, Any]:
     """What `--json` says about pictures, drawn or not."""
     return {
         "files": [str(file) for file in files],
-        "watch": None if growth.watch is None else str(growth.watch),
-        "animation": None if growth.animation is None else str(growth.animation),
+        "watch": None if preview.watch is None else str(preview.watch),
+        "animation": None if preview.animation is None else str(preview.animation),
         "seed": result.seed,
         "weights": pipe.checkpoint.name,
         "revision": pipe.checkpoint.revision,

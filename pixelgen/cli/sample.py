@@ -11,9 +11,9 @@ from PIL import Image
 from pixelgen.checkpoints import DEFAULT_WEIGHTS, read_config
 from pixelgen.cli import options
 from pixelgen.cli.downloads import obtain
-from pixelgen.cli.growth import Growth
-from pixelgen.cli.kept import keep_finished
+from pixelgen.cli.live_preview import LivePreview
 from pixelgen.cli.output import Output, check_stdout, slug
+from pixelgen.cli.partial_results import save_finished_on_interrupt
 from pixelgen.cli.results import describe, drawn_facts, drawn_line, tell
 from pixelgen.cli.view import View
 from pixelgen.imaging import make_grid, square_columns
@@ -58,7 +58,7 @@ def sample(
     """
     check_device_name(device)
     check_stdout(output, as_json)
-    growth = Growth(live, watch, animate, force=force, quiet=quiet, as_json=as_json)
+    preview = LivePreview(live, watch, animate, force=force, quiet=quiet, as_json=as_json)
     source = obtain(weights, quiet)
     config = read_config(source.path, source.name)
     request = SampleRequest.make(
@@ -82,7 +82,7 @@ def sample(
     parameters = request.parameters() | view.parameters()
     texts = describe(source, parameters, target.count, seeds)
     target.refuse_to_overwrite(texts)
-    growth.refuse_to_overwrite(target, source, parameters, seeds)
+    preview.refuse_to_overwrite(target, source, parameters, seeds)
     several = len(request.classes) > 1 < request.n
     columns = request.n if several else square_columns(count)
 
@@ -91,14 +91,16 @@ def sample(
 
     pipe = ClassPipeline.from_pretrained(source, device)
     with (
-        keep_finished(target, texts, count, view, sheet, as_json=as_json, quiet=quiet) as finished,
-        growth.follow(sheet, finished) as on_step,
+        save_finished_on_interrupt(
+            target, texts, count, view, sheet, as_json=as_json, quiet=quiet
+        ) as finished,
+        preview.follow(sheet, finished) as on_step,
     ):
         result = pipe.run(request, on_step)
     files = target.write(view.lay_out(result.images, sheet), texts)
-    growth.finish(lambda: sheet(result.images))
-    facts = drawn_facts(result, pipe, files, growth) | {"classes": result.classes}
-    tell([*files, *growth.made(target)], facts, drawn_line(result, config), as_json, quiet)
+    preview.finish(lambda: sheet(result.images))
+    facts = drawn_facts(result, pipe, files, preview) | {"classes": result.classes}
+    tell([*files, *preview.made(target)], facts, drawn_line(result, config), as_json, quiet)
 
 
 def _subject(classes: Sequence[int]) -> str:

@@ -11,25 +11,25 @@ from torch import Tensor, nn
 
 from pixelgen.checkpoints import LoadedCheckpoint, SamplingDefaults
 from pixelgen.data import ImageData
-from pixelgen.evaluation.bits import (
+from pixelgen.evaluation.likelihood import (
     Bits,
     Evaluation,
     Reconstructions,
     compare,
     fitting_pictures,
 )
-from pixelgen.evaluation.judge import Judge, load_judge
-from pixelgen.evaluation.kid import Kid, kernel_distance
-from pixelgen.evaluation.progress import Progress, Told, teller
 from pixelgen.evaluation.quality import CALIBRATED_ON
 from pixelgen.labels import imagenet
+from pixelgen.metrics.judge import Judge, load_judge
+from pixelgen.metrics.kid import Kid, kernel_distance
+from pixelgen.metrics.progress import Progress, Told, teller
 from pixelgen.models.autoencoder import Autoencoder
 from pixelgen.models.conditioning import Condition
-from pixelgen.pipelines.painter import Painter, in_pictures
-from pixelgen.pipelines.pictures import to_tensor
+from pixelgen.pipelines.conversion import to_tensor
+from pixelgen.pipelines.image_sampler import ImageSampler, in_pictures
 from pixelgen.pipelines.reconstruct_request import drawing_given_h
 from pixelgen.pipelines.request import DrawingOptions
-from pixelgen.training.autoencoding import bottleneck, conditions
+from pixelgen.training.autoencoder_loss import bottleneck, conditions
 from pixelgen.training.objective import image_bits
 
 DRAWN = 1000
@@ -249,10 +249,10 @@ def _draw(
     progress: Told | None,
 ) -> Tensor:
     """A sample of each h [N, D], uint8 [N, 3, S, S]."""
-    painter = Painter(weights, next(model.parameters()).device, model.pixels)
+    sampler = ImageSampler(weights, next(model.parameters()).device, model.pixels)
     told = conditions(model, h)
     every = (told(slice(first, first + batch)).to("cpu") for first in range(0, len(h), batch))
-    painted = painter.paint(
+    sampled = sampler.paint(
         len(h),
         Condition.cat(*every),
         options=options,
@@ -260,7 +260,7 @@ def _draw(
         batch_size=batch,
         on_step=in_pictures(progress),
     )
-    return to_tensor(painted.images)
+    return to_tensor(sampled.images)
 
 
 def _decoder(

@@ -15,38 +15,43 @@ from torch import Tensor
 
 from pixelgen.checkpoints import LoadedCheckpoint
 from pixelgen.errors import PixelgenError
-from pixelgen.evaluation.bits import fitting_pictures, label_column
-from pixelgen.evaluation.cast import Cast
-from pixelgen.evaluation.copies import are_copies, copy_distance
-from pixelgen.evaluation.estimates import Estimate, mean
-from pixelgen.evaluation.identity_judge import (
-    IdentityJudge,
-    OwnEyes,
-    load_identity_judge,
-)
-from pixelgen.evaluation.judge import Judge, load_judge
-from pixelgen.evaluation.kid import Kid, kernel_distance
-from pixelgen.evaluation.likeness import Crowd, Likeness, diversity, judge_likeness
-from pixelgen.evaluation.progress import Progress, Told, teller
+from pixelgen.evaluation.identity_split import IdentitySplit
+from pixelgen.evaluation.likelihood import fitting_pictures, label_column
 from pixelgen.evaluation.quality import Part
+from pixelgen.metrics.bootstrap import Estimate, mean
+from pixelgen.metrics.copies import are_copies, copy_distance
+from pixelgen.metrics.face_judge import (
+    EmbedderJudge,
+    FaceJudge,
+    load_face_judge,
+)
+from pixelgen.metrics.face_similarity import (
+    IdentityMatch,
+    LabelledEmbeddings,
+    diversity,
+    judge_likeness,
+)
+from pixelgen.metrics.judge import Judge, load_judge
+from pixelgen.metrics.kid import Kid, kernel_distance
+from pixelgen.metrics.progress import Progress, Told, teller
 from pixelgen.models.conditioning import Condition
 from pixelgen.pipelines import PortraitPipeline, PortraitRequest, in_pictures
-from pixelgen.pipelines.pictures import to_images, to_tensor
-from pixelgen.training.reconstruction import reconstruct
+from pixelgen.pipelines.conversion import to_images, to_tensor
+from pixelgen.training.tokenizer_loss import reconstruct
 
 
 @dataclass(frozen=True)
-class PeopleMarks:
+class IdentityScores:
     """Pictures of some people, compared to photos that they were not made of."""
 
     pictures: int
     """How many they are, equally many of each person."""
-    independent: Likeness
+    independent: IdentityMatch
     """In the eyes of the judge that no training sees."""
-    embedder: Likeness
+    embedder: IdentityMatch
     """In the eyes of the weights' own face embedder."""
     diversity: Estimate | None
-    """As `Likeness.diversity`, of the pixels themselves."""
+    """As `IdentityMatch.diversity`, of the pixels themselves."""
     kid: Kid | None
     """Distance of EfficientNet-lite2's features to those of real photos; None for few pictures. Of
     a perfect model it is a little below 0: its pictures meet photos of their people more often than
@@ -92,12 +97,12 @@ class Identity:
     false_copies: Estimate
     """Share of the other real photos of these people that would be called copies: what a perfect
     model would get."""
-    sources: PeopleMarks
+    sources: IdentityScores
     """The source photos in the place of portraits: what a machine that copies them would get."""
-    reconstructed: PeopleMarks | None
+    reconstructed: IdentityScores | None
     """The source photos through the tokenizer: what the decoder's limits cost. None for weights
     that model pixels."""
-    portraits: PeopleMarks
+    portraits: IdentityScores
     sampling: PortraitDraws
 
 
@@ -116,7 +121,7 @@ def measure_identity(
     seed: int = 0,
     limit: int | None = None,
     batch: int = 64,
-    judge: IdentityJudge | None = None,
+    judge: FaceJudge | None = None,
     critic: Judge | None = None,
     progress: Progress | None = None,
 ) -> Identity:
@@ -126,7 +131,7 @@ def measure_identity(
     gallery only. `people` takes that many, spread evenly over the part; the gallery always holds
     everybody. What is left out of the sampling options comes from the weights' own defaults.
     `limit` takes that many rows of the split, spread evenly. Without a `judge` it is that of
-    `load_identity_judge`; `critic`, whose features KID compares, that of `load_judge`.
+    `load_face_judge`; `critic`, whose features KID compares, that of `load_judge`.
     `progress(what, done, total)` is told as the work goes on. Raises PixelgenError for weights that
     draw no portraits (exit code 2) and data that do not say who is on them.
     """
@@ -147,7 +152,7 @@ def measure_identity(
     if people is not None and people < 1:
         raise PixelgenError(f"people must be at least 1, not {people}", "", 2)
     # Whatever is missing is missed before the work begins.
-    judge = judge or load_identity_judge()
+    judge = judge or load_face_judge()
     critic = critic or load_judge(device, batch)
 
     told = teller(progress)
@@ -156,16 +161,16 @@ def measure_identity(
         raise PixelgenError(
             f"{data} has no column {label_column(weights)!r}", "it must say who is on them"
         )
-    cast = Cast.choose(pictures, part, people, seed)
+    cast = IdentitySplit.choose(pictures, part, people, seed)
     source = pictures.images[cast.sources]
     pipe = PortraitPipeline(weights, device)
     drawn = _draw(pipe, request, source, told("portraits"))
-    eyes = (judge, OwnEyes(pipe, batch))
-    bench = _Bench(cast, pictures.images, eyes, critic, portraits, told)
+    eyes = (judge, EmbedderJudge(pipe, batch))
+    comparison = _Comparison(cast, pictures.images, eyes, critic, portraits, told)
     reconstructed = None
     if config.has_codec:
         made = reconstruct(weights.codec, source, batch)
-        reconstructed = bench.marks("reconstructed", made)
+        reconstructed = comparison.marks("reconstructed", made)
     options = request.drawing.options
     return Identity(
         part=part,
@@ -173,11 +178,11 @@ def measure_identity(
         photos=len(pictures),
         gallery=len(cast.gallery),
         gallery_people=len(cast.who[cast.gallery].unique()),
-        copy_distance=bench.copy_distance,
-        false_copies=bench.false_copies(),
-        sources=bench.marks("sources", source),
+        copy_distance=comparison.copy_distance,
+        false_copies=comparison.false_copies(),
+        sources=comparison.marks("sources", source),
         reconstructed=reconstructed,
-        portraits=bench.marks("portraits", drawn),
+        portraits=comparison.marks("portraits", drawn),
         sampling=PortraitDraws(
             people=len(cast.people),
             portraits=portraits,
@@ -190,14 +195,14 @@ def measure_identity(
     )
 
 
-class _Bench:
+class _Comparison:
     """The real photos as all judges see them, for pictures of the people to be compared to."""
 
     def __init__(
         self,
-        cast: Cast,
+        cast: IdentitySplit,
         photos: Tensor,
-        eyes: tuple[IdentityJudge, IdentityJudge],
+        eyes: tuple[FaceJudge, FaceJudge],
         critic: Judge,
         most: int,
         told: Callable[[str], Told | None],
@@ -207,35 +212,35 @@ class _Bench:
         self.cast, self.photos, self.eyes, self.critic, self.told = cast, photos, eyes, critic, told
         everybody = cast.who[cast.gallery]
         self.galleries = [
-            Crowd(self._seen(each, "photos", photos, keep=True)[cast.gallery], everybody)
+            LabelledEmbeddings(
+                self._seen(each, "photos", photos, keep=True)[cast.gallery], everybody
+            )
             for each in eyes
         ]
-        self.pixels = Crowd(photos[cast.gallery].flatten(1), everybody)
+        self.pixels = LabelledEmbeddings(photos[cast.gallery].flatten(1), everybody)
         self.features = critic.see(photos[cast.others(most)[0]], told("KID: photos"))[1]
         self.copy_distance = copy_distance(photos, cast.who)
 
-    def _seen(
-        self, judge: IdentityJudge, what: str, images: Tensor, *, keep: bool = False
-    ) -> Tensor:
+    def _seen(self, judge: FaceJudge, what: str, images: Tensor, *, keep: bool = False) -> Tensor:
         return judge.embed(images, self.told(f"{judge.name}: {what}"), keep=keep)
 
-    def marks(self, what: str, images: Tensor) -> PeopleMarks:
+    def marks(self, what: str, images: Tensor) -> IdentityScores:
         """Of pictures uint8 [P · n, 3, S, S], n of each person, person after person."""
         cast = self.cast
         each = len(images) // len(cast.people)
         whose = cast.people.repeat_interleave(each)
         likenesses = [
-            judge_likeness(Crowd(self._seen(judge, what, images), whose), gallery)
+            judge_likeness(LabelledEmbeddings(self._seen(judge, what, images), whose), gallery)
             for judge, gallery in zip(self.eyes, self.galleries, strict=True)
         ]
         copied = are_copies(
             images, cast.sources.repeat_interleave(each), self.photos, self.copy_distance
         )
-        return PeopleMarks(
+        return IdentityScores(
             pictures=len(images),
             independent=likenesses[0],
             embedder=likenesses[1],
-            diversity=diversity(Crowd(images.flatten(1), whose), self.pixels),
+            diversity=diversity(LabelledEmbeddings(images.flatten(1), whose), self.pixels),
             kid=kernel_distance(
                 self.features, self.critic.see(images, self.told(f"KID: {what}"))[1]
             ),
@@ -257,7 +262,7 @@ def _draw(
     """Portraits uint8 [P · n, 3, S, S] from source photos uint8 [P, 3, S, S], n of each."""
     h = pipe.embed(to_images(sources, 256)).repeat_interleave(request.candidates, dim=0)
     drawing = request.drawing
-    painted = pipe.painter.paint(
+    sampled = pipe.sampler.paint(
         len(h),
         Condition(vector=h),
         options=drawing.options,
@@ -265,5 +270,5 @@ def _draw(
         batch_size=drawing.batch_size,
         on_step=in_pictures(told),
     )
-    kept, _ = pipe.choose(painted.images, h, request.each)
-    return to_tensor([painted.images[i] for i in kept])
+    kept, _ = pipe.choose(sampled.images, h, request.each)
+    return to_tensor([sampled.images[i] for i in kept])

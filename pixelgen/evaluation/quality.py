@@ -13,14 +13,14 @@ from torch import Tensor
 
 from pixelgen.checkpoints import LoadedCheckpoint
 from pixelgen.errors import PixelgenError
-from pixelgen.evaluation.bits import fitting_pictures
-from pixelgen.evaluation.judge import Judge, best_labels, load_judge
-from pixelgen.evaluation.kid import Kid, kernel_distance
-from pixelgen.evaluation.progress import Progress, Told, teller
+from pixelgen.evaluation.likelihood import fitting_pictures
 from pixelgen.labels import imagenet
+from pixelgen.metrics.judge import Judge, best_labels, load_judge
+from pixelgen.metrics.kid import Kid, kernel_distance
+from pixelgen.metrics.progress import Progress, Told, teller
 from pixelgen.pipelines import ClassPipeline, SampleRequest, in_pictures
-from pixelgen.pipelines.pictures import to_tensor
-from pixelgen.training.reconstruction import reconstruct
+from pixelgen.pipelines.conversion import to_tensor
+from pixelgen.training.tokenizer_loss import reconstruct
 
 Part = Literal["all", "tune", "report"]
 
@@ -29,7 +29,7 @@ CALIBRATED_ON = 1000
 
 
 @dataclass(frozen=True)
-class Marks:
+class QualityScores:
     """What the judge makes of some pictures."""
 
     pictures: int
@@ -68,10 +68,10 @@ class Quality:
     """How many of them."""
     judge_size: int
     """The side to which the judge enlarges pictures, calibrated on the real ones."""
-    real: Marks
-    reconstructed: Marks | None
+    real: QualityScores
+    reconstructed: QualityScores | None
     """None for weights that model pixels."""
-    samples: Marks | None
+    samples: QualityScores | None
     """None for a tokenizer."""
     sampling: Draws | None
     """None for a tokenizer."""
@@ -207,9 +207,9 @@ def _draws(request: SampleRequest) -> Draws:
     )
 
 
-def _marks(seen: _Seen, real: _Seen, known: Sequence[int]) -> Marks:
+def _marks(seen: _Seen, real: _Seen, known: Sequence[int]) -> QualityScores:
     hits = best_labels(seen.logits, known, 5) == seen.labels[:, None]
-    return Marks(
+    return QualityScores(
         pictures=len(hits),
         top1=float(hits[:, 0].double().mean()),
         top5=float(hits.any(1).double().mean()),

@@ -7,10 +7,10 @@ from pixelgen.imaging.faces import Face, FaceCrop, FaceCutter, FaceDetector, fin
 from pixelgen.imaging.grid import Resample, enlarge, make_grid, square_columns, stack_rows
 from pixelgen.imaging.heatmap import check_rows, heat_sheet
 from pixelgen.imaging.hole import Hole, cut_hole, parse_box, parse_keep, veiled
-from pixelgen.imaging.likeness import Likeness
 from pixelgen.imaging.png import png_bytes, png_text, save_png
 from pixelgen.imaging.read import Fit, Photo, opened, read_image, square, to_rgb
 from pixelgen.imaging.sheets import path_sheet, portrait_sheet
+from pixelgen.imaging.similarity import ReconstructionMetrics
 from pixelgen.imaging.tiles import cut_tiles, join_tiles, shrink, tile_count
 
 __all__ = [
@@ -23,8 +23,8 @@ __all__ = [
     "Fit",
     "Hole",
     "IfExists",
-    "Likeness",
     "Photo",
+    "ReconstructionMetrics",
     "Resample",
     "align",
     "animation_bytes",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from pixelgen.errors import PixelgenError
-from pixelgen.imaging.averaging import average, rounded
+from pixelgen.imaging.downscale import average, rounded
 from pixelgen.imaging.png import any_size
 from pixelgen.imaging.read import Fit, kept_box, square, to_rgb
 

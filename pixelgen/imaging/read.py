@@ -14,7 +14,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from pixelgen.errors import PixelgenError
 from pixelgen.files import MAX_PIXELS, expanded, open_input, read_up_to
-from pixelgen.imaging.averaging import averaged
+from pixelgen.imaging.downscale import averaged
 from pixelgen.imaging.png import any_size
 
 Photo = Image.Image | str | Path

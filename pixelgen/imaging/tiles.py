@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from PIL import Image
 
-from pixelgen.imaging.averaging import averaged
+from pixelgen.imaging.downscale import averaged
 
 
 def shrink(image: Image.Image, longest: int) -> Image.Image:

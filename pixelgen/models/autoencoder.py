@@ -27,9 +27,9 @@ from torch import Tensor, nn
 
 from pixelgen.models.conditioning import Condition
 from pixelgen.models.config import AutoencoderConfig
+from pixelgen.models.encoder import VectorEncoder
 from pixelgen.models.gated_pixelcnn import ChannelNorm, GatedPixelCNN
 from pixelgen.models.tokenizer import ResidualBlock, blocks, enlarge
-from pixelgen.models.vector_encoder import VectorEncoder
 
 
 class PrincipalComponents(nn.Module):

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pixelgen.models.config import FaceEmbedderConfig
-from pixelgen.models.vector_encoder import VectorEncoder
+from pixelgen.models.encoder import VectorEncoder
 
 
 class FaceEmbedder(VectorEncoder):

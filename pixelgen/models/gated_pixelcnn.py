@@ -19,10 +19,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pixelgen.models.class_vectors import ClassVectors
+from pixelgen.models.class_prior import ClassPrior
 from pixelgen.models.conditioning import Condition, LayerCondition, MapNetwork
 from pixelgen.models.config import GatedPixelCNNConfig
-from pixelgen.models.likelihood import build_likelihood, set_bias, to_unit
+from pixelgen.models.likelihood import build_likelihood, set_bias, to_signed
 from pixelgen.models.masked_conv import (
     AnyConv,
     MaskedConv2d,
@@ -273,7 +273,7 @@ class GatedPixelCNN(nn.Module):
             nn.Parameter(torch.zeros(config.given_channels)) if config.given_channels else None
         )
         self.class_vectors = (
-            ClassVectors(
+            ClassPrior(
                 config.classes, config.vector_components, config.vector, config.vector_features
             )
             if config.vector_components
@@ -386,7 +386,7 @@ class GatedPixelCNN(nn.Module):
     def embed(self, grid: Tensor) -> Tensor:
         """Integers [B, C, H, W] → numbers [B, C·e, H, W]."""
         if self.tables is None:
-            return to_unit(grid, self.config.levels)
+            return to_signed(grid, self.config.levels)
         channel = torch.arange(grid.shape[1], device=grid.device)[:, None, None]
         return self.tables[channel, grid].permute(0, 1, 4, 2, 3).flatten(1, 2)
 

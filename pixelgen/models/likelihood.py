@@ -19,7 +19,7 @@ LOG_SCALE_MIN, LOG_SCALE_MAX = -7.0, 7.0
 """Far beyond what pictures need, within what float32 can differentiate."""
 
 
-def to_unit(x: Tensor, levels: int) -> Tensor:
+def to_signed(x: Tensor, levels: int) -> Tensor:
     """Integers 0 … levels - 1 as numbers in -1 … 1."""
     return x.float() * (2.0 / (levels - 1)) - 1.0
 
@@ -77,7 +77,7 @@ def logistic_bins(mean: Tensor, log_scale: Tensor, x: Tensor, levels: int) -> Te
     (Salimans et al. 2017, PixelCNN++, equation 2), so the masses of all levels add up to one.
     """
     inverse = torch.exp(-log_scale)
-    centred = (to_unit(x, levels) - mean) * inverse
+    centred = (to_signed(x, levels) - mean) * inverse
     half = inverse / (levels - 1)
     upper, lower = centred + half, centred - half
     # log(sigmoid(u) - sigmoid(l)) = logsigmoid(u) + logsigmoid(-l) + log(1 - exp(l - u)), u > l:
@@ -170,7 +170,7 @@ class CoupledLogisticMixture(Mixture):
     def _mean(self, mean: Tensor, pair: Tensor, before: Tensor, channel: int) -> Tensor:
         """Mean of `channel` given the earlier channels, [..., K]."""
         start = channel * (channel - 1) // 2
-        known = to_unit(before[..., :channel], self.levels)[..., None]  # [..., channel, 1]
+        known = to_signed(before[..., :channel], self.levels)[..., None]  # [..., channel, 1]
         return mean[..., channel, :] + (pair[..., start : start + channel, :] * known).sum(-2)
 
     def _joint(self, split: tuple[Tensor, ...], x: Tensor, until: int) -> Tensor:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from pixelgen.models.conditioning import Condition
 from pixelgen.models.config import PixelCNNConfig
-from pixelgen.models.likelihood import build_likelihood, set_bias, to_unit
+from pixelgen.models.likelihood import build_likelihood, set_bias, to_signed
 from pixelgen.models.masked_conv import Mask, MaskedConv2d, channel_mask, pointwise
 
 
@@ -103,7 +103,7 @@ class PixelCNN(nn.Module):
 
     def embed(self, grid: Tensor) -> Tensor:
         """Integers [B, C, H, W] → numbers in -1 … 1."""
-        return to_unit(grid, self.config.levels)
+        return to_signed(grid, self.config.levels)
 
     def parameters_of(self, embedded: Tensor, condition: Condition) -> Tensor:
         """The likelihood's parameters of an embedded picture, [B, H, W, C, P]."""

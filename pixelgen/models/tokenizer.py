@@ -19,11 +19,11 @@ from torch import Tensor, nn
 
 from pixelgen.models.config import TokenizerConfig
 from pixelgen.models.gated_pixelcnn import ChannelNorm
-from pixelgen.models.likelihood import to_unit
+from pixelgen.models.likelihood import to_signed
 
 
 def to_bytes(images: Tensor) -> Tensor:
-    """Pictures of -1 … 1 → uint8 of 0 … 255: the inverse of `to_unit`, and clamped."""
+    """Pictures of -1 … 1 → uint8 of 0 … 255: the inverse of `to_signed`, and clamped."""
     return ((images.float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
 
 
@@ -50,14 +50,14 @@ class ScalarQuantizer(nn.Module):
 
     def values(self, codes: Tensor) -> Tensor:
         """Levels → the numbers -1 … 1 that stand for them."""
-        return to_unit(codes, self.levels)
+        return to_signed(codes, self.levels)
 
     def forward(self, z: Tensor) -> Tensor:
         """Numbers → those of the nearest levels, -1 … 1; gradients pass as if nothing was rounded
         (straight through)."""
         bounded = self.bound(z)
         rounded = bounded + (bounded.round() - bounded).detach()
-        return to_unit(rounded + self.levels // 2, self.levels)
+        return to_signed(rounded + self.levels // 2, self.levels)
 
 
 class ResidualBlock(nn.Module):

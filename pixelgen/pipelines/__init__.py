@@ -4,8 +4,8 @@ from pixelgen.pipelines.class_pipeline import ClassPipeline, SampleResult
 from pixelgen.pipelines.codec_pipeline import CodecPipeline
 from pixelgen.pipelines.codes_file import CodesFile
 from pixelgen.pipelines.complete_pipeline import CompletePipeline, CompletionResult
+from pixelgen.pipelines.image_sampler import Progress, in_pictures
 from pixelgen.pipelines.interpolate_pipeline import InterpolatePipeline, path_request
-from pixelgen.pipelines.painter import Progress, in_pictures
 from pixelgen.pipelines.portrait_pipeline import PortraitPipeline, PortraitResult
 from pixelgen.pipelines.reconstruct_pipeline import (
     InterpolationResult,

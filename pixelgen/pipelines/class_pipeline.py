@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from pixelgen.checkpoints import DEFAULT_WEIGHTS, LoadedCheckpoint
-from pixelgen.pipelines.painter import Painter, Progress
-from pixelgen.pipelines.paths import path_through
+from pixelgen.pipelines.image_sampler import ImageSampler, Progress
+from pixelgen.pipelines.path import interpolate_path
 from pixelgen.pipelines.pretrained import Pretrained
 from pixelgen.pipelines.request import DrawingOptions, SampleRequest
 
@@ -38,7 +38,7 @@ class SampleResult:
     bits_per_dim: list[float]
     """-log2 p(picture | class) per value (per code, where the model draws codes), of the model
     itself: at temperature 1, without guidance or top-p. Where a vector h was drawn for each picture
-    (see `ClassVectors`), given that too."""
+    (see `ClassPrior`), given that too."""
     seconds: float
     """Time of the sampling."""
     parameters: dict[str, Any]
@@ -57,8 +57,8 @@ class ClassPipeline(Pretrained):
     def __init__(self, checkpoint: LoadedCheckpoint, device: torch.device | str = "cpu") -> None:
         self.checkpoint = checkpoint
         self.device = device
-        self.painter = Painter(checkpoint, device)
-        self.model = self.painter.model
+        self.sampler = ImageSampler(checkpoint, device)
+        self.model = self.sampler.model
 
     def __call__(
         self,
@@ -104,17 +104,17 @@ class ClassPipeline(Pretrained):
         from pixelgen.models.conditioning import Condition
 
         started = time.perf_counter()
-        painter, condition = self.painter, None
+        sampler, condition = self.sampler, None
         rows = torch.tensor(request.rows, dtype=torch.int64)
         if request.steps is not None:
-            painter = self._painter_between(request.rows, request.steps)
+            sampler = self._painter_between(request.rows, request.steps)
             vectors = self._vectors(rows, request, one_stream=True)
-            way = None if vectors is None else path_through(vectors, request.steps)
+            way = None if vectors is None else interpolate_path(vectors, request.steps)
             condition = Condition(torch.arange(request.steps), way)
         elif request.rows:
             each = rows.repeat_interleave(request.n)
             condition = Condition(each, self._vectors(each, request))
-        painted = painter.paint(
+        sampled = sampler.paint(
             request.count,
             condition,
             options=request.drawing.options,
@@ -127,10 +127,10 @@ class ClassPipeline(Pretrained):
         if request.steps is None:
             classes = [c for c in request.classes or (None,) for _ in range(request.n)]
         return SampleResult(
-            images=painted.images,
+            images=sampled.images,
             classes=classes,
             seed=request.drawing.seed,
-            bits_per_dim=painted.bits_per_dim,
+            bits_per_dim=sampled.bits_per_dim,
             seconds=time.perf_counter() - started,
             parameters=request.parameters(),
         )
@@ -142,7 +142,7 @@ class ClassPipeline(Pretrained):
         with `one_stream` all with the same random numbers."""
         import torch
 
-        from pixelgen.sampling.draw import seeded
+        from pixelgen.sampling.value_sampler import seeded
 
         drawer = getattr(self.model, "class_vectors", None)
         if drawer is None:
@@ -155,12 +155,12 @@ class ClassPipeline(Pretrained):
         parts = rows.split(1) if one_stream else (rows,)
         return torch.cat([drawer.draw(part, fresh(), temperature) for part in parts])
 
-    def _painter_between(self, rows: Sequence[int], steps: int) -> Painter:
+    def _painter_between(self, rows: Sequence[int], steps: int) -> ImageSampler:
         """Draws `steps` new classes on the way through those of `rows` of the class table."""
         import torch
 
-        from pixelgen.models.class_mix import mix_classes
+        from pixelgen.models.class_interpolation import with_interpolated_classes
 
         own = torch.eye(self.model.config.classes)[list(rows)]
-        network = mix_classes(self.model, path_through(own, steps))
-        return Painter(replace(self.checkpoint, network=network), self.device)
+        network = with_interpolated_classes(self.model, interpolate_path(own, steps))
+        return ImageSampler(replace(self.checkpoint, network=network), self.device)

@@ -11,7 +11,7 @@ from pixelgen.checkpoints import LoadedCheckpoint
 from pixelgen.errors import PixelgenError
 from pixelgen.imaging import Fit, Photo, opened, square
 from pixelgen.pipelines.codes_file import CodesFile
-from pixelgen.pipelines.pictures import Told, decode_images, encode_images
+from pixelgen.pipelines.conversion import Told, decode_images, encode_images
 from pixelgen.pipelines.pretrained import Pretrained
 
 if TYPE_CHECKING:

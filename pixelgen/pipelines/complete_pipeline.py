@@ -12,8 +12,8 @@ from PIL import Image
 from pixelgen.checkpoints import DEFAULT_PIXEL_WEIGHTS, LoadedCheckpoint
 from pixelgen.imaging import Fit, Hole, Photo, cut_hole, opened, parse_box, parse_keep, veiled
 from pixelgen.imaging.hole import Box
-from pixelgen.pipelines.painter import Given, Painter, Progress
-from pixelgen.pipelines.pictures import to_grids
+from pixelgen.pipelines.conversion import to_grids
+from pixelgen.pipelines.image_sampler import Given, ImageSampler, Progress
 from pixelgen.pipelines.pretrained import Pretrained
 from pixelgen.pipelines.request import CompletionRequest, DrawingOptions
 
@@ -73,7 +73,7 @@ class CompletePipeline(Pretrained):
     def __init__(self, checkpoint: LoadedCheckpoint, device: torch.device | str = "cpu") -> None:
         self.checkpoint = checkpoint
         self.device = device
-        self.painter = Painter(checkpoint, device)
+        self.sampler = ImageSampler(checkpoint, device)
 
     def __call__(
         self,
@@ -105,7 +105,7 @@ class CompletePipeline(Pretrained):
         )
         hole = cut_hole(
             opened(photo),
-            self.painter.height,
+            self.sampler.height,
             fit,
             mask=None if mask is None else opened(mask),
             box=None if box is None else parse_box(box),
@@ -128,7 +128,7 @@ class CompletePipeline(Pretrained):
         grids, bits, effective = self._choose(request, given, on_step)
         original, masked = self.beside(hole)
         return CompletionResult(
-            images=self.painter.show(torch.stack(grids)),
+            images=self.sampler.show(torch.stack(grids)),
             original=original,
             masked=masked,
             classes=[c for c in sample.classes or (None,) for _ in range(sample.n)],
@@ -145,8 +145,8 @@ class CompletePipeline(Pretrained):
         hole. Nothing hidden takes part in any of them."""
         import torch
 
-        config = self.painter.model.config
-        values = to_grids([hole.around], config, self.painter.tokenizer)[0]
+        config = self.sampler.model.config
+        values = to_grids([hole.around], config, self.sampler.tokenizer)[0]
         hidden = torch.from_numpy(hole.hidden.copy())
         # [rows, s, columns, s]: a code stands for s×s pixels, a pixel for itself.
         cells = hidden.unflatten(1, (config.width, -1)).unflatten(0, (config.height, -1))
@@ -156,10 +156,10 @@ class CompletePipeline(Pretrained):
         """What completions are compared with: the photo as the model would see it, and the same
         with what is drawn in grey."""
         cells = (~self.given(hole).mask).any(0)  # [h, w]
-        spread = self.painter.height // cells.shape[0]
+        spread = self.sampler.height // cells.shape[0]
         drawn = cells.repeat_interleave(spread, 0).repeat_interleave(spread, 1).cpu().numpy()
         original = hole.photo
-        if self.painter.tokenizer is None and self.painter.model.config.channels == 1:
+        if self.sampler.tokenizer is None and self.sampler.model.config.channels == 1:
             original = original.convert("L")
         return original, veiled(original, drawn)
 
@@ -175,8 +175,8 @@ class CompletePipeline(Pretrained):
 
         from pixelgen.models.conditioning import Condition
         from pixelgen.models.likelihood import bits_per_dim
-        from pixelgen.sampling.draw import seeded
         from pixelgen.sampling.importance import log_weights, resample
+        from pixelgen.sampling.value_sampler import seeded
 
         sample, each = request.sample, request.refine
         condition = None
@@ -187,7 +187,7 @@ class CompletePipeline(Pretrained):
         bits: list[float] = []
         effective: list[float] = []
         waiting: list[tuple[Tensor, Tensor, Tensor]] = []
-        for x, log_prob in self.painter.draw(
+        for x, log_prob in self.sampler.draw(
             request.candidates,
             condition,
             options=sample.drawing.options,

@@ -11,7 +11,7 @@ from pixelgen.checkpoints import DEFAULT_WEIGHTS, CheckpointConfig, LoadedCheckp
 from pixelgen.errors import PixelgenError
 from pixelgen.imaging import Fit, Photo, opened, square
 from pixelgen.pipelines.class_pipeline import ClassPipeline, SampleResult
-from pixelgen.pipelines.painter import Progress
+from pixelgen.pipelines.image_sampler import Progress
 from pixelgen.pipelines.portrait_pipeline import PortraitPipeline, PortraitResult
 from pixelgen.pipelines.pretrained import Pretrained
 from pixelgen.pipelines.reconstruct_pipeline import InterpolationResult, ReconstructPipeline

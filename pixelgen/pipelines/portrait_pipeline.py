@@ -14,9 +14,9 @@ from pixelgen.checkpoints import (
     LoadedCheckpoint,
 )
 from pixelgen.imaging import FaceCutter, FaceDetector, Photo, opened, square
-from pixelgen.pipelines.painter import Painter, Progress
-from pixelgen.pipelines.paths import path_through
-from pixelgen.pipelines.pictures import to_tensor
+from pixelgen.pipelines.conversion import to_tensor
+from pixelgen.pipelines.image_sampler import ImageSampler, Progress
+from pixelgen.pipelines.path import interpolate_path
 from pixelgen.pipelines.pretrained import Pretrained
 from pixelgen.pipelines.request import DrawingOptions, PortraitRequest
 
@@ -65,7 +65,7 @@ class PortraitPipeline(Pretrained):
         self.checkpoint = checkpoint
         self.device = device
         self.embedder = checkpoint.embedder.to(device)
-        self.painter = Painter(checkpoint, device)
+        self.sampler = ImageSampler(checkpoint, device)
         self.cutter = FaceCutter(self.embedder.config.size, detector)
 
     def crop(
@@ -85,11 +85,11 @@ class PortraitPipeline(Pretrained):
         """Aligned crops → embeddings [N, D] of length 1. One does not depend on the others."""
         import torch
 
-        from pixelgen.models.likelihood import to_unit
+        from pixelgen.models.likelihood import to_signed
 
         squares = [square(crop, self.embedder.config.size) for crop in crops]
         with torch.inference_mode():
-            each = [self.embedder(to_unit(to_tensor([s]).to(self.device), 256)) for s in squares]
+            each = [self.embedder(to_signed(to_tensor([s]).to(self.device), 256)) for s in squares]
         return torch.cat(each).cpu().clone()
 
     def person(self, points: Tensor) -> Tensor:
@@ -186,11 +186,11 @@ class PortraitPipeline(Pretrained):
         started = time.perf_counter()
         points = self.embed(crops)
         if request.path:
-            places = path_through(points, request.count, request.slerp)
+            places = interpolate_path(points, request.count, request.slerp)
             h = places.repeat_interleave(request.each, dim=0)
         else:
             h = self.person(points).expand(request.candidates, -1)
-        painted = self.painter.paint(
+        sampled = self.sampler.paint(
             request.candidates,
             Condition(vector=h),
             options=request.drawing.options,
@@ -200,13 +200,13 @@ class PortraitPipeline(Pretrained):
             on_step=on_step,
         )
         choose = self.choose_stream if request.path else self.choose
-        kept, similarity = choose(painted.images, h, request.each)
+        kept, similarity = choose(sampled.images, h, request.each)
         return PortraitResult(
-            images=[painted.images[i] for i in kept],
+            images=[sampled.images[i] for i in kept],
             sources=list(crops),
             similarity=similarity,
             seed=request.drawing.seed,
-            bits_per_dim=[painted.bits_per_dim[i] for i in kept],
+            bits_per_dim=[sampled.bits_per_dim[i] for i in kept],
             seconds=time.perf_counter() - started,
             parameters=request.parameters(),
         )

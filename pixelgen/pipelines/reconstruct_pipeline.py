@@ -16,8 +16,8 @@ from pixelgen.checkpoints import (
 from pixelgen.errors import PixelgenError
 from pixelgen.imaging import (
     Fit,
-    Likeness,
     Photo,
+    ReconstructionMetrics,
     cut_tiles,
     join_tiles,
     opened,
@@ -26,9 +26,9 @@ from pixelgen.imaging import (
     tile_count,
     to_rgb,
 )
-from pixelgen.pipelines.painter import Painted, Painter, Progress
-from pixelgen.pipelines.paths import path_through
-from pixelgen.pipelines.pictures import decode_images, encode_images, to_images, to_tensor
+from pixelgen.pipelines.conversion import decode_images, encode_images, to_images, to_tensor
+from pixelgen.pipelines.image_sampler import ImageSampler, Progress, SampledImages
+from pixelgen.pipelines.path import interpolate_path
 from pixelgen.pipelines.pretrained import Pretrained
 from pixelgen.pipelines.reconstruct_request import InterpolationRequest, ReconstructRequest
 from pixelgen.pipelines.request import Drawing, DrawingOptions
@@ -56,11 +56,11 @@ class Reconstruction:
     """Numbers in between; None: a tokenizer's codes."""
     image: Image.Image
     """What the deconvolutional decoder gives, the mean; or the tokenizer's picture."""
-    likeness: Likeness
+    likeness: ReconstructionMetrics
     """Of this to the original."""
     samples: list[Image.Image]
     """What the PixelCNN draws; none by a tokenizer."""
-    samples_likeness: list[Likeness]
+    samples_likeness: list[ReconstructionMetrics]
     """Of each of these to the original."""
     bits_per_dim: float | None
     """-log2 p(original | h) per value, of the model itself: at temperature 1, without guidance or
@@ -246,15 +246,15 @@ class ReconstructPipeline(Pretrained):
             raise ValueError(f"{len(sources)} pictures for a request of {request.photos}")
         started = time.perf_counter()
         model = self.autoencoders[request.bottleneck]
-        h = model.between(path_through(self._encode(model, sources), request.steps))
-        painted = self._paint(model, h, request.drawing, on_step, one_stream=True)
+        h = model.between(interpolate_path(self._encode(model, sources), request.steps))
+        sampled = self._paint(model, h, request.drawing, on_step, one_stream=True)
         return InterpolationResult(
-            images=painted.images,
+            images=sampled.images,
             means=self._means(model, h),
             sources=list(sources),
             bottleneck=request.bottleneck,
             seed=request.drawing.seed,
-            bits_per_dim=painted.bits_per_dim,
+            bits_per_dim=sampled.bits_per_dim,
             seconds=time.perf_counter() - started,
             parameters=request.parameters(),
         )
@@ -266,7 +266,9 @@ class ReconstructPipeline(Pretrained):
         assert self.codec is not None
         made = decode_images(self.codec, encode_images(self.codec, pieces))
         return [
-            Reconstruction(source, None, image, Likeness.of(source, image), [], [], None, None)
+            Reconstruction(
+                source, None, image, ReconstructionMetrics.of(source, image), [], [], None, None
+            )
             for source, image in zip(images, self._joined(images, made), strict=True)
         ]
 
@@ -305,9 +307,9 @@ class ReconstructPipeline(Pretrained):
                     source=source,
                     bottleneck=bottleneck,
                     image=means[number],
-                    likeness=Likeness.of(source, means[number]),
+                    likeness=ReconstructionMetrics.of(source, means[number]),
                     samples=own,
-                    samples_likeness=[Likeness.of(source, sample) for sample in own],
+                    samples_likeness=[ReconstructionMetrics.of(source, sample) for sample in own],
                     bits_per_dim=sum(bits[first : first + count]) / count,
                     seed=request.drawing.seed,
                 )
@@ -333,10 +335,10 @@ class ReconstructPipeline(Pretrained):
         """The h of every piece, [N, D], on the CPU."""
         import torch
 
-        from pixelgen.models.likelihood import to_unit
+        from pixelgen.models.likelihood import to_signed
 
         with torch.inference_mode():
-            each = [model.encode(to_unit(self._tensor(piece), 256)) for piece in pieces]
+            each = [model.encode(to_signed(self._tensor(piece), 256)) for piece in pieces]
         return torch.cat(each).cpu().clone()
 
     def _bits(self, model: Autoencoder, pieces: Sequence[Image.Image], h: Tensor) -> list[float]:
@@ -370,7 +372,7 @@ class ReconstructPipeline(Pretrained):
         *,
         each: int = 1,
         one_stream: bool = False,
-    ) -> Painted:
+    ) -> SampledImages:
         """What the PixelCNN draws of h [N, D]: `each` pictures of the first, then of the next."""
         import torch
 
@@ -378,7 +380,7 @@ class ReconstructPipeline(Pretrained):
 
         with torch.inference_mode():
             told = [model.condition(own[None]).to("cpu") for own in h.to(self.device)]
-        return Painter(self.checkpoint, self.device, model.pixels).paint(
+        return ImageSampler(self.checkpoint, self.device, model.pixels).paint(
             len(h) * each,
             Condition.cat(*told).repeat(each),
             options=drawing.options,

@@ -17,7 +17,7 @@ from pixelgen.checkpoints import (
 )
 from pixelgen.errors import PixelgenError
 from pixelgen.imaging import Fit, Photo, opened, square
-from pixelgen.pipelines.pictures import to_grids
+from pixelgen.pipelines.conversion import to_grids
 from pixelgen.pipelines.pretrained import Pretrained
 from pixelgen.pipelines.request import check_reads_photos, check_whole, find_classes
 

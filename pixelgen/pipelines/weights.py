@@ -25,8 +25,8 @@ from pixelgen.pipelines.codec_pipeline import CodecPipeline
 from pixelgen.pipelines.codes_file import CodesFile
 from pixelgen.pipelines.complete_pipeline import CompletePipeline
 from pixelgen.pipelines.devices import pick_device
+from pixelgen.pipelines.image_sampler import Progress
 from pixelgen.pipelines.interpolate_pipeline import InterpolatePipeline, path_request
-from pixelgen.pipelines.painter import Progress
 from pixelgen.pipelines.portrait_pipeline import PortraitPipeline, PortraitResult
 from pixelgen.pipelines.reconstruct_pipeline import (
     Cut,

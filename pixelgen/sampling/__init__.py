@@ -9,16 +9,16 @@ from torch import Tensor
 
 from pixelgen.models.gated_pixelcnn import GatedPixelCNN
 from pixelgen.models.likelihood import Softmax
-from pixelgen.sampling.draw import draw_uniforms
 from pixelgen.sampling.incremental import sample_gated
 from pixelgen.sampling.incremental_pixelcnn import sample_pixelcnn
 from pixelgen.sampling.naive import sample_naive
 from pixelgen.sampling.options import SamplingOptions
-from pixelgen.sampling.request import Model, StepCallback, build_request
+from pixelgen.sampling.state import Model, StepCallback, build_request
+from pixelgen.sampling.value_sampler import draw_uniforms
 
 if TYPE_CHECKING:
     from pixelgen.models.conditioning import Condition
-    from pixelgen.sampling.draw import Observer
+    from pixelgen.sampling.value_sampler import Observer
 
 __all__ = ["SamplingOptions", "draw_uniforms", "sample", "sample_scored"]
 

@@ -19,12 +19,12 @@ import torch
 from torch import Tensor
 
 from pixelgen.models.gated_pixelcnn import ChannelHead, GatedPixelCNN
-from pixelgen.sampling.folding import fold_outputs, shape_of
-from pixelgen.sampling.outputs import HeadWeights, OutputStage
-from pixelgen.sampling.request import Request
+from pixelgen.sampling.fused_weights import fold_outputs, shape_of
+from pixelgen.sampling.output_stage import HeadWeights, OutputStage
+from pixelgen.sampling.position_loop import Walk, fold_walk
+from pixelgen.sampling.state import Request
 from pixelgen.sampling.threads import threads
-from pixelgen.sampling.vertical import VerticalStack, fold_vertical
-from pixelgen.sampling.walk import Walk, fold_walk
+from pixelgen.sampling.vertical_stack import VerticalStack, fold_vertical
 
 WORTH_A_THREAD = 2**19
 """Rows times the square of the feature maps, of a step from one layer to the next, from which on a

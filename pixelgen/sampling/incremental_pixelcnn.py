@@ -17,9 +17,9 @@ from torch import Tensor
 from pixelgen.models.conditioning import Condition
 from pixelgen.models.masked_conv import MaskedConv2d
 from pixelgen.models.pixelcnn import PixelCNN, ResidualBlock
-from pixelgen.sampling.folding import bias_of, group_parts, matrix
-from pixelgen.sampling.request import Request
-from pixelgen.sampling.rows import RowConvolution, RowKernel
+from pixelgen.sampling.fused_weights import bias_of, group_parts, matrix
+from pixelgen.sampling.row_convolution import RowConvolution, RowKernel
+from pixelgen.sampling.state import Request
 from pixelgen.sampling.threads import threads
 
 

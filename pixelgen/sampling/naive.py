@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import islice, product
 
-from pixelgen.sampling.request import Request
+from pixelgen.sampling.state import Request
 
 
 def sample_naive(request: Request, max_values: int | None = None) -> None:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from pixelgen.data import cut
-from pixelgen.training.companions import Companions
+from pixelgen.training.same_person_index import SamePersonIndex
 
 _HOLDOUT, _EPOCH, _STEP, _NETWORK, _SHIFT, _VIEW, _PEOPLE, _VECTOR = range(8)
 
@@ -83,12 +83,12 @@ class Batch:
 
 
 @dataclass(frozen=True)
-class Vectors:
+class ConditionVectors:
     """Condition vectors of pictures."""
 
     embeddings: Tensor
     """[N, D], one of each picture."""
-    companions: Companions | None = None
+    companions: SamePersonIndex | None = None
     """Who is on them; None: nobody whom others show too."""
     other: float = 0.0
     """Share of the pictures that are shown with the vector of another picture of the person."""
@@ -118,7 +118,7 @@ class Vectors:
         return vector, dropped
 
 
-class Draws(Protocol):
+class BatchSource(Protocol):
     """Where batches come from."""
 
     rows: Tensor
@@ -127,7 +127,7 @@ class Draws(Protocol):
     def draw(self, step: int, position: int, size: int, rank: int = 0, ranks: int = 1) -> Batch:
         """Process `rank`'s `size` pictures of a step whose first picture is number `position`."""
 
-    def to(self, device: torch.device) -> Draws:
+    def to(self, device: torch.device) -> BatchSource:
         """Moves the pictures there, if there is room: batches are then put together there. Returns
         itself."""
 
@@ -155,7 +155,7 @@ class Batches:
         jitter: int = 0,
         null_class: int = 0,
         class_dropout: float = 0.0,
-        vectors: Vectors | None = None,
+        vectors: ConditionVectors | None = None,
         own_vectors: bool = False,
     ) -> None:
         """`views` uint8 [V, N, C, H, W], V forms of each picture of which one is drawn at random,

@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from pixelgen.data import ImageData, cut
 from pixelgen.errors import PixelgenError
 from pixelgen.models.tokenizer import Tokenizer
-from pixelgen.training.batches import Batch, Draws, random_shifts
-from pixelgen.training.kept_tensors import keep_tensors, kept_tensors
+from pixelgen.training.batches import Batch, BatchSource, random_shifts
 from pixelgen.training.recipe import ComputeRecipe, DataRecipe
-from pixelgen.training.reconstruction import codes_of, encode
+from pixelgen.training.tensor_cache import load_stored_tensors, store_tensors
+from pixelgen.training.tokenizer_loss import codes_of, encode
 
 CODES = "codes.safetensors"
 AT_ONCE = 250
@@ -51,7 +51,7 @@ def encoded_views(
         "tokenizer": _fingerprint(tokenizer.encoder),
         "precision": compute.precision,
     }
-    known = kept_tensors(path, key)
+    known = load_stored_tensors(path, key)
     if known is not None:
         return known["codes"]
     if compute.channels_last:
@@ -73,14 +73,14 @@ def encoded_views(
                 tokenizer, images, AT_ONCE, precision=compute.precision
             )
         note(f"encoded view {view + 1} of {recipe.views} of {len(data)} pictures")
-    keep_tensors(path, {"codes": views}, key)
+    store_tensors(path, {"codes": views}, key)
     return views
 
 
 class EncodedBatches:
     """Batches of pictures, encoded when they are drawn: moved and mirrored anew each time."""
 
-    def __init__(self, pictures: Draws, tokenizer: Tokenizer, compute: ComputeRecipe) -> None:
+    def __init__(self, pictures: BatchSource, tokenizer: Tokenizer, compute: ComputeRecipe) -> None:
         self.pictures, self.precision = pictures, compute.precision
         self.rows = pictures.rows
         self.tokenizer = tokenizer.eval()

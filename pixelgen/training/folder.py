@@ -16,13 +16,13 @@ from pixelgen.checkpoints import find
 from pixelgen.data.images import cache_folder
 from pixelgen.errors import PixelgenError
 from pixelgen.models.config import AutoencoderConfig
+from pixelgen.training.class_prior_fit import VECTORS
 from pixelgen.training.codes import CODES
-from pixelgen.training.features import VECTORS
+from pixelgen.training.distillation import FEATURES, UNTAUGHT
 from pixelgen.training.logs import BOARD, LOG
-from pixelgen.training.parts import EMBEDDER, TOKENIZER
 from pixelgen.training.recipe import Recipe, recipe_from_dict
-from pixelgen.training.semantics import FEATURES, UNTAUGHT
 from pixelgen.training.state import RunState, read_state, state_path
+from pixelgen.training.submodels import EMBEDDER, TOKENIZER
 
 
 @contextmanager

@@ -18,15 +18,13 @@ from pixelgen.errors import PixelgenError
 from pixelgen.models import build_model
 from pixelgen.training.batches import mix, network_seed
 from pixelgen.training.folder import check_folder, forget, locked
-from pixelgen.training.interrupts import collect_signals
-from pixelgen.training.lineage import trained_on
+from pixelgen.training.holdout_leakage import holdout_may_leak
 from pixelgen.training.logs import RunLog, Silent, Watcher
-from pixelgen.training.meter import Meter
 from pixelgen.training.objective import autocast, gains_from_bf16, training_flops
 from pixelgen.training.optimiser import averaged, build_optimiser
-from pixelgen.training.origin import origin
 from pixelgen.training.recipe import Recipe
 from pixelgen.training.schedule import learning_rate, progress
+from pixelgen.training.signals import collect_signals
 from pixelgen.training.state import (
     Counters,
     RunState,
@@ -35,7 +33,9 @@ from pixelgen.training.state import (
     part_of,
     save_state,
 )
-from pixelgen.training.tasks import Surroundings, task_of
+from pixelgen.training.tasks import RunContext, task_of
+from pixelgen.training.throughput import Throughput
+from pixelgen.training.warm_start import origin
 
 Reason = Literal["finished", "max-minutes", "terminated", "interrupted"]
 
@@ -138,7 +138,7 @@ class Run:
         self.origin, self.before = "", dict[str, Any]()
         self.task = task_of(recipe)
         with accelerator.main_process_first():
-            surroundings = Surroundings(folder, watcher.note, accelerator.device, resumed)
+            surroundings = RunContext(folder, watcher.note, accelerator.device, resumed)
             material = self.task.prepare(data, surroundings)
         self.pictures = len(data)
         self.batches, self.labels = material.batches.to(accelerator.device), material.labels
@@ -208,7 +208,7 @@ class Run:
             self.before.pop(other, None)
         some = "" if begun.known else ", with new parts"
         self.watcher.note(f"started from {ref}{some}")
-        if self.recipe.data.holdout and trained_on(self.recipe, begun.history):
+        if self.recipe.data.holdout and holdout_may_leak(self.recipe, begun.history):
             self.watcher.note(
                 f"{ref} may have been trained on pictures that are held out now: the card will not "
                 "tell the figure for them (seed and data.holdout say which are held out)"
@@ -247,7 +247,7 @@ class Run:
             ) from error
         with closing(RunLog(self.folder, self.counters.step)) as self.log:
             flops = self._introduce()
-            meter = Meter(flops, self.counters, self.task.loss, self.task.loss_unit)
+            meter = Throughput(flops, self.counters, self.task.loss, self.task.loss_unit)
             if not self.counters.step:
                 self.save()
             reason = self._loop(received, max_seconds, meter)
@@ -277,7 +277,7 @@ class Run:
         )
         return flops
 
-    def _loop(self, received: list[int], max_seconds: float, meter: Meter | None) -> Reason:
+    def _loop(self, received: list[int], max_seconds: float, meter: Throughput | None) -> Reason:
         recipe, counters = self.recipe, self.counters
         begun, last = counters.seconds, time.perf_counter()
         due = dict.fromkeys(("validation", "samples", "checkpoint"), begun)

@@ -14,7 +14,7 @@ from pixelgen.models.conditioning import Condition
 from pixelgen.models.likelihood import bits_per_dim
 
 
-class BitsPerDim(nn.Module):
+class BitsPerDimLoss(nn.Module):
     """Mean negative log-likelihood of a batch, in bits per dimension (section 2, equation 1).
 
     A module of its own so that wrappers (distributed, compiled) see one forward pass.

@@ -21,7 +21,14 @@ from pixelgen.models.config import (
     config_from_dict,
 )
 from pixelgen.models.config_base import require
-from pixelgen.training.tables import checked, override, read_table, section, table_lines, toml_value
+from pixelgen.training.recipe_tables import (
+    checked,
+    override,
+    read_table,
+    section,
+    table_lines,
+    toml_value,
+)
 
 
 @dataclass(frozen=True)

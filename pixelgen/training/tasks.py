@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from pixelgen.data import ImageData, cut
 from pixelgen.errors import PixelgenError
+from pixelgen.metrics.perceptual import load_perceptual
 from pixelgen.models.autoencoder import Autoencoder
-from pixelgen.models.class_vectors import ClassVectors
+from pixelgen.models.class_prior import ClassPrior
 from pixelgen.models.conditioning import Condition
 from pixelgen.models.config import (
     AutoencoderConfig,
@@ -23,33 +24,43 @@ from pixelgen.models.config import (
 )
 from pixelgen.models.face_embedder import FaceEmbedder
 from pixelgen.models.tokenizer import Tokenizer
-from pixelgen.training.autoencoding import Autoencoding, bottleneck, components_of, conditions
+from pixelgen.training.autoencoder_loss import (
+    AutoencoderLoss,
+    bottleneck,
+    components_of,
+    conditions,
+)
 from pixelgen.training.batches import hold_out, mix
+from pixelgen.training.class_prior_fit import picture_vectors
 from pixelgen.training.codes import AT_ONCE, EncodedBatches, check_size, encoded_views
 from pixelgen.training.discriminator import Discriminator
-from pixelgen.training.features import picture_vectors
-from pixelgen.training.material import Embedded, Material, by_identity, by_picture, check_data
-from pixelgen.training.objective import BitsPerDim, image_bits
-from pixelgen.training.parts import run_embedder, run_tokenizer
-from pixelgen.training.perceptual import load_perceptual
+from pixelgen.training.distillation import Distillation, load_semantics, seen_features
+from pixelgen.training.objective import BitsPerDimLoss, image_bits
 from pixelgen.training.recipe import Recipe
-from pixelgen.training.reconstruction import Reconstruction, encode, psnr, reconstruct
-from pixelgen.training.samples import (
+from pixelgen.training.sample_sheets import (
     autoencoder_sheet,
     neighbour_sheet,
     portrait_sheet,
     reconstruction_sheet,
     sample_grid,
 )
-from pixelgen.training.semantics import Semantics, load_semantics, seen_features
-from pixelgen.training.triplets import Triplets, embed, verify
+from pixelgen.training.submodels import run_embedder, run_tokenizer
+from pixelgen.training.tokenizer_loss import TokenizerLoss, encode, psnr, reconstruct
+from pixelgen.training.training_data import (
+    FaceConditioning,
+    TrainingData,
+    by_identity,
+    by_picture,
+    check_data,
+)
+from pixelgen.training.triplets import TripletLoss, embed, verify
 
 MANY_FACES = 2000
 """As many as tell how one embedder's vectors lie to another's."""
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class RunContext:
     """What a run gives to the preparation of its pictures."""
 
     folder: Path
@@ -78,7 +89,7 @@ class Task(Protocol):
     def critic(self) -> nn.Module | None:
         """What learns beside the network, and is of no use after the run."""
 
-    def prepare(self, data: ImageData, run: Surroundings) -> Material:
+    def prepare(self, data: ImageData, run: RunContext) -> TrainingData:
         """What is trained on. Raises PixelgenError for pictures that do not fit the network."""
 
     def objective(self, model: nn.Module) -> nn.Module:
@@ -95,7 +106,7 @@ class Task(Protocol):
 def kind_of_task(
     recipe: Recipe,
 ) -> (
-    type[Likelihood]
+    type[LikelihoodTask]
     | type[TokenizerTask]
     | type[EmbedderTask]
     | type[AutoencoderTask]
@@ -108,7 +119,7 @@ def kind_of_task(
         return EmbedderTask
     if isinstance(recipe.model, TokenizerConfig):
         return TokenizerTask
-    return CodesLikelihood if recipe.data.tokenizer else Likelihood
+    return CodesLikelihoodTask if recipe.data.tokenizer else LikelihoodTask
 
 
 def task_of(recipe: Recipe) -> Task:
@@ -133,7 +144,7 @@ def _shape(data: ImageData, recipe: Recipe) -> tuple[int, int, int]:
     return channels, recipe.data.crop or height, recipe.data.crop or width
 
 
-class Likelihood:
+class LikelihoodTask:
     """An autoregressive model: bits per dimension, and samples."""
 
     loss: ClassVar[str] = "bits_per_dim"
@@ -145,7 +156,7 @@ class Likelihood:
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
 
-    def prepare(self, data: ImageData, run: Surroundings) -> Material:
+    def prepare(self, data: ImageData, run: RunContext) -> TrainingData:
         """The pictures. Raises PixelgenError for those that are not the model's grid."""
         config = self.recipe.model
         assert isinstance(config, GridConfig)  # `kind_of_task` sees to that
@@ -158,7 +169,7 @@ class Likelihood:
             )
         return self._material(data, data.images[None], run)
 
-    def _material(self, data: ImageData, views: Tensor, run: Surroundings) -> Material:
+    def _material(self, data: ImageData, views: Tensor, run: RunContext) -> TrainingData:
         """`views` of the pictures with the condition vectors that the recipe asks for."""
         embedder = self._embedder(data, run.folder)
         seen = self._seen(data, run)
@@ -168,11 +179,11 @@ class Likelihood:
         embeddings = embed(embedder.to(run.device), faces, 250)
         embedder.cpu()
         material = by_picture(self.recipe, data, views, embeddings)
-        return replace(material, embedded=Embedded(embedder, faces[:MANY_FACES]))
+        return replace(material, embedded=FaceConditioning(embedder, faces[:MANY_FACES]))
 
     def _seen(
-        self, data: ImageData, run: Surroundings
-    ) -> Callable[[Tensor, Tensor], tuple[Tensor, ClassVectors]] | None:
+        self, data: ImageData, run: RunContext
+    ) -> Callable[[Tensor, Tensor], tuple[Tensor, ClassPrior]] | None:
         """What makes condition vectors, and p(h | class), of what a classifier sees; None where
         there are none."""
         if not self.recipe.model.vector_components:
@@ -202,7 +213,7 @@ class Likelihood:
 
     def objective(self, model: nn.Module) -> nn.Module:
         """The mean bits per dimension."""
-        return BitsPerDim(model)
+        return BitsPerDimLoss(model)
 
     def held_out(self, model: nn.Module, images: Tensor, condition: Condition | None) -> Tensor:
         """Exact bits per dimension."""
@@ -227,14 +238,14 @@ class Likelihood:
             portrait_sheet(model, self.recipe, path, tokenizer, held, condition)
 
 
-class CodesLikelihood(Likelihood):
+class CodesLikelihoodTask(LikelihoodTask):
     """An autoregressive model of a tokenizer's codes: bits per code, and decoded samples."""
 
     loss_unit: ClassVar[str] = "bits/code"
     figure_unit: ClassVar[str] = "bits/code"
     tokenizer: Tokenizer
 
-    def prepare(self, data: ImageData, run: Surroundings) -> Material:
+    def prepare(self, data: ImageData, run: RunContext) -> TrainingData:
         """The codes of the pictures. Raises PixelgenError where pictures, tokenizer and model do
         not fit together."""
         config = self.recipe.model
@@ -297,7 +308,7 @@ class TokenizerTask:
                 self.perceptual.widths, losses.critic == "paired", losses.critic_smoothness
             )
 
-    def prepare(self, data: ImageData, run: Surroundings) -> Material:
+    def prepare(self, data: ImageData, run: RunContext) -> TrainingData:
         """The pictures. Raises PixelgenError for those of another size."""
         _check_size(data, self.recipe, "tokenizer")
         return by_picture(self.recipe, data, data.images[None])
@@ -312,7 +323,7 @@ class TokenizerTask:
                 part.to(next(model.parameters()).device)
                 if self.recipe.compute.channels_last:
                     part.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        return Reconstruction(model, losses, self.perceptual, self.critic)
+        return TokenizerLoss(model, losses, self.perceptual, self.critic)
 
     def held_out(self, model: nn.Module, images: Tensor, condition: Condition | None) -> Tensor:
         """Peak signal-to-noise ratios of the reconstructions, in dB."""
@@ -336,14 +347,14 @@ class EmbedderTask:
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
 
-    def prepare(self, data: ImageData, run: Surroundings) -> Material:
+    def prepare(self, data: ImageData, run: RunContext) -> TrainingData:
         """Pictures by person. Raises PixelgenError for those of another size or without people."""
         _check_size(data, self.recipe, "embedder")
         return by_identity(self.recipe, data)
 
     def objective(self, model: nn.Module) -> nn.Module:
         """The triplet loss."""
-        return Triplets(model, self.recipe.triplets)
+        return TripletLoss(model, self.recipe.triplets)
 
     def held_out(self, model: nn.Module, images: Tensor, condition: Condition | None) -> Tensor:
         """The area under the ROC curve over all pairs of held-out pictures, [1]."""
@@ -371,7 +382,7 @@ class AutoencoderTask:
 
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
-        self.semantics: Semantics | None = None
+        self.semantics: Distillation | None = None
         if recipe.autoencoder.semantic_weight:
             assert isinstance(recipe.model, AutoencoderConfig)  # the recipe sees to that
             torch.manual_seed(mix(recipe.seed, 1, 0))
@@ -382,7 +393,7 @@ class AutoencoderTask:
         """What guesses the classifier's opinion."""
         return None if self.semantics is None else self.semantics.guess
 
-    def prepare(self, data: ImageData, run: Surroundings) -> Material:
+    def prepare(self, data: ImageData, run: RunContext) -> TrainingData:
         """The pictures, and what a classifier sees of them where it teaches. Raises PixelgenError
         for those of another size."""
         _check_size(data, self.recipe, "auto-encoder")
@@ -408,7 +419,7 @@ class AutoencoderTask:
         assert isinstance(model, Autoencoder)
         if self.semantics is not None:
             self.semantics.to(next(model.parameters()).device)
-        return Autoencoding(model, self.recipe.autoencoder, self.semantics)
+        return AutoencoderLoss(model, self.recipe.autoencoder, self.semantics)
 
     def held_out(self, model: nn.Module, images: Tensor, condition: Condition | None) -> Tensor:
         """Exact bits per dimension, each picture given its own h."""

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pixelgen.models.likelihood import to_unit
+from pixelgen.models.likelihood import to_signed
 from pixelgen.training.recipe import Mining, TripletsRecipe
 
 _BINS = 2**20
@@ -64,7 +64,7 @@ def triplet_loss(
     return F.relu(apart - distance[anchor, chosen] + margin).mean()
 
 
-class Triplets(nn.Module):
+class TripletLoss(nn.Module):
     """The triplet loss of a batch.
 
     A module of its own so that wrappers (distributed, compiled) see one forward pass.
@@ -77,7 +77,7 @@ class Triplets(nn.Module):
     def forward(self, x: Tensor, classes: Tensor | None = None) -> Tensor:
         """x int64 [B, 3, S, S] of 0 … 255, `classes` int64 [B]: who is on it → a number."""
         assert classes is not None  # batches by identity have them
-        images = recoloured(to_unit(x, 256), self.recipe.colour)
+        images = recoloured(to_signed(x, 256), self.recipe.colour)
         embeddings = self.model(images)
         return triplet_loss(embeddings, classes, self.recipe.margin, self.recipe.mining)
 
@@ -99,7 +99,7 @@ def embed(model: nn.Module, images: Tensor, batch: int) -> Tensor:
     training, device = model.training, next(model.parameters()).device
     model.eval()
     parts = [
-        model(to_unit(images[start : start + batch].to(device), 256)).float().cpu()
+        model(to_signed(images[start : start + batch].to(device), 256)).float().cpu()
         for start in range(0, len(images), batch)
     ]
     model.train(training)

@@ -17,9 +17,9 @@ from typing import Any
 import pytest
 
 import pixelgen
-from pixelgen.checkpoints import store
+from pixelgen.checkpoints import storage
 from pixelgen.cli.app import COMMANDS
-from pixelgen.cli.batch import bench, ledger
+from pixelgen.cli.batch import results_log, staging
 from pixelgen.cli.batch.jobs import BrokenJobs
 from pixelgen.cli.batch.words import JOBS, command_named
 
@@ -128,8 +128,8 @@ def test_jobs_make_what_the_commands_make_alone(
         said[name] = json.loads(outcome.out)
 
     loads = []
-    load = store._loaded
-    monkeypatch.setattr(store, "_loaded", lambda *given: loads.append(given) or load(*given))
+    load = storage._loaded
+    monkeypatch.setattr(storage, "_loaded", lambda *given: loads.append(given) or load(*given))
     for job in jobs:
         job |= {"id": job["command"], "weights": str(job.pop("w"))}
     outcome = run(
@@ -275,13 +275,13 @@ def test_a_kill_never_leaves_half_a_job_as_done(
         raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr(bench.shutil, "rmtree", lambda *_, **__: None)
+        patch.setattr(staging.shutil, "rmtree", lambda *_, **__: None)
         if when == "drawn":
-            patch.setattr(bench.Bench, "hand_over", drawn)
+            patch.setattr(staging.Staging, "hand_over", drawn)
         elif when in ("renamed", "moving"):
             patch.setattr(Path, "replace", moving)
         else:
-            patch.setattr(ledger, "os", SimpleNamespace(**(vars(os) | {"write": noting})))
+            patch.setattr(results_log, "os", SimpleNamespace(**(vars(os) | {"write": noting})))
         assert "unexpected Killed" in run("batch", jobs, "-o", "out", "--quiet").err
 
     outcome = run("batch", jobs, "-o", "out")
@@ -460,7 +460,7 @@ def test_notes_are_told_and_kept(run: Run, pixel_weights: Path) -> None:
 
 def test_two_batches_in_one_folder(run: Run, sample: Sample) -> None:
     pytest.importorskip("fcntl")
-    with ledger.Ledger(Path("out")).open():
+    with results_log.ResultsLog(Path("out")).open():
         outcome = run("batch", write(sample()), "-o", "out")
     assert (outcome.code, outcome.out) == (2, "")
     assert "another batch is at work in out" in outcome.err

@@ -12,7 +12,7 @@ import pytest
 import typer
 from PIL import Image
 
-from pixelgen.cli import growth, settings
+from pixelgen.cli import live_preview, settings
 from pixelgen.cli.app import COMMANDS, app
 from pixelgen.cli.progress import DrawingMeter
 from pixelgen.cli.settings import SETTINGS
@@ -107,8 +107,8 @@ def test_not_seen_growing(
             seen.append(live)
             super().__init__(False, True)
 
-    monkeypatch.setattr(growth, "DrawingMeter", Meter)
-    monkeypatch.setattr(growth, "shows_pictures", lambda: True)
+    monkeypatch.setattr(live_preview, "DrawingMeter", Meter)
+    monkeypatch.setattr(live_preview, "shows_pictures", lambda: True)
     for value in ("true", "false"):
         monkeypatch.setenv("PIXELGEN_LIVE", value)
         assert run("sample", "--weights", weights).code == 0

@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from pixelgen.checkpoints import save_checkpoint
-from pixelgen.imaging import Likeness, png_text, read_image
+from pixelgen.imaging import ReconstructionMetrics, png_text, read_image
 from pixelgen.models import TokenizerConfig, build_model
 from pixelgen.pipelines import ReconstructPipeline
 
@@ -101,10 +101,14 @@ def test_json(run: Run, autoencoders: Path, folder: Path) -> None:
         for made, size in zip(picture["reconstructions"], (2, 5), strict=True):
             assert made["bottleneck"] == size
             assert made["bits_per_dim"] > 0
-            near = Likeness.of(original, read_image(Path(f"x-{number}-{size}-mean.png")))
+            near = ReconstructionMetrics.of(
+                original, read_image(Path(f"x-{number}-{size}-mean.png"))
+            )
             assert made["psnr"] == pytest.approx(near.psnr, abs=1e-3)
             assert made["ssim"] == pytest.approx(near.ssim, abs=1e-4)
-            near = Likeness.of(original, read_image(Path(f"x-{number}-{size}-sample-2.png")))
+            near = ReconstructionMetrics.of(
+                original, read_image(Path(f"x-{number}-{size}-sample-2.png"))
+            )
             assert made["samples"][1]["psnr"] == pytest.approx(near.psnr, abs=1e-3)
 
 

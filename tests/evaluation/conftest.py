@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pixelgen.checkpoints import LoadedCheckpoint, load_checkpoint, save_checkpoint
-from pixelgen.evaluation.judge import Judge
+from pixelgen.metrics.judge import Judge
 from pixelgen.models import GatedPixelCNNConfig, build_model
 from pixelgen.models.config import TokenizerConfig
 

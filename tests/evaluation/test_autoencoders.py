@@ -22,13 +22,13 @@ from pixelgen.evaluation.autoencoders import (
     gradient_energy,
     measure_autoencoders,
 )
-from pixelgen.evaluation.bits import Bits, evaluate
-from pixelgen.evaluation.judge import Judge
+from pixelgen.evaluation.likelihood import Bits, evaluate
 from pixelgen.evaluation.quality import measure_quality
-from pixelgen.models.likelihood import bits_per_dim, to_unit
+from pixelgen.metrics.judge import Judge
+from pixelgen.models.likelihood import bits_per_dim, to_signed
 from pixelgen.pipelines import ReconstructPipeline
-from pixelgen.pipelines.pictures import to_images, to_tensor
-from pixelgen.training.reconstruction import psnr
+from pixelgen.pipelines.conversion import to_images, to_tensor
+from pixelgen.training.tokenizer_loss import psnr
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +56,7 @@ def test_bits_are_exact_whatever_the_batches(data: Path, weights: LoadedCheckpoi
     x = load_images(data, "validation").images
     measured = [figures(evaluate(weights, data, "validation", batch=b)) for b in (1, 4, 100)]
     for place, (numbers, model) in enumerate(weights.autoencoders.items()):
-        h = model.encode(to_unit(x, 256))
+        h = model.encode(to_signed(x, 256))
         own = bits_per_dim(model.log_prob(x.long(), h)).double()
         null = bits_per_dim(model.pixels.log_prob(x.long())).double()
         for found in measured:

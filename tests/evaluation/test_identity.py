@@ -17,9 +17,9 @@ from pixelgen.cli.app import app
 from pixelgen.data import ImageData, load_images
 from pixelgen.errors import PixelgenError
 from pixelgen.evaluation import identity as module
-from pixelgen.evaluation.cast import Cast
 from pixelgen.evaluation.identity import Identity, measure_identity
-from pixelgen.evaluation.likeness import Crowd, Likeness, judge_likeness
+from pixelgen.evaluation.identity_split import IdentitySplit
+from pixelgen.metrics.face_similarity import IdentityMatch, LabelledEmbeddings, judge_likeness
 from pixelgen.training.triplets import embed
 
 from .conftest import HEADS, PHOTOS, Colours, People, grey_judge
@@ -150,11 +150,11 @@ def test_each_judge_sees_with_its_own_eyes(faces: LoadedCheckpoint, album: Path)
     found = measured(faces, album, part="tune", portraits=1)
     given = load_images(album, "validation")
     assert given.labels is not None
-    cast = Cast.choose(given, "tune", None, 0)
+    cast = IdentitySplit.choose(given, "tune", None, 0)
 
-    def likeness(seen: Tensor) -> Likeness:
-        gallery = Crowd(seen[cast.gallery], given.labels[cast.gallery])  # type: ignore[index]
-        return judge_likeness(Crowd(seen[cast.sources], cast.people), gallery)
+    def likeness(seen: Tensor) -> IdentityMatch:
+        gallery = LabelledEmbeddings(seen[cast.gallery], given.labels[cast.gallery])  # type: ignore[index]
+        return judge_likeness(LabelledEmbeddings(seen[cast.sources], cast.people), gallery)
 
     assert found.sources.independent == likeness(Colours().embed(given.images))
     own = likeness(embed(faces.embedder, given.images, 1))
@@ -165,7 +165,7 @@ def test_each_judge_sees_with_its_own_eyes(faces: LoadedCheckpoint, album: Path)
 def test_portraits_are_those_of_the_pipeline(faces: LoadedCheckpoint, album: Path) -> None:
     from pixelgen.models.conditioning import Condition
     from pixelgen.pipelines import PortraitPipeline, PortraitRequest
-    from pixelgen.pipelines.pictures import to_images, to_tensor
+    from pixelgen.pipelines.conversion import to_images, to_tensor
 
     pipe = PortraitPipeline(faces)
     request = PortraitRequest.of_person(faces.config, "faces", 1, 2, seed=4, batch_size=3)
@@ -173,7 +173,7 @@ def test_portraits_are_those_of_the_pipeline(faces: LoadedCheckpoint, album: Pat
     made = module._draw(pipe, request, photos, None)
     h = pipe.embed(to_images(photos, 256))
     drawing = request.drawing
-    expected = pipe.painter.paint(
+    expected = pipe.sampler.paint(
         6, Condition(vector=h[[0, 0, 1, 1, 2, 2]]), options=drawing.options, seed=4, batch_size=6
     )
     assert torch.equal(made, to_tensor(expected.images))
@@ -209,7 +209,7 @@ def data(counts: tuple[int, ...] = PHOTOS) -> ImageData:
 def test_the_gallery_is_the_same_for_every_part() -> None:
     given = data()
     assert given.labels is not None
-    casts = {part: Cast.choose(given, part, None, 0) for part in ("all", "tune", "report")}  # type: ignore[arg-type]
+    casts = {part: IdentitySplit.choose(given, part, None, 0) for part in ("all", "tune", "report")}  # type: ignore[arg-type]
     everybody = casts["all"]
     assert everybody.people.tolist() == list(range(10, 10 + HEADS - 1))
     assert torch.equal(given.labels[everybody.sources], everybody.people)
@@ -220,22 +220,24 @@ def test_the_gallery_is_the_same_for_every_part() -> None:
     assert casts["tune"].sources.tolist() == everybody.sources[::2].tolist()
     for cast in casts.values():
         assert torch.equal(cast.gallery, everybody.gallery)
-    few = Cast.choose(given, "all", 3, 0)
+    few = IdentitySplit.choose(given, "all", 3, 0)
     assert few.people.tolist() == [10, 13, 17]
-    assert Cast.choose(given, "all", 100, 0).people.tolist() == everybody.people.tolist()
+    assert IdentitySplit.choose(given, "all", 100, 0).people.tolist() == everybody.people.tolist()
 
 
 def test_every_photo_may_be_the_source() -> None:
     given = data((3, 3))
     assert given.labels is not None
-    drawn = torch.stack([Cast.choose(given, "all", None, seed).sources for seed in range(60)])
+    drawn = torch.stack(
+        [IdentitySplit.choose(given, "all", None, seed).sources for seed in range(60)]
+    )
     assert set(drawn.flatten().tolist()) == set(range(6))
-    assert torch.equal(drawn[5], Cast.choose(given, "all", None, 5).sources)
+    assert torch.equal(drawn[5], IdentitySplit.choose(given, "all", None, 5).sources)
 
 
 def test_other_photos_of_the_people() -> None:
     given = data()
-    cast = Cast.choose(given, "tune", None, 0)
+    cast = IdentitySplit.choose(given, "tune", None, 0)
     rows, sources = cast.others()
     assert len(rows) == sum(PHOTOS[:-1:2]) - len(PHOTOS[:-1:2])
     assert torch.equal(cast.who[rows], cast.who[sources])
@@ -277,7 +279,7 @@ def test_what_cannot_be_measured(
 @pytest.fixture
 def command(album: Path, face_weights: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(module, "load_judge", lambda *_: grey_judge())
-    monkeypatch.setattr(module, "load_identity_judge", Colours)
+    monkeypatch.setattr(module, "load_face_judge", Colours)
     return ["evaluate", str(face_weights), "--data", str(album), "--device", "cpu"]
 
 

@@ -17,8 +17,8 @@ from pixelgen.checkpoints import LoadedCheckpoint, load_checkpoint, save_checkpo
 from pixelgen.cli.app import app
 from pixelgen.errors import PixelgenError
 from pixelgen.evaluation import quality as module
-from pixelgen.evaluation.judge import Judge
 from pixelgen.evaluation.quality import Quality, classes_of, measure_quality
+from pixelgen.metrics.judge import Judge
 
 from .conftest import KNOWN, grey_judge
 

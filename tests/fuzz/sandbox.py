@@ -21,7 +21,7 @@ from typing import Any
 from PIL import Image
 
 from pixelgen.cli.app import main
-from pixelgen.cli.everywhere import largest
+from pixelgen.cli.global_options import largest
 
 CODES = (0, 1, 2, 3, 4, 130)
 """Exit codes that are documented."""

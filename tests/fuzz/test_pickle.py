@@ -18,7 +18,7 @@ from .sandbox import Sandbox
 
 PACKAGE = Path(pixelgen.__file__).parent
 # They read what packages of others ship, which is no safetensors, with weights_only=True.
-KNOWN = {"training/classifiers.py"}
+KNOWN = {"metrics/classifiers.py"}
 NAMES = (
     *("pytorch_model.bin", "model.bin", "model.pt", "model.pth", "model.ckpt", "model.pkl"),
     *("data.pkl", "model.pickle", "model.npy", "model.npz", "tf_model.h5", "optimizer.pt"),

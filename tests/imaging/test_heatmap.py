@@ -39,8 +39,8 @@ def test_extreme_values_do_not_stretch_the_scale() -> None:
     scale = Scale.of([values])
     assert scale.top == pytest.approx(1)
     assert scale.exceeded
-    painted = np.asarray(scale.paint(np.array([[0.0, 0.5, 1.0, 90.0]])))[0]
-    assert (painted == colours()[[0, 128, 255, 255]]).all()
+    sampled = np.asarray(scale.paint(np.array([[0.0, 0.5, 1.0, 90.0]])))[0]
+    assert (sampled == colours()[[0, 128, 255, 255]]).all()
     assert Scale.of([np.zeros((2, 2))]).top > 0
 
 

@@ -11,8 +11,8 @@ from torch import Tensor
 from pixelgen.models import AutoencoderConfig, build_model, config_from_dict
 from pixelgen.models.autoencoder import Autoencoder
 from pixelgen.models.conditioning import Condition
-from pixelgen.models.likelihood import to_unit
-from pixelgen.training.autoencoding import principal_components
+from pixelgen.models.likelihood import to_signed
+from pixelgen.training.autoencoder_loss import principal_components
 
 from .cases import randomise
 
@@ -77,7 +77,7 @@ def pictures(count: int = 2) -> Tensor:
 def test_the_gradient_of_the_likelihood_reaches_the_encoder(condition: str) -> None:
     model = autoencoder(condition)
     x = pictures()
-    model.log_prob(x, model.encode(to_unit(x, 256))).mean().backward()
+    model.log_prob(x, model.encode(to_signed(x, 256))).mean().backward()
     for name, parameter in model.named_parameters():
         reached = parameter.grad is not None and bool(parameter.grad.any())
         # What is null stands for h where it is left out, and the other decoder has no part: where
@@ -89,7 +89,7 @@ def test_the_gradient_of_the_likelihood_reaches_the_encoder(condition: str) -> N
 @pytest.mark.parametrize("condition", CONDITIONS)
 def test_the_likelihood_is_that_of_the_pixelcnn_given_h(condition: str) -> None:
     model, x = autoencoder(condition), pictures()
-    h = model.encode(to_unit(x, 256))
+    h = model.encode(to_signed(x, 256))
     assert h.shape == (2, 5)
     assert model.principal is not None or h.abs().max() <= 1
     own = model.log_prob(x, h)
@@ -114,8 +114,8 @@ def test_h_moves_no_value_into_the_past(condition: str) -> None:
     """With h given, no distribution depends on its own value or on a later one."""
     model = autoencoder(condition)
     config, x = model.config.pixels, pictures(1)
-    h = model.encode(to_unit(x, 256)).detach()
-    embedded = to_unit(model.pixels.to_grid(x), 256).requires_grad_()
+    h = model.encode(to_signed(x, 256)).detach()
+    embedded = to_signed(model.pixels.to_grid(x), 256).requires_grad_()
     out = model.pixels.parameters_of(embedded, model.condition(h))[0]  # [H, W, C, P]
     order = torch.arange(config.grid_height * config.grid_width * config.grid_channels)
     order = order.view(config.grid_height, config.grid_width, config.grid_channels)
@@ -130,7 +130,7 @@ def test_h_moves_no_value_into_the_past(condition: str) -> None:
 
 def test_the_mean_decoder_mirrors_the_encoder() -> None:
     model = autoencoder()
-    h = model.encode(to_unit(pictures(3), 256))
+    h = model.encode(to_signed(pictures(3), 256))
     made = model.mean(h)
     assert made.shape == (3, 3, 8, 8)
     assert torch.equal(model.decode(h), made.clamp(-1, 1))
@@ -152,7 +152,7 @@ def test_principal_components_begin_as_the_best_linear_auto_encoder() -> None:
     model = build_model(config).eval()
     assert model.principal is not None
     model.principal.load_state_dict(found)
-    x = to_unit(images, 256)
+    x = to_signed(images, 256)
     with torch.no_grad():
         h = model.encode(x)
         torch.testing.assert_close(h.mean(0), torch.zeros(5), atol=1e-3, rtol=0)
@@ -202,7 +202,7 @@ def test_round_trip_of_the_configuration() -> None:
 def test_the_inner_bottleneck_tells_its_numbers_alone(condition: str) -> None:
     model = autoencoder(condition, inner=2)
     assert model.config.bottlenecks == (2, 5)
-    inner, images = model.eval().keeping(2), to_unit(pictures(), 256)
+    inner, images = model.eval().keeping(2), to_signed(pictures(), 256)
     h, few = model.encode(images), inner.encode(images)
     assert torch.equal(few[:, :2], h[:, :2])
     assert not few[:, 2:].any()

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pixelgen.models import TokenizerConfig, build_model, config_from_dict
-from pixelgen.models.likelihood import to_unit
+from pixelgen.models.likelihood import to_signed
 from pixelgen.models.tokenizer import ScalarQuantizer, to_bytes
 
 SMALL = {
@@ -53,7 +53,7 @@ def test_zero_is_inside_a_level(levels: int) -> None:
 def test_gradients_pass_straight_through() -> None:
     quantizer, z = ScalarQuantizer(8), torch.randn(50, requires_grad=True)
     (gradient,) = torch.autograd.grad(quantizer(z).sum(), z)
-    smooth = torch.autograd.grad(to_unit(quantizer.bound(z) + 4, 8).sum(), z)[0]
+    smooth = torch.autograd.grad(to_signed(quantizer.bound(z) + 4, 8).sum(), z)[0]
     torch.testing.assert_close(gradient, smooth)
     assert (gradient > 0).all()
 
@@ -92,7 +92,7 @@ def test_the_codes_of_a_place_are_of_that_place() -> None:
 
 def test_bytes_there_and_back() -> None:
     levels = torch.arange(256)
-    assert torch.equal(to_bytes(to_unit(levels, 256)), levels.to(torch.uint8))
+    assert torch.equal(to_bytes(to_signed(levels, 256)), levels.to(torch.uint8))
     assert to_bytes(torch.tensor([-3.0, 3.0, math.inf])).tolist() == [0, 255, 255]
 
 

@@ -15,8 +15,8 @@ from pixelgen.models import GatedPixelCNNConfig, build_model
 from pixelgen.models.conditioning import Condition
 from pixelgen.models.likelihood import bits_per_dim
 from pixelgen.pipelines import ClassPipeline, Progress
+from pixelgen.pipelines.conversion import to_images
 from pixelgen.pipelines.devices import pick_device
-from pixelgen.pipelines.pictures import to_images
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from pixelgen.imaging import cut_hole, square
 from pixelgen.models import GatedPixelCNNConfig, build_model
 from pixelgen.models.likelihood import bits_per_dim
 from pixelgen.pipelines import ClassPipeline, CodecPipeline, CompletePipeline, CompletionRequest
-from pixelgen.pipelines.pictures import to_tensor
+from pixelgen.pipelines.conversion import to_tensor
 
 DRAW = np.random.default_rng(0)
 PHOTO = Image.fromarray(DRAW.integers(0, 256, (24, 40, 3), dtype=np.uint8))
@@ -56,7 +56,7 @@ def test_visible_pixels_are_unchanged(pipe: CompletePipeline, refine: int) -> No
 def test_likelihood_is_that_of_the_whole_picture(pipe: CompletePipeline) -> None:
     result = pipe(PHOTO, keep="top:50%", n=2, seed=1, temperature=0.5)
     with torch.no_grad():
-        expected = bits_per_dim(pipe.painter.model.log_prob(to_tensor(result.images).long()))
+        expected = bits_per_dim(pipe.sampler.model.log_prob(to_tensor(result.images).long()))
     torch.testing.assert_close(torch.tensor(result.bits_per_dim), expected)
 
 

@@ -17,7 +17,7 @@ from pixelgen.imaging.alignment import TEMPLATE
 from pixelgen.imaging.faces import Face
 from pixelgen.models import GatedPixelCNNConfig, build_model
 from pixelgen.pipelines import PortraitPipeline, PortraitRequest
-from pixelgen.pipelines.paths import path_through
+from pixelgen.pipelines.path import interpolate_path
 from pixelgen.pipelines.portrait_pipeline import nearest
 
 
@@ -123,15 +123,15 @@ def test_frames_share_their_random_numbers(pipe: PortraitPipeline) -> None:
 
 def test_paths() -> None:
     points = torch.tensor([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]])
-    straight = path_through(points, 5, slerp=False)
+    straight = interpolate_path(points, 5, slerp=False)
     torch.testing.assert_close(straight[1], torch.tensor([0.5, 0.5]))
     torch.testing.assert_close(straight[::2], points)
-    arc = path_through(points, 5, slerp=True)
+    arc = interpolate_path(points, 5, slerp=True)
     torch.testing.assert_close(arc.norm(dim=1), torch.ones(5))
     torch.testing.assert_close(arc[1], torch.tensor([math.sqrt(0.5)] * 2))
-    same_place = path_through(points[:1].repeat(2, 1), 3, slerp=True)
+    same_place = interpolate_path(points[:1].repeat(2, 1), 3, slerp=True)
     torch.testing.assert_close(same_place, points[:1].repeat(3, 1))
-    assert torch.equal(path_through(points, 1, slerp=False), points[:1])
+    assert torch.equal(interpolate_path(points, 1, slerp=False), points[:1])
 
 
 class Finder:

@@ -12,12 +12,12 @@ from PIL import Image
 
 from pixelgen.checkpoints import load_checkpoint, save_checkpoint
 from pixelgen.errors import PixelgenError
-from pixelgen.imaging import Likeness, cut_tiles
+from pixelgen.imaging import ReconstructionMetrics, cut_tiles
 from pixelgen.models import TokenizerConfig, build_model
-from pixelgen.models.likelihood import bits_per_dim, to_unit
+from pixelgen.models.likelihood import bits_per_dim, to_signed
 from pixelgen.models.tokenizer import to_bytes
 from pixelgen.pipelines import CodecPipeline, Progress, ReconstructPipeline, ReconstructResult
-from pixelgen.pipelines.pictures import to_tensor
+from pixelgen.pipelines.conversion import to_tensor
 
 
 @pytest.fixture(scope="module")
@@ -44,15 +44,17 @@ def test_every_bottleneck_gives_a_mean_and_samples(pipe: ReconstructPipeline) ->
         for made in row:
             assert made.bottleneck is not None
             model = pipe.autoencoders[made.bottleneck]
-            h = model.encode(to_unit(x, 256))
+            h = model.encode(to_signed(x, 256))
             mean = to_bytes(model.decode(h))
             assert torch.equal(to_tensor([made.image]), mean)
             assert made.bits_per_dim == pytest.approx(
                 float(bits_per_dim(model.log_prob(x.long(), h))), abs=1e-4
             )
-            assert made.likeness == Likeness.of(image, made.image)
+            assert made.likeness == ReconstructionMetrics.of(image, made.image)
             assert len({sample.tobytes() for sample in made.samples}) == 4
-            assert made.samples_likeness == [Likeness.of(image, s) for s in made.samples]
+            assert made.samples_likeness == [
+                ReconstructionMetrics.of(image, s) for s in made.samples
+            ]
     assert [len(row) for row in result.rows()] == [11, 11]
     assert result.parameters == {
         "bottlenecks": [2, 5], "n": 4, "temperature": 0.9, "top_p": 1.0, "guidance": 1.0,

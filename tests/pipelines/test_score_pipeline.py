@@ -15,7 +15,7 @@ from pixelgen.errors import PixelgenError
 from pixelgen.imaging import square
 from pixelgen.models.conditioning import Condition
 from pixelgen.pipelines import ClassPipeline, CodecPipeline, ScorePipeline
-from pixelgen.pipelines.pictures import to_tensor
+from pixelgen.pipelines.conversion import to_tensor
 from pixelgen.training.objective import image_bits
 
 DRAW = np.random.default_rng(0)

@@ -10,7 +10,7 @@ import torch
 from pixelgen.models import GatedPixelCNNConfig, ModelConfig, PixelCNNConfig, build_model
 from pixelgen.models.conditioning import Condition
 from pixelgen.sampling import draw_uniforms
-from pixelgen.sampling.request import Model
+from pixelgen.sampling.state import Model
 
 SMALL: dict[str, Any] = {
     "height": 4,

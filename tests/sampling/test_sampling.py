@@ -13,9 +13,9 @@ from pixelgen.models import ModelConfig
 from pixelgen.models.conditioning import Condition
 from pixelgen.models.likelihood import CoupledLogisticMixture, LogisticMixture, Mixture
 from pixelgen.sampling import SamplingOptions, draw_uniforms, sample
-from pixelgen.sampling.draw import (
+from pixelgen.sampling.value_sampler import (
     BELOW_ONE,
-    Drawer,
+    ValueSampler,
     invert_cdf,
     mixture_by_differences,
     mixture_by_products,
@@ -193,7 +193,7 @@ def test_heat_raises_no_rounding_errors() -> None:
     """What float32 takes for nothing beside the total is not nothing once it is p^(1/3)."""
     likelihood = LogisticMixture(1, 256, 2)
     parameters = torch.tensor([[[0.0, 0.0, -0.8, -0.7, -4.0, -4.0]]])
-    drawer = Drawer(likelihood, SamplingOptions(temperature=3.0), guided=False)
+    drawer = ValueSampler(likelihood, SamplingOptions(temperature=3.0), guided=False)
     found = drawer.log_distribution(parameters, torch.zeros(1, 0), 0)
     exact = likelihood.log_distribution(parameters, torch.zeros(1, 0), 0)
     torch.testing.assert_close(

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from pixelgen.sampling import SamplingOptions, incremental, sample, sample_scored
-from pixelgen.sampling.draw import Drawer
+from pixelgen.sampling.value_sampler import ValueSampler
 
 from .networks import baseline, condition, gated, network, uniforms
 
@@ -108,16 +108,16 @@ def test_what_goes_wrong_in_a_part_is_raised(
     monkeypatch: pytest.MonkeyPatch, failing: int, on_step: Any
 ) -> None:
     """The whole ends, and says what was wrong."""
-    call = Drawer.__call__
+    call = ValueSampler.__call__
     firsts = [0, 1, 3]  # of 5 pictures in three parts
     wrong = uniforms(MODEL.config, 5)[firsts[failing], 0, 0, 0]
 
-    def fail(self: Drawer, parameters: Any, before: Any, c: int, u: Any, out: Any) -> None:
+    def fail(self: ValueSampler, parameters: Any, before: Any, c: int, u: Any, out: Any) -> None:
         if c == 0 and bool((u[0, 0] == wrong).item()):
             raise IndexError("beyond the last")
         call(self, parameters, before, c, u, out)
 
-    monkeypatch.setattr(Drawer, "__call__", fail)
+    monkeypatch.setattr(ValueSampler, "__call__", fail)
     with pytest.raises(IndexError, match="beyond the last"):
         draw(5, on_step=on_step)
 

@@ -18,16 +18,16 @@ from pixelgen.errors import PixelgenError
 from pixelgen.models import AutoencoderConfig, build_model, config_from_dict
 from pixelgen.models.autoencoder import Autoencoder
 from pixelgen.models.conditioning import Condition
-from pixelgen.models.likelihood import bits_per_dim, to_unit
+from pixelgen.models.likelihood import bits_per_dim, to_signed
 from pixelgen.pipelines import ReconstructPipeline
-from pixelgen.training.autoencoding import Autoencoding, bottleneck
-from pixelgen.training.export import export
+from pixelgen.publishing.export import export
+from pixelgen.training.autoencoder_loss import AutoencoderLoss, bottleneck
+from pixelgen.training.checkpoint_surgery import with_own_encoder
 from pixelgen.training.loop import train
 from pixelgen.training.objective import image_bits
 from pixelgen.training.recipe import AutoencoderRecipe, load_recipe, recipe_text
 from pixelgen.training.state import read_state
 from pixelgen.training.tasks import AutoencoderTask
-from pixelgen.training.widening import with_own_encoder
 
 from .conftest import recipe_at
 
@@ -103,7 +103,7 @@ def random_model(**more: Any) -> Autoencoder:
     return build_model(config)
 
 
-def gradient(objective: Autoencoding, x: torch.Tensor, **more: Any) -> dict[str, torch.Tensor]:
+def gradient(objective: AutoencoderLoss, x: torch.Tensor, **more: Any) -> dict[str, torch.Tensor]:
     objective.zero_grad()
     objective(x, **more).backward()
     return {
@@ -115,21 +115,21 @@ def gradient(objective: Autoencoding, x: torch.Tensor, **more: Any) -> dict[str,
 
 def test_the_loss_is_what_the_recipe_says() -> None:
     model, x = random_model(), torch.randint(256, (4, 3, 8, 8))
-    images = to_unit(x, 256)
+    images = to_signed(x, 256)
     h = model.encode(images)
     bits = bits_per_dim(model.log_prob(x, h)).mean()
     error = (model.mean(h) - images).square().mean()
-    found = Autoencoding(model, AutoencoderRecipe(mean_weight=0.5))(x)
+    found = AutoencoderLoss(model, AutoencoderRecipe(mean_weight=0.5))(x)
     torch.testing.assert_close(found, bits + 0.5 * error)
-    noisy = Autoencoding(model, AutoencoderRecipe(noise=0.5))(x)
+    noisy = AutoencoderLoss(model, AutoencoderRecipe(noise=0.5))(x)
     assert not torch.allclose(noisy, bits + error)
 
 
 def test_who_teaches_the_encoder() -> None:
     model, x = random_model(), torch.randint(256, (4, 3, 8, 8))
     every = torch.ones(4, dtype=torch.bool)
-    joint = Autoencoding(model, AutoencoderRecipe())
-    apart = Autoencoding(model, AutoencoderRecipe(joint=False))
+    joint = AutoencoderLoss(model, AutoencoderRecipe())
+    apart = AutoencoderLoss(model, AutoencoderRecipe(joint=False))
     encoder = "encoder.out.weight"
     both, likelihood = gradient(joint, x), gradient(apart, x)
     assert not torch.allclose(both[encoder], likelihood[encoder])

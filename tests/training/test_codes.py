@@ -14,13 +14,13 @@ import torch
 from pixelgen.checkpoints import load_checkpoint
 from pixelgen.data import load_images
 from pixelgen.errors import PixelgenError
-from pixelgen.evaluation.bits import evaluate
-from pixelgen.models.likelihood import to_unit
+from pixelgen.evaluation.likelihood import evaluate
+from pixelgen.models.likelihood import to_signed
 from pixelgen.pipelines import ClassPipeline
+from pixelgen.publishing.export import export
+from pixelgen.publishing.model_card import card_again
 from pixelgen.training.batches import Batches, hold_out
-from pixelgen.training.cards import card_again
 from pixelgen.training.codes import CODES, EncodedBatches
-from pixelgen.training.export import export
 from pixelgen.training.logs import Silent
 from pixelgen.training.loop import Run, train
 from pixelgen.training.recipe import load_recipe
@@ -183,8 +183,8 @@ def test_codes_are_those_of_the_pictures_and_kept(
     codec = load_checkpoint(tokenizer).codec
     middle = data.images[:, :, 1:9, 1:9]
     assert run.batches.views.shape == (3, 40, 2, 2, 2)
-    plain = codec.encode(to_unit(middle, 256))
-    mirrored = codec.encode(to_unit(middle.flip(-1), 256))
+    plain = codec.encode(to_signed(middle, 256))
+    mirrored = codec.encode(to_signed(middle.flip(-1), 256))
     # A few numbers may lie at the border of two levels, where the batch decides.
     assert (run.batches.views[0] == plain).float().mean() > 0.99
     assert (run.batches.views[1] == mirrored).float().mean() > 0.99
@@ -210,13 +210,13 @@ def test_without_views_pictures_are_encoded_when_drawn(
     assert not (folder / CODES).exists()
     codec = load_checkpoint(tokenizer).codec
     _, held = hold_out(len(data), recipe.data.holdout, recipe.seed)
-    plain = codec.encode(to_unit(data.images[held, :, 1:9, 1:9], 256))
+    plain = codec.encode(to_signed(data.images[held, :, 1:9, 1:9], 256))
     assert (run.held_images == plain).float().mean() > 0.99
     # One epoch shows every picture of the rest once, moved and mirrored.
     count = len(run.batches.rows)
     epoch = run.batches.draw(0, 0, count)
     forms = {
-        tuple(codec.encode(to_unit(x[None], 256)).flatten().tolist())
+        tuple(codec.encode(to_signed(x[None], 256)).flatten().tolist())
         for picture in data.images[run.batches.rows]
         for top in range(3)
         for left in range(3)

@@ -19,10 +19,10 @@ from torch import Tensor
 
 from pixelgen.errors import PixelgenError
 from pixelgen.models import build_model
+from pixelgen.publishing.export import export
 from pixelgen.training import loop, tasks
-from pixelgen.training.export import export
 from pixelgen.training.logs import Silent
-from pixelgen.training.objective import BitsPerDim, autocast
+from pixelgen.training.objective import BitsPerDimLoss, autocast
 from pixelgen.training.optimiser import averaged, build_optimiser
 from pixelgen.training.recipe import OptimiserRecipe, load_recipe
 from pixelgen.training.state import PREVIOUS, STATE, Counters, read_state
@@ -125,13 +125,13 @@ def test_signals_save_first(
 
 def poison(monkeypatch: pytest.MonkeyPatch, steps: Callable[[int], bool]) -> None:
     """Makes the loss of some steps (counted from 1, the count of FLOPs is call 0) NaN."""
-    forward, calls = BitsPerDim.forward, iter(range(10**9))
+    forward, calls = BitsPerDimLoss.forward, iter(range(10**9))
 
-    def bad(self: BitsPerDim, x: Tensor, classes: Tensor | None = None) -> Tensor:
+    def bad(self: BitsPerDimLoss, x: Tensor, classes: Tensor | None = None) -> Tensor:
         loss = forward(self, x, classes)
         return loss * float("nan") if steps(next(calls)) else loss
 
-    monkeypatch.setattr(BitsPerDim, "forward", bad)
+    monkeypatch.setattr(BitsPerDimLoss, "forward", bad)
 
 
 def test_a_bad_step_is_skipped(

@@ -15,14 +15,14 @@ from accelerate import Accelerator
 from pixelgen.checkpoints import load_checkpoint, save_checkpoint
 from pixelgen.data import cut, load_images
 from pixelgen.errors import PixelgenError
-from pixelgen.evaluation.bits import evaluate
+from pixelgen.evaluation.likelihood import evaluate
 from pixelgen.models import FaceEmbedderConfig, TokenizerConfig, build_model
-from pixelgen.training.batches import Batches, Vectors
-from pixelgen.training.companions import Companions
-from pixelgen.training.export import export
+from pixelgen.publishing.export import export
+from pixelgen.training.batches import Batches, ConditionVectors
 from pixelgen.training.logs import Silent
 from pixelgen.training.loop import Run, train
 from pixelgen.training.recipe import load_recipe
+from pixelgen.training.same_person_index import SamePersonIndex
 from pixelgen.training.state import read_state
 from pixelgen.training.triplets import embed
 
@@ -64,7 +64,7 @@ samples = 100
 
 def test_companions_are_other_pictures_of_the_person() -> None:
     who = torch.tensor([5, 2, 5, 9, 5, 2, 7, 7])
-    companions = Companions(who)
+    companions = SamePersonIndex(who)
     index = torch.arange(8).repeat(400)
     chance = torch.rand(len(index), generator=torch.Generator().manual_seed(0))
     other = companions.other(index, chance)
@@ -75,7 +75,7 @@ def test_companions_are_other_pictures_of_the_person() -> None:
     assert set(counts.nonzero().flatten().tolist()) == {2, 4}
     assert counts[counts > 0].min() > 150
     assert torch.equal(companions.other(index, torch.full_like(chance, 1 - 2**-24)) == index, alone)
-    few = Companions(who, torch.tensor([0, 2, 3, 6]))
+    few = SamePersonIndex(who, torch.tensor([0, 2, 3, 6]))
     assert few.other(torch.tensor([0, 2, 3, 6]), torch.zeros(4)).tolist() == [2, 0, 3, 6]
 
 
@@ -83,7 +83,7 @@ def test_batches_mix_own_and_other_vectors() -> None:
     who = torch.arange(40) // 2
     embeddings = torch.arange(40.0)[:, None]
     images = torch.arange(40, dtype=torch.uint8).view(1, 40, 1, 1, 1)
-    vectors = Vectors(embeddings, Companions(who), other=0.75, noise=0.0)
+    vectors = ConditionVectors(embeddings, SamePersonIndex(who), other=0.75, noise=0.0)
     options: dict[str, Any] = {"seed": 1, "flip": False, "class_dropout": 0.25}
     batches = Batches(images, None, torch.arange(40), vectors=vectors, **options)
     batch = batches.draw(0, 0, 4000)
@@ -100,7 +100,7 @@ def test_batches_mix_own_and_other_vectors() -> None:
         images,
         None,
         torch.arange(40),
-        vectors=Vectors(embeddings, Companions(who), other=0.0, noise=0.5),
+        vectors=ConditionVectors(embeddings, SamePersonIndex(who), other=0.0, noise=0.5),
         **options,
     ).draw(0, 0, 4000)
     assert noisy.vector is not None

@@ -12,16 +12,16 @@ import torch
 
 from pixelgen.checkpoints import load_checkpoint
 from pixelgen.errors import PixelgenError
+from pixelgen.metrics.perceptual import disagreement, load_perceptual
 from pixelgen.models import build_model
 from pixelgen.models.config import TokenizerConfig
+from pixelgen.publishing.export import export
+from pixelgen.training.checkpoint_surgery import with_fine_stage, with_more_channels
 from pixelgen.training.discriminator import Discriminator
-from pixelgen.training.export import export
 from pixelgen.training.loop import train
-from pixelgen.training.perceptual import disagreement, load_perceptual
 from pixelgen.training.recipe import LossesRecipe, load_recipe
-from pixelgen.training.reconstruction import Reconstruction
 from pixelgen.training.state import read_state
-from pixelgen.training.widening import with_fine_stage, with_more_channels
+from pixelgen.training.tokenizer_loss import TokenizerLoss
 
 from .conftest import recipe_at
 
@@ -75,7 +75,7 @@ def test_critic_and_tokenizer_learn_from_opposite_sides(critic_loss: str) -> Non
     perceptual = load_perceptual()
     critic = Discriminator(perceptual.widths, paired=critic_loss == "paired")
     losses = LossesRecipe(perceptual=1e-9, pixel_weight=0.0, adversarial=0.5, perceptual_share=1.0)
-    objective = Reconstruction(build_model(CONFIG), losses, perceptual, critic)
+    objective = TokenizerLoss(build_model(CONFIG), losses, perceptual, critic)
     x = torch.randint(256, (4, 3, 32, 32))
 
     def gradients(module: torch.nn.Module) -> torch.Tensor:

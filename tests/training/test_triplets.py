@@ -14,10 +14,10 @@ import torch
 
 from pixelgen.checkpoints import load_checkpoint
 from pixelgen.errors import PixelgenError
-from pixelgen.evaluation.bits import evaluate
+from pixelgen.evaluation.likelihood import evaluate
+from pixelgen.publishing.export import export
 from pixelgen.training import triplets
 from pixelgen.training.batches import IdentityBatches
-from pixelgen.training.export import export
 from pixelgen.training.loop import train
 from pixelgen.training.recipe import load_recipe
 from pixelgen.training.triplets import recoloured, triplet_loss, verify

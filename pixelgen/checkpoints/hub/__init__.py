@@ -4,7 +4,7 @@ Importing this brings no web client along; looking up, pulling and pushing do.
 """
 
 from pixelgen.checkpoints.hub.cache import CachedWeights, Removal, cached, cached_weights, removal
-from pixelgen.checkpoints.hub.errors import Errand
+from pixelgen.checkpoints.hub.errors import HubRef
 from pixelgen.checkpoints.hub.pulling import (
     Plan,
     Remote,
@@ -19,7 +19,7 @@ from pixelgen.checkpoints.hub.pushing import Pushed, push
 
 __all__ = [
     "CachedWeights",
-    "Errand",
+    "HubRef",
     "Plan",
     "Pushed",
     "Remote",

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import ModuleType
 
 from pixelgen.checkpoints.config import CONFIG_FILE, read_config
-from pixelgen.checkpoints.hub.errors import Errand
+from pixelgen.checkpoints.hub.errors import HubRef
 from pixelgen.checkpoints.source import Source, tensor_files
 from pixelgen.errors import PixelgenError
 
@@ -116,7 +116,7 @@ def cached(repo: str, revision: str | None = None) -> Source | None:
     return Source(folder, repo, folder.name) if folder and is_complete(folder) else None
 
 
-def need_cached(errand: Errand) -> Source:
+def need_cached(errand: HubRef) -> Source:
     """Complete weights in the cache. Raises PixelgenError that says what they lack."""
     folder = snapshot(errand.repo, errand.revision)
     pull = f"`pixelgen weights pull {errand.name}` with network"
@@ -174,7 +174,7 @@ def removal(repo: str, revision: str | None = None) -> Removal:
     from huggingface_hub.errors import CacheNotFound
 
     folder = repo_folder(repo)
-    name = Errand(repo, revision).name
+    name = HubRef(repo, revision).name
     target = snapshot(repo, revision) if revision else None
     if not folder.is_dir() or (revision and target is None):
         raise PixelgenError(f"{name} is not in the cache", "`pixelgen weights` lists it", _USAGE)

@@ -13,7 +13,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 
 from pixelgen.checkpoints.hub.errors import (
-    Errand,
+    HubRef,
     OddAnswer,
     chain,
     explain,
@@ -49,7 +49,7 @@ class _Busy(Exception):
         self.seconds = seconds
 
 
-def ask(call: Callable[[], T], errand: Errand, tell: Tell) -> T:
+def ask(call: Callable[[], T], errand: HubRef, tell: Tell) -> T:
     """What `call`, a use of the library, returns. Raises PixelgenError for whatever it raises."""
     waited, tries = 0.0, 1
     while True:

@@ -30,7 +30,7 @@ _LOGIN = "`hf auth login`, HF_TOKEN or --token"
 
 
 @dataclass(frozen=True)
-class Errand:
+class HubRef:
     """What is asked of the Hub."""
 
     repo: str
@@ -86,7 +86,7 @@ def is_inconsistent(error: BaseException) -> bool:
     return "Consistency check failed" in str(error)
 
 
-def explain(error: Exception, errand: Errand) -> PixelgenError:
+def explain(error: Exception, errand: HubRef) -> PixelgenError:
     """`error` of the library as an error of ours."""
     for answer in (_of_the_hub, _of_this_computer, _of_the_network):
         if (said := answer(error, errand)) is not None:
@@ -96,7 +96,7 @@ def explain(error: Exception, errand: Errand) -> PixelgenError:
     return errand.error(what, "--debug shows more")
 
 
-def _of_the_hub(error: Exception, errand: Errand) -> tuple[str, str] | None:
+def _of_the_hub(error: Exception, errand: HubRef) -> tuple[str, str] | None:
     """What the Hub refuses."""
     from huggingface_hub import constants
     from huggingface_hub import errors as hub
@@ -128,7 +128,7 @@ def _of_the_hub(error: Exception, errand: Errand) -> tuple[str, str] | None:
     return None
 
 
-def _of_this_computer(error: Exception, errand: Errand) -> tuple[str, str] | None:
+def _of_this_computer(error: Exception, errand: HubRef) -> tuple[str, str] | None:
     """What keeps the cache from taking files."""
     from huggingface_hub import constants
 
@@ -141,7 +141,7 @@ def _of_this_computer(error: Exception, errand: Errand) -> tuple[str, str] | Non
     return None
 
 
-def _of_the_network(error: Exception, errand: Errand) -> tuple[str, str] | None:
+def _of_the_network(error: Exception, errand: HubRef) -> tuple[str, str] | None:
     """What keeps bytes from arriving."""
     from huggingface_hub import constants
 

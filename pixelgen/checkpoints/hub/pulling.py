@@ -19,7 +19,7 @@ from pixelgen.checkpoints.config import (
 )
 from pixelgen.checkpoints.digests import is_digest, matches, recorded_digest
 from pixelgen.checkpoints.hub import cache
-from pixelgen.checkpoints.hub.errors import Errand, OddAnswer, explain, is_inconsistent
+from pixelgen.checkpoints.hub.errors import HubRef, OddAnswer, explain, is_inconsistent
 from pixelgen.checkpoints.source import CARD_FILE, Source, tensor_files
 from pixelgen.errors import PixelgenError
 
@@ -46,7 +46,7 @@ class HubFile:
 class Remote:
     """A repository as the Hub describes it at one commit."""
 
-    errand: Errand
+    errand: HubRef
     """What was asked for."""
     commit: str
     """The commit that the revision led to."""
@@ -103,7 +103,7 @@ def obtain(
 ) -> Source:
     """Weights of the Hub, from its cache if that has what the Hub has; without network whatever the
     cache has of this revision. Raises PixelgenError (exit code 4)."""
-    errand = Errand(repo, revision)
+    errand = HubRef(repo, revision)
     if cache.is_offline():
         return cache.need_cached(errand)
     held = cache.cached(repo, revision)
@@ -126,7 +126,7 @@ def look_up(
     """Ask the Hub for the commit and the files of a revision. Raises PixelgenError."""
     from pixelgen.checkpoints.hub.client import TIMEOUT, ask
 
-    errand = Errand(repo, revision)
+    errand = HubRef(repo, revision)
     if cache.is_offline():
         raise errand.error("HF_HUB_OFFLINE or --offline is set", "unset it to ask the Hub")
     cache.check_token(token)
@@ -217,7 +217,7 @@ def _described(sibling: Any) -> HubFile:
     return HubFile(name, size, digest)
 
 
-def _teller(errand: Errand, watch: Watch | None) -> Callable[[str], None]:
+def _teller(errand: HubRef, watch: Watch | None) -> Callable[[str], None]:
     def tell(note: str) -> None:
         if watch is not None:
             watch(Transfer(errand.name, 0, 0, note))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pixelgen._version import __version__
 from pixelgen.checkpoints.hub import cache
-from pixelgen.checkpoints.hub.errors import Errand
+from pixelgen.checkpoints.hub.errors import HubRef
 from pixelgen.checkpoints.hub.pulling import megabytes
 
 
@@ -27,7 +27,7 @@ class Pushed:
 
 
 def push(
-    errand: Errand,
+    errand: HubRef,
     files: Mapping[str, Path | bytes],
     *,
     token: str | None = None,

@@ -12,7 +12,7 @@ import typer
 
 from pixelgen.cli import options
 from pixelgen.cli.batch.jobs import BrokenJobs, Job, read_jobs
-from pixelgen.cli.batch.ledger import JobResult, Ledger
+from pixelgen.cli.batch.results_log import JobResult, ResultsLog
 from pixelgen.cli.batch.runs import KEPT, LARGEST_JOBS, Plan, Run, at_work, read_job_file
 from pixelgen.cli.batch.share import Share
 from pixelgen.cli.console import note, open_stdin, say
@@ -91,10 +91,10 @@ def batch(
     folder = expanded(output)
     if os.path.lexists(folder) and not os.path.isdir(folder):
         raise PixelgenError(f"{output} is not a folder", "", _USAGE)
-    ledger = Ledger(folder, share.rank)
+    results_log = ResultsLog(folder, share.rank)
     try:
         asked = _read(jobs, context.parent)
-        plan = Plan.make(asked, ledger, share, force)
+        plan = Plan.make(asked, results_log, share, force)
     except BrokenJobs as broken:
         raise _told(broken) from broken
     if dry_run:
@@ -102,17 +102,17 @@ def batch(
         return
     if plan.left and device not in ("auto", "cpu"):
         pick_device(device)  # told once, not by every job
-    with at_work(asked, ledger, share, force) as (plan, bench):
+    with at_work(asked, results_log, share, force) as (plan, staging):
         _note_start(plan, share, quiet)
         work = _Work(plan, quiet or share.rank > 0)
-        run = Run(bench, share.device(device), force, fail_fast, parent=context.parent)
+        run = Run(staging, share.device(device), force, fail_fast, parent=context.parent)
         run.pull = lambda weights: work.pull(weights, quiet)
         work.go(run, keep)
     share.wait()
     if work.failed:
         raise PixelgenError(
             f"{work.failed} of {work.count} jobs failed",
-            f"{ledger.path} says why; the same command tries them again",
+            f"{results_log.path} says why; the same command tries them again",
         ) from run.trouble
 
 

@@ -14,12 +14,12 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from pixelgen.checkpoints import find, keep_weights
+from pixelgen.checkpoints import cache_weights, find
 from pixelgen.checkpoints.source import local
-from pixelgen.cli.batch.bench import Bench, listed
 from pixelgen.cli.batch.jobs import BrokenJobs, Job, make_jobs, read_jobs
-from pixelgen.cli.batch.ledger import JobResult, Ledger
+from pixelgen.cli.batch.results_log import JobResult, ResultsLog
 from pixelgen.cli.batch.share import Share
+from pixelgen.cli.batch.staging import Staging, listed
 from pixelgen.cli.batch.words import begin, command_named
 from pixelgen.cli.errors import explain
 from pixelgen.errors import PixelgenError
@@ -53,7 +53,7 @@ class Plan:
         return [job for job in self.jobs if job.id not in self.finished]
 
     @classmethod
-    def make(cls, jobs: Sequence[Job], ledger: Ledger, share: Share, force: bool) -> Plan:
+    def make(cls, jobs: Sequence[Job], results_log: ResultsLog, share: Share, force: bool) -> Plan:
         """With `force` nothing counts as done. Raises BrokenJobs for a job that is done under the
         id of another."""
         mine = share.of(jobs)
@@ -61,15 +61,15 @@ class Plan:
             return cls(mine, {}, len(jobs))
         problems = []
         for job in jobs:
-            last = ledger.last(job.id)
+            last = results_log.last(job.id)
             if last is not None and last.status == "done" and last.content != job.content:
                 problems.append(
-                    f"{job.where}: {job.id} is done in {ledger.folder}, and said something else; "
+                    f"{job.where}: {job.id} is done in {results_log.folder}, and said something else; "
                     "give another id, or --force"
                 )
         if problems:
             raise BrokenJobs(problems)
-        done = ((job.id, ledger.done(job)) for job in mine)
+        done = ((job.id, results_log.done(job)) for job in mine)
         return cls(mine, {name: result for name, result in done if result is not None}, len(jobs))
 
 
@@ -103,17 +103,17 @@ def run_jobs(
     else:
         asked = make_jobs(jobs)
     share = Share.of_this_process()
-    ledger = Ledger(expanded(folder), share.rank)
-    Plan.make(asked, ledger, share, force)  # told before the folder is made
+    results_log = ResultsLog(expanded(folder), share.rank)
+    Plan.make(asked, results_log, share, force)  # told before the folder is made
     made: dict[str, JobResult] = {}
 
     def told(result: JobResult) -> None:
         made[result.id] = result
         on_result(result)
 
-    with at_work(asked, ledger, share, force) as (plan, bench):
+    with at_work(asked, results_log, share, force) as (plan, staging):
         made |= plan.finished
-        run = Run(bench, share.device(device), force, fail_fast)
+        run = Run(staging, share.device(device), force, fail_fast)
         run.through(plan.left, told, keep)
     return [made[job.id] for job in plan.jobs]
 
@@ -130,21 +130,21 @@ def read_job_file(path: Path) -> bytes:
 
 @contextlib.contextmanager
 def at_work(
-    jobs: Sequence[Job], ledger: Ledger, share: Share, force: bool
-) -> Iterator[tuple[Plan, Bench]]:
+    jobs: Sequence[Job], results_log: ResultsLog, share: Share, force: bool
+) -> Iterator[tuple[Plan, Staging]]:
     """A context in which jobs can be run: the plan, and where to run it. What was cut off when an
     earlier run was killed is brought to an end first."""
-    bench = Bench(ledger)
-    with ledger.open(), bench.open():
-        bench.finish(share.of(jobs))
-        yield Plan.make(jobs, ledger, share, force), bench
+    staging = Staging(results_log)
+    with results_log.open(), staging.open():
+        staging.finish(share.of(jobs))
+        yield Plan.make(jobs, results_log, share, force), staging
 
 
 @dataclass
 class Run:
     """How jobs are run."""
 
-    bench: Bench
+    staging: Staging
     device: str
     """For jobs that name none."""
     force: bool
@@ -161,7 +161,7 @@ class Run:
     def through(self, jobs: Sequence[Job], on_result: OnResult, keep: int = KEPT) -> None:
         """Run all jobs; `on_result` is told of each. Raises PixelgenError where results cannot be
         written, and with `fail_fast` for a job that fails."""
-        with keep_weights(keep):
+        with cache_weights(keep):
             for job in jobs:
                 result = self._run(job)
                 on_result(result)
@@ -176,13 +176,13 @@ class Run:
         error: Exception | None = None
         code = 0
         caught = _Caught()
-        with self.bench.place(job) as place:
+        with self.staging.place(job) as place:
             try:
                 self._invoke(job, place, caught)
                 said = caught.facts()
                 names = _in_order(said, place)
-                if (name := self.bench.taken(job, self.force)) is not None:
-                    target = self.bench.ledger.folder / name
+                if (name := self.staging.taken(job, self.force)) is not None:
+                    target = self.staging.results_log.folder / name
                     raise PixelgenError(f"{target} exists", "--force replaces it", _USAGE)
             except Exception as trouble:
                 self.trouble = error = trouble
@@ -190,7 +190,9 @@ class Run:
                 wrong, code = explain(trouble)
 
             def public(text: str) -> str:
-                return text.replace(f"{place}{os.sep}", f"{self.bench.ledger.folder}{os.sep}")
+                return text.replace(
+                    f"{place}{os.sep}", f"{self.staging.results_log.folder}{os.sep}"
+                )
 
             result = JobResult(
                 id=job.id,
@@ -207,9 +209,9 @@ class Run:
                 content=job.content,
             )
             if error is None:
-                self.bench.hand_over(job, result)
+                self.staging.hand_over(job, result)
             else:
-                self.bench.ledger.add(result)
+                self.staging.results_log.add(result)
         return result
 
     def _invoke(self, job: Job, place: Path, caught: _Caught) -> None:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import typer
 
-from pixelgen.cli import everywhere
+from pixelgen.cli import global_options
 from pixelgen.errors import did_you_mean
 from pixelgen.imaging import ANIMATIONS
 
@@ -30,7 +30,7 @@ JOBS = (
 # What a batch decides for all of its jobs.
 _DECIDED = (
     *("--json", "--quiet", "--force", "--live", "--watch"),
-    *(f"--{name.replace('_', '-')}" for name in everywhere.NAMES),
+    *(f"--{name.replace('_', '-')}" for name in global_options.NAMES),
 )
 # Options that say where files go.
 _PLACES = ("--output", "--animate", "--map")

@@ -9,7 +9,7 @@ from typing import Any
 import typer
 
 from pixelgen.checkpoints import CheckpointConfig, Source, bundled, read_config
-from pixelgen.checkpoints.hub import Errand, cached, cached_weights, look_up, plan
+from pixelgen.checkpoints.hub import HubRef, cached, cached_weights, look_up, plan
 from pixelgen.checkpoints.hub.cache import need_cached
 from pixelgen.checkpoints.source import hub_id, local, not_found
 from pixelgen.cli import options
@@ -97,7 +97,7 @@ def _here(ref: str) -> Source:
     if source is None:
         if (asked := hub_id(ref)) is None:
             raise not_found(ref)
-        source = need_cached(Errand(*asked))
+        source = need_cached(HubRef(*asked))
     return source
 
 

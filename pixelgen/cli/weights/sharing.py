@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from pixelgen.checkpoints.hub import Errand, Plan, look_up
+from pixelgen.checkpoints.hub import HubRef, Plan, look_up
 from pixelgen.checkpoints.hub import plan as plan_pull
 from pixelgen.checkpoints.hub import pull as pull_planned
 from pixelgen.checkpoints.hub.cache import is_offline, need_cached
@@ -47,7 +47,7 @@ def pull(
             f"{ref!r} is not a Hub id", "owner/name, or owner/name@revision", _USAGE
         )
     if is_offline():
-        need_cached(Errand(*asked))
+        need_cached(HubRef(*asked))
         raise PixelgenError(
             f"offline, so {ref} cannot be compared with the Hub",
             "it is complete in the cache and can be used",
@@ -126,7 +126,7 @@ def push(
       pixelgen weights push my-weights owner/name
       pixelgen weights push my-weights owner/name -m 'Longer training' --private
     """
-    from pixelgen.training.share import push_to_hub
+    from pixelgen.publishing.push import push_to_hub
 
     with Download(quiet) as download:
         made = push_to_hub(

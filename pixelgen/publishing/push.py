@@ -1,0 +1,57 @@
+"""From a checkpoint folder to the Hub, where others find it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from pixelgen.checkpoints import Source, find, load_checkpoint
+from pixelgen.checkpoints.config import CONFIG_FILE
+from pixelgen.checkpoints.digests import verify
+from pixelgen.checkpoints.hub import HubRef, Pushed, push
+from pixelgen.checkpoints.source import CARD_FILE, hub_id, tensor_files
+from pixelgen.errors import PixelgenError
+from pixelgen.publishing.model_card import SHEET, card_again
+
+
+def push_to_hub(
+    weights: str | Path | Source,
+    repo: str,
+    *,
+    token: str | None = None,
+    private: bool = False,
+    message: str = "",
+    keep_card: bool = False,
+    tell: Callable[[str], None] = lambda note: None,
+) -> Pushed:
+    """Upload weights (bundled name or folder) to the Hub repository `owner/name[@branch]`.
+
+    One commit holds the configuration, the tensors, the sheet of samples if there is one, and a
+    model card made of the recipe and the figures; with `keep_card`, the card that lies beside them.
+    The repository is made if there is none. `token` must be allowed to write; else that of HF_TOKEN
+    or `hf auth login` is used. `tell` takes notes on the way. Raises PixelgenError, and uploads
+    nothing, for weights that cannot be loaded or are not what they were when they were saved.
+    """
+    target = hub_id(repo)
+    if target is None:
+        raise PixelgenError(f"{repo} is not a Hub id", "owner/name, or owner/name@branch", 2)
+    source = find(weights, token=token)
+    for check in verify(source):
+        if check.state in ("changed", "missing"):
+            why = check.why or f"{check.file} is {check.state}"
+            raise PixelgenError(f"weights {source.name}: {why}", "export or pull them again")
+    config = load_checkpoint(source).config
+    files: dict[str, Path | bytes] = {
+        name: source.path / name for name in (CONFIG_FILE, *tensor_files(config))
+    }
+    sheet, card = source.path / SHEET, source.path / CARD_FILE
+    if sheet.is_file():
+        files[SHEET] = sheet
+    if not keep_card:
+        files[CARD_FILE] = str(card_again(config, target[0], sheet.is_file())).encode()
+    elif card.is_file():
+        files[CARD_FILE] = card
+    else:
+        raise PixelgenError(f"no {CARD_FILE} in {source.path}", "leave out --keep-card", 2)
+    errand = HubRef(*target, pushing=True)
+    return push(errand, files, token=token, private=private, message=message, tell=tell)

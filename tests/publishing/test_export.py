@@ -1,0 +1,192 @@
+"""What is exported is what was trained."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from pixelgen.checkpoints import load_checkpoint
+from pixelgen.errors import PixelgenError
+from pixelgen.publishing.export import export
+from pixelgen.publishing.model_card import card_again
+from pixelgen.training.loop import train
+from pixelgen.training.recipe import load_recipe
+from pixelgen.training.state import part_of, read_state
+
+
+def test_the_averaged_weights_come_back(recipe_file: Path, tmp_path: Path) -> None:
+    run, folder = tmp_path / "run", tmp_path / "weights"
+    recipe = load_recipe(recipe_file, ["sampling.top_p=0.9", "card.limits=['Stripes only.']"])
+    outcome = train(recipe, run)
+    assert export(run, folder) == folder
+    loaded = load_checkpoint(folder)
+    expected = part_of(read_state(run)[1], "ema")
+    for name, tensor in loaded.model.state_dict().items():
+        torch.testing.assert_close(tensor, expected[name], atol=1e-4, rtol=1e-3)
+    assert loaded.config.labels == (4, 7)
+    assert loaded.config.sampling.top_p == 0.9
+    assert loaded.config.training["steps"] == 30
+    assert loaded.config.training["held_out_bits_per_dim"] == outcome.counters.held_out
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    assert "30 steps" in card
+    assert "Stripes only." in card
+    assert str(card_again(loaded.config, "weights", sheet=False)) == card
+    text = card.split("```toml\n")[1].split("```")[0]
+    again = tmp_path / "again.toml"
+    again.write_text(text, encoding="utf-8")
+    assert load_recipe(again) == recipe
+
+
+def test_figures_and_samples_enter_the_card(recipe_file: Path, tmp_path: Path) -> None:
+    run, folder = tmp_path / "run", tmp_path / "weights"
+    train(load_recipe(recipe_file, ["schedule.steps=1"]), run)
+    figure = {"bits_per_dim": 3.21, "standard_error": 0.01}
+    measured = {"data": "d", "split": "s", "images": 9, "conditional": figure}
+    measured |= {"reconstruction": {"psnr": 20.5, "ssim": 0.7, "perceptual": None}}
+    (tmp_path / "e.json").write_text(json.dumps(measured), encoding="utf-8")
+    (tmp_path / "s.png").write_bytes(b"a picture")
+    export(run, folder, evaluation=tmp_path / "e.json", sheet=tmp_path / "s.png")
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    assert "3.2100 ± 0.0100" in card
+    assert "| dB PSNR of reconstructions, s split, 9 pictures | 20.50 |" in card
+    assert "pixelgen evaluate weights --data d --split s" in card
+    assert (folder / "samples.png").read_bytes() == b"a picture"
+    (folder / "tokenizer.safetensors").write_bytes(b"of a model that was here before")
+    again = folder / "samples.png"
+    export(run, folder, sheet=again, overwrite=True)  # from where it goes
+    assert again.read_bytes() == b"a picture"
+    assert not (folder / "tokenizer.safetensors").exists()
+    export(run, folder, overwrite=True)
+    assert not again.exists()
+
+
+def test_figures_of_other_weights_are_refused(recipe_file: Path, tmp_path: Path) -> None:
+    run, folder, file = tmp_path / "run", tmp_path / "weights", tmp_path / "e.json"
+    train(load_recipe(recipe_file, ["schedule.steps=1"]), run)
+    export(run, folder)
+    measured = {"data": "d", "split": "s", "images": 9, "reconstruction": None, "limit": 9}
+    measured["revision"] = load_checkpoint(folder).revision
+    measured["conditional"] = {"bits_per_dim": 3.21, "standard_error": 0.01}
+    file.write_text(json.dumps(measured), encoding="utf-8")
+    export(run, folder, evaluation=file, overwrite=True)
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    assert "`pixelgen evaluate weights --data d --split s --limit 9`" in card
+    train(load_recipe(recipe_file, ["schedule.steps=2"]), run, resume=True)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    with pytest.raises(PixelgenError, match="are of other weights than these"):
+        export(run, folder, evaluation=file, overwrite=True)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    export(run, folder, overwrite=True)
+
+
+def test_quality_enters_the_card(recipe_file: Path, tmp_path: Path) -> None:
+    run, folder = tmp_path / "run", tmp_path / "weights"
+    train(load_recipe(recipe_file, ["schedule.steps=1"]), run)
+    real = {"pictures": 24, "top1": 0.5, "top5": 0.75, "kid": None, "diversity": 1.0}
+    kid = {"mean": 0.0123, "standard_error": 0.0004}
+    options = {"samples_per_class": 4, "temperature": 0.9, "top_p": 1.0, "guidance": 2.0, "seed": 0}
+    measured = {"data": "d", "split": "s", "images": 9, "reconstruction": None}
+    measured["quality"] = {
+        "part": "report",
+        "classes": 2,
+        "judge_size": 128,
+        "real": real,
+        "reconstructed": None,
+        "samples": {**real, "pictures": 8, "top1": 0.25, "kid": kid, "diversity": 0.9},
+        "sampling": options,
+    }
+    (tmp_path / "e.json").write_text(json.dumps(measured), encoding="utf-8")
+    export(run, folder, evaluation=tmp_path / "e.json")
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    of = "of 8 samples, 2 classes (report half) of the s split"
+    assert f"| recognised, top-1 / top-5, {of} | 25.0% / 75.0% |" in card
+    assert f"| KID (EfficientNet-lite2) {of} | 0.0123 ± 0.0004 |" in card
+    assert f"| diversity, real = 1, {of} | 0.900 |" in card
+    assert "of 24 real pictures" in card
+    assert "reconstructions" not in card
+    assert (
+        "`pixelgen evaluate weights --data d --split s --quality --no-likelihood --part report "
+        "--samples-per-class 4 --temperature 0.9 --top-p 1.0 --guidance 2.0 --seed 0`"
+    ) in card
+
+
+def test_identity_enters_the_card(recipe_file: Path, tmp_path: Path) -> None:
+    run, folder = tmp_path / "run", tmp_path / "weights"
+    train(load_recipe(recipe_file, ["schedule.steps=1"]), run)
+
+    def estimate(value: float, error: float | None = 0.01) -> dict[str, float | None]:
+        return {"value": value, "standard_error": error}
+
+    def marks(pictures: int, auc: float, diversity: float | None) -> dict[str, object]:
+        spread = None if diversity is None else estimate(diversity)
+        likeness = {"auc": estimate(auc), "rank1": estimate(auc / 2), "diversity": spread}
+        kid = {"mean": 0.0123, "standard_error": 0.0004}
+        seen = {"independent": likeness, "embedder": likeness | {"auc": estimate(auc + 0.05)}}
+        return {"pictures": pictures, **seen, "diversity": spread, "kid": kid} | {
+            "copies": estimate(0.02, None)
+        }
+
+    measured = {"data": "d", "split": "s", "images": 9, "reconstruction": None}
+    measured["identity"] = {
+        "part": "report",
+        "judge": "dlib",
+        "photos": 99,
+        "gallery": 90,
+        "gallery_people": 9,
+        "copy_distance": 0.4,
+        "false_copies": estimate(0.004),
+        "sources": marks(4, 0.94, None),
+        "reconstructed": None,
+        "portraits": marks(8, 0.88, 0.9),
+        "sampling": {
+            "people": 4,
+            "portraits": 2,
+            "candidates": 4,
+            "temperature": 0.9,
+            "top_p": 1.0,
+            "guidance": 2.0,
+            "seed": 0,
+        },
+    }
+    (tmp_path / "e.json").write_text(json.dumps(measured), encoding="utf-8")
+    export(run, folder, evaluation=tmp_path / "e.json")
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    made = "of 8 portraits, each the nearest of 4, 4 people (report half) of the s split"
+    same = "same person, AUC / rank-1 of 9"
+    assert f"| {same} (dlib, never trained on), {made} | 0.880 ± 0.010 / 44.0% ± 1.0% |" in card
+    assert f"| {same} (embedder), {made} | 0.930 ± 0.010 / 44.0% ± 1.0% |" in card
+    assert f"(embedder), of 4 real photos, {made.split(', ')[2]} | 0.990 ± 0.010" in card
+    assert f"| KID (EfficientNet-lite2) {made} | 0.0123 ± 0.0004 |" in card
+    assert f"| diversity within a person, real = 1 (dlib), {made} | 0.900 ± 0.010 |" in card
+    assert f"| copies of the photo, {made} | 2.0% ± 0.0%; 0.4% ± 1.0% of real photos |" in card
+    assert "reconstructions" not in card
+    assert (
+        "`pixelgen evaluate weights --data d --split s --identity --no-likelihood --part report "
+        "--people 4 --portraits 2 --candidates 4 --temperature 0.9 --top-p 1.0 --guidance 2.0 "
+        "--seed 0`"
+    ) in card
+    del measured["identity"]["sampling"]["candidates"]  # as figures were before there were any
+    (tmp_path / "e.json").write_text(json.dumps(measured), encoding="utf-8")
+    export(run, folder, evaluation=tmp_path / "e.json", overwrite=True)
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    assert "of 8 portraits, 4 people (report half) of the s split" in card
+
+
+def test_errors(recipe_file: Path, tmp_path: Path) -> None:
+    run, folder = tmp_path / "run", tmp_path / "weights"
+    with pytest.raises(PixelgenError, match="no run in"):
+        export(run, folder)
+    train(load_recipe(recipe_file, ["schedule.steps=1"]), run)
+    (tmp_path / "e.json").write_text("[]", encoding="utf-8")
+    with pytest.raises(PixelgenError, match="is not the output of"):
+        export(run, folder, evaluation=tmp_path / "e.json")
+    with pytest.raises(PixelgenError, match="no picture"):
+        export(run, folder, sheet=tmp_path / "none.png")
+    assert not folder.exists()
+    export(run, folder)
+    with pytest.raises(PixelgenError, match="not empty"):
+        export(run, folder)
+    export(run, folder, overwrite=True)
