@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pixelgen._version import __version__
-from pixelgen.errors import PixelgenError
+from pixelgen.errors import InputError, PixelgenError, UsageError, WeightsError
 
 if TYPE_CHECKING:
     from pixelgen.cli.batch.results_log import JobResult
@@ -37,6 +37,7 @@ __all__ = [
     "ClassPipeline",
     "CodesFile",
     "Completion",
+    "InputError",
     "JobResult",
     "Picture",
     "PixelgenError",
@@ -45,7 +46,9 @@ __all__ = [
     "Reconstruction",
     "SampleResult",
     "Score",
+    "UsageError",
     "Weights",
+    "WeightsError",
     "__version__",
     "load",
     "push_to_hub",

@@ -1,4 +1,4 @@
-"""The one error class that a user can meet."""
+"""The errors that a caller can put right."""
 
 from __future__ import annotations
 
@@ -7,16 +7,27 @@ from collections.abc import Iterable
 
 
 class PixelgenError(Exception):
-    """Something a user can put right: what was wrong, what to do, and the exit code it ends with.
+    """Something a caller can put right: what is wrong, and what to do."""
 
-    Exit codes: 1 failure, 2 usage, 3 unreadable input, 4 weights unavailable.
-    """
-
-    def __init__(self, message: str, hint: str = "", exit_code: int = 1) -> None:
+    def __init__(self, message: str, hint: str = "", *, code: str = "") -> None:
+        """`hint` says what to do in terms of the Python API; `code` names the situation, so that
+        the command line can give a hint of its own (`pixelgen.cli.hints`)."""
         super().__init__(message)
         self.message = message
         self.hint = hint
-        self.exit_code = exit_code
+        self.code = code
+
+
+class UsageError(PixelgenError):
+    """Parameters that do not go together, or a value out of range."""
+
+
+class InputError(PixelgenError):
+    """A picture or file of the user's that cannot be read, or shows no face."""
+
+
+class WeightsError(PixelgenError):
+    """Weights that are not available."""
 
 
 def did_you_mean(word: str, known: Iterable[str], prefix: str = "", *, quoted: bool = False) -> str:

@@ -7,7 +7,7 @@ import pytest
 from pixelgen.checkpoints import find
 from pixelgen.checkpoints.digests import verify
 from pixelgen.checkpoints.hub import cached_weights
-from pixelgen.errors import PixelgenError
+from pixelgen.errors import PixelgenError, WeightsError
 
 from .hub_server import Fault, Handler, Hub
 
@@ -76,7 +76,7 @@ def fails(ref: str = "owner/name") -> PixelgenError:
     """The error of a pull that fails, checked for what every such error has."""
     with pytest.raises(PixelgenError) as caught:
         find(ref)
-    assert caught.value.exit_code == 4
+    assert isinstance(caught.value, WeightsError)
     assert caught.value.message.startswith(f"weights {ref}: ")
     assert caught.value.hint
     assert "\n" not in caught.value.message + caught.value.hint

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pixelgen._version import __version__
-from pixelgen.errors import PixelgenError
+from pixelgen.errors import PixelgenError, UsageError
 from pixelgen.files import read_file
 from pixelgen.models.config import (
     AnyConfig,
@@ -167,8 +167,8 @@ class CheckpointConfig:
         """The error where the weights `name`, which do not draw, are asked to."""
         if self.bottlenecks:
             why = "it draws from a picture alone"
-            return PixelgenError(f"{name} is {self.called}: {why}", "pixelgen reconstruct", 2)
-        return PixelgenError(f"{name} is {self.called}: it draws nothing", "", 2)
+            return UsageError(f"{name} is {self.called}: {why}", "pixelgen reconstruct")
+        return UsageError(f"{name} is {self.called}: it draws nothing")
 
     @property
     def bottlenecks(self) -> tuple[int, ...]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from pixelgen.checkpoints.config import CONFIG_FILE, CheckpointConfig
 from pixelgen.checkpoints.weights_cache import kept, signature
-from pixelgen.errors import PixelgenError, did_you_mean
+from pixelgen.errors import PixelgenError, UsageError, did_you_mean
 from pixelgen.files import expanded, hex_digest
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ def local(ref: str | Path | Source) -> Source | None:
     if os.path.isdir(path):
         return Source(path, path.resolve().name)
     if os.path.lexists(path):
-        raise PixelgenError(f"{text} is a file", "weights are a folder with a config.json", 2)
+        raise UsageError(f"{text} is a file", "weights are a folder with a config.json")
     return None
 
 
@@ -168,14 +168,13 @@ def not_found(ref: str) -> PixelgenError:
     """The error (exit code 2) for weights that are neither bundled nor a folder nor a Hub id."""
     names = ", ".join(bundled()) or "none"
     if not ref:
-        return PixelgenError("the name of the weights is empty", f"bundled: {names}", 2)
+        return UsageError("the name of the weights is empty", f"bundled: {names}")
     if _NAME.fullmatch(ref):
-        return PixelgenError(
+        return UsageError(
             f"no weights called {ref}{did_you_mean(ref, bundled())}",
             f"bundled: {names}; or give a folder, or a Hub id owner/name",
-            2,
         )
-    return PixelgenError(f"no weights folder {ref}", f"bundled: {names}", 2)
+    return UsageError(f"no weights folder {ref}", f"bundled: {names}")
 
 
 def resolve(ref: str | Path) -> Path:

@@ -26,7 +26,7 @@ from pixelgen.checkpoints.source import (
     other_file,
 )
 from pixelgen.checkpoints.weights_cache import kept, signature
-from pixelgen.errors import PixelgenError
+from pixelgen.errors import PixelgenError, UsageError
 from pixelgen.files import open_file, write_atomically
 from pixelgen.models.config import AnyConfig, TokenizerConfig
 
@@ -80,7 +80,7 @@ class LoadedCheckpoint:
         if isinstance(self.config.model, TokenizerConfig):
             return cast("Tokenizer", self.network)
         if self.tokenizer is None:
-            raise PixelgenError(f"{self.name} has no tokenizer", "", 2)
+            raise UsageError(f"{self.name} has no tokenizer")
         return self.tokenizer
 
     @property
@@ -89,7 +89,7 @@ class LoadedCheckpoint:
         if self.config.kind == "face-embedder":
             return cast("FaceEmbedder", self.network)
         if self.face_embedder is None:
-            raise PixelgenError(f"{self.name} has no face embedder", "", 2)
+            raise UsageError(f"{self.name} has no face embedder")
         return self.face_embedder
 
     def overflow(self) -> PixelgenError:
@@ -101,7 +101,7 @@ class LoadedCheckpoint:
         """The auto-encoders by bottleneck, the smallest first. Raises PixelgenError where there are
         none."""
         if not self.config.bottlenecks:
-            raise PixelgenError(f"{self.name} has no auto-encoder", "", 2)
+            raise UsageError(f"{self.name} has no auto-encoder")
         every = (cast("Autoencoder", self.network), *self.others)
         return {
             size: network.keeping(size) for network in every for size in network.config.bottlenecks

@@ -17,7 +17,7 @@ from pixelgen._version import __version__
 from pixelgen.cli import global_options
 from pixelgen.cli.console import listen, note
 from pixelgen.cli.errors import report
-from pixelgen.errors import PixelgenError, did_you_mean
+from pixelgen.errors import PixelgenError, UsageError, did_you_mean
 
 # Module, function and command have one name.
 COMMANDS = (
@@ -64,12 +64,11 @@ class LazyGroup(TyperGroup):
         name = args[0] if args else ""
         if name not in COMMANDS and not name.startswith("-") and not ctx.resilient_parsing:
             near = did_you_mean(name, COMMANDS)
-            raise PixelgenError(f"no command {name!r}{near}", "`pixelgen --help`", _USAGE)
+            raise UsageError(f"no command {name!r}{near}", "`pixelgen --help`")
         return super().resolve_command(ctx, args)
 
 
 _log = logging.getLogger(__name__)
-_USAGE = 2
 _HELP = {"help_option_names": ["-h", "--help"]}
 # For these, and for help, settings that make no sense are no reason to fail.
 _MENDING = ("config", "doctor")

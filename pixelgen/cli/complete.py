@@ -19,7 +19,7 @@ from pixelgen.cli.partial_results import save_finished_on_interrupt
 from pixelgen.cli.photos import check_photos, read_photo
 from pixelgen.cli.results import describe, drawn_facts, fingerprint, tell
 from pixelgen.cli.view import View, first_of_each
-from pixelgen.errors import PixelgenError
+from pixelgen.errors import UsageError
 from pixelgen.imaging import cut_hole, make_grid, parse_box, parse_keep
 from pixelgen.pipelines import CompletePipeline, CompletionRequest
 from pixelgen.pipelines.codes_file import check_amount
@@ -27,8 +27,6 @@ from pixelgen.pipelines.devices import check_device_name
 
 if TYPE_CHECKING:
     from pixelgen.pipelines import CompletionResult
-
-_USAGE = 2
 
 
 def complete(
@@ -112,7 +110,7 @@ def complete(
     check_stdout(output, as_json)
     preview = LivePreview(live, watch, animate, force=force, quiet=quiet, as_json=as_json)
     if sum(part is not None for part in (mask, keep, box)) != 1:
-        raise PixelgenError("one part must be named", "--mask, --keep or --box", _USAGE)
+        raise UsageError("one part must be named", "--mask, --keep or --box")
     check_photos([image] if mask is None else [image, mask])
     inside = None if box is None else parse_box(box)
     kept = None if keep is None else parse_keep(keep)

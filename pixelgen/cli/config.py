@@ -23,13 +23,12 @@ from pixelgen.cli.settings import (
     in_environment,
     read_table,
 )
-from pixelgen.errors import PixelgenError
+from pixelgen.errors import PixelgenError, UsageError
 from pixelgen.files import expanded, write_atomically
 
 if TYPE_CHECKING:
     from tomlkit import TOMLDocument
 
-_USAGE = 2
 Key = Annotated[
     str,
     typer.Argument(
@@ -62,7 +61,7 @@ def config(context: typer.Context, as_json: options.Json = False) -> None:
         list_settings(as_json)
     elif as_json:
         name = context.invoked_subcommand
-        raise PixelgenError("--json is in the wrong place", f"config {name} … --json", _USAGE)
+        raise UsageError("--json is in the wrong place", f"config {name} … --json")
 
 
 @app.command("list")
@@ -211,7 +210,7 @@ def _document(path: Path) -> TOMLDocument:
     try:
         return tomlkit.parse(path.read_text("utf-8"))
     except ValueError as error:  # it is stricter than what reads settings
-        raise PixelgenError(f"cannot change the settings {path}: {error}", "", _USAGE) from error
+        raise UsageError(f"cannot change the settings {path}: {error}") from error
 
 
 def _put(document: TOMLDocument, key: str, value: Any) -> None:
@@ -244,7 +243,7 @@ def _write(path: Path, document: TOMLDocument) -> None:
     import tomlkit
 
     if os.path.exists(path) and not os.path.isfile(path):
-        raise PixelgenError(f"{path} is no file", f"{FILE_VARIABLE}=FILE", _USAGE)
+        raise UsageError(f"{path} is no file", f"{FILE_VARIABLE}=FILE")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -10,12 +10,11 @@ from typing import Any, BinaryIO, Literal, TextIO
 
 import typer
 
-from pixelgen.errors import PixelgenError
+from pixelgen.errors import InputError, UsageError
 
 Colours = Literal["auto", "always", "never"]
 """Where colours are used: on terminals that have them, everywhere, nowhere."""
 
-_USAGE, _UNREADABLE = 2, 3
 # What tells, with -vv, whom the library of the Hub asks for what.
 _OTHERS = ("huggingface_hub", "httpx", "urllib3")
 
@@ -125,7 +124,7 @@ def listen(level: int) -> None:
 def open_stdin() -> BinaryIO:
     """stdin, to be read. Raises PixelgenError (exit code 3) where it is closed."""
     if sys.stdin is None:
-        raise PixelgenError("cannot read stdin: it is closed", "", _UNREADABLE)
+        raise InputError("cannot read stdin: it is closed")
     return sys.stdin.buffer
 
 
@@ -134,13 +133,13 @@ def stdin_bytes(what: str) -> BinaryIO:
     and where it is a terminal (exit code 2)."""
     stream = open_stdin()
     if stream.isatty():
-        raise PixelgenError(f"a terminal holds no {what}", "give a file, or pipe one in", _USAGE)
+        raise UsageError(f"a terminal holds no {what}", "give a file, or pipe one in")
     return stream
 
 
 def check_takes_bytes(what: str) -> None:
     """Raises PixelgenError (exit code 2) where stdout is a terminal, or closed."""
     if sys.stdout is None:
-        raise PixelgenError("stdout is closed", "-o FILE", _USAGE)
+        raise UsageError("stdout is closed", "-o FILE")
     if sys.stdout.isatty():
-        raise PixelgenError(f"a terminal does not take {what}", "redirect stdout", _USAGE)
+        raise UsageError(f"a terminal does not take {what}", "redirect stdout")

@@ -20,14 +20,13 @@ from pixelgen.cli.photos import photo_name
 from pixelgen.cli.progress import Meter
 from pixelgen.cli.results import describe, fingerprint, tell
 from pixelgen.cli.view import View
-from pixelgen.errors import PixelgenError
+from pixelgen.errors import InputError, PixelgenError, UsageError
 from pixelgen.files import expanded
 from pixelgen.imaging import make_grid, square_columns
 from pixelgen.pipelines import CodecPipeline, CodesFile
 from pixelgen.pipelines.codes_file import check_amount
 from pixelgen.pipelines.devices import check_device_name
 
-_USAGE, _UNREADABLE = 2, 3
 _LARGEST_STREAM = 2**30
 
 
@@ -104,19 +103,19 @@ def _read(given: str) -> CodesFile:
                 left -= file.write(block)
         if left <= 0 and stream.read(1):
             why = f"more than {_LARGEST_STREAM >> 20} MiB"
-            raise PixelgenError(f"cannot read stdin: {why}", "", _UNREADABLE)
+            raise InputError(f"cannot read stdin: {why}")
         return CodesFile.load(path, name="stdin")
 
 
 def _named(stored: CodesFile, path: str, quiet: bool) -> Source:
     """The weights that the file names."""
     if not stored.weights:
-        raise PixelgenError(f"{path} does not say of which weights it is", "--weights NAME", _USAGE)
+        raise UsageError(f"{path} does not say of which weights it is", "--weights NAME")
     try:
         return obtain(stored.weights, quiet)
     except PixelgenError as error:
-        raise PixelgenError(
-            f"{path} names its weights, but {error.message}", "--weights NAME", error.exit_code
+        raise type(error)(
+            f"{path} names its weights, but {error.message}", "--weights NAME"
         ) from error
 
 

@@ -18,14 +18,12 @@ from pixelgen.cli.output import check_folder, check_name, check_stdout
 from pixelgen.cli.photos import check_photos, photo_name, read_photo
 from pixelgen.cli.progress import Meter
 from pixelgen.cli.results import tell
-from pixelgen.errors import PixelgenError
+from pixelgen.errors import UsageError
 from pixelgen.files import expanded
 from pixelgen.imaging import square
 from pixelgen.pipelines import CodecPipeline
 from pixelgen.pipelines.codes_file import check_amount
 from pixelgen.pipelines.devices import check_device_name
-
-_USAGE = 2
 
 
 def encode(
@@ -105,10 +103,10 @@ def encode(
 def _check_output(path: Path, force: bool) -> None:
     """Raises PixelgenError (exit code 2) where the codes cannot go."""
     if path.suffix != ".safetensors":
-        raise PixelgenError(f"{path} is not a .safetensors file", "", _USAGE)
+        raise UsageError(f"{path} is not a .safetensors file")
     check_folder(path.parent)
     check_name(path)
     if os.path.isdir(path):
-        raise PixelgenError(f"{path} is a folder", "", _USAGE)
+        raise UsageError(f"{path} is a folder")
     if os.path.lexists(path) and not force:
-        raise PixelgenError(f"{path} exists", "--force replaces it", _USAGE)
+        raise UsageError(f"{path} exists", "--force replaces it")

@@ -11,9 +11,16 @@ from typing import Any
 import typer
 
 from pixelgen.cli.console import say
-from pixelgen.errors import PixelgenError, did_you_mean
+from pixelgen.cli.hints import HINTS
+from pixelgen.errors import InputError, PixelgenError, UsageError, WeightsError, did_you_mean
 
 INTERRUPTED = 130
+EXIT_CODES: dict[type[PixelgenError], int] = {
+    PixelgenError: 1,
+    UsageError: 2,
+    InputError: 3,
+    WeightsError: 4,
+}
 _NO_MEMORY = ("out of memory", "can't allocate memory")
 _LONGEST = 1000
 
@@ -37,6 +44,11 @@ def report(error: BaseException, debug: bool) -> int:
     return code
 
 
+def exit_code_of(error: PixelgenError) -> int:
+    """The exit code of the nearest class of `error` that has one."""
+    return next(EXIT_CODES[kind] for kind in type(error).__mro__ if kind in EXIT_CODES)
+
+
 def let_go_of_stdout() -> None:
     """Write nowhere what is left for stdout, which takes no more."""
     with contextlib.suppress(OSError, AttributeError):
@@ -46,7 +58,10 @@ def let_go_of_stdout() -> None:
 def explain(error: BaseException) -> tuple[str, int]:
     """What `error` means to a user, in one line, and the exit code it ends with."""
     if isinstance(error, PixelgenError):
-        line, code = _with_hint(error.message, error.hint), error.exit_code
+        line, code = (
+            _with_hint(error.message, HINTS.get(error.code, error.hint)),
+            exit_code_of(error),
+        )
     elif hasattr(error, "format_message"):
         # Typer's own errors; their class lives in a different place in every version of it.
         context = getattr(error, "ctx", None)

@@ -15,7 +15,7 @@ from pixelgen.cli import completions, options
 from pixelgen.cli.console import shows_progress, stderr_console
 from pixelgen.cli.downloads import obtain
 from pixelgen.cli.identity_table import tell_identity
-from pixelgen.errors import PixelgenError
+from pixelgen.errors import UsageError
 from pixelgen.pipelines.devices import check_device_name
 
 if TYPE_CHECKING:
@@ -127,11 +127,11 @@ def evaluate(
     """
     check_device_name(device)
     if unconditional and no_likelihood:
-        raise PixelgenError("--unconditional is of the likelihood", "drop --no-likelihood", 2)
+        raise UsageError("--unconditional is of the likelihood", "drop --no-likelihood")
     if quality and identity:
-        raise PixelgenError("--quality is of classes, --identity of people", "choose one", 2)
+        raise UsageError("--quality is of classes, --identity of people", "choose one")
     if reconstructions is not None and identity:
-        raise PixelgenError("--reconstructions is of auto-encoders, --identity of people", "", 2)
+        raise UsageError("--reconstructions is of auto-encoders, --identity of people")
     given = {
         "no_likelihood": no_likelihood or None,
         "part": part,
@@ -154,7 +154,7 @@ def evaluate(
     _refuse(source.name, config, foreign)
     if reconstructions is not None and not config.bottlenecks:
         what = "--reconstructions is for what auto-encoders make"
-        raise PixelgenError(what, f"{source.name} is {config.called}", 2)
+        raise UsageError(what, f"{source.name} is {config.called}")
 
     from rich.progress import Progress
 
@@ -231,7 +231,7 @@ def _given(options: dict[str, Any], what: str, wanted: bool) -> dict[str, Any]:
     found = {name: value for name, value in options.items() if value is not None}
     if found and not wanted:
         name = next(iter(found)).replace("_", "-")
-        raise PixelgenError(f"--{name} is for {what}", f"add {what}", 2)
+        raise UsageError(f"--{name} is for {what}", f"add {what}")
     return found
 
 
@@ -248,7 +248,7 @@ def _refuse(name: str, config: CheckpointConfig, options: Mapping[str, object]) 
     for option in _IDLE.get(config.kind, ()):
         if options[option] is not None:
             what = f"--{option.replace('_', '-')} does nothing here"
-            raise PixelgenError(what, f"{name} is {config.called}", 2)
+            raise UsageError(what, f"{name} is {config.called}")
 
 
 def _tell_likelihood(result: Evaluation, unit: str) -> None:

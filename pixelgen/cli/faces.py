@@ -16,7 +16,7 @@ from pixelgen.cli.console import note, one_line
 from pixelgen.cli.output import check_folder
 from pixelgen.cli.photos import check_photos, photo_name, read_photo
 from pixelgen.cli.progress import Meter
-from pixelgen.errors import PixelgenError
+from pixelgen.errors import InputError, PixelgenError
 from pixelgen.files import expanded, folded
 from pixelgen.imaging import Face, FaceDetector, IfExists, align, residual, save_png
 
@@ -148,10 +148,8 @@ def _end(photos: Sequence[_Photo]) -> None:
     """Raises PixelgenError (exit code 3) if a photo could not be read, or none has a face."""
     unreadable = sum(not photo.readable for photo in photos)
     if len(photos) == 1 and photos[0].trouble:
-        raise PixelgenError(photos[0].trouble, "", _UNREADABLE)
+        raise InputError(photos[0].trouble)
     if unreadable:
-        raise PixelgenError(
-            f"{unreadable} of {len(photos)} photos could not be read", "", _UNREADABLE
-        )
+        raise InputError(f"{unreadable} of {len(photos)} photos could not be read")
     if not any(photo.faces for photo in photos):
-        raise PixelgenError(f"no face found in any of {len(photos)} photos", "", _UNREADABLE)
+        raise InputError(f"no face found in any of {len(photos)} photos")

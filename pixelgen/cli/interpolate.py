@@ -26,7 +26,7 @@ from pixelgen.cli.results import (
     tell,
 )
 from pixelgen.cli.view import View, first_of_each
-from pixelgen.errors import PixelgenError
+from pixelgen.errors import UsageError
 from pixelgen.imaging import path_sheet, square
 from pixelgen.labels import imagenet
 from pixelgen.pipelines import (
@@ -40,7 +40,6 @@ from pixelgen.pipelines import (
 from pixelgen.pipelines.codes_file import check_amount
 from pixelgen.pipelines.devices import check_device_name
 
-_USAGE = 2
 _FPS = 10.0
 
 
@@ -137,7 +136,7 @@ def interpolate(
     preview = LivePreview(live, watch, animate, force=force, quiet=quiet, as_json=as_json)
     photos, classes = photos or [], classes or []
     if not photos and not classes:  # told before weights are looked for
-        raise PixelgenError("photos or classes must be given", "PHOTO PHOTO or --class", _USAGE)
+        raise UsageError("photos or classes must be given", "PHOTO PHOTO or --class")
     check_photos(photos)
     choice = FaceChoice(face, align)
     for_faces = {
@@ -235,5 +234,5 @@ def _motion(target: Output, fps: float | None, ping_pong: bool) -> dict[str, Any
         return {"fps": fps or _FPS, "ping_pong": ping_pong}
     if fps is not None or ping_pong:
         name = "--ping-pong" if fps is None else "--fps"
-        raise PixelgenError(f"{name} is for animations", "-o FILE.gif or FILE.webp", _USAGE)
+        raise UsageError(f"{name} is for animations", "-o FILE.gif or FILE.webp")
     return {}

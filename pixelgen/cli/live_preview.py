@@ -16,7 +16,7 @@ from pixelgen.cli.output import Output, check_folder, check_name
 from pixelgen.cli.progress import DrawingMeter, Pace, shows_pictures
 from pixelgen.cli.results import describe
 from pixelgen.cli.view import Sheet
-from pixelgen.errors import PixelgenError
+from pixelgen.errors import PixelgenError, UsageError
 from pixelgen.files import expanded
 from pixelgen.imaging import (
     ANIMATIONS,
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
     OnStep = Callable[[Progress], None]
 
-_USAGE = 2
 _REWRITTEN = 0.3
 _FRAMES = 48
 # Decoding a picture of codes takes about as long as drawing it in a batch does.
@@ -60,11 +59,11 @@ class LivePreview:
     ) -> None:
         """Raises PixelgenError (exit code 2) for what cannot be had; `live` None: if it can."""
         if live and quiet:
-            raise PixelgenError("--live does not go with --quiet", "", _USAGE)
+            raise UsageError("--live does not go with --quiet")
         able = shows_pictures()
         if live and not able:
             why = "it has no colours" if on_terminal() else "stderr is none"
-            raise PixelgenError(f"--live needs a terminal: {why}", "--watch FILE.png", _USAGE)
+            raise UsageError(f"--live needs a terminal: {why}", "--watch FILE.png")
         silent = quiet or (as_json and not live)
         self.live = able and not silent and live is not False
         self.watch = _place(watch, (".png",))
@@ -84,7 +83,7 @@ class LivePreview:
         drawn bit by bit."""
         if self.files and not draws:
             option = "--animate" if self.watch is None else "--watch"
-            raise PixelgenError(f"{weights} makes pictures at once: no {option}", "", _USAGE)
+            raise UsageError(f"{weights} makes pictures at once: no {option}")
 
     def refuse_to_overwrite(
         self,
@@ -101,7 +100,7 @@ class LivePreview:
         taken = {os.path.realpath(file) for file in target.files()}
         for path in self.files:
             if (place := os.path.realpath(path)) in taken:
-                raise PixelgenError(f"{path} is named twice", "", _USAGE)
+                raise UsageError(f"{path} is named twice")
             taken.add(place)
             text, found = self._text, png_text
             if path == self.animation:
@@ -111,7 +110,7 @@ class LivePreview:
                 and not self._force
                 and not text.items() <= found(path).items()
             ):
-                raise PixelgenError(f"{path} exists", "--force replaces it", _USAGE)
+                raise UsageError(f"{path} exists", "--force replaces it")
 
     @contextmanager
     def follow(self, sheet: Sheet, first: OnStep | None = None) -> Iterator[OnStep | None]:
@@ -187,10 +186,9 @@ def _check_frame(path: Path | None, image: Image.Image) -> None:
     """Raises PixelgenError (exit code 2) where an animation cannot be as large as `image`."""
     longest = _LONGEST.get("" if path is None else path.suffix.lower())
     if longest and max(image.size) > longest:
-        raise PixelgenError(
+        raise UsageError(
             f"{path} would be {image.width}×{image.height} pixels, its kind ends at {longest}",
             "lower --scale or -n, or animate a .png",
-            _USAGE,
         )
 
 
@@ -219,9 +217,9 @@ def _place(given: str | None, kinds: tuple[str, ...]) -> Path | None:
         return None
     path = expanded(given)
     if os.path.isdir(path):
-        raise PixelgenError(f"{path} is a folder", "", _USAGE)
+        raise UsageError(f"{path} is a folder")
     if path.suffix.lower() not in kinds:
-        raise PixelgenError(f"{path} is not a {' or '.join(kinds)} file", "", _USAGE)
+        raise UsageError(f"{path} is not a {' or '.join(kinds)} file")
     check_folder(path.parent)
     check_name(path)
     return path

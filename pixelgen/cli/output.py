@@ -13,7 +13,7 @@ from PIL import Image
 
 from pixelgen.cli.console import check_takes_bytes
 from pixelgen.cli.photos import photo_name
-from pixelgen.errors import PixelgenError
+from pixelgen.errors import UsageError
 from pixelgen.files import expanded
 from pixelgen.imaging import (
     ANIMATIONS,
@@ -25,22 +25,21 @@ from pixelgen.imaging import (
     save_png,
 )
 
-_USAGE = 2
 _LONGEST_SLUG = 40
 
 
 def check_stdout(given: str | None, as_json: bool, what: str = "a picture") -> None:
     """Raises PixelgenError (exit code 2) where both `what` (`-o -`) and JSON would go there."""
     if given == "-" and as_json:
-        raise PixelgenError(f"stdout cannot take both {what} and --json", "-o FILE", _USAGE)
+        raise UsageError(f"stdout cannot take both {what} and --json", "-o FILE")
 
 
 def check_folder(folder: Path) -> None:
     """Raises PixelgenError (exit code 2) for a folder that files cannot be written to."""
     if not os.path.isdir(folder):
-        raise PixelgenError(f"no folder {folder}", "", _USAGE)
+        raise UsageError(f"no folder {folder}")
     if not os.access(folder, os.W_OK):
-        raise PixelgenError(f"the folder {folder} cannot be written to", "", _USAGE)
+        raise UsageError(f"the folder {folder} cannot be written to")
 
 
 def check_name(path: Path) -> None:
@@ -51,7 +50,7 @@ def check_name(path: Path) -> None:
         pass
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or str(error)
-        raise PixelgenError(f"cannot write {path}: {why}", "give another -o", _USAGE) from error
+        raise UsageError(f"cannot write {path}: {why}", "give another -o") from error
 
 
 @dataclass(frozen=True)
@@ -87,7 +86,7 @@ class Output:
         """
         if given == "-":
             if count > 1:
-                raise PixelgenError("stdout takes one picture", "--grid", _USAGE)
+                raise UsageError("stdout takes one picture", "--grid")
             check_takes_bytes("a PNG")
             return cls(None, True, force, count, tuple(endings))
         path = expanded(given or ".")
@@ -96,13 +95,11 @@ class Output:
         check_folder(folder)
         kinds = (".png", *ANIMATIONS) if moving else (".png",)
         if named and path.suffix.lower() not in kinds:
-            raise PixelgenError(
-                f"{path} is neither a folder nor a {' or '.join(kinds)} file", "", _USAGE
-            )
+            raise UsageError(f"{path} is neither a folder nor a {' or '.join(kinds)} file")
         path = path if named else path / f"{default_stem}.png"
         plan = cls(path, named, force, count, tuple(endings))
         if plan.animated and count > 1:
-            raise PixelgenError(f"{path} is one file of all pictures", "--grid", _USAGE)
+            raise UsageError(f"{path} is one file of all pictures", "--grid")
         check_name(max(plan.files(), key=lambda file: len(file.name)))
         return plan
 
@@ -137,7 +134,7 @@ class Output:
         occupied = {*self.occupied()}
         for file, text in zip(self.files(), texts, strict=False):
             if file in occupied and not text.items() <= text_of(file).items():
-                raise PixelgenError(f"{file} exists", "--force replaces it", _USAGE)
+                raise UsageError(f"{file} exists", "--force replaces it")
 
     def write(
         self,

@@ -13,11 +13,10 @@ from PIL import Image
 from pixelgen.cli.console import note, stdin_bytes
 from pixelgen.cli.global_options import largest
 from pixelgen.cli.results import fingerprint
-from pixelgen.errors import PixelgenError
+from pixelgen.errors import InputError, PixelgenError, UsageError
 from pixelgen.files import expanded
 from pixelgen.imaging import MAX_PIXELS, FaceCutter, read_image
 
-_USAGE, _UNREADABLE = 2, 3
 # What counts as a picture in a folder; a file that is named is looked into, whatever it is called.
 _SUFFIXES = (
     *(".jpg", ".jpeg", ".png", ".webp", ".gif", ".tif", ".tiff", ".bmp", ".avif", ".jp2"),
@@ -28,7 +27,7 @@ _SUFFIXES = (
 def check_photos(given: Sequence[str]) -> None:
     """Raises PixelgenError (exit code 2) where stdin would be read twice."""
     if given.count("-") > 1:
-        raise PixelgenError("stdin holds one picture", "give - once", _USAGE)
+        raise UsageError("stdin holds one picture", "give - once")
 
 
 def read_photo(given: str) -> Image.Image:
@@ -61,9 +60,9 @@ def list_photos(given: Sequence[str]) -> list[str]:
             found = sorted(p for p in folder.iterdir() if p.suffix.lower() in _SUFFIXES)
         except OSError as error:
             why = error.strerror or str(error)
-            raise PixelgenError(f"cannot read {name}: {why}", "", _UNREADABLE) from error
+            raise InputError(f"cannot read {name}: {why}") from error
         if not found:
-            raise PixelgenError(f"no pictures in the folder {name}", "", _UNREADABLE)
+            raise InputError(f"no pictures in the folder {name}")
         listed += map(str, found)
     return listed
 
@@ -88,7 +87,7 @@ def read_photos(given: Sequence[str], quiet: bool = False) -> Iterator[tuple[str
         readable += 1
         yield photo_name(name), image
     if not readable:
-        raise PixelgenError("none of the pictures can be read", "", _UNREADABLE)
+        raise InputError("none of the pictures can be read")
 
 
 @dataclass(frozen=True)
@@ -103,9 +102,9 @@ class FaceChoice:
     def __post_init__(self) -> None:
         """Raises PixelgenError (exit code 2) for what makes no sense."""
         if self.number is not None and not self.align:
-            raise PixelgenError("an aligned face is the only one", "--face or --no-align", _USAGE)
+            raise UsageError("an aligned face is the only one", "--face or --no-align")
         if self.number is not None and self.number < 1:
-            raise PixelgenError(f"face must be at least 1, not {self.number}", "", _USAGE)
+            raise UsageError(f"face must be at least 1, not {self.number}")
 
     def cut(self, photos: Sequence[str], size: int, quiet: bool) -> list[Image.Image]:
         """That face of every photo, aligned, size×size pixels; a note on stderr where there are

@@ -15,7 +15,7 @@ from pixelgen.cli.output import Output, check_stdout, photo_slug
 from pixelgen.cli.photos import list_photos, read_photos
 from pixelgen.cli.results import describe, fingerprint, made_facts, tell
 from pixelgen.cli.view import View
-from pixelgen.errors import PixelgenError
+from pixelgen.errors import UsageError
 from pixelgen.imaging import stack_rows, tile_count
 from pixelgen.pipelines import ReconstructPipeline, ReconstructRequest
 from pixelgen.pipelines.codes_file import check_amount
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
     from pixelgen.imaging import ReconstructionMetrics
     from pixelgen.pipelines import ReconstructResult
-
-_USAGE = 2
 
 
 def reconstruct(
@@ -94,7 +92,7 @@ def reconstruct(
     preview = LivePreview(live, watch, animate, force=force, quiet=quiet, as_json=as_json)
     cut = _cut(center_crop, resize, patches)
     if max_side is not None and cut != "patches":
-        raise PixelgenError("--max-side is for pieces", "--patches", _USAGE)
+        raise UsageError("--max-side is for pieces", "--patches")
     source = obtain(weights, quiet)
     config = read_config(source.path, source.name)
     request = ReconstructRequest.make(
@@ -150,7 +148,7 @@ def reconstruct(
 def _cut(center_crop: bool, resize: bool, patches: bool) -> Cut:
     """How photos come to the network. Raises PixelgenError (exit code 2) for several ways."""
     if center_crop + resize + patches > 1:
-        raise PixelgenError("give one of --center-crop, --resize and --patches", "", _USAGE)
+        raise UsageError("give one of --center-crop, --resize and --patches")
     return "patches" if patches else "stretch" if resize else "crop"
 
 

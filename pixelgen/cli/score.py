@@ -16,7 +16,7 @@ from pixelgen.cli.output import Output
 from pixelgen.cli.photos import list_photos, read_photos
 from pixelgen.cli.progress import Meter
 from pixelgen.cli.results import describe, fingerprint, tell
-from pixelgen.errors import PixelgenError
+from pixelgen.errors import UsageError
 from pixelgen.imaging import check_rows, heat_sheet, square
 from pixelgen.labels import imagenet
 from pixelgen.pipelines import ScorePipeline, ScoreRequest
@@ -25,8 +25,6 @@ from pixelgen.pipelines.devices import check_device_name
 
 if TYPE_CHECKING:
     from pixelgen.pipelines import Score, ScoreResult
-
-_USAGE = 2
 
 
 def score(
@@ -84,7 +82,7 @@ def score(
     """
     check_device_name(device)
     if heat == "-":
-        raise PixelgenError("stdout holds the figures", "--map FILE.png", _USAGE)
+        raise UsageError("stdout holds the figures", "--map FILE.png")
     source = obtain(weights, quiet)
     config = read_config(source.path, source.name)
     request = ScoreRequest.make(

@@ -18,7 +18,7 @@ from pixelgen.checkpoints import (
     DEFAULT_WEIGHTS,
 )
 from pixelgen.cli.console import Colours
-from pixelgen.errors import PixelgenError, did_you_mean
+from pixelgen.errors import PixelgenError, UsageError, did_you_mean
 from pixelgen.files import MAX_PIXELS, expanded, read_file
 from pixelgen.toml import parse_toml
 
@@ -28,7 +28,6 @@ Origin = Literal["variable", "file", "default"]
 """Where a value comes from."""
 
 _PREFIX = "PIXELGEN_"
-_USAGE = 2
 _MANY = 10**12
 _LARGEST = 2**20
 _DRAWING = ("sample", "portrait", "interpolate", "reconstruct", "complete")
@@ -191,12 +190,11 @@ def find_setting(key: str) -> Setting:
     if plain in SETTINGS:
         return SETTINGS[plain]
     if plain.rpartition(".")[2] in ("token", "hf_token"):
-        raise PixelgenError(
+        raise UsageError(
             "a token is no setting, so that it never lies in a file of ours",
             "`hf auth login`, or HF_TOKEN",
-            _USAGE,
         )
-    raise PixelgenError(f"no setting {key!r}{_near(plain)}", "`pixelgen config` lists them", _USAGE)
+    raise UsageError(f"no setting {key!r}{_near(plain)}", "`pixelgen config` lists them")
 
 
 def _near(key: str) -> str:
@@ -230,7 +228,7 @@ def read_table(path: Path) -> dict[str, Any]:
         why = f"no TOML: {error}"
     else:
         return _flat(found)
-    raise PixelgenError(f"cannot read the settings {path}: {why}", "", _USAGE)
+    raise UsageError(f"cannot read the settings {path}: {why}")
 
 
 def _flat(found: Mapping[str, Any]) -> dict[str, Any]:
@@ -250,7 +248,7 @@ def in_file(path: Path) -> dict[str, Value]:
         try:
             setting = find_setting(name)
         except PixelgenError as error:
-            raise PixelgenError(f"{path}: {error.message}", error.hint, _USAGE) from None
+            raise UsageError(f"{path}: {error.message}", error.hint) from None
         found[setting.key] = check(setting, given, "file", str(path))
     return found
 
@@ -268,7 +266,7 @@ def check(setting: Setting, given: Any, origin: Origin, where: str) -> Value:
     except ValueError as error:
         what = f"{where}: {setting.key}" if origin == "file" else where
         says = str(given)[:60]
-        raise PixelgenError(f"{what} must be {error}, not {says!r}", "", _USAGE) from None
+        raise UsageError(f"{what} must be {error}, not {says!r}") from None
 
 
 def settings() -> dict[str, Value]:

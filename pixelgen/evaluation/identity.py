@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from pixelgen.checkpoints import LoadedCheckpoint
-from pixelgen.errors import PixelgenError
+from pixelgen.errors import PixelgenError, UsageError
 from pixelgen.evaluation.identity_split import IdentitySplit
 from pixelgen.evaluation.likelihood import fitting_pictures, label_column
 from pixelgen.evaluation.quality import Part
@@ -150,7 +150,7 @@ def measure_identity(
         batch_size=batch,
     )
     if people is not None and people < 1:
-        raise PixelgenError(f"people must be at least 1, not {people}", "", 2)
+        raise UsageError(f"people must be at least 1, not {people}")
     # Whatever is missing is missed before the work begins.
     judge = judge or load_face_judge()
     critic = critic or load_judge(device, batch)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from pixelgen.checkpoints import LoadedCheckpoint
-from pixelgen.errors import PixelgenError
+from pixelgen.errors import PixelgenError, UsageError
 from pixelgen.evaluation.likelihood import fitting_pictures
 from pixelgen.labels import imagenet
 from pixelgen.metrics.judge import Judge, best_labels, load_judge
@@ -117,9 +117,9 @@ def measure_quality(
         raise config.refusal(name)
     asked = (temperature, top_p, guidance, vector_temperature)
     if alone and any(option is not None for option in asked):
-        raise PixelgenError(f"{name} is a tokenizer: it draws no samples", "", 2)
+        raise UsageError(f"{name} is a tokenizer: it draws no samples")
     if not alone and not config.labels:
-        raise PixelgenError(f"{name} knows no classes, so none can be recognised", "", 2)
+        raise UsageError(f"{name} knows no classes, so none can be recognised")
 
     told = teller(progress)
 

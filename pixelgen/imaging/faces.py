@@ -8,11 +8,9 @@ from typing import Protocol
 
 from PIL import Image
 
-from pixelgen.errors import PixelgenError
+from pixelgen.errors import InputError, UsageError
 from pixelgen.imaging.alignment import Point, align
 from pixelgen.imaging.read import square, to_rgb
-
-_USAGE, _UNREADABLE = 2, 3
 
 
 @dataclass(frozen=True)
@@ -93,7 +91,7 @@ class FaceCutter:
         a crop already. Raises PixelgenError as `find_face` does."""
         _check_number(face)
         if aligned and face is not None:
-            raise PixelgenError("an aligned face is the only one", "leave out face", _USAGE)
+            raise UsageError("an aligned face is the only one", "leave out face")
         if aligned:
             return FaceCrop(square(photo, self.size), 0)
         if self._detector is None:
@@ -109,17 +107,15 @@ class FaceCutter:
 def _check_number(index: int | None) -> None:
     """Raises PixelgenError (exit code 2) for the number of a face that is none."""
     if index is not None and not hasattr(index, "__index__"):
-        raise PixelgenError(f"face must be a whole number, not {index!r}", "", _USAGE)
+        raise UsageError(f"face must be a whole number, not {index!r}")
 
 
 def _pick(found: Sequence[Face], index: int | None, name: str) -> Face:
     """Number `index` of `found`, or the first. Raises PixelgenError where there is none."""
     if not found:
-        raise PixelgenError(
-            f"no face found in {name}", "--no-align for an already aligned crop", _UNREADABLE
-        )
+        raise InputError(f"no face found in {name}", "--no-align for an already aligned crop")
     number = 1 if index is None else index
     if not 1 <= number <= len(found):
         count = f"{len(found)} face{'s' * (len(found) > 1)}"
-        raise PixelgenError(f"{name} has {count}, no number {number}", "--face N", _USAGE)
+        raise UsageError(f"{name} has {count}, no number {number}", "--face N")
     return found[number - 1]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from PIL import Image, ImageDraw, ImageFont
 
-from pixelgen.errors import PixelgenError
+from pixelgen.errors import UsageError
 from pixelgen.files import MAX_PIXELS
 from pixelgen.imaging.grid import enlarge
 
@@ -24,7 +24,6 @@ _LEGEND, _BETWEEN = 48, 2 * _GAP + _TEXT
 _TICKS = 5
 _HIGHEST = 0.995
 """Share of all values that the scale covers: a few extreme ones would darken the rest."""
-_USAGE = 2
 
 
 @cache
@@ -92,7 +91,7 @@ def check_rows(count: int, side: int) -> None:
         side * _factor(side) + _BETWEEN
     )
     if count > most:
-        raise PixelgenError(f"{count} pictures are too many for one map", f"at most {most}", _USAGE)
+        raise UsageError(f"{count} pictures are too many for one map", f"at most {most}")
 
 
 def _factor(side: int) -> int:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from pixelgen.errors import PixelgenError
+from pixelgen.errors import UsageError
 from pixelgen.imaging.downscale import average, rounded
 from pixelgen.imaging.png import any_size
 from pixelgen.imaging.read import Fit, kept_box, square, to_rgb
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 Box = tuple[int, int, int, int]
 """x, y, width and height in pixels of the photo, from its upper left corner."""
 
-_USAGE = 2
 _BOX = re.compile(r"\s*(-?\d{1,9})\s*,\s*(-?\d{1,9})\s*,\s*(\d{1,9})\s*,\s*(\d{1,9})\s*")
 _KEEP = re.compile(r"(top|bottom|left|right)\s*:\s*(\d{1,3}(?:\.\d*)?)\s*%?")
 
@@ -66,10 +65,10 @@ def parse_box(given: str | Sequence[int]) -> Box:
     text = ",".join(map(str, given)) if several else str(given)
     found = _BOX.fullmatch(text)
     if found is None:
-        raise PixelgenError(f"{text!r} is no box", "x,y,width,height in pixels", _USAGE)
+        raise UsageError(f"{text!r} is no box", "x,y,width,height in pixels")
     x, y, width, height = map(int, found.groups())
     if not (width and height):
-        raise PixelgenError(f"the box {text} is empty", "", _USAGE)
+        raise UsageError(f"the box {text} is empty")
     return x, y, width, height
 
 
@@ -77,9 +76,7 @@ def parse_keep(text: str) -> Keep:
     """`top:50%`, and so on. Raises PixelgenError (exit code 2) for anything else."""
     found = _KEEP.fullmatch(text.strip().casefold())
     if found is None or float(found[2]) > 100:
-        raise PixelgenError(
-            f"{text!r} is no part of a picture", "top:50%, bottom:, left: or right:", _USAGE
-        )
+        raise UsageError(f"{text!r} is no part of a picture", "top:50%, bottom:, left: or right:")
     return Keep(found[1], float(found[2]) / 100)
 
 
@@ -102,21 +99,18 @@ def cut_hole(
     covered = np.zeros((photo.height, photo.width), dtype=bool)
     if mask is not None:
         if mask.size != photo.size:
-            raise PixelgenError(
+            raise UsageError(
                 f"the mask has {mask.width}×{mask.height} pixels, "
                 f"the picture {photo.width}×{photo.height}",
                 "a mask is as large as its picture",
-                _USAGE,
             )
         covered |= np.asarray(to_rgb(mask).convert("L")) >= 128
     if box is not None:
         x, y, width, height = box
         inside = covered[max(y, 0) : max(y + height, 0), max(x, 0) : max(x + width, 0)]
         if not inside.size:
-            raise PixelgenError(
+            raise UsageError(
                 f"the box lies beside the picture, which has {photo.width}×{photo.height} pixels",
-                "",
-                _USAGE,
             )
         inside[:] = True
     whole = square(photo, size, fit)

@@ -12,7 +12,7 @@ from typing import BinaryIO, Literal
 
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from pixelgen.errors import PixelgenError
+from pixelgen.errors import InputError, PixelgenError, UsageError
 from pixelgen.files import MAX_PIXELS, expanded, open_input, read_up_to
 from pixelgen.imaging.downscale import averaged
 from pixelgen.imaging.png import any_size
@@ -22,7 +22,6 @@ Photo = Image.Image | str | Path
 Fit = Literal["crop", "stretch"]
 """How a picture becomes square: its middle is cut out, or all of it is squeezed."""
 
-_USAGE, _UNREADABLE = 2, 3
 _LARGEST_STREAM = 2**30
 _STRIP = 256  # rows at a time, of what needs several times the room of a picture
 # Pillow knows more, among them formats that run other programs (EPS), have no signature (TGA), or
@@ -61,7 +60,7 @@ def read_image(
             return _decode(file, max_pixels)
     except Exception as error:  # Pillow raises a dozen kinds for broken files
         hint = error.hint if isinstance(error, PixelgenError) else ""
-        raise PixelgenError(f"cannot read {name}: {_why(error)}", hint, _UNREADABLE) from error
+        raise InputError(f"cannot read {name}: {_why(error)}", hint) from error
 
 
 def opened(photo: object) -> Image.Image:
@@ -72,12 +71,12 @@ def opened(photo: object) -> Image.Image:
         return read_image(expanded(photo), name=str(photo))
     if not isinstance(photo, Image.Image):
         kind = type(photo).__name__
-        raise PixelgenError(f"a photo is a path or a PIL picture, not {kind}", "", _USAGE)
+        raise UsageError(f"a photo is a path or a PIL picture, not {kind}")
     try:
         photo.load()
     except Exception as error:  # as many kinds as for files
         name = getattr(photo, "filename", "") or "the picture"
-        raise PixelgenError(f"cannot read {name}: {_why(error)}", "", _UNREADABLE) from error
+        raise InputError(f"cannot read {name}: {_why(error)}") from error
     return photo
 
 
@@ -107,7 +106,7 @@ def kept_box(size: tuple[int, int], fit: Fit) -> tuple[int, int, int, int]:
     if fit == "stretch":
         return 0, 0, width, height
     if fit != "crop":
-        raise PixelgenError(f"fit must be crop or stretch, not {fit!r}", "", _USAGE)
+        raise UsageError(f"fit must be crop or stretch, not {fit!r}")
     side = min(size)
     left, top = (width - side) // 2, (height - side) // 2
     return left, top, left + side, top + side
@@ -120,7 +119,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
     pixels, which may span anything.
     """
     if image.mode == "F":
-        raise PixelgenError("its pixels are floating-point numbers", "", _UNREADABLE)
+        raise InputError("its pixels are floating-point numbers")
     if image.mode.startswith("I"):
         image = _narrowed(image)
     if not image.has_transparency_data:

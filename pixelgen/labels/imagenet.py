@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 
-from pixelgen.errors import PixelgenError
+from pixelgen.errors import UsageError
 
 _INDEX = re.compile(r"[+-]?\d{1,9}")
 _RANGE = re.compile(r"(\d{1,9})\s*(?:-|–|\.\.)\s*(\d{1,9})")
@@ -115,12 +115,12 @@ def _parse(spec: str, trained: Sequence[int]) -> list[int]:
     last = len(imagenet()) - 1
     if _INDEX.fullmatch(spec):
         if not 0 <= int(spec) <= last:
-            raise PixelgenError(f"no class {spec}: classes are 0 to {last}", _HINT, 2)
+            raise UsageError(f"no class {spec}: classes are 0 to {last}", _HINT)
         return [int(spec)]
     if numbers := _RANGE.fullmatch(spec):
         low, high = map(int, numbers.groups())
         if not low <= high <= last:
-            raise PixelgenError(f"no range of classes {spec}: classes are 0 to {last}", _HINT, 2)
+            raise UsageError(f"no range of classes {spec}: classes are 0 to {last}", _HINT)
         return list(range(low, high + 1))
     plain = _plain(spec)
     if _WNID.fullmatch(spec):
@@ -130,16 +130,15 @@ def _parse(spec: str, trained: Sequence[int]) -> list[int]:
     if len(found) > 1:
         found = [c for c in found if c.index in trained] or found
     if len(found) > 1:
-        raise PixelgenError(
+        raise UsageError(
             f"class {spec!r} is ambiguous: "
             + "; ".join(f"{c.index} {', '.join(c.names[:3])}" for c in found),
             "give the number of one",
-            2,
         )
     if not found:
         near = _listed(nearest(spec))
-        raise PixelgenError(
-            f"no class {spec!r}" + (f", the nearest are: {near}" if near else ""), _HINT, 2
+        raise UsageError(
+            f"no class {spec!r}" + (f", the nearest are: {near}" if near else ""), _HINT
         )
     return [found[0].index]
 
@@ -150,7 +149,7 @@ def rows_of(classes: Sequence[int], trained: Sequence[int], weights: str) -> lis
     Raises PixelgenError (exit code 2) for a class that is not among them.
     """
     if not trained:
-        raise PixelgenError(f"{weights} takes no class: it is unconditional", "", 2)
+        raise UsageError(f"{weights} takes no class: it is unconditional")
     row = {index: place for place, index in enumerate(trained)}
     unknown = [c for c in classes if c not in row]
     if unknown:
@@ -158,10 +157,9 @@ def rows_of(classes: Sequence[int], trained: Sequence[int], weights: str) -> lis
         near = sorted(trained, key=lambda i: abs(i - unknown[0]))[:4]
         more = f" and {len(unknown) - 1} more" if len(unknown) > 1 else ""
         first = next(iter(_among(unknown[:1])), unknown[0])
-        raise PixelgenError(
+        raise UsageError(
             f"{weights} was not trained on class {first}{more}; it knows {len(trained)} classes, "
             f"the nearest are: {_listed(_among(near))}",
             f"`pixelgen classes --weights {weights}` lists them",
-            2,
         )
     return [row[c] for c in classes]

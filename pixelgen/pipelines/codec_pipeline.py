@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from pixelgen.checkpoints import LoadedCheckpoint
-from pixelgen.errors import PixelgenError
+from pixelgen.errors import InputError
 from pixelgen.imaging import Fit, Photo, opened, square
 from pixelgen.pipelines.codes_file import CodesFile
 from pixelgen.pipelines.conversion import Told, decode_images, encode_images
@@ -17,8 +17,6 @@ from pixelgen.pipelines.pretrained import Pretrained
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
-
-_UNREADABLE = 3
 
 
 class CodecPipeline(Pretrained):
@@ -82,10 +80,8 @@ class CodecPipeline(Pretrained):
     def _check_levels(self, stored: CodesFile) -> None:
         levels, name = self.codec.config.levels, self.checkpoint.name
         if stored.levels not in (None, levels):
-            raise PixelgenError(
+            raise InputError(
                 f"codes of {stored.levels} levels do not fit {name}, which has {levels}",
-                "",
-                _UNREADABLE,
             )
 
     def _checked(self, codes: object) -> Tensor:
@@ -95,22 +91,18 @@ class CodecPipeline(Pretrained):
         config, name = self.codec.config, self.checkpoint.name
         if not isinstance(codes, torch.Tensor):
             kind = type(codes).__name__
-            raise PixelgenError(f"codes are a tensor, not {kind}", "", _UNREADABLE)
+            raise InputError(f"codes are a tensor, not {kind}")
         if codes.is_floating_point() or codes.is_complex() or codes.dtype == torch.bool:
-            raise PixelgenError(f"codes are whole numbers, not {codes.dtype}", "", _UNREADABLE)
+            raise InputError(f"codes are whole numbers, not {codes.dtype}")
         if codes.ndim != 4 or tuple(codes.shape[1:]) != config.code_shape:
             needed = ", ".join(map(str, config.code_shape))
-            raise PixelgenError(
+            raise InputError(
                 f"codes {list(codes.shape)} do not fit {name}, which takes [N, {needed}]",
-                "",
-                _UNREADABLE,
             )
         codes = codes.to(torch.int64)
         if len(codes) and not 0 <= int(codes.min()) <= int(codes.max()) < config.levels:
-            raise PixelgenError(
+            raise InputError(
                 f"codes of {int(codes.min())} … {int(codes.max())} do not fit {name}, "
                 f"whose codes are 0 … {config.levels - 1}",
-                "",
-                _UNREADABLE,
             )
         return codes

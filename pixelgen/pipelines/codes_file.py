@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pixelgen.errors import PixelgenError
+from pixelgen.errors import InputError, UsageError
 from pixelgen.files import expanded, open_file, write_atomically
 from pixelgen.imaging import MAX_PIXELS
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-_USAGE, _UNREADABLE = 2, 3
 _LARGEST_HEADER = 2**26
 _LARGEST_COUNT = 2**27
 _WHOLE = ("U8", "I16", "I32", "I64")
@@ -44,7 +43,7 @@ class CodesFile:
         try:
             write_atomically(expanded(path), self.to_bytes(), replace=replace)
         except FileExistsError:
-            raise PixelgenError(f"{path} exists", "--force replaces it", _USAGE) from None
+            raise UsageError(f"{path} exists", "--force replaces it") from None
 
     def to_bytes(self) -> bytes:
         """The content of the file."""
@@ -95,17 +94,16 @@ class CodesFile:
             why = error.strerror or str(error)
         except ValueError as error:
             why = str(error)
-        raise PixelgenError(f"cannot read {name or path}: {_line(why)}", "", _UNREADABLE)
+        raise InputError(f"cannot read {name or path}: {_line(why)}")
 
 
 def check_amount(count: int, size: int) -> None:
     """Raises PixelgenError (exit code 2) where `count` pictures of size×size pixels are more than
     are made at once."""
     if count * size**2 > MAX_PIXELS:
-        raise PixelgenError(
+        raise UsageError(
             f"{count} pictures of {size}×{size} pixels are too many at once",
             f"at most {MAX_PIXELS // 10**6} million pixels",
-            _USAGE,
         )
 
 

@@ -6,7 +6,7 @@ import logging
 import re
 from typing import TYPE_CHECKING
 
-from pixelgen.errors import PixelgenError
+from pixelgen.errors import PixelgenError, UsageError
 
 if TYPE_CHECKING:
     import torch
@@ -20,7 +20,7 @@ def check_device_name(name: str) -> int:
     cuda:N or mps."""
     parts = _NAME.fullmatch(name)
     if parts is None:
-        raise PixelgenError(f"no device {name!r}", "auto, cpu, cuda, cuda:N or mps", 2)
+        raise UsageError(f"no device {name!r}", "auto, cpu, cuda, cuda:N or mps")
     return int(parts["index"] or 0)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from pixelgen.checkpoints import DEFAULT_WEIGHTS, CheckpointConfig, LoadedCheckpoint
-from pixelgen.errors import PixelgenError
+from pixelgen.errors import UsageError
 from pixelgen.imaging import Fit, Photo, opened, square
 from pixelgen.pipelines.class_pipeline import ClassPipeline, SampleResult
 from pixelgen.pipelines.image_sampler import Progress
@@ -26,8 +26,6 @@ PathRequest = SampleRequest | PortraitRequest | InterpolationRequest
 """What `path_request` makes."""
 PathResult = SampleResult | PortraitResult | InterpolationResult
 """What comes of it: frames in order, as `images`."""
-
-_USAGE = 2
 
 
 def path_request(
@@ -53,18 +51,18 @@ def path_request(
     strange = ["a photo"] * bool(photos) + [*of_faces] + ["bottleneck"] * (bottleneck is not None)
     if classes:
         if strange:
-            raise PixelgenError(f"{strange[0]} does not go with classes", "", _USAGE)
+            raise UsageError(f"{strange[0]} does not go with classes")
         return SampleRequest.make(config, weights, classes=classes, steps=steps, **drawing)
     if not photos:
-        raise PixelgenError("photos or classes must be given", "", _USAGE)
+        raise UsageError("photos or classes must be given")
     if config.bottlenecks:
         if of_faces:
-            raise PixelgenError(f"{of_faces[0]} is for faces, {weights} takes any picture", "", 2)
+            raise UsageError(f"{of_faces[0]} is for faces, {weights} takes any picture")
         return InterpolationRequest.make(
             config, weights, photos, steps, bottleneck=bottleneck, **drawing
         )
     if bottleneck is not None:
-        raise PixelgenError(f"bottleneck is for auto-encoders, {weights} has none", "", _USAGE)
+        raise UsageError(f"bottleneck is for auto-encoders, {weights} has none")
     return PortraitRequest.along_path(
         config, weights, photos, steps, slerp=slerp, candidates=candidates, **drawing
     )
@@ -125,7 +123,7 @@ class InterpolatePipeline(Pretrained):
             **drawing,
         )
         if fit != "crop" and not isinstance(request, InterpolationRequest):
-            raise PixelgenError("fit is for photos that auto-encoders take", "", _USAGE)
+            raise UsageError("fit is for photos that auto-encoders take")
         shown: list[Image.Image] = []
         if isinstance(request, PortraitRequest):
             by_face = PortraitPipeline(self.checkpoint, self.device)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from pixelgen.checkpoints import LoadedCheckpoint, Source, load_checkpoint
-from pixelgen.errors import PixelgenError
+from pixelgen.errors import UsageError
 from pixelgen.pipelines.devices import pick_device
 
 if TYPE_CHECKING:
@@ -42,7 +42,5 @@ class Pretrained(ABC):
         if ref is None:
             ref = cls.default_weights
             if not ref:
-                raise PixelgenError(
-                    f"{cls.__name__} needs the name of weights", "such as imagenet64", exit_code=2
-                )
+                raise UsageError(f"{cls.__name__} needs the name of weights", "such as imagenet64")
         return cls(load_checkpoint(ref, token=token), target)

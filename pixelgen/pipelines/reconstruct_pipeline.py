@@ -13,7 +13,7 @@ from pixelgen.checkpoints import (
     DEFAULT_REDRAWING_WEIGHTS,
     LoadedCheckpoint,
 )
-from pixelgen.errors import PixelgenError
+from pixelgen.errors import UsageError
 from pixelgen.imaging import (
     Fit,
     Photo,
@@ -163,7 +163,7 @@ class ReconstructPipeline(Pretrained):
             **drawing,
         )
         if longest is not None and cut != "patches":
-            raise PixelgenError("longest is for pieces", 'cut="patches"', 2)
+            raise UsageError("longest is for pieces", 'cut="patches"')
         sides = (self.size, cut, LONGEST if longest is None else longest)
         return self.run(request, [fitted(opened(i), *sides) for i in images], on_step)
 

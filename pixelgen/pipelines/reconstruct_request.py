@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pixelgen.checkpoints import CheckpointConfig
-from pixelgen.errors import PixelgenError
+from pixelgen.errors import UsageError
 from pixelgen.pipelines.request import Drawing, DrawingOptions
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-_USAGE = 2
 SAMPLES = 3
 """Of each picture and bottleneck, where the user does not say."""
 
@@ -46,18 +45,14 @@ class ReconstructRequest:
         """
         if not config.bottlenecks:
             if not config.has_codec:
-                raise PixelgenError(
+                raise UsageError(
                     f"{weights} reconstructs nothing: it holds no auto-encoder and no tokenizer",
-                    "",
-                    _USAGE,
                 )
             given = {"bottlenecks": bottlenecks or None, "n": n, **drawing}
             for name, value in given.items():
                 if name != "batch_size" and value is not None:
-                    raise PixelgenError(
+                    raise UsageError(
                         f"{name} is for auto-encoders, {weights} reconstructs by its tokenizer",
-                        "",
-                        _USAGE,
                     )
             return cls((), 0, None)
         chosen = tuple(sorted(set(bottlenecks or config.bottlenecks)))
@@ -113,11 +108,11 @@ class InterpolationRequest:
         the largest bottleneck unless another is asked for. Completes and raises as
         `ReconstructRequest.make` does."""
         if not config.bottlenecks:
-            raise PixelgenError(f"{weights} has no auto-encoder", "", _USAGE)
+            raise UsageError(f"{weights} has no auto-encoder")
         chosen = max(config.bottlenecks) if bottleneck is None else bottleneck
         _check_bottleneck(config, weights, chosen)
         if photos < 2:
-            raise PixelgenError("at least 2 photos must be given", "", _USAGE)
+            raise UsageError("at least 2 photos must be given")
         made = drawing_given_h(config, weights, ("steps", steps, photos), drawing)
         return cls(photos, chosen, steps, made)
 
@@ -130,9 +125,7 @@ def _check_bottleneck(config: CheckpointConfig, weights: str, bottleneck: int) -
     """Raises PixelgenError (exit code 2) for one that the weights do not have."""
     if bottleneck not in config.bottlenecks:
         there = ", ".join(map(str, config.bottlenecks))
-        raise PixelgenError(
-            f"{weights} has no bottleneck of {bottleneck} numbers", f"it has: {there}", _USAGE
-        )
+        raise UsageError(f"{weights} has no bottleneck of {bottleneck} numbers", f"it has: {there}")
 
 
 def drawing_given_h(
@@ -141,9 +134,7 @@ def drawing_given_h(
     """`Drawing.make` for auto-encoders. Raises PixelgenError (exit code 2) for guidance where they
     never drew without h."""
     if not config.unconditional and drawing.get("guidance") not in (None, 1.0):
-        raise PixelgenError(
+        raise UsageError(
             f"{weights} allows no guidance: its pictures were never drawn without a code",
-            "",
-            _USAGE,
         )
     return Drawing.make(config, amount, **drawing)

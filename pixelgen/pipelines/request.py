@@ -8,13 +8,12 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from pixelgen.checkpoints import CheckpointConfig, SamplingDefaults
-from pixelgen.errors import PixelgenError
+from pixelgen.errors import UsageError
 from pixelgen.labels import parse_classes, rows_of
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-_USAGE = 2
 _LARGEST = 2**63 - 1
 
 
@@ -73,7 +72,7 @@ class Drawing:
                 check_whole(name, value, low)
         defaults = config.sampling if conditional else replace(config.sampling, guidance=1.0)
         if vector_temperature is not None and not vectors:
-            raise PixelgenError("no vectors of classes are drawn here", "", _USAGE)
+            raise UsageError("no vectors of classes are drawn here")
         given = {
             "temperature": temperature,
             "top_p": top_p,
@@ -84,7 +83,7 @@ class Drawing:
             chosen: dict[str, Any] = {n: float(v) for n, v in given.items() if v is not None}
             options = replace(defaults, **chosen)
         except (TypeError, ValueError) as error:
-            raise PixelgenError(str(error), "", _USAGE) from None
+            raise UsageError(str(error)) from None
         seed = secrets.randbelow(2**31) if seed is None else int(seed)
         return cls(seed, options, batch_size, vectors)
 
@@ -101,10 +100,10 @@ def check_whole(name: str, value: int, low: int) -> None:
     """Raises PixelgenError (exit code 2) for a `value` that is no whole number, is below `low`, or
     has more than 63 bits."""
     if not hasattr(value, "__index__"):
-        raise PixelgenError(f"{name} must be a whole number, not {value!r}", "", _USAGE)
+        raise UsageError(f"{name} must be a whole number, not {value!r}")
     if not low <= value <= _LARGEST:
         limit = f"at least {low}" if value < low else "below 2^63"
-        raise PixelgenError(f"{name} must be {limit}, not {value}", "", _USAGE)
+        raise UsageError(f"{name} must be {limit}, not {value}")
 
 
 def find_classes(
@@ -115,10 +114,9 @@ def find_classes(
     not know, and for none where they need one."""
     found = parse_classes(map(str, classes), config.labels)
     if not found and not config.unconditional:
-        raise PixelgenError(
+        raise UsageError(
             f"{weights} needs a class",
             f"--class NAME; `pixelgen classes --weights {weights}` lists them",
-            _USAGE,
         )
     return found, rows_of(found, config.labels, weights) if found else []
 
@@ -129,15 +127,13 @@ def check_reads_photos(config: CheckpointConfig, weights: str) -> None:
     if config.bottlenecks:
         raise config.refusal(weights)
     if not config.draws:
-        raise PixelgenError(f"{weights} is {config.called}: it has no likelihood", "", _USAGE)
+        raise UsageError(f"{weights} is {config.called}: it has no likelihood")
     channels, height, width = config.picture
     levels = 256 if config.tokenizer is not None else getattr(config.model, "levels", 0)
     if channels not in (1, 3) or levels != 256:
-        raise PixelgenError(f"{weights} models other values than those of pictures", "", _USAGE)
+        raise UsageError(f"{weights} models other values than those of pictures")
     if height != width:
-        raise PixelgenError(
-            f"{weights} models pictures of {width}×{height} pixels, not square ones", "", _USAGE
-        )
+        raise UsageError(f"{weights} models pictures of {width}×{height} pixels, not square ones")
 
 
 @dataclass(frozen=True)
@@ -176,20 +172,16 @@ class SampleRequest:
         """
         vectors = bool(config.model.vector_components) and not null_vector
         if config.model.vector and not vectors and not null_vector:
-            raise PixelgenError(
-                f"{weights} draws from a photo or a vector, not from a class", "", _USAGE
-            )
+            raise UsageError(f"{weights} draws from a photo or a vector, not from a class")
         _check_draws_pictures(config, weights)
         guidance = drawing.get("guidance")
         found, rows = find_classes(config, weights, classes or ())
         if not found and guidance not in (None, 1.0):
-            raise PixelgenError("guidance needs a class", "--class NAME", _USAGE)
+            raise UsageError("guidance needs a class", "--class NAME")
         if not config.unconditional and guidance not in (None, 1.0):
-            raise PixelgenError(
-                f"{weights} allows no guidance: it was not trained without classes", "", _USAGE
-            )
+            raise UsageError(f"{weights} allows no guidance: it was not trained without classes")
         if steps is not None and len(found) < 2:
-            raise PixelgenError("at least 2 classes must be given", "--class NAME", _USAGE)
+            raise UsageError("at least 2 classes must be given", "--class NAME")
         amount = ("n", n, 1) if steps is None else ("steps", steps, len(found))
         made = Drawing.make(
             config, amount, conditional=bool(found), vectors=vectors and bool(found), **drawing
@@ -243,7 +235,7 @@ class PortraitRequest:
         weights cannot do."""
         size = _face_size(config, weights, drawing.get("guidance"))
         if photos < 1:
-            raise PixelgenError("a photo must be given", "", _USAGE)
+            raise UsageError("a photo must be given")
         made = Drawing.make(config, ("n", n, 1), **drawing)
         each = _candidates(config, candidates, n)
         return cls(photos, size, n, path=False, slerp=False, drawing=made, each=each)
@@ -264,7 +256,7 @@ class PortraitRequest:
         best of some `candidates` for all of it. Completes and raises as `of_person` does."""
         size = _face_size(config, weights, drawing.get("guidance"))
         if photos < 2:
-            raise PixelgenError("at least 2 photos must be given", "", _USAGE)
+            raise UsageError("at least 2 photos must be given")
         made = Drawing.make(config, ("steps", steps, photos), **drawing)
         each = _candidates(config, candidates, steps)
         return cls(photos, size, steps, path=True, slerp=slerp, drawing=made, each=each)
@@ -325,9 +317,7 @@ def _check_draws_pictures(config: CheckpointConfig, weights: str) -> None:
     if not config.draws:
         raise config.refusal(weights)
     if (channels := config.picture[0]) not in (1, 3):
-        raise PixelgenError(
-            f"{weights} does not model pictures: it has {channels} channels", "", _USAGE
-        )
+        raise UsageError(f"{weights} does not model pictures: it has {channels} channels")
 
 
 def _candidates(config: CheckpointConfig, given: int | None, count: int) -> int:
@@ -344,9 +334,7 @@ def _face_size(config: CheckpointConfig, weights: str, guidance: float | None) -
     draw no faces, or not with this `guidance`."""
     _check_draws_pictures(config, weights)
     if config.embedder is None:
-        raise PixelgenError(f"{weights} has no face embedder", "", _USAGE)
+        raise UsageError(f"{weights} has no face embedder")
     if config.training.get("class_dropout", 1) == 0 and guidance not in (None, 1.0):
-        raise PixelgenError(
-            f"{weights} allows no guidance: it was not trained without faces", "", _USAGE
-        )
+        raise UsageError(f"{weights} allows no guidance: it was not trained without faces")
     return config.embedder.size

@@ -15,7 +15,7 @@ from pixelgen.checkpoints import (
     CheckpointConfig,
     LoadedCheckpoint,
 )
-from pixelgen.errors import PixelgenError
+from pixelgen.errors import UsageError
 from pixelgen.imaging import Fit, Photo, opened, square
 from pixelgen.pipelines.conversion import to_grids
 from pixelgen.pipelines.pretrained import Pretrained
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-_USAGE = 2
 _RANKED = 5
 
 
@@ -59,9 +58,9 @@ class ScoreRequest:
         check_whole("batch_size", batch_size, 1)
         found, rows = find_classes(config, weights, [] if label is None else [label])
         if len(found) > 1:
-            raise PixelgenError(f"{label} is {len(found)} classes, one is taken", "", _USAGE)
+            raise UsageError(f"{label} is {len(found)} classes, one is taken")
         if classify and not config.labels:
-            raise PixelgenError(f"{weights} knows no classes to rank", "", _USAGE)
+            raise UsageError(f"{weights} knows no classes to rank")
         return cls(next(iter(found), None), next(iter(rows), None), classify, batch_size)
 
 

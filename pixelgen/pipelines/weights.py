@@ -16,7 +16,7 @@ from pixelgen.checkpoints import (
     Source,
     load_checkpoint,
 )
-from pixelgen.errors import PixelgenError
+from pixelgen.errors import PixelgenError, UsageError
 from pixelgen.files import expanded
 from pixelgen.imaging import Fit, Photo
 from pixelgen.imaging.hole import Box
@@ -47,7 +47,6 @@ if TYPE_CHECKING:
     from torch import Tensor
     from typing_extensions import Unpack
 
-_USAGE = 2
 Item = TypeVar("Item")
 OnStep = Callable[[Progress], None]
 """Called at the start and after every position of the grid."""
@@ -269,7 +268,7 @@ class Weights:
         below and after the part; see `CompletePipeline`.
         """
         if mask is None and box is None and keep is None:
-            raise PixelgenError("one part must be named: mask, box or keep", "", _USAGE)
+            raise UsageError("one part must be named: mask, box or keep")
         made = CompletePipeline(self.checkpoint, self.device)(
             photo,
             mask=mask,

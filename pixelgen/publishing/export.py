@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from pixelgen.checkpoints import load_checkpoint, save_checkpoint
-from pixelgen.errors import PixelgenError
+from pixelgen.errors import InputError, PixelgenError, UsageError
 from pixelgen.files import write_atomically
 from pixelgen.models import AutoencoderConfig
 from pixelgen.models.autoencoder import Autoencoder
@@ -44,10 +44,10 @@ def export(
     """
     runs = _in_order([TrainedRun.read(path) for path in (run, *others)])
     if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not overwrite)):
-        raise PixelgenError(f"{folder} exists and is not empty", "add --force to write into it", 2)
+        raise UsageError(f"{folder} exists and is not empty", "add --force to write into it")
     figures = None if evaluation is None else read_evaluation(evaluation)
     if sheet is not None and not sheet.is_file():
-        raise PixelgenError(f"no picture {sheet}", exit_code=3)
+        raise InputError(f"no picture {sheet}")
     drawn = None if sheet is None else sheet.read_bytes()
     first = runs[0]
     recipe = first.recipe
@@ -115,13 +115,12 @@ def export(
 def _same_codes(codec: Tokenizer | None, other: Tokenizer, ref: str) -> Tokenizer:
     """`other`, of the weights `ref`, if it encodes as `codec` does."""
     if codec is None:
-        raise PixelgenError("--tokenizer is for a model of codes, this run's is not one", "", 2)
+        raise UsageError("--tokenizer is for a model of codes, this run's is not one")
     ours, theirs = codec.encoder.state_dict(), other.encoder.state_dict()
     if ours.keys() != theirs.keys() or not all(torch.equal(ours[n], theirs[n]) for n in ours):
-        raise PixelgenError(
+        raise UsageError(
             f"{ref} has another encoder than this run's tokenizer",
             "its codes mean something else: give weights of a run with losses.decoder_only",
-            2,
         )
     return other
 
@@ -135,22 +134,20 @@ def _in_order(runs: list[TrainedRun]) -> list[TrainedRun]:
     for run in runs:
         config = run.recipe.model
         if not isinstance(config, AutoencoderConfig):
-            raise PixelgenError(
+            raise UsageError(
                 f"{run.folder} is not the run of an auto-encoder",
                 "only auto-encoders of several bottlenecks share a folder",
-                2,
             )
         if config.inner:
-            raise PixelgenError(f"{run.folder} has two bottlenecks already", "export it alone", 2)
+            raise UsageError(f"{run.folder} has two bottlenecks already", "export it alone")
         if config.bottleneck in found:
-            raise PixelgenError(f"two runs have the bottleneck {config.bottleneck}", "", 2)
+            raise UsageError(f"two runs have the bottleneck {config.bottleneck}")
         if config.size != runs[0].model.config.height:
-            raise PixelgenError("the runs are of pictures of different sizes", "", 2)
+            raise UsageError("the runs are of pictures of different sizes")
         if run.recipe.sampling != runs[0].recipe.sampling:
-            raise PixelgenError(
+            raise UsageError(
                 "the runs differ in [sampling], a folder has one",
                 "go on with one of them with --resume and --set sampling.KEY=VALUE",
-                2,
             )
         found[config.bottleneck] = run
     return [found[bottleneck] for bottleneck in sorted(found)]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pixelgen.checkpoints import CheckpointConfig, Figure, ModelCard
-from pixelgen.errors import PixelgenError
+from pixelgen.errors import InputError, PixelgenError
 from pixelgen.files import read_file
 from pixelgen.models.config import AutoencoderConfig, FaceEmbedderConfig, TokenizerConfig
 from pixelgen.publishing.figures import bits_text, kid_figures
@@ -49,8 +49,8 @@ def read_evaluation(path: Path) -> dict[str, Any]:
         for key in ("data", "split", "images", "reconstruction"):
             values[key]
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise PixelgenError(
-            f"{path} is not the output of `pixelgen evaluate --json`: {error}", exit_code=3
+        raise InputError(
+            f"{path} is not the output of `pixelgen evaluate --json`: {error}"
         ) from error
     return dict(values)
 

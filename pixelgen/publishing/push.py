@@ -10,7 +10,7 @@ from pixelgen.checkpoints.config import CONFIG_FILE
 from pixelgen.checkpoints.digests import verify
 from pixelgen.checkpoints.hub import HubRef, Pushed, push
 from pixelgen.checkpoints.source import CARD_FILE, hub_id, tensor_files
-from pixelgen.errors import PixelgenError
+from pixelgen.errors import PixelgenError, UsageError
 from pixelgen.publishing.model_card import SHEET, card_again
 
 
@@ -34,7 +34,7 @@ def push_to_hub(
     """
     target = hub_id(repo)
     if target is None:
-        raise PixelgenError(f"{repo} is not a Hub id", "owner/name, or owner/name@branch", 2)
+        raise UsageError(f"{repo} is not a Hub id", "owner/name, or owner/name@branch")
     source = find(weights, token=token)
     for check in verify(source):
         if check.state in ("changed", "missing"):
@@ -52,6 +52,6 @@ def push_to_hub(
     elif card.is_file():
         files[CARD_FILE] = card
     else:
-        raise PixelgenError(f"no {CARD_FILE} in {source.path}", "leave out --keep-card", 2)
+        raise UsageError(f"no {CARD_FILE} in {source.path}", "leave out --keep-card")
     errand = HubRef(*target, pushing=True)
     return push(errand, files, token=token, private=private, message=message, tell=tell)

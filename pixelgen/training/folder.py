@@ -14,7 +14,7 @@ from torch import Tensor
 
 from pixelgen.checkpoints import find
 from pixelgen.data.images import cache_folder
-from pixelgen.errors import PixelgenError
+from pixelgen.errors import PixelgenError, UsageError
 from pixelgen.models.config import AutoencoderConfig
 from pixelgen.training.class_prior_fit import VECTORS
 from pixelgen.training.codes import CODES
@@ -53,7 +53,7 @@ def check_folder(
     """The saved state to go on with, or None for a new run in a new or empty folder."""
     if resume:
         if init is not None:
-            raise PixelgenError("--init starts a run, --resume goes on with one: give one", "", 2)
+            raise UsageError("--init starts a run, --resume goes on with one: give one")
         state, tensors = read_state(folder)
         try:
             before = recipe_from_dict(state.recipe)
@@ -62,24 +62,23 @@ def check_folder(
         _check_same(recipe, before)
         return state, tensors
     if state_path(folder) is not None:
-        raise PixelgenError(f"{folder} already holds a run", "add --resume to go on with it", 2)
+        raise UsageError(f"{folder} already holds a run", "add --resume to go on with it")
     if recipe.losses.decoder_only and init is None:
-        raise PixelgenError(
-            "losses.decoder_only keeps an encoder, and none is given", "add --init WEIGHTS", 2
+        raise UsageError(
+            "losses.decoder_only keeps an encoder, and none is given", "add --init WEIGHTS"
         )
     kept = {CODES, VECTORS, FEATURES}  # what was computed for a run that never began may be of use
     if folder.exists() and not (folder.is_dir() and {p.name for p in folder.iterdir()} <= kept):
-        raise PixelgenError(f"{folder} exists and is not an empty folder", "give another -o", 2)
+        raise UsageError(f"{folder} exists and is not an empty folder", "give another -o")
     config, taught = recipe.model, recipe.autoencoder.semantic_weight
     if isinstance(config, AutoencoderConfig) and config.semantic and not taught and init is None:
-        raise PixelgenError(*UNTAUGHT, 2)
+        raise UsageError(*UNTAUGHT)
     if init is not None:
         find(init)  # what is not there is missed before the work begins
     elif recipe.sampling.guidance != 1 and not recipe.data.class_dropout:
-        raise PixelgenError(
+        raise UsageError(
             "sampling.guidance draws without the condition too, which is learnt from none",
             "set data.class_dropout, or sampling.guidance to 1",
-            2,
         )
     return None
 
@@ -107,13 +106,10 @@ def _check_same(recipe: Recipe, before: Recipe) -> None:
             names = sorted(now[key].keys() | then[key].keys())
             name = next(n for n in names if now[key].get(n) != then[key].get(n))
             changed = f"{key}.{name}"
-        raise PixelgenError(
-            f"the run was made with another {changed}", "resume with its own recipe", 2
-        )
+        raise UsageError(f"the run was made with another {changed}", "resume with its own recipe")
     a, b = recipe.autoencoder, before.autoencoder
     if (a.semantic_weight > 0, a.semantic_size) != (b.semantic_weight > 0, b.semantic_size):
-        raise PixelgenError(
+        raise UsageError(
             "the run was made with another teacher of model.semantic",
             "leave autoencoder.semantic_size, and whether semantic_weight is 0, as they were",
-            2,
         )

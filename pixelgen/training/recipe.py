@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, get_type_hints
 
 from pixelgen.checkpoints import SamplingDefaults
-from pixelgen.errors import PixelgenError
+from pixelgen.errors import UsageError
 from pixelgen.models.config import (
     CONFIGS,
     AnyConfig,
@@ -395,7 +395,7 @@ def load_recipe(path: Path, overrides: Iterable[str] = ()) -> Recipe:
     try:
         return recipe_from_dict(table)
     except ValueError as error:
-        raise PixelgenError(f"{path}: {error}", exit_code=2) from error
+        raise UsageError(f"{path}: {error}") from error
 
 
 def recipe_from_dict(table: Mapping[str, Any]) -> Recipe:

@@ -8,7 +8,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
-from pixelgen.errors import PixelgenError
+from pixelgen.errors import UsageError
 from pixelgen.files import read_file
 from pixelgen.toml import parse_toml
 
@@ -21,11 +21,9 @@ def read_table(path: Path) -> dict[str, Any]:
     try:
         return parse_toml(read_file(path, _LARGEST))
     except OSError as error:
-        raise PixelgenError(
-            f"cannot read the recipe {path}: {error.strerror}", exit_code=2
-        ) from error
+        raise UsageError(f"cannot read the recipe {path}: {error.strerror}") from error
     except ValueError as error:
-        raise PixelgenError(f"{path} is not valid TOML: {error}", exit_code=2) from error
+        raise UsageError(f"{path} is not valid TOML: {error}") from error
 
 
 def table_lines(name: str, values: Mapping[str, Any], section: Any) -> list[str]:
@@ -60,9 +58,7 @@ def override(table: dict[str, Any], text: str) -> None:
     key, equals, plain = text.partition("=")
     *path, last = (part.strip() for part in key.split("."))
     if not equals or not last or not all(path):
-        raise PixelgenError(
-            f"--set {text!r} is not key=value", "for example --set optimiser.lr=1e-3", 2
-        )
+        raise UsageError(f"--set {text!r} is not key=value", "for example --set optimiser.lr=1e-3")
     try:
         value = parse_toml(f"value = {plain}".encode())["value"]
     except ValueError:
@@ -70,7 +66,7 @@ def override(table: dict[str, Any], text: str) -> None:
     for part in path:
         table = table.setdefault(part, {})
         if not isinstance(table, dict):
-            raise PixelgenError(f"--set {text!r}: {part!r} is no table", exit_code=2)
+            raise UsageError(f"--set {text!r}: {part!r} is no table")
     table[last] = value
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from pixelgen.checkpoints import LoadedCheckpoint
-from pixelgen.errors import PixelgenError
+from pixelgen.errors import PixelgenError, UsageError
 from pixelgen.models import AutoencoderConfig, FaceEmbedderConfig, TokenizerConfig
 from pixelgen.models.autoencoder import Autoencoder
 from pixelgen.models.face_embedder import FaceEmbedder
@@ -92,7 +92,7 @@ def origin(
         weights = with_own_encoder(with_semantic_numbers(weights, model), model)
         new = any(n.startswith(SEMANTIC) and weights[n] is not before.get(n) for n in weights)
         if new and not recipe.autoencoder.semantic_weight:
-            raise PixelgenError(*UNTAUGHT, 2)
+            raise UsageError(*UNTAUGHT)
     if isinstance(model, GatedPixelCNN):
         weights = with_vectors(weights, model)
         if embedded is not None and loaded.face_embedder is not None:

@@ -15,7 +15,8 @@ import pixelgen
 from pixelgen.checkpoints import find, load_checkpoint
 from pixelgen.checkpoints.digests import verify
 from pixelgen.checkpoints.hub import Transfer, cached, cached_weights, look_up, plan, pull, removal
-from pixelgen.errors import PixelgenError
+from pixelgen.cli.errors import exit_code_of
+from pixelgen.errors import PixelgenError, UsageError
 from pixelgen.pipelines import ClassPipeline
 
 from ..hub_server import TOKEN, Hub
@@ -175,7 +176,7 @@ def test_what_the_hub_does_not_have(ref: str, hub: Hub, bigger: Path, tmp_path: 
     assert says in caught.value.message
     assert hint in caught.value.hint
     assert "\n" not in caught.value.message
-    assert caught.value.exit_code == (1 if ref == "owner/bert" else 4)
+    assert exit_code_of(caught.value) == (1 if ref == "owner/bert" else 4)
     assert hub.count("GET /cdn") == 0
 
 
@@ -187,7 +188,7 @@ def test_a_wrong_token_is_refused_and_never_repeated(hub: Hub, weights: Path) ->
     with pytest.raises(PixelgenError, match="holds a character") as caught:
         find("owner/name", token="hf_\nsecret")
     assert "secret" not in caught.value.message + caught.value.hint
-    assert caught.value.exit_code == 2
+    assert isinstance(caught.value, UsageError)
 
 
 def test_names_that_lead_out_of_the_cache_are_no_hub_ids(hub: Hub) -> None:
@@ -221,7 +222,7 @@ def test_offline_says_what_is_missing(
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(PixelgenError, match="not in the cache") as caught:
         find("owner/name")
-    assert (caught.value.exit_code, "weights pull" in caught.value.hint) == (4, True)
+    assert (exit_code_of(caught.value), "weights pull" in caught.value.hint) == (4, True)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     source = find("owner/name")
     (source.path / "model.safetensors").unlink()

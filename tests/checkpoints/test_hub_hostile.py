@@ -12,7 +12,7 @@ import pytest
 from huggingface_hub import constants
 
 from pixelgen.checkpoints.hub import cached, look_up
-from pixelgen.errors import PixelgenError
+from pixelgen.errors import PixelgenError, UsageError
 
 from ..hub_faults import FILE, assert_recovers, fails
 from ..hub_server import Fault, Handler, Hub
@@ -154,6 +154,6 @@ def test_tokens_of_the_environment(token: str, hub: Hub, monkeypatch: pytest.Mon
     monkeypatch.setenv("HF_TOKEN", token)
     with pytest.raises(PixelgenError, match="HF_TOKEN") as caught:
         look_up("owner/name")
-    assert caught.value.exit_code == 2
+    assert isinstance(caught.value, UsageError)
     assert token not in caught.value.message + caught.value.hint
     assert hub.requests == []

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pixelgen.checkpoints import bundled, find, resolve
-from pixelgen.errors import PixelgenError
+from pixelgen.errors import PixelgenError, UsageError, WeightsError
 
 
 def test_bundled_name_comes_first(
@@ -28,7 +28,7 @@ def test_not_there(ref: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.chdir(tmp_path)
     with pytest.raises(PixelgenError, match="no weights") as caught:
         find(ref)
-    assert caught.value.exit_code == 2
+    assert isinstance(caught.value, UsageError)
 
 
 def test_a_file_is_no_folder(weights: Path) -> None:
@@ -39,4 +39,4 @@ def test_a_file_is_no_folder(weights: Path) -> None:
 def test_without_network() -> None:
     with pytest.raises(PixelgenError, match="not in the cache") as caught:
         find("owner/name")
-    assert caught.value.exit_code == 4
+    assert isinstance(caught.value, WeightsError)

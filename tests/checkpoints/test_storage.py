@@ -15,6 +15,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from pixelgen.checkpoints import load_checkpoint, save_checkpoint
+from pixelgen.cli.errors import exit_code_of
 from pixelgen.errors import PixelgenError
 from pixelgen.models import AutoencoderConfig, GatedPixelCNNConfig, PixelCNNConfig, build_model
 
@@ -184,7 +185,7 @@ def test_broken_checkpoints(
     assert says in caught.value.message
     assert caught.value.message.startswith("weights broken: ")
     assert "\n" not in caught.value.message
-    assert caught.value.exit_code == 1
+    assert exit_code_of(caught.value) == 1
 
 
 def test_a_failed_write_leaves_the_old_file(weights: Path, tmp_path: Path) -> None:

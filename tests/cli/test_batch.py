@@ -321,7 +321,7 @@ def test_another_job_with_the_id_of_one_that_is_done(run: Run, sample: Sample) -
     outcome = run("batch", write(sample(id="a", seed=2)), "-o", "out")
     assert (outcome.code, outcome.out) == (2, "")
     assert outcome.err == (
-        "error: jobs.jsonl, line 1: a is done in out, and said something else; give another id, "
+        "error: jobs.jsonl, line 1: a is done in out with other parameters; give another id, "
         "or --force (no job was run)\n"
     )
     assert Path("out/a.png").read_bytes() == before

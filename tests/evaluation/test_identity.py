@@ -14,8 +14,9 @@ from typer.testing import CliRunner
 
 from pixelgen.checkpoints import LoadedCheckpoint, load_checkpoint
 from pixelgen.cli.app import app
+from pixelgen.cli.errors import exit_code_of
 from pixelgen.data import ImageData, load_images
-from pixelgen.errors import PixelgenError
+from pixelgen.errors import PixelgenError, UsageError
 from pixelgen.evaluation import identity as module
 from pixelgen.evaluation.identity import Identity, measure_identity
 from pixelgen.evaluation.identity_split import IdentitySplit
@@ -261,7 +262,7 @@ def test_what_cannot_be_measured(
         with pytest.raises(PixelgenError, match=says) as error:
             measured(weights, data, **options)
         assert "\n" not in error.value.message
-        return error.value.exit_code
+        return exit_code_of(error.value)
 
     assert fails(pixels, album, "has no face embedder") == 2
     assert fails(tokenizer, album, "is a tokenizer: it draws nothing") == 2
@@ -317,13 +318,13 @@ def test_the_tables(command: list[str]) -> None:
 def test_options_that_belong_to_identity(command: list[str]) -> None:
     for option, what in (("--portraits", "--identity"), ("--people", "--identity")):
         done = CliRunner().invoke(app, [*command, option, "2"])
-        assert isinstance(done.exception, PixelgenError)
-        assert (done.exception.message, done.exception.exit_code) == (f"{option} is for {what}", 2)
+        assert isinstance(done.exception, UsageError)
+        assert done.exception.message == f"{option} is for {what}"
     done = CliRunner().invoke(app, [*command, "--identity", "--samples-per-class", "2"])
     assert isinstance(done.exception, PixelgenError)
     assert done.exception.message == "--samples-per-class is for --quality"
     done = CliRunner().invoke(app, [*command, "--identity", "--quality"])
     assert isinstance(done.exception, PixelgenError)
-    assert done.exception.exit_code == 2
+    assert isinstance(done.exception, UsageError)
     plain = CliRunner().invoke(app, [*command, "--json"])
     assert json.loads(plain.stdout)["identity"] is None

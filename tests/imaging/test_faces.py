@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pixelgen.errors import PixelgenError
+from pixelgen.cli.errors import exit_code_of
+from pixelgen.errors import InputError, PixelgenError
 from pixelgen.imaging import (
     Face,
     FaceCutter,
@@ -186,7 +187,7 @@ def test_the_largest_face_comes_first(detector: MtcnnDetector) -> None:
     for index in (0, 3, -1):
         with pytest.raises(PixelgenError, match=f"a.png has 2 faces, no number {index}") as caught:
             find_face(both, index, detector, name="a.png")
-        assert (caught.value.exit_code, caught.value.hint) == (2, "--face N")
+        assert (exit_code_of(caught.value), caught.value.hint) == (2, "--face N")
 
 
 @pytest.mark.parametrize("mode", ["L", "RGBA", "CMYK", "P", "LA"])
@@ -218,7 +219,7 @@ def test_blank_and_tiny_pictures_have_no_face(
         assert detector.detect(image) == []
         with pytest.raises(PixelgenError, match="no face found in the picture") as caught:
             find_face(image, detector=detector)
-        assert caught.value.exit_code == 3
+        assert isinstance(caught.value, InputError)
         assert "--no-align" in caught.value.hint
     assert capfd.readouterr() == ("", "")
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pixelgen.errors import PixelgenError
+from pixelgen.errors import PixelgenError, UsageError
 from pixelgen.imaging import check_rows, heat_sheet
 from pixelgen.imaging.heatmap import Scale, colours
 
@@ -66,4 +66,4 @@ def test_too_many_rows() -> None:
     for count in (1000, 10**6):
         with pytest.raises(PixelgenError, match="too many for one map") as caught:
             check_rows(count, 32)
-        assert caught.value.exit_code == 2
+        assert isinstance(caught.value, UsageError)

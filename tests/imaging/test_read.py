@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pixelgen.errors import PixelgenError
+from pixelgen.cli.errors import exit_code_of
+from pixelgen.errors import InputError, PixelgenError
 from pixelgen.imaging import cut_hole, parse_box, read_image, square, to_rgb
 
 DRAW = np.random.default_rng(0)
@@ -168,7 +169,7 @@ def test_the_limit_is_checked_before_decoding() -> None:
     assert read_image(data, max_pixels=54).size == (9, 6)
     with pytest.raises(PixelgenError, match="it has 9×6 pixels") as caught:
         read_image(data, max_pixels=53)
-    assert caught.value.exit_code == 3
+    assert isinstance(caught.value, InputError)
     with pytest.raises(PixelgenError, match="it has 10001×10000 pixels") as caught:
         read_image(claimed(10_001, 10_000))
     assert caught.value.hint == "at most 100 million are read; --max-pixels N allows more"
@@ -197,7 +198,7 @@ def test_an_error_is_one_of_ours(tmp_path: Path) -> None:
     for source, message in says.items():
         with pytest.raises(PixelgenError, match=message) as caught:
             read_image(source)
-        assert caught.value.exit_code == 3
+        assert isinstance(caught.value, InputError)
         assert "\n" not in caught.value.message
     with pytest.raises(PixelgenError, match="cannot read stdin: it is empty"):
         read_image(io.BytesIO(), name="stdin")
@@ -229,7 +230,7 @@ def test_a_file_that_is_cut_or_damaged_is_read_or_is_an_error(
             assert read_image(bytes(broken), max_pixels=10**6).mode == "RGB"
         except PixelgenError as error:
             errors.append(error)
-    assert all(error.exit_code == 3 and error.message.isprintable() for error in errors)
+    assert all(exit_code_of(error) == 3 and error.message.isprintable() for error in errors)
     assert capfd.readouterr() == ("", "")
 
 

@@ -14,7 +14,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from pixelgen.checkpoints import load_checkpoint, save_checkpoint
-from pixelgen.errors import PixelgenError
+from pixelgen.errors import InputError, PixelgenError
 from pixelgen.imaging import square
 from pixelgen.models import GatedPixelCNNConfig, build_model
 from pixelgen.models.config import TokenizerConfig
@@ -113,7 +113,7 @@ def test_weights_without_a_tokenizer(weights: Path) -> None:
 def test_codes_that_do_not_fit(pipe: CodecPipeline, codes: torch.Tensor, says: str) -> None:
     with pytest.raises(PixelgenError, match=says) as caught:
         pipe.decode(codes)
-    assert caught.value.exit_code == 3
+    assert isinstance(caught.value, InputError)
 
 
 @pytest.mark.parametrize(("levels", "dtype"), [(5, torch.uint8), (300, torch.int64)])
@@ -170,7 +170,7 @@ def test_metadata_that_is_nonsense(tmp_path: Path, metadata: dict[str, str], say
     save_file({"codes": GOOD}, tmp_path / "a", metadata=metadata)
     with pytest.raises(PixelgenError, match=says) as caught:
         CodesFile.load(tmp_path / "a")
-    assert caught.value.exit_code == 3
+    assert isinstance(caught.value, InputError)
 
 
 def test_a_file_that_claims_too_much(tmp_path: Path) -> None:

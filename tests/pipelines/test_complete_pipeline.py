@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from pixelgen.checkpoints import save_checkpoint
-from pixelgen.errors import PixelgenError
+from pixelgen.errors import PixelgenError, UsageError
 from pixelgen.imaging import cut_hole, square
 from pixelgen.models import GatedPixelCNNConfig, build_model
 from pixelgen.models.likelihood import bits_per_dim
@@ -175,7 +175,7 @@ def test_what_cannot_be_done(pipe: CompletePipeline, tmp_path: Path) -> None:
     ):
         with pytest.raises(PixelgenError, match=says) as caught:
             pipe(PHOTO, **asked)  # type: ignore[arg-type]
-        assert caught.value.exit_code == 2
+        assert isinstance(caught.value, UsageError)
     small = {"layers": 0, "features": 6, "output_features": 6}
     for name, shape, says in (
         ("wide", {"height": 4, "width": 6}, "of 6×4 pixels, not square"),

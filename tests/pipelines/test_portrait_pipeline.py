@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from pixelgen.checkpoints import SamplingDefaults, load_checkpoint, save_checkpoint
-from pixelgen.errors import PixelgenError
+from pixelgen.errors import InputError, PixelgenError, UsageError
 from pixelgen.imaging.alignment import TEMPLATE
 from pixelgen.imaging.faces import Face
 from pixelgen.models import GatedPixelCNNConfig, build_model
@@ -163,7 +163,7 @@ def test_faces_are_found_and_aligned(face_weights: Path) -> None:
         pipe.crop(picture, face=3, name="me.jpg")
     with pytest.raises(PixelgenError, match="no face found in the photo") as caught:
         PortraitPipeline(checkpoint, detector=Finder()).crop(picture)
-    assert caught.value.exit_code == 3
+    assert isinstance(caught.value, InputError)
 
 
 def test_pictures_may_be_smaller_than_faces(pipe: PortraitPipeline, tmp_path: Path) -> None:
@@ -191,7 +191,7 @@ def test_weights_without_the_null_vector(pipe: PortraitPipeline, tmp_path: Path)
     assert len(strict([photo(1)], n=1, aligned=True, guidance=1.0).images) == 1
     with pytest.raises(PixelgenError, match="strict allows no guidance") as caught:
         strict([photo(1)], aligned=True, guidance=2.0)
-    assert caught.value.exit_code == 2
+    assert isinstance(caught.value, UsageError)
 
 
 def test_a_request_is_of_so_many_photos(pipe: PortraitPipeline) -> None:

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from pixelgen.checkpoints import load_checkpoint, save_checkpoint
-from pixelgen.errors import PixelgenError
+from pixelgen.errors import PixelgenError, UsageError
 from pixelgen.imaging import square
 from pixelgen.models.conditioning import Condition
 from pixelgen.pipelines import ClassPipeline, CodecPipeline, ScorePipeline
@@ -122,7 +122,7 @@ def test_what_cannot_be_done(pipe: ScorePipeline, tmp_path: Path) -> None:
     ):
         with pytest.raises(PixelgenError, match=says) as caught:
             pipe(PHOTOS, **asked)  # type: ignore[arg-type]
-        assert caught.value.exit_code == 2
+        assert isinstance(caught.value, UsageError)
     folder = tmp_path / "strict"
     save_checkpoint(folder, pipe.model, labels=[8, 9, 207], training={"class_dropout": 0.0})
     strict = ScorePipeline(load_checkpoint(folder))

@@ -12,6 +12,8 @@ from huggingface_hub import constants
 
 from pixelgen import PixelgenError, push_to_hub
 from pixelgen.checkpoints import load_checkpoint
+from pixelgen.cli.errors import exit_code_of
+from pixelgen.errors import UsageError
 
 from ..hub_faults import status
 from ..hub_server import TOKEN, Hub
@@ -87,7 +89,7 @@ def test_the_card_beside_the_weights_can_be_kept(hub: Hub, mine: Path) -> None:
     (mine / "README.md").unlink()
     with pytest.raises(PixelgenError, match=r"no README\.md") as caught:
         push_to_hub(mine, "owner/name", token=TOKEN, keep_card=True)
-    assert caught.value.exit_code == 2
+    assert isinstance(caught.value, UsageError)
 
 
 def test_weights_without_a_recipe_have_a_short_card(hub: Hub, weights: Path) -> None:
@@ -126,7 +128,7 @@ def test_refusals(repo: str, token: str | None, says: str, hub: Hub, mine: Path)
     with pytest.raises(PixelgenError, match=says) as caught:
         push_to_hub(mine, repo, token=token)
     assert caught.value.hint
-    assert caught.value.exit_code == (2 if repo == "name" else 1)
+    assert exit_code_of(caught.value) == (2 if repo == "name" else 1)
     assert hub.repos == {}
 
 

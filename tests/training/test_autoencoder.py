@@ -14,7 +14,7 @@ from PIL import Image
 
 from pixelgen.checkpoints import load_checkpoint
 from pixelgen.data import load_images
-from pixelgen.errors import PixelgenError
+from pixelgen.errors import PixelgenError, UsageError
 from pixelgen.models import AutoencoderConfig, build_model, config_from_dict
 from pixelgen.models.autoencoder import Autoencoder
 from pixelgen.models.conditioning import Condition
@@ -407,7 +407,7 @@ def test_runs_that_do_not_belong_together(recipe_file: Path, tmp_path: Path) -> 
     for other, says in (("b", "two runs have the bottleneck 2"), ("c", r"differ in \[sampling\]")):
         with pytest.raises(PixelgenError, match=says) as caught:
             export(tmp_path / "a", tmp_path / "weights", others=[tmp_path / other])
-        assert caught.value.exit_code == 2
+        assert isinstance(caught.value, UsageError)
     with pytest.raises(PixelgenError, match="no run in"):
         export(tmp_path / "a", tmp_path / "weights", others=[tmp_path / "d"])
     assert not (tmp_path / "weights").exists()

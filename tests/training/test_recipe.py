@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pixelgen.errors import PixelgenError
+from pixelgen.errors import PixelgenError, UsageError
 from pixelgen.training.recipe import Recipe, load_recipe, recipe_from_dict, recipe_text
 
 RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.toml"))
@@ -56,7 +56,7 @@ def test_overrides(recipe_file: Path) -> None:
 def test_mistakes_are_named(recipe_file: Path, override: str, words: str) -> None:
     with pytest.raises(PixelgenError, match=words) as caught:
         load_recipe(recipe_file, [override])
-    assert caught.value.exit_code == 2
+    assert isinstance(caught.value, UsageError)
 
 
 def test_unreadable_recipes(tmp_path: Path) -> None:

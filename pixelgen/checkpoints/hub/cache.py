@@ -14,11 +14,10 @@ from types import ModuleType
 from pixelgen.checkpoints.config import CONFIG_FILE, read_config
 from pixelgen.checkpoints.hub.errors import HubRef
 from pixelgen.checkpoints.source import Source, tensor_files
-from pixelgen.errors import PixelgenError
+from pixelgen.errors import PixelgenError, UsageError
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _TOKEN = re.compile(r"[\x21-\x7e]+")
-_USAGE = 2
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,7 @@ def _settings() -> ModuleType:
         from huggingface_hub import constants
     except ValueError as error:
         hint = "look at the variables that begin with HF_"
-        raise PixelgenError(f"settings of the Hub: {error}", hint, _USAGE) from error
+        raise UsageError(f"settings of the Hub: {error}", hint) from error
     return constants
 
 
@@ -85,7 +84,7 @@ def check_token(token: str | None) -> None:
     if token is None:
         whose, token = "the token of HF_TOKEN or `hf auth login`", get_token()
     if token is not None and not _TOKEN.fullmatch(token):
-        raise PixelgenError(f"{whose} is empty or holds a character that no token has", "", _USAGE)
+        raise UsageError(f"{whose} is empty or holds a character that no token has")
 
 
 def snapshot(repo: str, revision: str | None = None) -> Path | None:
@@ -177,7 +176,7 @@ def removal(repo: str, revision: str | None = None) -> Removal:
     name = HubRef(repo, revision).name
     target = snapshot(repo, revision) if revision else None
     if not folder.is_dir() or (revision and target is None):
-        raise PixelgenError(f"{name} is not in the cache", "`pixelgen weights` lists it", _USAGE)
+        raise UsageError(f"{name} is not in the cache", "`pixelgen weights` lists it")
     try:
         info = scan_cache_dir(cache_root())
     except (CacheNotFound, ValueError, OSError) as error:

@@ -6,9 +6,8 @@ import errno
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pixelgen.errors import PixelgenError
+from pixelgen.errors import PixelgenError, WeightsError
 
-_UNAVAILABLE = 4
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _CLOSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG)
 _ODD = {
@@ -49,7 +48,7 @@ class HubRef:
         """An error that says what was asked: exit code 4, or 1 for a push."""
         if self.pushing:
             return PixelgenError(f"push to {self.name}: {why}", hint)
-        return PixelgenError(f"weights {self.name}: {why}", hint, _UNAVAILABLE)
+        return WeightsError(f"weights {self.name}: {why}", hint)
 
 
 class OddAnswer(ValueError):

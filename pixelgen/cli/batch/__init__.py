@@ -18,11 +18,10 @@ from pixelgen.cli.batch.share import Share
 from pixelgen.cli.console import note, open_stdin, say
 from pixelgen.cli.downloads import obtain
 from pixelgen.cli.progress import Meter
-from pixelgen.errors import PixelgenError
+from pixelgen.errors import InputError, PixelgenError, UsageError
 from pixelgen.files import expanded, read_up_to
 from pixelgen.pipelines.devices import check_device_name, pick_device
 
-_USAGE, _UNREADABLE = 2, 3
 _TOLD = 20
 
 
@@ -87,10 +86,10 @@ def batch(
     check_device_name(device)
     share = Share.of_this_process()
     if jobs == "-" and share.count > 1:
-        raise PixelgenError("several processes cannot read stdin", "give a file", _USAGE)
+        raise UsageError("several processes cannot read stdin", "give a file")
     folder = expanded(output)
     if os.path.lexists(folder) and not os.path.isdir(folder):
-        raise PixelgenError(f"{output} is not a folder", "", _USAGE)
+        raise UsageError(f"{output} is not a folder")
     results_log = ResultsLog(folder, share.rank)
     try:
         asked = _read(jobs, context.parent)
@@ -123,18 +122,16 @@ def _read(given: str, parent: Any) -> list[Job]:
     try:
         return read_jobs(read_up_to(open_stdin(), LARGEST_JOBS), "stdin", parent)
     except OSError as error:
-        raise PixelgenError(
-            f"cannot read stdin: {error.strerror or error}", "", _UNREADABLE
-        ) from error
+        raise InputError(f"cannot read stdin: {error.strerror or error}") from error
 
 
 def _told(broken: BrokenJobs) -> PixelgenError:
     """The error for jobs that are none; where there are several, a line on stderr for each."""
     if len(broken.problems) == 1:
-        return PixelgenError(broken.message, "no job was run", _USAGE)
+        return UsageError(broken.message, "no job was run")
     for problem in broken.problems[:_TOLD]:
         say("error:", problem, "red")
-    return PixelgenError(f"{len(broken.problems)} jobs are wrong", "no job was run", _USAGE)
+    return UsageError(f"{len(broken.problems)} jobs are wrong", "no job was run")
 
 
 def _dry_run(plan: Plan, share: Share, quiet: bool) -> None:

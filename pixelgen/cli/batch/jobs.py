@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from pixelgen.cli.batch.words import Words, check_command, check_text, kinds_of, words_of
-from pixelgen.errors import PixelgenError
+from pixelgen.errors import UsageError
 from pixelgen.files import folded
 
-_USAGE = 2
 _ID = re.compile(r"\w[\w .,+=@-]*")
 # With a number and an ending it must still be a file name everywhere, and with what a file that is
 # being written has around its name.
@@ -37,12 +36,12 @@ class Job:
     """What it says, in short, without its id: another job is told by it."""
 
 
-class BrokenJobs(PixelgenError):
+class BrokenJobs(UsageError):
     """Jobs that cannot be run, for which none is: what is wrong with each is in `problems`."""
 
     def __init__(self, problems: Sequence[str]) -> None:
         more = f"; {len(problems) - 1} more" if len(problems) > 1 else ""
-        super().__init__(f"{problems[0]}{more}", "", _USAGE)
+        super().__init__(f"{problems[0]}{more}")
         self.problems = list(problems)
 
 

@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pixelgen.cli.batch.jobs import Job
-from pixelgen.errors import PixelgenError
+from pixelgen.errors import PixelgenError, UsageError
 from pixelgen.files import open_file
 
-_USAGE = 2
 _FILES = "results*.jsonl"
 # Without waiting for somebody to read, where it is a pipe.
 _APPENDING = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NONBLOCK", 0)
@@ -91,9 +90,7 @@ class ResultsLog:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._file = os.open(self.path, _APPENDING, 0o666)
         except OSError as error:
-            raise PixelgenError(
-                f"cannot write {self.path}: {error.strerror or error}", "", _USAGE
-            ) from error
+            raise UsageError(f"cannot write {self.path}: {error.strerror or error}") from error
         try:
             self._lock(self._file)
             if not (self.path.read_bytes() or b"\n").endswith(b"\n"):
@@ -126,8 +123,8 @@ class ResultsLog:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise PixelgenError(
-                f"another batch is at work in {self.folder}", "wait, or give another -o", _USAGE
+            raise UsageError(
+                f"another batch is at work in {self.folder}", "wait, or give another -o"
             ) from None
         except OSError:  # a file system without locks
             return

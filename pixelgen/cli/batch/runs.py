@@ -22,14 +22,13 @@ from pixelgen.cli.batch.share import Share
 from pixelgen.cli.batch.staging import Staging, listed
 from pixelgen.cli.batch.words import begin, command_named
 from pixelgen.cli.errors import explain
-from pixelgen.errors import PixelgenError
+from pixelgen.errors import InputError, PixelgenError, UsageError
 from pixelgen.files import expanded, open_input, read_up_to
 
 KEPT = 3
 """Weights that are in memory at once."""
 LARGEST_JOBS = 2**28
 """Bytes; more are not read."""
-_USAGE, _UNREADABLE = 2, 3
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 _NOTE = "note: "
 
@@ -64,7 +63,7 @@ class Plan:
             last = results_log.last(job.id)
             if last is not None and last.status == "done" and last.content != job.content:
                 problems.append(
-                    f"{job.where}: {job.id} is done in {results_log.folder}, and said something else; "
+                    f"{job.where}: {job.id} is done in {results_log.folder} with other parameters; "
                     "give another id, or --force"
                 )
         if problems:
@@ -125,7 +124,7 @@ def read_job_file(path: Path) -> bytes:
             return read_up_to(file, LARGEST_JOBS)
     except OSError as error:
         why = error.strerror or str(error)
-        raise PixelgenError(f"cannot read {path}: {why}", "", _UNREADABLE) from error
+        raise InputError(f"cannot read {path}: {why}") from error
 
 
 @contextlib.contextmanager
@@ -183,7 +182,7 @@ class Run:
                 names = _in_order(said, place)
                 if (name := self.staging.taken(job, self.force)) is not None:
                     target = self.staging.results_log.folder / name
-                    raise PixelgenError(f"{target} exists", "--force replaces it", _USAGE)
+                    raise UsageError(f"{target} exists", "--force replaces it")
             except Exception as trouble:
                 self.trouble = error = trouble
                 said, names = None, []

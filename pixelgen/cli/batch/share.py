@@ -8,11 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from pixelgen.errors import PixelgenError
+from pixelgen.errors import UsageError
 
 Item = TypeVar("Item")
 
-_USAGE = 2
 # torchrun and accelerate, then what starts processes for accelerate on processors alone.
 _VARIABLES = (
     ("RANK", "WORLD_SIZE", "LOCAL_RANK"),
@@ -42,7 +41,7 @@ class Share:
                 found = cls(-1)
             if not (0 <= found.rank < found.count and found.local >= 0):
                 said = " ".join(f"{n}={os.environ[n]}" for n in names if n in os.environ)
-                raise PixelgenError(f"no process of several: {said}", "unset these", _USAGE)
+                raise UsageError(f"no process of several: {said}", "unset these")
             return found
         return cls()
 

@@ -1,7 +1,7 @@
 """Where the files of a job are made, out of sight, until all of them are there.
 
-A job is done when its folder in the staging folder is renamed, which happens or does not. What then remains,
-to move its files to their places and to note its result, can be done again after a kill.
+A job is done when its staging folder is renamed, which happens or does not. What then remains, to
+move its files to their places and to note its result, can be done again after a kill.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Staging:
 
     @contextlib.contextmanager
     def open(self) -> Iterator[None]:
-        """A context in which there is a staging folder. Raises PixelgenError where it cannot be made."""
+        """A context in which the folder exists. Raises PixelgenError where it cannot be made."""
         with _writing(self._root):
             self._root.mkdir(exist_ok=True)
             if self._root.is_symlink():

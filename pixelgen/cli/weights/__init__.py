@@ -8,7 +8,7 @@ from pixelgen.cli import options
 from pixelgen.cli.weights.listing import list_weights, path, show
 from pixelgen.cli.weights.sharing import pull, push
 from pixelgen.cli.weights.upkeep import remove, verify
-from pixelgen.errors import PixelgenError
+from pixelgen.errors import UsageError
 
 app = typer.Typer(
     invoke_without_command=True,
@@ -36,4 +36,4 @@ def weights(context: typer.Context, as_json: options.Json = False) -> None:
         list_weights(as_json)
     elif as_json:
         name = context.invoked_subcommand
-        raise PixelgenError("--json is in the wrong place", f"weights {name} … --json", 2)
+        raise UsageError("--json is in the wrong place", f"weights {name} … --json")

@@ -14,9 +14,7 @@ from pixelgen.checkpoints.hub.cache import is_offline, need_cached
 from pixelgen.checkpoints.source import hub_id
 from pixelgen.cli import options
 from pixelgen.cli.downloads import Download, size_text
-from pixelgen.errors import PixelgenError
-
-_USAGE = 2
+from pixelgen.errors import UsageError, WeightsError
 
 
 def pull(
@@ -43,15 +41,12 @@ def pull(
     """
     asked = hub_id(ref)
     if asked is None:
-        raise PixelgenError(
-            f"{ref!r} is not a Hub id", "owner/name, or owner/name@revision", _USAGE
-        )
+        raise UsageError(f"{ref!r} is not a Hub id", "owner/name, or owner/name@revision")
     if is_offline():
         need_cached(HubRef(*asked))
-        raise PixelgenError(
+        raise WeightsError(
             f"offline, so {ref} cannot be compared with the Hub",
             "it is complete in the cache and can be used",
-            4,
         )
     with Download(quiet) as download:
         remote = look_up(*asked, token=token, watch=download)

@@ -16,9 +16,8 @@ from pixelgen.checkpoints.hub.cache import snapshot
 from pixelgen.checkpoints.source import hub_id, local, not_found
 from pixelgen.cli import completions, options
 from pixelgen.cli.downloads import size_text
-from pixelgen.errors import PixelgenError
+from pixelgen.errors import PixelgenError, UsageError
 
-_USAGE = 2
 _BAD = ("changed", "missing")
 
 
@@ -123,15 +122,15 @@ def remove(
     """
     asked = hub_id(ref)
     if local(ref) is not None or asked is None:
-        raise PixelgenError(
-            f"{ref!r} is not in the Hub's cache", "only weights owner/name can be removed", _USAGE
+        raise UsageError(
+            f"{ref!r} is not in the Hub's cache", "only weights owner/name can be removed"
         )
     found = removal(*asked)
     count = len(found.commits)
     what = f"{ref}: {count} revision{'s' * (count != 1)}, {size_text(found.size)}"
     if not yes:
         if sys.stdin is None or not sys.stdin.isatty():
-            raise PixelgenError(f"{what} would be removed", "--yes removes without asking", _USAGE)
+            raise UsageError(f"{what} would be removed", "--yes removes without asking")
         if not typer.confirm(f"Remove {what}?", err=True):
             raise PixelgenError("nothing was removed")
     found.carry_out()
