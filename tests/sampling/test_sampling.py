@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from pixelgen.models import ModelConfig
+from pixelgen.models import GridConfig
 from pixelgen.models.conditioning import Condition
 from pixelgen.models.likelihood import CoupledLogisticMixture, LogisticMixture, Mixture
 from pixelgen.sampling import SamplingOptions, draw_uniforms, sample
@@ -33,12 +33,12 @@ CONFIGS = {
 
 
 @pytest.fixture(params=CONFIGS, ids=str)
-def config(request: pytest.FixtureRequest) -> ModelConfig:
+def config(request: pytest.FixtureRequest) -> GridConfig:
     return CONFIGS[request.param]
 
 
 @pytest.mark.parametrize("guidance", [1.0, 2.0])
-def test_pictures_do_not_depend_on_their_batch(config: ModelConfig, guidance: float) -> None:
+def test_pictures_do_not_depend_on_their_batch(config: GridConfig, guidance: float) -> None:
     model, numbers, told = network(config), uniforms(config, 5), condition(config, 5)
     options = SamplingOptions(guidance=guidance)
     together: list[torch.Tensor] = []
@@ -77,7 +77,7 @@ def test_uniforms_do_not_depend_on_how_many() -> None:
     ],
     ids=["groups", "head", "likelihood", "baseline"],
 )  # fmt: skip
-def test_frequencies_are_the_probabilities(config: ModelConfig, options: SamplingOptions) -> None:
+def test_frequencies_are_the_probabilities(config: GridConfig, options: SamplingOptions) -> None:
     """Of all 81 pictures of a tiny grid: chi-square against the exact probabilities."""
     model, n = network(config), 20_000
     every = torch.tensor(list(itertools.product(range(3), repeat=4)))
@@ -111,7 +111,7 @@ def test_frequencies_are_the_probabilities(config: ModelConfig, options: Samplin
 
 
 @pytest.mark.parametrize("method", ["naive", "incremental"])
-def test_steps_are_reported_and_change_nothing(config: ModelConfig, method: Any) -> None:
+def test_steps_are_reported_and_change_nothing(config: GridConfig, method: Any) -> None:
     seen: list[tuple[int, int, torch.Tensor]] = []
     told = network(config), condition(config, 2), uniforms(config, 2)
     picture = sample(

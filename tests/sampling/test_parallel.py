@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from pixelgen.sampling import SamplingOptions, incremental, sample, sample_scored
+from pixelgen.sampling import SamplingOptions, incremental_gated, sample, sample_scored
 from pixelgen.sampling.value_sampler import ValueSampler
 
 from .networks import baseline, condition, gated, network, uniforms
@@ -26,7 +26,7 @@ MODEL = network(CONFIGS["head"])
 def three_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if every picture were worth one."""
     torch.set_num_threads(3)
-    monkeypatch.setattr(incremental, "WORTH_A_THREAD", 1)
+    monkeypatch.setattr(incremental_gated, "WORK_PER_THREAD", 1)
 
 
 def draw(n: int, **more: Any) -> torch.Tensor:
@@ -78,15 +78,17 @@ def test_log_probabilities_are_of_the_network_that_drew() -> None:
 def test_what_is_not_split(monkeypatch: pytest.MonkeyPatch) -> None:
     """An observer sees all pictures at once, and small steps are not worth a thread."""
     counts: list[int] = []
-    parts = incremental._parts
+    parts = incremental_gated._thread_count
     monkeypatch.setattr(
-        incremental, "_parts", lambda *given: counts.append(parts(*given)) or counts[-1]
+        incremental_gated,
+        "_thread_count",
+        lambda *given: counts.append(parts(*given)) or counts[-1],
     )
     draw(5)
     draw(2)
     draw(1)
     draw(5, observe=lambda _: None)
-    monkeypatch.setattr(incremental, "WORTH_A_THREAD", 2 * 12**2)
+    monkeypatch.setattr(incremental_gated, "WORK_PER_THREAD", 2 * 12**2)
     draw(5)
     assert counts == [3, 2, 1, 1, 2]
 
@@ -125,7 +127,7 @@ def test_what_goes_wrong_in_a_part_is_raised(
 def test_an_interrupt_ends_all_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """The others stop at their next position."""
     interrupted = Event()
-    told, late = incremental._Together._tell, []
+    told, late = incremental_gated._ParallelRun._advance, []
 
     def tell(self: Any, k: int, done: int) -> None:
         if done > 3:  # nobody runs ahead of the interrupt
@@ -141,9 +143,9 @@ def test_an_interrupt_ends_all_parts(monkeypatch: pytest.MonkeyPatch) -> None:
         ended(self)
         interrupted.set()
 
-    ended = incremental._Together._stop
-    monkeypatch.setattr(incremental._Together, "_tell", tell)
-    monkeypatch.setattr(incremental._Together, "_stop", end)
+    ended = incremental_gated._ParallelRun._stop
+    monkeypatch.setattr(incremental_gated._ParallelRun, "_advance", tell)
+    monkeypatch.setattr(incremental_gated._ParallelRun, "_stop", end)
     with pytest.raises(KeyboardInterrupt):
         draw(5, on_step=stop)
     assert set(late) <= {4}
