@@ -338,13 +338,16 @@ class TokenizerConfig(SquareConfig):
     code_channels: int = 5
     """Codes per position."""
     levels: int = 8
-    """Values that a code can take: 0 … levels - 1."""
+    """Values that a code can take, at most 256: 0 … levels - 1."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         for name in ("output_features", "code_channels"):
             require(getattr(self, name) >= 1, f"{name} must be at least 1")
-        require(self.levels >= 2, "levels must be at least 2")
+        require(
+            2 <= self.levels <= 256,  # codes are stored in bytes
+            f"levels must be at least 2 and at most 256, not {self.levels}",
+        )
         for name in ("fine_features", "fine_blocks"):
             require(getattr(self, name) >= 0, f"{name} must not be negative")
         require(
