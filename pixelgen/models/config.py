@@ -120,7 +120,7 @@ class PixelCNNConfig(GridConfig):
     """The PixelCNN of van den Oord et al. 2016 (a): masked convolutions, ReLU, residual blocks.
 
     Channels are autoregressive through masked groups of feature maps. Its receptive field has a
-    blind spot; it is here as the baseline.
+    blind spot; it is the baseline.
     """
 
     model: ClassVar[str] = "pixelcnn"
@@ -174,8 +174,8 @@ class GatedPixelCNNConfig(GridConfig):
     skip_outputs: bool = False
     """The output reads every layer instead of the last."""
     input_skip: bool = False
-    """The linear map of the first layer is added to what the last layer or the head reads; no ReLU
-    stands between them then."""
+    """The first layer's maps before their gate, mapped linearly, are added to the context that the
+    head reads, without a ReLU in between."""
     normalisation: Normalisation = "none"
     """Root-mean-square normalisation over the feature maps of a position, before each layer."""
     dropout: float = 0.0
@@ -187,7 +187,7 @@ class GatedPixelCNNConfig(GridConfig):
     vector_bias: bool = True
     """h enters every layer as V^T h (equation 4). Without it, h acts through the map alone."""
     map_channels: int = 0
-    """Channels of the map s = m(h) made by a deconvolutional network (equation 5; 0: none)."""
+    """Channels of the map s = m(h) of a deconvolutional network (equation 5; 0: none)."""
     given_channels: int = 0
     """Channels of a map s that the condition itself holds, beside m(h) (0: none)."""
     vector_components: int = 0
@@ -468,8 +468,8 @@ class AutoencoderConfig(SquareConfig):
         require(self.mean_channels >= 0, "mean_channels must not be negative")
         derived = _pixels_of(self.size, self.bottleneck, self.mean_channels)
         for name, value in derived.items():
-            found = getattr(self.pixels, name)
-            require(found == value, f"pixels.{name} must be {value}, not {found}")
+            actual = getattr(self.pixels, name)
+            require(actual == value, f"pixels.{name} must be {value}, not {actual}")
         require(not self.pixels.classes, "pixels.classes must be 0: the condition is h")
 
     @property

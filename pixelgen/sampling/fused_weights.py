@@ -5,7 +5,8 @@ where the stacks are not split). Maps before a gate are laid out *group by group
 so that everything about one group is one strip of memory.
 
 The gate is computed as y' = tanh(f) · (1 + tanh(g / 2)) = 2 · tanh(f) · sigmoid(g), one tanh over
-the whole strip: the ½ before g is folded into what makes g, the ½ before y' into what reads y'.
+the whole strip: the ½ of g is part of the weights that compute g, the ½ of y' of the weights that
+read y'.
 """
 
 from __future__ import annotations

@@ -53,10 +53,10 @@ def assert_same(config: GridConfig, n: int = 2, **arguments: Any) -> None:
     """Both samplers see the same distributions (but for rounding) and draw the same pictures."""
     model = network(config)
     numbers = uniforms(config, n)
-    told = condition(config, n)
+    conditions = condition(config, n)
     seen: dict[str, list[torch.Tensor]] = {"naive": [], "incremental": []}
     pictures = {
-        method: sample(model, told, numbers, method=method, observe=log.append, **arguments)  # type: ignore[arg-type]
+        method: sample(model, conditions, numbers, method=method, observe=log.append, **arguments)  # type: ignore[arg-type]
         for method, log in seen.items()
     }
     assert torch.equal(pictures["naive"], pictures["incremental"])
@@ -65,7 +65,7 @@ def assert_same(config: GridConfig, n: int = 2, **arguments: Any) -> None:
     torch.testing.assert_close(incremental, naive, rtol=1e-4, atol=1e-4)
     assert naive.exp().sum(-1).sub(1).abs().max() < 1e-4
     # Without an observer a shorter way may be taken.
-    assert torch.equal(sample(model, told, numbers, **arguments), pictures["naive"])
+    assert torch.equal(sample(model, conditions, numbers, **arguments), pictures["naive"])
 
 
 def wide_enough(order: str, variant: dict[str, Any]) -> dict[str, Any]:

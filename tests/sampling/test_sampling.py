@@ -39,14 +39,16 @@ def config(request: pytest.FixtureRequest) -> GridConfig:
 
 @pytest.mark.parametrize("guidance", [1.0, 2.0])
 def test_pictures_do_not_depend_on_their_batch(config: GridConfig, guidance: float) -> None:
-    model, numbers, told = network(config), uniforms(config, 5), condition(config, 5)
+    model, numbers, conditions = network(config), uniforms(config, 5), condition(config, 5)
     options = SamplingOptions(guidance=guidance)
     together: list[torch.Tensor] = []
-    batch = sample(model, told, numbers, options=options, observe=together.append)
+    batch = sample(model, conditions, numbers, options=options, observe=together.append)
     for k in range(5):
         alone: list[torch.Tensor] = []
         row = slice(k, k + 1)
-        picture = sample(model, told[row], numbers[row], options=options, observe=alone.append)
+        picture = sample(
+            model, conditions[row], numbers[row], options=options, observe=alone.append
+        )
         assert torch.equal(picture[0], batch[k])
         torch.testing.assert_close(
             torch.cat(alone), torch.stack(together)[:, k], rtol=1e-4, atol=1e-4
@@ -113,13 +115,13 @@ def test_frequencies_are_the_probabilities(config: GridConfig, options: Sampling
 @pytest.mark.parametrize("method", ["naive", "incremental"])
 def test_steps_are_reported_and_change_nothing(config: GridConfig, method: Any) -> None:
     seen: list[tuple[int, int, torch.Tensor]] = []
-    told = network(config), condition(config, 2), uniforms(config, 2)
+    inputs = network(config), condition(config, 2), uniforms(config, 2)
     picture = sample(
-        *told,
+        *inputs,
         on_step=lambda done, total, so_far: seen.append((done, total, so_far().clone())),
         method=method,
     )
-    assert torch.equal(picture, sample(*told, method=method))
+    assert torch.equal(picture, sample(*inputs, method=method))
     patch = getattr(config, "patch", 1)
     positions = config.height * config.width // patch**2
     assert [done for done, _, _ in seen] == list(range(positions + 1))
@@ -137,10 +139,10 @@ def test_guidance_of_one_and_no_condition() -> None:
     assert torch.equal(sample(model, None, numbers, options=SamplingOptions(guidance=3.0)), plain)
     null = sample(model, model.null_condition(2), numbers)
     assert torch.equal(null, plain)
-    told = condition(config, 2)
-    zero = sample(model, told, numbers, options=SamplingOptions(guidance=0.0))
+    conditions = condition(config, 2)
+    zero = sample(model, conditions, numbers, options=SamplingOptions(guidance=0.0))
     assert torch.equal(zero, plain)
-    assert not torch.equal(sample(model, told, numbers), plain)
+    assert not torch.equal(sample(model, conditions, numbers), plain)
 
 
 def test_cold_or_narrow_sampling_takes_the_likeliest_values() -> None:
@@ -193,8 +195,8 @@ def test_heat_raises_no_rounding_errors() -> None:
     """What float32 takes for nothing beside the total is not nothing once it is p^(1/3)."""
     likelihood = LogisticMixture(1, 256, 2)
     parameters = torch.tensor([[[0.0, 0.0, -0.8, -0.7, -4.0, -4.0]]])
-    drawer = ValueSampler(likelihood, SamplingOptions(temperature=3.0), guided=False)
-    found = drawer.log_distribution(parameters, torch.zeros(1, 0), 0)
+    sampler = ValueSampler(likelihood, SamplingOptions(temperature=3.0), guided=False)
+    found = sampler.log_distribution(parameters, torch.zeros(1, 0), 0)
     exact = likelihood.log_distribution(parameters, torch.zeros(1, 0), 0)
     torch.testing.assert_close(
         torch.softmax(found / 3, -1), torch.softmax(exact / 3, -1), rtol=1e-3, atol=1e-9
