@@ -17,7 +17,7 @@ from pixelgen.models.likelihood import Likelihood, set_bias
 from pixelgen.models.masked_conv import MaskedConv2d, channel_mask, pointwise, scale_init
 
 
-class Head(nn.Module):
+class OutputHead(nn.Module):
     """The interface of all heads."""
 
     relu: bool
@@ -38,7 +38,7 @@ class Head(nn.Module):
         raise NotImplementedError
 
 
-class PointwiseHead(Head):
+class PointwiseHead(OutputHead):
     """One 1×1 convolution, masked between channel groups where there are several."""
 
     def __init__(
@@ -100,7 +100,7 @@ class LinearMean(nn.Module):
         return total
 
 
-class ChannelHead(Head):
+class ChannelHead(OutputHead):
     """Predicts the channels of one position one after the other, given the context.
 
     Hidden units of channel c read the context and the channels before c; a gated linear unit lets
@@ -171,7 +171,7 @@ class ChannelHead(Head):
             return torch.cat((weights, shifted, scales), 2).flatten(1, 2)  # [B, C·P, H, W]
 
 
-def build_head(config: GatedPixelCNNConfig, in_features: int, likelihood: Likelihood) -> Head:
+def build_head(config: GatedPixelCNNConfig, in_features: int, likelihood: Likelihood) -> OutputHead:
     """The head that `config` asks for, over an embedded grid of `in_features` maps."""
     if config.channel_order == "head":
         return ChannelHead(config, in_features, likelihood)

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pixelgen.models.gated_pixelcnn import GatedPixelCNN
-from pixelgen.models.heads import ChannelHead, Head, PointwiseHead
+from pixelgen.models.heads import ChannelHead, OutputHead, PointwiseHead
 from pixelgen.models.masked_conv import effective_weight
 from pixelgen.sampling.fused_weights import GroupedAffine, OutputWeights, StackShape, bias_of
 
@@ -182,7 +182,7 @@ class ChannelStage:
             self.means[c].add_(mean)
 
 
-HEADS: dict[type[Head], Callable[[Any, int], HeadWeights]] = {
+HEADS: dict[type[OutputHead], Callable[[Any, int], HeadWeights]] = {
     PointwiseHead: lambda head, embedded: PointwiseHeadWeights(),
     ChannelHead: ChannelHeadWeights.from_head,
 }
@@ -190,7 +190,7 @@ HEADS: dict[type[Head], Callable[[Any, int], HeadWeights]] = {
 position."""
 
 
-def head_weights(head: Head, embedded: int) -> HeadWeights:
+def head_weights(head: OutputHead, embedded: int) -> HeadWeights:
     """The prepared `head`. Raises TypeError for a kind of head that `HEADS` lacks."""
     prepare = HEADS.get(type(head))
     if prepare is None:
