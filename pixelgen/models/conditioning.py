@@ -8,7 +8,7 @@ network that reads conditions is a `ConditionedNetwork`; the terms of one layer 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import pairwise
 
 import torch
@@ -32,7 +32,7 @@ class Condition:
     @property
     def empty(self) -> bool:
         """Whether all parts are absent."""
-        return all(part is None for part in (self.classes, self.vector, self.map))
+        return all(part is None for part in self._parts())
 
     def to(self, device: torch.device | str) -> Condition:
         """The same condition on another device."""
@@ -45,12 +45,11 @@ class Condition:
     def __getitem__(self, rows: slice | Tensor) -> Condition:
         return self._apply(lambda t: t[rows])
 
+    def _parts(self) -> tuple[Tensor | None, ...]:
+        return tuple(getattr(self, part.name) for part in fields(self))
+
     def _apply(self, function: Callable[[Tensor], Tensor]) -> Condition:
-        return Condition(
-            None if self.classes is None else function(self.classes),
-            None if self.vector is None else function(self.vector),
-            None if self.map is None else function(self.map),
-        )
+        return Condition(*(None if part is None else function(part) for part in self._parts()))
 
     @staticmethod
     def cat(*conditions: Condition) -> Condition:
@@ -62,11 +61,7 @@ class Condition:
                 raise ValueError("conditions of different kinds cannot be joined")
             return torch.cat(present) if present else None
 
-        return Condition(
-            join([c.classes for c in conditions]),
-            join([c.vector for c in conditions]),
-            join([c.map for c in conditions]),
-        )
+        return Condition(*map(join, zip(*(c._parts() for c in conditions), strict=True)))
 
 
 class ClassTable(nn.Embedding):

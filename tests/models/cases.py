@@ -166,9 +166,7 @@ def randomise(model: nn.Module, seed: int, gain: float = 1.2) -> nn.Module:
 
 def grid_shape(config: GridConfig) -> tuple[int, int, int]:
     """Channels, rows and columns of the grid that is modelled."""
-    if isinstance(config, GatedPixelCNNConfig):
-        return config.grid_channels, config.grid_height, config.grid_width
-    return config.channels, config.height, config.width
+    return config.grid_channels, config.grid_height, config.grid_width
 
 
 def random_pictures(config: GridConfig, batch: int, seed: int = 0) -> Tensor:
@@ -191,8 +189,7 @@ def random_condition(config: GridConfig, batch: int, seed: int = 0) -> Condition
 
 def grid_size(config: GridConfig) -> tuple[int, int]:
     """Rows and columns of what the network sees."""
-    patch = getattr(config, "patch", 1)
-    return config.height // patch, config.width // patch
+    return config.grid_height, config.grid_width
 
 
 def double_condition(condition: Condition) -> Condition:

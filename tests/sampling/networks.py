@@ -50,9 +50,8 @@ def network(config: GridConfig, seed: int = 0) -> GridNetwork:
 def condition(config: GridConfig, n: int) -> Condition:
     """Classes, vectors and maps as the network reads them, different for every picture."""
     generator = torch.Generator().manual_seed(5)
-    vector, given = (getattr(config, name, 0) for name in ("vector", "given_channels"))
-    patch = getattr(config, "patch", 1)
-    size = (config.height // patch, config.width // patch)
+    vector, given = config.vector, config.given_channels
+    size = (config.grid_height, config.grid_width)
     return Condition(
         torch.arange(n) % config.classes if config.classes else None,
         torch.randn(n, vector, generator=generator) if vector else None,
