@@ -90,7 +90,7 @@ def test_weights_with_the_names_of_earlier_versions_load(tmp_path: Path) -> None
     assert loaded.keys() == tensors.keys()
     assert all(torch.equal(loaded[name], tensor) for name, tensor in tensors.items())
 
-    save_file({**old, MIX: tensors[MIX]}, path)
+    save_file({**old, MIX: tensors[MIX].clone()}, path)
     config_change(lambda c: c["sha256"].update({path.name: sha256_of(path)}))(tmp_path)
     with pytest.raises(PixelgenError, match="stored twice"):
         load_checkpoint(tmp_path)
