@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from itertools import pairwise
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -79,6 +80,15 @@ class ClassTable(nn.Embedding):
         self.num_embeddings = len(mixed)
 
 
+class ConditionTerms(NamedTuple):
+    """What a condition adds to the maps of one layer before their gates."""
+
+    vertical: Tensor
+    """[B, 2P, 1 or H, 1 or W]."""
+    horizontal: Tensor
+    """[B, 2P, 1 or H, 1 or W]."""
+
+
 class LayerCondition(nn.Module):
     """The terms V_f, V_g of one layer for both stacks (equations 4 and 5): 4P maps.
 
@@ -95,9 +105,8 @@ class LayerCondition(nn.Module):
         if self.table is not None:
             nn.init.normal_(self.table.weight, std=0.02)
 
-    def forward(self, condition: Condition, s: Tensor | None) -> tuple[Tensor, Tensor] | None:
-        """The terms of the vertical and of the horizontal stack, [B, 2P, 1 or H, 1 or W] each, or
-        None for a model without conditions."""
+    def forward(self, condition: Condition, s: Tensor | None) -> ConditionTerms | None:
+        """The terms of a complete condition and its map; None for a model without conditions."""
         total: Tensor | None = None
         if self.table is not None:
             total = self.table(condition.classes)[:, :, None, None]  # [B, 4P, 1, 1]
@@ -109,8 +118,7 @@ class LayerCondition(nn.Module):
             total = term if total is None else total + term
         if total is None:
             return None
-        vertical, horizontal = total.chunk(2, dim=1)  # [B, 2P, …] each
-        return vertical, horizontal
+        return ConditionTerms(*total.chunk(2, dim=1))  # [B, 2P, …] each
 
 
 class MapNetwork(nn.Module):

@@ -106,12 +106,12 @@ class GatedLayer(nn.Module):
         terms = self.condition(condition, s)
         vertical = self.vertical(v if self.vertical_norm is None else self.vertical_norm(v))
         if terms is not None:
-            vertical = vertical + terms[0]  # [B, 2P, H, W]
+            vertical = vertical + terms.vertical  # [B, 2P, H, W]
         # The vertical maps enter before their gate, shifted down so that only rows above are seen.
         before = self.horizontal(h if self.horizontal_norm is None else self.horizontal_norm(h))
         before = before + shift_down(self.vertical_to_horizontal(vertical))
         if terms is not None:
-            before = before + terms[1]  # [B, 2P, H, W]
+            before = before + terms.horizontal  # [B, 2P, H, W]
         next_v = gate(vertical)  # [B, P, H, W]
         if self.vertical_out is not None:
             next_v = v + self.vertical_out(next_v)

@@ -32,7 +32,7 @@ ROWS_PER_THREAD = 128
 """Rows of a matrix product from which on another thread pays."""
 
 
-class ConditionTerms(NamedTuple):
+class _RowTerms(NamedTuple):
     """What the condition adds to both stacks of a layer in one row, [W or 1, B, 2p] each."""
 
     vertical: Tensor
@@ -154,14 +154,14 @@ class _Part:
         for base, layer, terms in zip(bases, layers, self.terms, strict=True):
             base.copy_(layer.start if terms is None else terms.horizontal + layer.start)
 
-    def _terms(self, layer: GatedLayer, i: int) -> ConditionTerms | None:
+    def _terms(self, layer: GatedLayer, i: int) -> _RowTerms | None:
         """The terms of the condition in row `i`; with a map they depend on the position."""
         s = None if self.map is None else self.map[:, :, i : i + 1]
         both = layer.condition(self.condition, s)
         if both is None:
             return None
         vertical, horizontal = (t.float()[:, :, 0].permute(2, 0, 1) for t in both)
-        return ConditionTerms(vertical.contiguous(), by_group(horizontal, self.groups).contiguous())
+        return _RowTerms(vertical.contiguous(), by_group(horizontal, self.groups).contiguous())
 
     @torch.inference_mode()  # which every thread enters for itself
     def push(self, i: int, embedded: Tensor) -> None:

@@ -108,7 +108,7 @@ class OwnNetwork(GridNetwork):
         hidden = self.layer(above)
         terms = self.condition(condition, self.condition_map(condition))
         if terms is not None:
-            hidden = hidden + terms[0]
+            hidden = hidden + terms.vertical
         out = self.out(hidden.tanh()).permute(0, 2, 3, 1)
         parameters: Tensor = out.unflatten(-1, (self.config.channels, -1))
         return parameters
