@@ -19,9 +19,10 @@ from collections.abc import Callable
 import torch
 
 from pixelgen.models import GatedPixelCNNConfig, build_model
+from pixelgen.models.autoregressive import AutoregressiveModel
 from pixelgen.sampling import SamplingOptions, draw_uniforms, sample
 from pixelgen.sampling.naive import sample_naive
-from pixelgen.sampling.state import Model, build_request
+from pixelgen.sampling.state import build_request
 
 PAPER32 = GatedPixelCNNConfig(
     channels=3, height=32, width=32, levels=256, features=120, layers=14, kernel=5,
@@ -30,14 +31,14 @@ PAPER32 = GatedPixelCNNConfig(
 """The paper's network at 32×32: 15 layers (the first one and 14 more), 120 feature maps."""
 
 
-def load(config: str) -> Model:
+def load(config: str, device: str) -> AutoregressiveModel:
     """The network to time: the reference with random weights, or a checkpoint."""
     if config == "paper32":
         torch.manual_seed(0)
-        return build_model(PAPER32)
+        return build_model(PAPER32).eval().to(device)
     from pixelgen.checkpoints import load_checkpoint
 
-    return load_checkpoint(config).model
+    return load_checkpoint(config, device).model
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -49,7 +50,9 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def measure(model: Model, batch: int, naive_steps: int, passes: int) -> dict[str, float]:
+def measure(
+    model: AutoregressiveModel, batch: int, naive_steps: int, passes: int
+) -> dict[str, float]:
     """All figures of one batch size."""
     config = model.config
     device = next(model.parameters()).device
@@ -65,7 +68,7 @@ def measure(model: Model, batch: int, naive_steps: int, passes: int) -> dict[str
     with torch.inference_mode():
         forward()  # allocations and first-call set-up
         times = [forward() for _ in range(passes)]
-        request = build_request(model, None, uniforms, SamplingOptions(), None, None, None, None)
+        request = build_request(model, None, uniforms, SamplingOptions())
         naive = seconds(lambda: sample_naive(request, naive_steps)) * values / naive_steps
         incremental = seconds(lambda: sample(model, None, uniforms))
         times += [forward() for _ in range(passes)]
@@ -95,7 +98,7 @@ def main() -> int:
     arguments = parser.parse_args()
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
-    model = load(arguments.config).eval().to(arguments.device)
+    model = load(arguments.config, arguments.device)
     about = {
         "config": arguments.config,
         "device": arguments.device,

@@ -18,7 +18,7 @@ import torch
 from svg import Panel, Sheet
 from torch import Tensor
 
-from pixelgen.models import GatedPixelCNNConfig, ModelConfig, PixelCNNConfig, build_model, pixelcnn
+from pixelgen.models import GatedPixelCNNConfig, GridConfig, PixelCNNConfig, build_model, pixelcnn
 from pixelgen.models import masked_conv as conv
 
 FOLDER = Path(__file__).parent / "diagrams"
@@ -40,7 +40,7 @@ _TINY: dict[str, Any] = {"levels": 4, "output_features": 12, "kernel": 3, "first
 _SEEDS = range(6)
 
 
-def network(config: ModelConfig, seed: int) -> Any:
+def network(config: GridConfig, seed: int) -> Any:
     """A network with random weights, in double precision."""
     generator = torch.Generator().manual_seed(seed)
     model = build_model(config).double()
@@ -63,7 +63,7 @@ def derivatives(run: Callable[[Tensor], Tensor], x: Tensor, at: tuple[int, int])
     return gradient[0] != 0
 
 
-def field(config: ModelConfig, at: tuple[int, int], channel: int = 0) -> Tensor:
+def field(config: GridConfig, at: tuple[int, int], channel: int = 0) -> Tensor:
     """What the distribution of one value depends on: bool [C, H, W], exact for each network."""
     found = torch.zeros(config.channels, config.height, config.width, dtype=torch.bool)
     for seed in _SEEDS:
@@ -129,14 +129,14 @@ def stacks() -> Sheet:
     torch.manual_seed(0)
     vertical = conv.vertical_conv(1, 2, KERNEL)
 
-    def moved(x: Tensor) -> Tensor:
+    def shifted(x: Tensor) -> Tensor:
         return conv.shift_down(vertical(x))
 
     first = conv.horizontal_conv(1, 2, KERNEL, 1, "A")
     later = conv.horizontal_conv(1, 2, KERNEL, 1, "B")
     parts: list[tuple[str, Callable[[Tensor], Tensor]]] = [
         ("vertical\nas convolved", vertical),
-        ("vertical, moved down\nas handed over", moved),
+        ("vertical, moved down\nas handed over", shifted),
         ("horizontal, mask A\nfirst layer", first),
         ("horizontal, mask B\nlater layers", later),
     ]
@@ -156,12 +156,12 @@ def stacks() -> Sheet:
     return Sheet(legend, [panels])
 
 
-def baseline(layers: int) -> ModelConfig:
+def baseline(layers: int) -> GridConfig:
     """A PixelCNN with 3×3 kernels."""
     return PixelCNNConfig(channels=1, height=SIZE, width=SIZE, features=8, layers=layers, **_TINY)
 
 
-def gated(layers: int) -> ModelConfig:
+def gated(layers: int) -> GridConfig:
     """A Gated PixelCNN with 3×3 kernels."""
     return GatedPixelCNNConfig(
         channels=1, height=SIZE, width=SIZE, features=8, layers=layers, **_TINY

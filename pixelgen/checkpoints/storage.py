@@ -29,6 +29,7 @@ from pixelgen.checkpoints.weights_cache import kept, signature
 from pixelgen.errors import PixelgenError, UsageError
 from pixelgen.files import open_file, write_atomically
 from pixelgen.models.config import AnyConfig, TokenizerConfig
+from pixelgen.models.state_renames import renamed_state
 
 if TYPE_CHECKING:
     import torch
@@ -36,9 +37,8 @@ if TYPE_CHECKING:
 
     from pixelgen.models import AnyNetwork
     from pixelgen.models.autoencoder import Autoencoder
+    from pixelgen.models.autoregressive import GridNetwork
     from pixelgen.models.face_embedder import FaceEmbedder
-    from pixelgen.models.gated_pixelcnn import GatedPixelCNN
-    from pixelgen.models.pixelcnn import PixelCNN
     from pixelgen.models.tokenizer import Tokenizer
 
 
@@ -68,11 +68,11 @@ class LoadedCheckpoint:
     """Auto-encoders of other bottlenecks, where the network is one."""
 
     @property
-    def model(self) -> GatedPixelCNN | PixelCNN:
+    def model(self) -> GridNetwork:
         """The autoregressive network. Raises PixelgenError for weights that draw nothing."""
         if not self.config.draws:
             raise self.config.refusal(self.name)
-        return cast("GatedPixelCNN | PixelCNN", self.network)
+        return cast("GridNetwork", self.network)
 
     @property
     def codec(self) -> Tokenizer:
@@ -104,7 +104,9 @@ class LoadedCheckpoint:
             raise UsageError(f"{self.name} has no auto-encoder")
         every = (cast("Autoencoder", self.network), *self.others)
         return {
-            size: network.keeping(size) for network in every for size in network.config.bottlenecks
+            size: network.with_latent_dims(size)
+            for network in every
+            for size in network.config.bottlenecks
         }
 
 
@@ -271,7 +273,8 @@ def _read_network(path: Path, config: AnyConfig) -> AnyNetwork:
     open_file(path).close()  # safetensors says less about a file that is missing or unreadable
     try:
         with safe_open(path, framework="pt") as file:
-            found = {name: file.get_slice(name) for name in [*file.keys()]}
+            stored = renamed_state({name: name for name in [*file.keys()]})
+            found = {name: file.get_slice(old) for name, old in stored.items()}
             shapes = {name: tuple(part.get_shape()) for name, part in found.items()}
             network = network_for(config, shapes.values())
             expected = {k: tuple(v.shape) for k, v in network.state_dict().items()}
@@ -285,7 +288,7 @@ def _read_network(path: Path, config: AnyConfig) -> AnyNetwork:
                     )
                 if kind not in ("F16", "BF16", "F32", "F64"):
                     raise ValueError(f"tensor {name} has type {kind}, not a floating one")
-                tensors[name] = file.get_tensor(name).to(torch.float32)
+                tensors[name] = file.get_tensor(stored[name]).to(torch.float32)
                 if not tensors[name].isfinite().all():
                     raise ValueError(f"tensor {name} holds numbers that are not finite")
             network.load_state_dict(tensors, assign=True)

@@ -167,14 +167,14 @@ def _vectors(weights: LoadedCheckpoint, images: Tensor, progress: Told | None) -
     config = weights.config
     if not config.model.vector_features:
         return None
-    vectors = getattr(weights.model, "class_vectors", None)
+    vectors = getattr(weights.model, "class_prior", None)
     assert isinstance(vectors, ClassPrior)  # its configuration says so
     with suppress(PixelgenError):
         parts = load_classifier("lite0", "the vector of a picture", vectors.centre.device)
         size = int(config.data.get("features_scale", 1)) * config.picture[1]
         features = Classifier(*parts, size=size).features(images, progress)
         with torch.inference_mode():
-            return vectors.of_features(features.to(vectors.centre.device)).cpu()
+            return vectors.project(features.to(vectors.centre.device)).cpu()
     return None
 
 

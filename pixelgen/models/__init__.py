@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, overload
 
 from pixelgen.models.config import (
@@ -9,7 +10,7 @@ from pixelgen.models.config import (
     AutoencoderConfig,
     FaceEmbedderConfig,
     GatedPixelCNNConfig,
-    ModelConfig,
+    GridConfig,
     PixelCNNConfig,
     TokenizerConfig,
     config_from_dict,
@@ -17,19 +18,20 @@ from pixelgen.models.config import (
 
 if TYPE_CHECKING:
     from pixelgen.models.autoencoder import Autoencoder
+    from pixelgen.models.autoregressive import GridNetwork
     from pixelgen.models.face_embedder import FaceEmbedder
     from pixelgen.models.gated_pixelcnn import GatedPixelCNN
     from pixelgen.models.pixelcnn import PixelCNN
     from pixelgen.models.tokenizer import Tokenizer
 
-    AnyNetwork = GatedPixelCNN | PixelCNN | Tokenizer | FaceEmbedder | Autoencoder
+    AnyNetwork = GridNetwork | Tokenizer | FaceEmbedder | Autoencoder
 
 __all__ = [
     "AnyConfig",
     "AutoencoderConfig",
     "FaceEmbedderConfig",
     "GatedPixelCNNConfig",
-    "ModelConfig",
+    "GridConfig",
     "PixelCNNConfig",
     "TokenizerConfig",
     "build_model",
@@ -38,7 +40,15 @@ __all__ = [
 
 
 @overload
-def build_model(config: ModelConfig) -> GatedPixelCNN | PixelCNN: ...
+def build_model(config: GatedPixelCNNConfig) -> GatedPixelCNN: ...
+
+
+@overload
+def build_model(config: PixelCNNConfig) -> PixelCNN: ...
+
+
+@overload
+def build_model(config: GridConfig) -> GridNetwork: ...
 
 
 @overload
@@ -53,24 +63,17 @@ def build_model(config: FaceEmbedderConfig) -> FaceEmbedder: ...
 def build_model(config: AutoencoderConfig) -> Autoencoder: ...
 
 
+@overload
+def build_model(config: AnyConfig) -> AnyNetwork: ...
+
+
 def build_model(config: AnyConfig) -> AnyNetwork:
-    """The network that `config` describes, freshly initialised."""
-    if isinstance(config, AutoencoderConfig):
-        from pixelgen.models.autoencoder import Autoencoder
+    """The network that `config` describes, freshly initialised from torch's global generator.
 
-        return Autoencoder(config)
-    if isinstance(config, FaceEmbedderConfig):
-        from pixelgen.models.face_embedder import FaceEmbedder
-
-        return FaceEmbedder(config)
-    if isinstance(config, TokenizerConfig):
-        from pixelgen.models.tokenizer import Tokenizer
-
-        return Tokenizer(config)
-    if isinstance(config, GatedPixelCNNConfig):
-        from pixelgen.models.gated_pixelcnn import GatedPixelCNN
-
-        return GatedPixelCNN(config)
-    from pixelgen.models.pixelcnn import PixelCNN
-
-    return PixelCNN(config)
+    Its class is the one that `config.network` names. Raises TypeError where that is none.
+    """
+    module, _, name = getattr(config, "network", "").partition(":")
+    if not name:
+        raise TypeError(f"{type(config).__name__} names no network (package.module:Class)")
+    network: AnyNetwork = getattr(import_module(module), name)(config)
+    return network

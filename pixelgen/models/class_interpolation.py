@@ -6,28 +6,25 @@ import copy
 from dataclasses import replace
 from typing import TypeVar
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from pixelgen.models.gated_pixelcnn import GatedPixelCNN
-from pixelgen.models.pixelcnn import PixelCNN
+from pixelgen.models.autoregressive import GridNetwork
+from pixelgen.models.conditioning import ClassTable
 
-_Model = TypeVar("_Model", bound=GatedPixelCNN | PixelCNN)
+_Model = TypeVar("_Model", bound=GridNetwork)
 
 
 def with_interpolated_classes(model: _Model, shares: Tensor) -> _Model:
-    """A copy of `model` with other classes: number i has, in every layer, the mean of the old
-    classes' embeddings weighted by `shares[i]`, [N, classes]. "No class" stays what it was. Vectors
-    of the new classes cannot be drawn."""
+    """A copy of `model` with other classes: the embedding of class i in every layer is the mean of
+    the old embeddings weighted by `shares[i]`, [N, classes]. The embedding of "no class" stays. The
+    copy has no p(h | class)."""
     mixed = copy.deepcopy(model)
-    mixed.config = replace(model.config, classes=len(shares))
-    if isinstance(mixed, GatedPixelCNN):
-        mixed.config = replace(mixed.config, vector_components=0, vector_features=0)
-        mixed.class_vectors = None
+    sizes = {"classes": len(shares)}
+    if mixed.class_prior is not None:
+        sizes |= {"vector_components": 0, "vector_features": 0}
+        mixed.class_prior = None
+    mixed.config = replace(model.config, **sizes)  # type: ignore[arg-type]
     for module in mixed.modules():
-        if isinstance(module, nn.Embedding):
-            known, none = module.weight.data.split((module.num_embeddings - 1, 1))
-            rows = torch.cat((shares.to(known) @ known, none))
-            module.weight = nn.Parameter(rows, requires_grad=False)
-            module.num_embeddings = len(rows)
+        if isinstance(module, ClassTable):
+            module.interpolate(shares)
     return mixed

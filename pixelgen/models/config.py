@@ -1,4 +1,8 @@
-"""Configurations of the networks. No torch here, so that they can be read at once."""
+"""Configurations of the networks, free of torch, so that reading one is quick.
+
+A configuration says everything needed to build its network, and where the class of that network is
+(`network`, which `build_model` imports).
+"""
 
 from __future__ import annotations
 
@@ -16,9 +20,51 @@ Normalisation = Literal["none", "channel"]
 _C = TypeVar("_C", bound=Config)
 
 
+class Unconditioned:
+    """The sizes of all conditions, 0: a network reads none.
+
+    The configuration of a network that reads one has a field of that name instead.
+    """
+
+    @property
+    def classes(self) -> int:
+        """Number of classes of a class condition."""
+        return 0
+
+    @property
+    def vector(self) -> int:
+        """Length of the condition vector h."""
+        return 0
+
+    @property
+    def vector_bias(self) -> bool:
+        """h enters every layer."""
+        return True
+
+    @property
+    def map_channels(self) -> int:
+        """Channels of the map s = m(h)."""
+        return 0
+
+    @property
+    def given_channels(self) -> int:
+        """Channels of a given map s."""
+        return 0
+
+    @property
+    def vector_components(self) -> int:
+        """Gaussians of each class in p(h | class)."""
+        return 0
+
+    @property
+    def vector_features(self) -> int:
+        """Features of a classifier from which h is computed."""
+        return 0
+
+
 @dataclass(frozen=True)
-class GridConfig(Config):
-    """What every model of a grid of discrete values needs to know."""
+class GridConfig(Unconditioned, Config):
+    """The configuration of a model of a grid of discrete values."""
 
     channels: int = 3
     """Values per position: 3 for RGB, the number of codebooks for a grid of codes."""
@@ -53,27 +99,32 @@ class GridConfig(Config):
             require(value >= 1 and value % 2 == 1, f"{name} must be odd and positive, not {value}")
         one_of("likelihood", self.likelihood, LikelihoodName)
 
+    @property
+    def grid_channels(self) -> int:
+        """Channels of the grid that the network sees."""
+        return self.channels
 
-class WithoutVector:
-    """What configurations of networks that read no condition vector have in common."""
+    @property
+    def grid_height(self) -> int:
+        """Rows of that grid."""
+        return self.height
 
-    vector: ClassVar[int] = 0
-    """Length of the condition vector."""
-    vector_components: ClassVar[int] = 0
-    """See `GatedPixelCNNConfig`."""
-    vector_features: ClassVar[int] = 0
-    """See `GatedPixelCNNConfig`."""
+    @property
+    def grid_width(self) -> int:
+        """Columns of that grid."""
+        return self.width
 
 
 @dataclass(frozen=True)
-class PixelCNNConfig(WithoutVector, GridConfig):
+class PixelCNNConfig(GridConfig):
     """The PixelCNN of van den Oord et al. 2016 (a): masked convolutions, ReLU, residual blocks.
 
     Channels are autoregressive through masked groups of feature maps. Its receptive field has a
-    blind spot; it is here as the baseline.
+    blind spot; it is the baseline.
     """
 
     model: ClassVar[str] = "pixelcnn"
+    network: ClassVar[str] = "pixelgen.models.pixelcnn:PixelCNN"
 
     kernel: int = 3
     classes: int = 0
@@ -99,6 +150,7 @@ class GatedPixelCNNConfig(GridConfig):
     """A Gated PixelCNN (van den Oord et al. 2016, section 2) over any grid of discrete values."""
 
     model: ClassVar[str] = "gated_pixelcnn"
+    network: ClassVar[str] = "pixelgen.models.gated_pixelcnn:GatedPixelCNN"
 
     patch: int = 1
     """Space-to-depth: model the (patch·patch·channels, height/patch, width/patch) grid instead."""
@@ -108,21 +160,22 @@ class GatedPixelCNNConfig(GridConfig):
     """Width of a table's rows."""
     channel_order: ChannelOrder = "groups"
     """What makes the channels of one position autoregressive: masked groups of feature maps (the
-    paper), a small network after the stacks (`head`), or the likelihood itself (PixelCNN++)."""
+    paper), a small network after the stacks (`head`), or the likelihood itself (`likelihood`,
+    PixelCNN++)."""
     head_features: int = 64
     """Hidden units per channel of the `head`."""
     head_layers: int = 1
     """Residual layers of the `head`."""
     head_linear_mean: bool = False
-    """The `head` moves the means of a value's logistics by a linear map of what it reads: its small
-    network then models what a linear prediction leaves over."""
+    """The `head` adds a linear prediction to the means of a value's logistics: its small network
+    then models the residual of that prediction."""
     vertical_residual: bool = False
     """Residual connections in the vertical stack too (the paper has none)."""
     skip_outputs: bool = False
     """The output reads every layer instead of the last."""
     input_skip: bool = False
-    """The linear map of the first layer is added to what the last layer or the head reads; no ReLU
-    stands between them then."""
+    """The first layer's maps before their gate, mapped linearly, are added to the context that the
+    head reads, without a ReLU in between."""
     normalisation: Normalisation = "none"
     """Root-mean-square normalisation over the feature maps of a position, before each layer."""
     dropout: float = 0.0
@@ -134,15 +187,15 @@ class GatedPixelCNNConfig(GridConfig):
     vector_bias: bool = True
     """h enters every layer as V^T h (equation 4). Without it, h acts through the map alone."""
     map_channels: int = 0
-    """Channels of the map s = m(h) made by a deconvolutional network (equation 5; 0: none)."""
+    """Channels of the map s = m(h) of a deconvolutional network (equation 5; 0: none)."""
     given_channels: int = 0
-    """Channels of a map s that is given with the condition, beside m(h) (0: none)."""
+    """Channels of a map s that the condition itself holds, beside m(h) (0: none)."""
     vector_components: int = 0
-    """Gaussians of each class in p(h | class), which h is drawn from where only a class is given
-    (0: h comes from elsewhere)."""
+    """Gaussians of each class in p(h | class), from which h is drawn where only a class is given
+    (0: the model has no such prior)."""
     vector_features: int = 0
-    """Features of a classifier that h is made of, by a linear map that is kept beside p(h | class)
-    (0: it is not kept)."""
+    """Features of a classifier from which h is computed, by a linear map that is stored beside
+    p(h | class) (0: it is not stored)."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -175,11 +228,11 @@ class GatedPixelCNNConfig(GridConfig):
         )
         if self.vector:
             require(self.vector_bias or self.map_channels > 0, "the vector h would have no effect")
-        if self.channel_order == "groups":
+        if self.channel_groups > 1:
             for name in ("features", "output_features"):
                 value = getattr(self, name)
                 require(
-                    value % self.grid_channels == 0,
+                    value % self.channel_groups == 0,
                     f"{name} ({value}) must be a multiple of the grid's channels "
                     f"({self.grid_channels}) when channel_order is 'groups'",
                 )
@@ -193,6 +246,11 @@ class GatedPixelCNNConfig(GridConfig):
                 self.likelihood == "logistic" or self.grid_channels == 1,
                 "channel_order 'likelihood' needs the logistic likelihood for several channels",
             )
+
+    @property
+    def channel_groups(self) -> int:
+        """Groups into which the feature maps are split, one for each channel of the grid, or 1."""
+        return self.grid_channels if self.channel_order == "groups" else 1
 
     @property
     def grid_channels(self) -> int:
@@ -211,14 +269,12 @@ class GatedPixelCNNConfig(GridConfig):
 
 
 @dataclass(frozen=True)
-class SquareConfig(WithoutVector, Config):
-    """What networks that take in square RGB pictures have in common: two resolutions, wide, after
+class SquareConfig(Unconditioned, Config):
+    """The configuration of a network that reads square RGB pictures at two resolutions: wide, after
     space-to-depth by `patch`, and deep, half of that."""
 
     channels: ClassVar[int] = 3
-    """Of a picture."""
-    classes: ClassVar[int] = 0
-    """They have no class condition."""
+    """Channels of a picture."""
 
     size: int = 64
     """Rows and columns of a picture."""
@@ -267,6 +323,7 @@ class TokenizerConfig(SquareConfig):
     """
 
     model: ClassVar[str] = "tokenizer"
+    network: ClassVar[str] = "pixelgen.models.tokenizer:Tokenizer"
 
     output_features: int = 8
     """Feature maps of full size before the last, thin convolution."""
@@ -281,13 +338,16 @@ class TokenizerConfig(SquareConfig):
     code_channels: int = 5
     """Codes per position."""
     levels: int = 8
-    """Values that a code can take: 0 … levels - 1."""
+    """Values that a code can take, at most 256: 0 … levels - 1."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         for name in ("output_features", "code_channels"):
             require(getattr(self, name) >= 1, f"{name} must be at least 1")
-        require(self.levels >= 2, "levels must be at least 2")
+        require(
+            2 <= self.levels <= 256,  # codes are stored in bytes
+            f"levels must be at least 2 and at most 256, not {self.levels}",
+        )
         for name in ("fine_features", "fine_blocks"):
             require(getattr(self, name) >= 0, f"{name} must not be negative")
         require(
@@ -317,16 +377,17 @@ class FaceEmbedderConfig(SquareConfig):
     """A convolutional network from aligned faces to points on a sphere (Schroff et al. 2015)."""
 
     model: ClassVar[str] = "face_embedder"
+    network: ClassVar[str] = "pixelgen.models.face_embedder:FaceEmbedder"
 
     wide_features: int = 96
     deep_features: int = 192
     deep_blocks: int = 3
     place_features: int = 32
-    """Feature maps that are kept of every place of the deep stage."""
+    """Feature maps of every position of the deep stage that the last layer reads."""
     dropout: float = 0.0
-    """Of these."""
+    """Dropout on these."""
     embedding: int = 64
-    """Numbers of an embedding."""
+    """Dimensions of an embedding."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -346,28 +407,30 @@ class AutoencoderConfig(SquareConfig):
     section 3.4). The first decoder mirrors the encoder, with as many blocks."""
 
     model: ClassVar[str] = "autoencoder"
+    network: ClassVar[str] = "pixelgen.models.autoencoder:Autoencoder"
 
     size: int = 32
     place_features: int = 64
-    """Feature maps that are kept of every place of the deep stage."""
+    """Feature maps of every position of the deep stage that the last layer reads."""
     output_features: int = 8
     """Feature maps of full size before the first decoder's last, thin convolution."""
     bottleneck: int = 100
-    """Numbers that are left of a picture: the length of h."""
+    """Latent dimensions: the length of h."""
     inner: int = 0
-    """The first so many numbers of h are a bottleneck of their own: both decoders also learn to do
-    with these alone (nested dropout: Rippel, Gelbart, Adams 2014). 0: there is none."""
+    """The first `inner` dimensions of h are a bottleneck of their own: both decoders also learn to
+    decode these alone (nested dropout: Rippel, Gelbart, Adams 2014). 0: there is none."""
     principal: bool = False
-    """The encoder adds to the picture's scores on the principal components of the training set, of
-    unit variance there, and the first decoder to the picture that these make: it begins as the best
-    linear one. Else h is bounded by a tanh."""
+    """The encoder predicts the difference from the picture's scores on the principal components of
+    the training set, of unit variance there, and the first decoder the difference from the picture
+    that these scores reconstruct: both start as the best linear ones. Without it a tanh bounds
+    h."""
     mean_channels: int = 0
-    """Channels of a map made of the first decoder's picture, which the PixelCNN is given beside h
-    (0: it does not see that picture)."""
+    """Channels of a map that is computed from the first decoder's picture and conditions the
+    PixelCNN, beside h (0: it does not see that picture)."""
     semantic: int = 0
-    """The last so many numbers of h come from an encoder of their own and tell what is on the
-    picture, not where: a classifier teaches them, beside the decoders. They are a point on a
-    sphere, a mean square of 1. 0: there are none."""
+    """The last `semantic` dimensions of h come from an encoder of their own and say what the
+    picture shows, not where: a classifier supervises them, beside the decoders. They are a point on
+    a sphere, with a mean square of 1. 0: there are none."""
     semantic_patch: int = 2
     """`patch` of that encoder."""
     semantic_wide_features: int = 64
@@ -381,8 +444,8 @@ class AutoencoderConfig(SquareConfig):
     semantic_place_features: int = 64
     """`place_features` of that encoder."""
     pixels: GatedPixelCNNConfig = field(kw_only=True)
-    """The PixelCNN decoder. In a dictionary without what follows from the other fields: channels,
-    rows, columns, levels, and what it is given."""
+    """The PixelCNN decoder. `to_dict` leaves out what follows from the other fields: channels,
+    rows, columns, levels, and the sizes of its conditions."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -405,8 +468,8 @@ class AutoencoderConfig(SquareConfig):
         require(self.mean_channels >= 0, "mean_channels must not be negative")
         derived = _pixels_of(self.size, self.bottleneck, self.mean_channels)
         for name, value in derived.items():
-            found = getattr(self.pixels, name)
-            require(found == value, f"pixels.{name} must be {value}, not {found}")
+            actual = getattr(self.pixels, name)
+            require(actual == value, f"pixels.{name} must be {value}, not {actual}")
         require(not self.pixels.classes, "pixels.classes must be 0: the condition is h")
 
     @property
@@ -417,12 +480,12 @@ class AutoencoderConfig(SquareConfig):
 
     @property
     def spatial(self) -> int:
-        """Numbers of h that tell what lies where: all but the semantic ones."""
+        """Dimensions of h that say what lies where: all but the semantic ones."""
         return self.bottleneck - self.semantic
 
     @property
     def semantic_encoder(self) -> SquareConfig:
-        """What the encoder of the semantic numbers is built of."""
+        """The configuration of the encoder of the semantic dimensions."""
         names = ("patch", "wide_features", "wide_blocks", "deep_features", "deep_blocks")
         try:
             return SquareConfig(
@@ -433,7 +496,7 @@ class AutoencoderConfig(SquareConfig):
 
     @property
     def bottlenecks(self) -> tuple[int, ...]:
-        """How many numbers of h the decoders do with, the fewest first."""
+        """Numbers of dimensions of h that the decoders can decode, in ascending order."""
         return (self.inner, self.bottleneck) if self.inner else (self.bottleneck,)
 
     def to_dict(self) -> dict[str, Any]:
@@ -463,15 +526,13 @@ class AutoencoderConfig(SquareConfig):
         return cls(**{**given, "pixels": decoder})
 
 
-def _pixels_of(size: int, bottleneck: int, given: int) -> dict[str, int]:
-    """What the PixelCNN decoder of such an auto-encoder must be."""
+def _pixels_of(size: int, bottleneck: int, mean_channels: int) -> dict[str, int]:
+    """Fields of the PixelCNN decoder that follow from those of the auto-encoder."""
     picture = {"channels": 3, "height": size, "width": size, "levels": 256}
-    return {**picture, "vector": bottleneck, "given_channels": given}
+    return {**picture, "vector": bottleneck, "given_channels": mean_channels}
 
 
-ModelConfig = PixelCNNConfig | GatedPixelCNNConfig
-"""Of an autoregressive model."""
-AnyConfig = ModelConfig | TokenizerConfig | FaceEmbedderConfig | AutoencoderConfig
+AnyConfig = GridConfig | TokenizerConfig | FaceEmbedderConfig | AutoencoderConfig
 
 CONFIGS: dict[str, type[Config]] = {
     c.model: c
@@ -486,7 +547,10 @@ CONFIGS: dict[str, type[Config]] = {
 
 
 def config_from_dict(values: Mapping[str, Any]) -> AnyConfig:
-    """The configuration that `values` describes; its "model" key names the class."""
+    """The configuration that `values` describes; its "model" key names the class.
+
+    Raises ValueError for an unknown model, unknown keys and bad values.
+    """
     name = values.get("model")
     if not isinstance(name, str) or name not in CONFIGS:
         raise ValueError(f"unknown model {name!r}, expected one of {', '.join(CONFIGS)}")

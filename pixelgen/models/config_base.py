@@ -1,4 +1,4 @@
-"""What the configurations of all networks have in common."""
+"""The base class of all configurations, and checks of their values."""
 
 from __future__ import annotations
 
@@ -25,9 +25,11 @@ def one_of(name: str, value: object, choices: Any) -> None:
 
 @dataclass(frozen=True)
 class Config:
-    """A configuration as a dictionary; the key "model" names its class."""
+    """A configuration that can be written as a dictionary; its key "model" names the class."""
 
     model: ClassVar[str]
+    network: ClassVar[str] = ""
+    """The class of the network, "package.module:Class"."""
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready dictionary from which `from_dict` rebuilds the configuration."""
@@ -40,7 +42,7 @@ class Config:
 
     @classmethod
     def checked(cls, values: Mapping[str, Any]) -> dict[str, Any]:
-        """`values` as arguments, every name and type known to be right; else raises ValueError."""
+        """`values` as keyword arguments. Raises ValueError for unknown keys and wrong types."""
         known = {f.name: f for f in fields(cls)}
         given = {k: v for k, v in values.items() if k != "model"}
         if values.get("model", cls.model) != cls.model:

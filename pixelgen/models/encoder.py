@@ -1,7 +1,7 @@
-"""Square pictures as vectors: what a face embedder and an auto-encoder have in common.
+"""Square pictures → vectors: the encoder of face embedders and auto-encoders.
 
-The network is a residual one of our own that takes in a patch of pixels at a time, so that it
-trains on a processor without a GPU.
+A residual network of our own that reads patches of pixels, so that it trains on a processor without
+a GPU.
 """
 
 from __future__ import annotations
@@ -11,8 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pixelgen.models.config import SquareConfig
-from pixelgen.models.gated_pixelcnn import ChannelNorm
-from pixelgen.models.tokenizer import blocks, shrink
+from pixelgen.models.layers import ChannelNorm, downsample, residual_blocks
 
 
 class VectorEncoder(nn.Module):
@@ -25,12 +24,11 @@ class VectorEncoder(nn.Module):
         wide, deep = config.wide_features, config.deep_features
         self.patch = nn.PixelUnshuffle(config.patch)
         self.stem = nn.Conv2d(config.channels * config.patch**2, wide, 3, padding=1)
-        self.wide = blocks(wide, config.wide_blocks)
-        self.shrink = shrink(wide, deep)
-        self.deep = blocks(deep, config.deep_blocks)
+        self.wide = residual_blocks(wide, config.wide_blocks)
+        self.shrink = downsample(wide, deep)
+        self.deep = residual_blocks(deep, config.deep_blocks)
         self.norm = ChannelNorm(deep, 1)
-        # Where something is tells what it is: places are not averaged before they have been
-        # weighed.
+        # Positions are not averaged: where something is matters for what it is.
         self.places = nn.Conv2d(deep, place_features, 1)
         self.dropout = nn.Dropout(dropout)
         self.out = nn.Linear(place_features * config.deep_size**2, length)
@@ -38,7 +36,7 @@ class VectorEncoder(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         x = self.wide(self.stem(self.patch(images)))  # [B, W, S/p, S/p]
         x = self.norm(self.deep(self.shrink(x)))  # [B, D, S/2p, S/2p]
-        flat = self.dropout(F.silu(self.places(x)).flatten(1))
+        flat = self.dropout(F.silu(self.places(x)).flatten(1))  # [B, place_features · (S/2p)²]
         with torch.autocast(flat.device.type, enabled=False):
             vector: Tensor = self.out(flat.to(self.out.weight.dtype))
         return vector

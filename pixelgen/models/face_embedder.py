@@ -1,4 +1,4 @@
-"""Faces as points on a sphere, near to each other where they are of one person.
+"""Faces → points on a sphere, near to each other if they show the same person.
 
 Schroff, Kalenichenko, Philbin, "FaceNet", 2015 (arXiv 1503.03832): the f of van den Oord et al.
 2016, section 3.3.

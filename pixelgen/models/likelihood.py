@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from pixelgen.models.config import GridConfig
 
 LOG_SCALE_MIN, LOG_SCALE_MAX = -7.0, 7.0
-"""Far beyond what pictures need, within what float32 can differentiate."""
+"""Far beyond the scales of pictures, and within the range in which float32 can differentiate."""
 
 
 def to_signed(x: Tensor, levels: int) -> Tensor:
@@ -30,7 +30,10 @@ def bits_per_dim(log_prob: Tensor) -> Tensor:
 
 
 class Likelihood(nn.Module):
-    """The interface: how many numbers describe a value, and what they say."""
+    """The interface of all likelihoods.
+
+    Another one is a subclass, a branch of `build_likelihood`, and a name in `LikelihoodName`.
+    """
 
     def __init__(
         self, channels: int, levels: int, parameters_per_value: int, coupled: bool
@@ -38,10 +41,13 @@ class Likelihood(nn.Module):
         super().__init__()
         self.channels, self.levels = channels, levels
         self.parameters_per_value = parameters_per_value
+        """P, the numbers that describe the distribution of a value."""
         self.coupled = coupled
+        """One set of parameters for all channels of a position, whose values depend on each other
+        through the likelihood itself."""
 
     def initial_bias(self) -> Tensor:
-        """[P], a sensible start for the bias of the layer that makes the parameters."""
+        """[P], a sensible start for the bias of the layer that computes the parameters."""
         return torch.zeros(self.parameters_per_value)
 
     def log_prob(self, parameters: Tensor, x: Tensor) -> Tensor:
@@ -49,7 +55,7 @@ class Likelihood(nn.Module):
         raise NotImplementedError
 
     def log_distribution(self, parameters: Tensor, before: Tensor, channel: int) -> Tensor:
-        """All levels of one channel given the channels before it.
+        """The distribution of one channel over all levels, given the channels before it.
 
         `parameters` [N, C', P], `before` [N, channel or more] integers → [N, levels] in nats.
         """
@@ -95,8 +101,8 @@ def mixture_bias(weights: Tensor, means: Tensor) -> Tensor:
 
 
 class Mixture(Likelihood):
-    """What both discretized mixtures of logistics have in common: the conditional distribution of
-    one channel is a mixture of K discretized logistics."""
+    """A likelihood whose conditional distribution of one channel is a mixture of K discretized
+    logistics."""
 
     def components(
         self, parameters: Tensor, before: Tensor, channel: int
@@ -145,8 +151,8 @@ class CoupledLogisticMixture(Mixture):
 
     The component is shared by the channels, and the means of later channels depend linearly on the
     earlier ones. Per position: K weights, then for every channel K means and K log-scales, then K
-    coefficients for every pair of channels. The conditional of channel c weighs the components by
-    how well they explained the channels before it, so every factor is exact.
+    coefficients for every pair of channels. The conditional of channel c weights the components by
+    their posterior given the channels before it, so every factor is exact.
     """
 
     def __init__(self, channels: int, levels: int, mixtures: int) -> None:
@@ -160,7 +166,8 @@ class CoupledLogisticMixture(Mixture):
         return torch.cat((start, torch.zeros(self.parameters_per_value - len(start))))
 
     def _split(self, parameters: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """[..., 1, P] → log-weights [..., K]; means, log-scales [..., C, K]; pairs [..., ·, K]."""
+        """[..., 1, P] → log-weights [..., K]; means and log-scales [..., C, K]; coefficients of
+        pairs [..., C · (C - 1) / 2, K]."""
         c = self.channels
         parts = parameters.float().flatten(-2).unflatten(-1, (-1, self.mixtures))  # [..., P/K, K]
         weight, mean, log_scale, pair = parts.split([1, c, c, parts.shape[-2] - 1 - 2 * c], dim=-2)
@@ -207,7 +214,7 @@ def build_likelihood(config: GridConfig, channels: int, coupled: bool) -> Likeli
 
 
 def set_bias(layer: nn.Conv2d, likelihood: Likelihood) -> None:
-    """Start the layer that makes the parameters of `likelihood` from its `initial_bias`."""
+    """Sets the bias of the layer that computes the parameters to `likelihood.initial_bias`."""
     start = likelihood.initial_bias()
     if layer.bias is not None:
         with torch.no_grad():

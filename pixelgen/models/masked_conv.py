@@ -40,6 +40,7 @@ class MaskedConv2d(nn.Conv2d):
     """
 
     mask: Tensor
+    padding: tuple[int, int, int, int]
 
     def __init__(
         self,
@@ -51,21 +52,23 @@ class MaskedConv2d(nn.Conv2d):
         bias: bool = True,
     ) -> None:
         super().__init__(in_features, out_features, kernel_size, bias=bias)
-        self.edges = padding
+        self.padding = padding
         self.register_buffer("mask", mask.expand_as(self.weight).clone(), persistent=False)
 
     def masked_weight(self) -> Tensor:
-        """The weight that is really applied, [out, in, rows, columns]."""
+        """The weight that the convolution applies, [out, in, rows, columns]."""
         return self.weight * self.mask
 
     def forward(self, x: Tensor) -> Tensor:
-        if any(self.edges):
-            x = F.pad(x, self.edges)
+        if any(self.padding):
+            x = F.pad(x, self.padding)
         return F.conv2d(x, self.masked_weight(), self.bias)
 
 
 class PaddedConv2d(nn.Conv2d):
     """A convolution with its own zero padding on each side: (left, right, top, bottom)."""
+
+    padding: tuple[int, int, int, int]
 
     def __init__(
         self,
@@ -76,33 +79,29 @@ class PaddedConv2d(nn.Conv2d):
         bias: bool = True,
     ) -> None:
         super().__init__(in_features, out_features, kernel_size, bias=bias)
-        self.edges = padding
-
-    def masked_weight(self) -> Tensor:
-        """The weight that is applied, [out, in, rows, columns]; nothing is masked here."""
-        return self.weight
+        self.padding = padding
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.conv2d(F.pad(x, self.edges), self.weight, self.bias)
+        return F.conv2d(F.pad(x, self.padding), self.weight, self.bias)
 
 
-AnyConv = MaskedConv2d | PaddedConv2d
+def effective_weight(conv: nn.Conv2d) -> Tensor:
+    """The weight that `conv` applies, masked or not, [out, in, rows, columns]."""
+    return conv.masked_weight() if isinstance(conv, MaskedConv2d) else conv.weight
 
 
 @torch.no_grad()
-def scale_init(conv: AnyConv, gain: float = 1.0) -> None:
-    """Draws the weight anew so that inputs of variance 1 give outputs of variance gain² (LeCun et
-    al. 1998, section 4.6), counting for each output only what its mask lets through."""
-    seen = torch.ones_like(conv.weight)
-    if isinstance(conv, MaskedConv2d):
-        seen = conv.mask
-    fan_in = seen.sum((1, 2, 3), keepdim=True).clamp(min=1)
+def scale_init(conv: nn.Conv2d, gain: float = 1.0) -> None:
+    """Initialises the weight so that inputs of variance 1 give outputs of variance gain² (LeCun et
+    al. 1998, section 4.6); the fan-in of an output counts only the weights that its mask keeps."""
+    mask = conv.mask if isinstance(conv, MaskedConv2d) else torch.ones_like(conv.weight)
+    fan_in = mask.sum((1, 2, 3), keepdim=True).clamp(min=1)
     conv.weight.normal_().mul_(gain * fan_in.rsqrt())
 
 
 def pointwise(
     in_features: int, out_features: int, groups: int, mask: Mask = "B", out_parts: int = 1
-) -> AnyConv:
+) -> nn.Conv2d:
     """A 1×1 convolution, masked between channel groups where `groups` > 1 or the mask is A."""
     if groups == 1 and mask == "B":
         return PaddedConv2d(in_features, out_features, (1, 1), (0, 0, 0, 0))
@@ -110,11 +109,21 @@ def pointwise(
     return MaskedConv2d(in_features, out_features, (1, 1), allowed[:, :, None, None])
 
 
+def pointwise_halves(in_features: int, out_features: int, groups: int) -> nn.Conv2d:
+    """A 1×1 convolution that reads maps before their gate: two halves, each in channel groups."""
+    if groups == 1:
+        return pointwise(in_features, out_features, 1)
+    half = channel_mask(in_features // 2, out_features, groups, "B")  # [out, in / 2]
+    return MaskedConv2d(
+        in_features, out_features, (1, 1), torch.cat((half, half), 1)[:, :, None, None]
+    )
+
+
 def vertical_conv(in_features: int, out_features: int, kernel: int) -> PaddedConv2d:
     """A ceil(n/2)×n convolution over this row and the rows above, as wide as the input.
 
-    Its output at row i holds rows ≤ i; whoever hands it to the horizontal stack shifts it down by
-    one row (`shift_down`). Channels need no mask: rows above are known completely.
+    Its output at row i holds rows ≤ i, and must be shifted down by one row (`shift_down`) before it
+    enters the horizontal stack. Channels need no mask: rows above are known completely.
     """
     reach = kernel // 2
     return PaddedConv2d(in_features, out_features, (reach + 1, kernel), (reach, reach, reach, 0))
@@ -122,7 +131,7 @@ def vertical_conv(in_features: int, out_features: int, kernel: int) -> PaddedCon
 
 def horizontal_conv(
     in_features: int, out_features: int, kernel: int, groups: int, mask: Mask
-) -> AnyConv:
+) -> nn.Conv2d:
     """A 1×ceil(n/2) causal convolution: the pixels to the left and, as the mask allows, this one.
 
     `out_features` are two gate halves, each split into the channel groups.
@@ -138,5 +147,5 @@ def horizontal_conv(
 
 
 def shift_down(x: Tensor) -> Tensor:
-    """[B, C, H, W] moved down by one row, zeros on top: row i then holds only rows < i."""
+    """[B, C, H, W] shifted down by one row, zeros on top: row i then holds only rows < i."""
     return F.pad(x, (0, 0, 1, -1))

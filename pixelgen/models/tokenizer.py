@@ -1,12 +1,12 @@
-"""Pictures as small grids of codes, and back: an auto-encoder with finite scalar quantization.
+"""Pictures ↔ small grids of codes: an auto-encoder with finite scalar quantization.
 
 Mentzer, Minnen, Agustsson, Tschannen, "Finite Scalar Quantization: VQ-VAE Made Simple", 2023 (arXiv
-2309.15505). Deviations: one number of levels for all channels; a code's channels stay apart instead
-of being merged into one index, so that a grid of codes is what `GatedPixelCNN` models: integers
-[B, C, h, w] of 0 … levels - 1; quantized values are spread evenly over -1 … 1.
+2309.15505). Deviations: one number of levels for all channels; the channels of a code are not
+merged into one index, so that `GatedPixelCNN` can model a grid of codes: integers [B, C, h, w] of
+0 … levels - 1; quantized values are spread evenly over -1 … 1.
 
-The network is built for processors without a GPU: nothing is computed at full size but one thin
-convolution, and most parameters work where the grid is smallest.
+The network is designed for processors without a GPU: only one thin convolution runs at full size,
+and most parameters belong to the smallest grid.
 """
 
 from __future__ import annotations
@@ -14,11 +14,10 @@ from __future__ import annotations
 import math
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pixelgen.models.config import TokenizerConfig
-from pixelgen.models.gated_pixelcnn import ChannelNorm
+from pixelgen.models.layers import ChannelNorm, downsample, residual_blocks, upsample
 from pixelgen.models.likelihood import to_signed
 
 
@@ -33,15 +32,16 @@ class ScalarQuantizer(nn.Module):
     def __init__(self, levels: int) -> None:
         super().__init__()
         self.levels = levels
-        # A little less than half of the range, so that rounding never leaves it.
+        # Slightly less than half of the range, so that rounding never leaves it.
         self.reach = (levels - 1) * (1 - 1e-3) / 2
-        # With an even number of levels none of them is at zero: all are moved by half a step.
+        # With an even number of levels none of them is at zero: all are shifted by half a step.
         self.offset = 0.5 if levels % 2 == 0 else 0.0
         # Zero lies in the middle of a level; with two of them, between both.
         self.shift = math.atanh(self.offset / self.reach) if levels > 2 else 0.0
 
     def bound(self, z: Tensor) -> Tensor:
-        """Any numbers → between the lowest and the highest level, counted from the middle one."""
+        """Any numbers → numbers between the lowest and the highest level, relative to the middle
+        one."""
         return torch.tanh(z.float() + self.shift) * self.reach - self.offset
 
     def codes(self, z: Tensor) -> Tensor:
@@ -49,35 +49,15 @@ class ScalarQuantizer(nn.Module):
         return self.bound(z).round().long() + self.levels // 2
 
     def values(self, codes: Tensor) -> Tensor:
-        """Levels → the numbers -1 … 1 that stand for them."""
+        """Levels → the numbers -1 … 1 that represent them."""
         return to_signed(codes, self.levels)
 
     def forward(self, z: Tensor) -> Tensor:
-        """Numbers → those of the nearest levels, -1 … 1; gradients pass as if nothing was rounded
-        (straight through)."""
+        """Numbers → those of the nearest levels, -1 … 1; gradients pass as without rounding
+        (straight-through estimator)."""
         bounded = self.bound(z)
         rounded = bounded + (bounded.round() - bounded).detach()
         return to_signed(rounded + self.levels // 2, self.levels)
-
-
-class ResidualBlock(nn.Module):
-    """x + two convolutions of the normalised x; at the start x itself."""
-
-    def __init__(self, features: int) -> None:
-        super().__init__()
-        self.norm = ChannelNorm(features, 1)
-        self.first = nn.Conv2d(features, features, 3, padding=1)
-        self.second = nn.Conv2d(features, features, 3, padding=1)
-        nn.init.zeros_(self.second.weight)
-
-    def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.second(F.silu(self.first(self.norm(x))))
-        return x + out
-
-
-def blocks(features: int, count: int) -> nn.Sequential:
-    """`count` residual blocks."""
-    return nn.Sequential(*(ResidualBlock(features) for _ in range(count)))
 
 
 class DeepStage(nn.Sequential):
@@ -85,24 +65,10 @@ class DeepStage(nn.Sequential):
 
     def __init__(self, config: TokenizerConfig) -> None:
         super().__init__(
-            shrink(config.wide_features, config.deep_features),
-            blocks(config.deep_features, config.deep_blocks),
-            enlarge(config.deep_features, config.wide_features),
+            downsample(config.wide_features, config.deep_features),
+            residual_blocks(config.deep_features, config.deep_blocks),
+            upsample(config.deep_features, config.wide_features),
         )
-
-
-def shrink(wide: int, deep: int) -> nn.Module:
-    """[B, wide, 2n, 2n] → [B, deep, n, n] by space-to-depth."""
-    return nn.Sequential(nn.PixelUnshuffle(2), nn.Conv2d(4 * wide, deep, 1))
-
-
-def enlarge(deep: int, wide: int) -> nn.Module:
-    """[B, deep, n, n] → [B, wide, 2n, 2n] by depth-to-space."""
-    return nn.Sequential(
-        ChannelNorm(deep, 1),
-        nn.Conv2d(deep, 4 * wide, 1),
-        nn.PixelShuffle(2),
-    )
 
 
 class FineStage(nn.Sequential):
@@ -116,8 +82,8 @@ class FineStage(nn.Sequential):
         assert last.bias is not None
         nn.init.zeros_(last.bias)
         super().__init__(
-            enlarge(config.wide_features, fine),
-            blocks(fine, config.fine_blocks),
+            upsample(config.wide_features, fine),
+            residual_blocks(fine, config.fine_blocks),
             ChannelNorm(fine, 1),
             last,
             nn.PixelShuffle(config.patch // 2),
@@ -130,22 +96,22 @@ class Encoder(nn.Module):
     def __init__(self, config: TokenizerConfig) -> None:
         super().__init__()
         wide, deep = config.wide_features, config.deep_features
-        self.beside = config.code_size == config.size // config.patch
+        self.parallel = config.code_size == config.size // config.patch
         self.patch = nn.PixelUnshuffle(config.patch)
         self.stem = nn.Conv2d(config.channels * config.patch**2, wide, 3, padding=1)
-        self.wide = blocks(wide, config.wide_blocks)
+        self.wide = residual_blocks(wide, config.wide_blocks)
         self.deep: nn.Module = (
             DeepStage(config)
-            if self.beside
-            else nn.Sequential(shrink(wide, deep), blocks(deep, config.deep_blocks))
+            if self.parallel
+            else nn.Sequential(downsample(wide, deep), residual_blocks(deep, config.deep_blocks))
         )
-        last = wide if self.beside else deep
+        last = wide if self.parallel else deep
         self.out = nn.Sequential(ChannelNorm(last, 1), nn.Conv2d(last, config.code_channels, 1))
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.wide(self.stem(self.patch(x)))  # [B, W, S/p, S/p]
         deep = self.deep(x)
-        z: Tensor = self.out(x + deep if self.beside else deep)
+        z: Tensor = self.out(x + deep if self.parallel else deep)
         return z
 
 
@@ -155,14 +121,14 @@ class Decoder(nn.Module):
     def __init__(self, config: TokenizerConfig) -> None:
         super().__init__()
         wide, deep = config.wide_features, config.deep_features
-        self.beside = config.code_size == config.size // config.patch
-        self.stem = nn.Conv2d(config.code_channels, wide if self.beside else deep, 3, padding=1)
+        self.parallel = config.code_size == config.size // config.patch
+        self.stem = nn.Conv2d(config.code_channels, wide if self.parallel else deep, 3, padding=1)
         self.deep: nn.Module = (
             DeepStage(config)
-            if self.beside
-            else nn.Sequential(blocks(deep, config.deep_blocks), enlarge(deep, wide))
+            if self.parallel
+            else nn.Sequential(residual_blocks(deep, config.deep_blocks), upsample(deep, wide))
         )
-        self.wide = blocks(wide, config.wide_blocks)
+        self.wide = residual_blocks(wide, config.wide_blocks)
         self.patches = nn.Sequential(
             ChannelNorm(wide, 1),
             nn.Conv2d(wide, config.output_features * config.patch**2, 3, padding=1),
@@ -174,7 +140,7 @@ class Decoder(nn.Module):
     def forward(self, z: Tensor) -> Tensor:
         x = self.stem(z)
         deep = self.deep(x)
-        x = self.wide(x + deep if self.beside else deep)  # [B, W, S/p, S/p]
+        x = self.wide(x + deep if self.parallel else deep)  # [B, W, S/p, S/p]
         maps = self.patches(x)  # [B, O, S, S]
         if self.fine is not None:
             maps = maps + self.fine(x)
@@ -203,6 +169,6 @@ class Tokenizer(nn.Module):
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Pictures [B, 3, S, S] of -1 … 1 → their reconstructions, not clamped, and the quantized
-        numbers [B, C, h, w] of -1 … 1 that these were made of; both differentiable."""
+        numbers [B, C, h, w] of -1 … 1 that these were decoded from; both differentiable."""
         z: Tensor = self.quantizer(self.encoder(images))
         return self.decoder(z), z

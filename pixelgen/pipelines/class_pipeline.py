@@ -144,7 +144,7 @@ class ClassPipeline(Pretrained):
 
         from pixelgen.sampling.value_sampler import seeded
 
-        drawer = getattr(self.model, "class_vectors", None)
+        drawer = getattr(self.model, "class_prior", None)
         if drawer is None:
             return None
 

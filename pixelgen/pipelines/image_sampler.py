@@ -18,9 +18,8 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+    from pixelgen.models.autoregressive import GridNetwork
     from pixelgen.models.conditioning import Condition
-    from pixelgen.models.gated_pixelcnn import GatedPixelCNN
-    from pixelgen.models.pixelcnn import PixelCNN
     from pixelgen.sampling.state import StepCallback
 
 
@@ -124,7 +123,7 @@ class ImageSampler:
         self,
         checkpoint: LoadedCheckpoint,
         device: torch.device | str = "cpu",
-        model: GatedPixelCNN | PixelCNN | None = None,
+        model: GridNetwork | None = None,
     ) -> None:
         """`model` is one of several that the checkpoint holds; without it, there is but one."""
         self.checkpoint = checkpoint

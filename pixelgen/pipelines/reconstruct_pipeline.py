@@ -246,7 +246,7 @@ class ReconstructPipeline(Pretrained):
             raise ValueError(f"{len(sources)} pictures for a request of {request.photos}")
         started = time.perf_counter()
         model = self.autoencoders[request.bottleneck]
-        h = model.between(interpolate_path(self._encode(model, sources), request.steps))
+        h = model.project(interpolate_path(self._encode(model, sources), request.steps))
         sampled = self._paint(model, h, request.drawing, on_step, one_stream=True)
         return InterpolationResult(
             images=sampled.images,

@@ -5,35 +5,36 @@ where the stacks are not split). Maps before a gate are laid out *group by group
 so that everything about one group is one strip of memory.
 
 The gate is computed as y' = tanh(f) · (1 + tanh(g / 2)) = 2 · tanh(f) · sigmoid(g), one tanh over
-the whole strip: the ½ before g is folded into what makes g, the ½ before y' into what reads y'.
+the whole strip: the ½ of g is part of the weights that compute g, the ½ of y' of the weights that
+read y'.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import cast
+from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from pixelgen.models.gated_pixelcnn import ChannelHead, GatedLayer, GatedPixelCNN
-from pixelgen.models.masked_conv import AnyConv
-
-EPSILON = 1e-6
-"""Of ChannelNorm."""
+from pixelgen.models.gated_pixelcnn import GatedLayer, GatedPixelCNN
+from pixelgen.models.layers import NORM_EPSILON
+from pixelgen.models.masked_conv import effective_weight
 
 
 @dataclass(frozen=True)
-class Shape:
-    """Sizes that both stacks share."""
+class StackShape:
+    """The sizes of both stacks."""
 
     groups: int
     """G: channel groups of the maps."""
     maps: int
     """q: maps per group."""
     state: int
-    """Width of the horizontal state h of a group: q, or 1 + q with normalisation (see Walk)."""
+    """Width of the horizontal state h of a group: q, or 1 + q with normalisation (see
+    horizontal_stack.py)."""
     embedded: int
     """Numbers per position of the embedded grid."""
 
@@ -43,22 +44,40 @@ class Shape:
         return self.groups * self.maps
 
 
-def shape_of(model: GatedPixelCNN) -> Shape:
+def shape_of(model: GatedPixelCNN) -> StackShape:
     """The sizes of `model`."""
     config = model.config
-    groups = config.grid_channels if config.channel_order == "groups" else 1
+    groups = config.channel_groups
     maps = config.features // groups
     state = maps + (config.normalisation == "channel")
-    return Shape(groups, maps, state, model.first.vertical.in_channels)
+    return StackShape(groups, maps, state, model.first.vertical.in_channels)
 
 
-def matrix(conv: AnyConv) -> Tensor:
-    """A 1×1 convolution's weight as [in, out]."""
-    return conv.masked_weight()[:, :, 0, 0].t().float()
+class Affine(NamedTuple):
+    """x @ matrix + bias."""
+
+    matrix: Tensor
+    """[in, out]."""
+    bias: Tensor
+    """[out]."""
+
+
+class GroupedAffine(NamedTuple):
+    """One product for every channel group or channel."""
+
+    matrices: list[Tensor]
+    """[in, out] each."""
+    biases: list[Tensor]
+    """[out] each."""
+
+
+def matrix(conv: torch.nn.Conv2d) -> Tensor:
+    """The weight of a 1×1 convolution as [in, out]."""
+    return effective_weight(conv)[:, :, 0, 0].t().float()
 
 
 def bias_of(conv: torch.nn.Conv2d) -> Tensor:
-    """Its bias, [out]."""
+    """The bias of a convolution, [out]."""
     assert conv.bias is not None
     return conv.bias.float()
 
@@ -71,7 +90,7 @@ def by_group(columns: Tensor, groups: int) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Horizontal:
+class HorizontalConv:
     """The horizontal convolution of a layer, its outputs group by group, g halved."""
 
     left: Tensor
@@ -82,19 +101,19 @@ class Horizontal:
     """[2p]."""
 
 
-def fold_horizontal(layer: GatedLayer, shape: Shape) -> Horizontal:
-    """Masks, gate scale and the normalisation's weight worked into one matrix per layer."""
+def fuse_horizontal(layer: GatedLayer, shape: StackShape) -> HorizontalConv:
+    """The horizontal convolution with mask, gate scale and normalisation weight multiplied in."""
     conv = layer.horizontal
-    weight = by_group(conv.masked_weight()[:, :, 0].permute(2, 1, 0).float(), shape.groups)
+    weight = by_group(effective_weight(conv)[:, :, 0].permute(2, 1, 0).float(), shape.groups)
     if layer.horizontal_norm is not None:
-        # The walk divides h by its length, not by its root mean square: √q apart.
+        # The sampler divides h by its length, not by its root mean square: a factor of √q.
         weight = weight * (layer.horizontal_norm.weight * math.sqrt(shape.maps))[:, None]
     bias = by_group(bias_of(conv), shape.groups)
-    return Horizontal(weight[:-1].flatten(0, 1).contiguous(), weight[-1], bias)
+    return HorizontalConv(weight[:-1].flatten(0, 1).contiguous(), weight[-1], bias)
 
 
 @dataclass(frozen=True)
-class Step:
+class LayerStep:
     """From the strips [h | y'] of one layer to the strips [h | f | g] of the next, one product.
 
     With h' = h + y' W + b and (f, g) = h' C + what comes from elsewhere, both are linear in h, y':
@@ -102,16 +121,20 @@ class Step:
     """
 
     own: list[Tensor]
-    """Per group [state + q, state + 2q]: what its own group contributes."""
+    """Per group [state + q, state + 2q]: the contribution of the group itself."""
     earlier: list[Tensor]
-    """Per group c [c · (state + q), state + 2q]: what the groups before it contribute."""
+    """Per group c [c · (state + q), state + 2q]: the contribution of the groups before it."""
     bias: Tensor
     """[G, state + 2q]."""
 
 
-def fold_step(
-    previous: GatedLayer, horizontal: Horizontal, shape: Shape, first: bool, normalised: bool
-) -> Step:
+def fuse_step(
+    previous: GatedLayer,
+    horizontal: HorizontalConv,
+    shape: StackShape,
+    first: bool,
+    normalised: bool,
+) -> LayerStep:
     """`previous` gives W and b (residual unless it is the `first` layer), `horizontal` gives C."""
     groups, q, p = shape.groups, shape.maps, shape.features
     assert previous.out is not None  # only a last layer may have none
@@ -137,23 +160,23 @@ def fold_step(
     )
     from_h, from_y = product.unbind()
     if normalised:
-        # A leading entry √(q ε) of every h makes |h| the root of sum(h²) + q ε. It comes from the
-        # bias of every step: nothing is read from it, nothing else written to it.
-        from_h = torch.nn.functional.pad(from_h, (1, 0, 0, 0, 1, 0))
-        from_y = torch.nn.functional.pad(from_y, (1, 0))
-        bias = torch.nn.functional.pad(bias, (1, 0), value=math.sqrt(q * EPSILON))
+        # A leading entry √(q ε) of every h makes |h| the root of sum(h²) + q ε. The bias of every
+        # step writes it; no weight reads it.
+        from_h = F.pad(from_h, (1, 0, 0, 0, 1, 0))
+        from_y = F.pad(from_y, (1, 0))
+        bias = F.pad(bias, (1, 0), value=math.sqrt(q * NORM_EPSILON))
     whole = torch.cat((from_h, from_y), 1)  # [G, state + q, G, state + 2q]
-    return Step(
+    return LayerStep(
         [whole[c, :, c].contiguous() for c in range(groups)],
         [whole[:c, :, c].flatten(0, 1).contiguous() for c in range(groups)],
         bias,
     )
 
 
-def fold_result(last: GatedLayer, shape: Shape, first: bool) -> tuple[list[Tensor], Tensor]:
-    """The horizontal stack's result from the last layer's strips [h | y'].
+def fuse_result(last: GatedLayer, shape: StackShape, first: bool) -> GroupedAffine:
+    """From the last layer's strips [h | y'] to the horizontal stack's result.
 
-    Per group c [(c + 1) · (state + q), q], and the bias [G, q].
+    Per group c a matrix [(c + 1) · (state + q), q] and a bias [q].
     """
     groups, q, p = shape.groups, shape.maps, shape.features
     assert last.out is not None  # without skip outputs
@@ -161,56 +184,45 @@ def fold_result(last: GatedLayer, shape: Shape, first: bool) -> tuple[list[Tenso
     identity = torch.zeros_like(out) if first else torch.eye(p, device=out.device)
     from_h, from_y = identity.view(groups, q, p), out.view(groups, q, p)
     if shape.state > q:
-        from_h = torch.nn.functional.pad(from_h, (0, 0, 1, 0))
+        from_h = F.pad(from_h, (0, 0, 1, 0))
     whole = torch.cat((from_h, from_y), 1).unflatten(2, (groups, q))
     matrices = [whole[: c + 1, :, c].flatten(0, 1).contiguous() for c in range(groups)]
-    return matrices, bias_of(last.out).view(groups, q)
+    return GroupedAffine(matrices, list(bias_of(last.out).view(groups, q)))
 
 
 @dataclass(frozen=True)
-class Outputs:
-    """From the stacks' result at one position to what the likelihood or the head needs.
+class OutputWeights:
+    """From the stacks' result at one position to the parameters, or to the channel head's input.
 
     The input is [G, (relu(h) q, and with an input skip the first layer's f q, g q)].
     """
 
-    mix: list[Tensor]
+    out_1x1: GroupedAffine
     """Per group c: groups ≤ c → this group's part of the result."""
-    mix_bias: list[Tensor]
-    head: list[Tensor] | None
-    """Per group c, after a ReLU: `mix` of groups ≤ c → this group's parameters; None where `mix`
-    gives them already (nothing stands between two linear maps)."""
-    head_bias: list[Tensor]
+    head: GroupedAffine | None
+    """Per group c, after a ReLU: the result of groups ≤ c → this group's part of the head's context
+    layers; None without a ReLU: two linear maps in a row are one, and `out_1x1` holds both."""
 
 
-def fold_outputs(model: GatedPixelCNN, shape: Shape) -> Outputs:
-    """`mix`, `input_skip` and the head's first layer."""
+def fuse_outputs(model: GatedPixelCNN, shape: StackShape) -> OutputWeights:
+    """`out_1x1`, `input_skip` and the head's context layers."""
     groups, q = shape.groups, shape.maps
-    mix, bias = matrix(model.mix).unflatten(0, (groups, q)), bias_of(model.mix)
+    out, bias = matrix(model.out_1x1).unflatten(0, (groups, q)), bias_of(model.out_1x1)
     if model.input_skip is not None:
         skip = matrix(model.input_skip).unflatten(0, (2, groups, q)).transpose(0, 1).clone()
-        skip[:, 1] *= 2.0  # f and g are kept with g halved
-        mix = torch.cat((mix, skip.flatten(1, 2)), 1)
+        skip[:, 1] *= 2.0  # the sampler holds g halved
+        out = torch.cat((out, skip.flatten(1, 2)), 1)
         bias = bias + bias_of(model.input_skip)
-    if isinstance(model.head, ChannelHead):
-        maps = [model.head.context]
-        if model.head.linear_mean is not None:
-            maps.append(model.head.linear_mean.context)
-        weight = torch.cat([m.weight[:, :, 0, 0].t().float() for m in maps], 1)
-        head_bias = torch.cat([bias_of(m) for m in maps])
-        linear = True
-    else:
-        head = cast(AnyConv, model.head)
-        weight, head_bias = matrix(head), bias_of(head)
-        linear = model.input_skip is not None
-    if linear:
-        mix, bias = mix @ weight, bias @ weight + head_bias
-    wide = mix.unflatten(-1, (groups, -1))  # [G, in, G, out]
-    return Outputs(
-        [wide[: c + 1, :, c].flatten(0, 1).contiguous() for c in range(groups)],
-        list(bias.view(groups, -1)),
-        None if linear else group_parts(weight, groups),
-        list(head_bias.view(groups, -1)),
+    layers = model.head.context_layers
+    weight = torch.cat([matrix(layer) for layer in layers], 1)
+    head_bias = torch.cat([bias_of(layer) for layer in layers])
+    if not model.head.relu:
+        out, bias = out @ weight, bias @ weight + head_bias
+    by_groups = out.unflatten(-1, (groups, -1))  # [G, in, G, out]
+    matrices = [by_groups[: c + 1, :, c].flatten(0, 1).contiguous() for c in range(groups)]
+    head = GroupedAffine(group_parts(weight, groups), list(head_bias.view(groups, -1)))
+    return OutputWeights(
+        GroupedAffine(matrices, list(bias.view(groups, -1))), head if model.head.relu else None
     )
 
 

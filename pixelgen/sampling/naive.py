@@ -8,12 +8,12 @@ from pixelgen.sampling.state import Request
 
 
 def sample_naive(request: Request, max_values: int | None = None) -> None:
-    """Draws all values, or the first `max_values` of them (to time a few)."""
+    """Samples all values, or the first `max_values` of them (for a benchmark)."""
     model = request.model
     height, width, channels = request.size
     for i, j, c in islice(product(range(height), range(width), range(channels)), max_values):
-        embedded = model.embed(request.doubled(request.grid()))
+        embedded = model.embed(request.for_network(request.grid()))
         parameters = model.parameters_of(embedded, request.condition)
-        request.draw(i, j, c, parameters[:, i, j])
+        request.sample_value(i, j, c, parameters[:, i, j])
         if c == channels - 1:
             request.report(i * width + j + 1)

@@ -2,75 +2,113 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
-from pixelgen.models.gated_pixelcnn import ChannelHead, GatedPixelCNN
-from pixelgen.sampling.fused_weights import Outputs, Shape
+from pixelgen.models.gated_pixelcnn import GatedPixelCNN
+from pixelgen.models.heads import ChannelHead, OutputHead, PointwiseHead
+from pixelgen.models.masked_conv import effective_weight
+from pixelgen.sampling.fused_weights import GroupedAffine, OutputWeights, StackShape, bias_of
+
+
+class HeadStage(Protocol):
+    """The part of a head that runs once per channel, for a batch."""
+
+    context: Tensor
+    """[B, outputs of the head's context layers]: where `OutputStage` puts these."""
+
+    def run(self, c: int, embedded: Tensor) -> None:
+        """Writes the parameters of channel `c`; `embedded` [B, in] holds the channels before it."""
+
+
+class HeadWeights(Protocol):
+    """The matrices of that part, for batches of any size."""
+
+    def stage(self, parameters: Tensor) -> HeadStage:
+        """The stage that writes into `parameters` [B, C or 1, P]."""
 
 
 class OutputStage:
-    """`mix`, `input_skip` and the head at one position, for a batch."""
+    """`out_1x1`, `input_skip` and the head at one position, for a batch."""
 
     def __init__(
         self,
         model: GatedPixelCNN,
-        folded: Outputs,
-        head: HeadWeights | None,
-        shape: Shape,
+        weights: OutputWeights,
+        head: HeadWeights,
+        shape: StackShape,
         batch: int,
     ) -> None:
         groups, q = shape.groups, shape.maps
-        self.groups = groups
-        device = model.mix.weight.device
+        device = model.out_1x1.weight.device
         width = 3 * q if model.input_skip is not None else q
-        self.features = torch.zeros(batch, groups * width, device=device)
-        parts = self.features.view(batch, groups, width).unbind(1)
+        features = torch.zeros(batch, groups * width, device=device)
+        parts = features.view(batch, groups, width).unbind(1)
         self.results = [part[:, :q] for part in parts]
-        """Per group [B, q]: where the walk puts the horizontal stack's result, after a ReLU."""
+        """Per group [B, q]: where the horizontal stack puts its result, after a ReLU."""
         self.linear = [part[:, q:] for part in parts] if width > q else None
         """Per group [B, 2q]: where it puts the first layer's maps before the gate."""
-        self.inputs = [self.features[:, : (c + 1) * width] for c in range(groups)]
-        self.mix, self.mix_bias = folded.mix, folded.mix_bias
-        self.head, self.head_bias = folded.head, folded.head_bias
-        size = model.likelihood.parameters_per_value
-        self.per_position = 1 if model.likelihood.coupled else model.config.grid_channels
-        self.buffer = torch.zeros(batch, self.per_position, size, device=device)
+        self.inputs = [features[:, : (c + 1) * width] for c in range(groups)]
+        self.weights = weights
+        channels = 1 if model.likelihood.coupled else model.config.grid_channels
+        self.buffer = torch.zeros(
+            batch, channels, model.likelihood.parameters_per_value, device=device
+        )
         """[B, C or 1, P]: the likelihood's parameters."""
-        self.channel_head: HeadStage | None = None
-        if head is not None:
-            self.channel_head = HeadStage(head, self.buffer)
-            mixed = self.channel_head.context
-        elif self.head is None:
-            mixed = self.buffer.view(batch, -1)
-        else:
-            mixed = torch.zeros(batch, model.config.output_features, device=device)
-        self.mixed = list(mixed.chunk(groups, dim=1))
-        share = mixed.shape[1] // groups
-        self.mixed_until = [mixed[:, : (c + 1) * share] for c in range(groups)]
-        self.targets = list(self.buffer.view(batch, -1).chunk(groups, dim=1))
+        self.head = head.stage(self.buffer)
+        self.contexts = list(self.head.context.chunk(groups, dim=1))
+        """Per group: its part of the outputs of the head's context layers."""
+        self.hidden = self.contexts
+        """Per group: its part of the result of `out_1x1`, if a ReLU follows it."""
+        if weights.head is not None:
+            hidden = torch.zeros(batch, model.config.output_features, device=device)
+            self.hidden = list(hidden.chunk(groups, dim=1))
+            share = hidden.shape[1] // groups
+            self.hidden_until = [hidden[:, : (c + 1) * share] for c in range(groups)]
 
     def group_done(self, c: int) -> None:
-        """Group `c` has its result (and linear map) in place: on towards the parameters."""
-        torch.addmm(self.mix_bias[c], self.inputs[c], self.mix[c], out=self.mixed[c])
-        if self.head is not None:
-            self.mixed[c].relu_()
-            torch.addmm(self.head_bias[c], self.mixed_until[c], self.head[c], out=self.targets[c])
+        """To be called when the result (and linear map) of group `c` is in place."""
+        (matrices, biases), head = self.weights.out_1x1, self.weights.head
+        torch.addmm(biases[c], self.inputs[c], matrices[c], out=self.hidden[c])
+        if head is not None:
+            self.hidden[c].relu_()
+            torch.addmm(
+                head.biases[c], self.hidden_until[c], head.matrices[c], out=self.contexts[c]
+            )
 
     def parameters(self, c: int, embedded: Tensor) -> Tensor:
-        """[B, C', P], of which what channel `c` needs is valid; `embedded` [B, in] holds the
-        position's channels before it."""
-        if self.channel_head is not None:
-            self.channel_head.run(c, embedded)
+        """The likelihood's parameters [B, C', P], of which those that channel `c` needs are valid;
+        `embedded` [B, in] holds the position's channels before it."""
+        self.head.run(c, embedded)
         return self.buffer
 
 
+class PointwiseStage:
+    """A head whose context layers give the parameters: nothing is left to do."""
+
+    def __init__(self, parameters: Tensor) -> None:
+        self.context = parameters.flatten(1)
+
+    def run(self, c: int, embedded: Tensor) -> None:
+        """Nothing."""
+
+
+class PointwiseHeadWeights:
+    """See `PointwiseStage`."""
+
+    def stage(self, parameters: Tensor) -> PointwiseStage:
+        """See `HeadWeights`."""
+        return PointwiseStage(parameters)
+
+
 @dataclass(frozen=True)
-class HeadWeights:
-    """The matrices of the small network that walks the channels of one position."""
+class ChannelHeadWeights:
+    """The matrices of a `ChannelHead`."""
 
     width: int
     """C · 2 · hidden."""
@@ -78,77 +116,91 @@ class HeadWeights:
     """Per channel: entries of the embedded position that it reads."""
     coupling: list[Tensor]
     """Per channel c [visible, 2 · hidden]."""
-    hidden: list[tuple[list[Tensor], list[Tensor]]]
-    """Per layer, per channel, a matrix [hidden, hidden] and a bias."""
-    out: tuple[list[Tensor], list[Tensor]]
-    """Per channel a matrix [hidden, P] and a bias."""
+    hidden: list[GroupedAffine]
+    """Per layer, and per channel [hidden, hidden]."""
+    out: GroupedAffine
+    """Per channel [hidden, P]."""
     linear: list[Tensor] | None
     """Per channel c [visible, 1], of the linear means."""
     mixtures: int
 
     @staticmethod
-    def of(head: ChannelHead, embedded: int) -> HeadWeights:
-        """Those of `head`, for positions of `embedded` numbers."""
+    def from_head(head: ChannelHead, embedded: int) -> ChannelHeadWeights:
+        """The matrices of `head`, for positions of `embedded` numbers."""
         channels, linear = head.channels, head.linear_mean
         visible = [c * (embedded // channels) for c in range(channels)]
 
-        def seen(weight: Tensor) -> list[Tensor]:
-            columns = head_columns(weight, channels)
+        def visible_rows(conv: nn.Conv2d) -> list[Tensor]:
+            columns = effective_weight(conv)[:, :, 0, 0].float().t().chunk(channels, dim=1)
             return [part[:n].contiguous() for part, n in zip(columns, visible, strict=True)]
 
-        return HeadWeights(
+        return ChannelHeadWeights(
             head.context.out_channels,
             visible,
-            seen(head.coupling.masked_weight()),
+            visible_rows(head.coupling),
             [_per_channel(layer, channels) for layer in head.hidden],
             _per_channel(head.out, channels),
-            None if linear is None else seen(linear.coupling.masked_weight()),
+            None if linear is None else visible_rows(linear.coupling),
             head.mixtures,
         )
 
+    def stage(self, parameters: Tensor) -> ChannelStage:
+        """See `HeadWeights`."""
+        return ChannelStage(self, parameters)
 
-class HeadStage:
-    """The small network that walks the channels of one position (models' ChannelHead)."""
 
-    def __init__(self, weights: HeadWeights, buffer: Tensor) -> None:
-        batch, channels = buffer.shape[:2]
-        width, self.linear = weights.width, weights.linear
-        self.context = buffer.new_zeros(batch, width + (0 if self.linear is None else channels))
-        """[B, C · 2 · hidden (+ C, for the linear means)]: what the stacks say, bias included."""
+class ChannelStage:
+    """A `ChannelHead`, one channel at a time."""
+
+    def __init__(self, weights: ChannelHeadWeights, parameters: Tensor) -> None:
+        batch, channels = parameters.shape[:2]
+        width, self.weights = weights.width, weights
+        linear = 0 if weights.linear is None else channels
+        self.context = parameters.new_zeros(batch, width + linear)
+        """[B, C · 2 · hidden (+ C, for the linear means)], bias included."""
         self.contexts = self.context[:, :width].chunk(channels, dim=1)
-        self.visible, self.coupling, self.hidden = weights.visible, weights.coupling, weights.hidden
-        self.out, self.out_bias = weights.out
-        self.targets = buffer.unbind(1)
-        if self.linear is not None:
+        self.targets = parameters.unbind(1)
+        if weights.linear is not None:
             self.linear_contexts = self.context[:, width:].chunk(channels, dim=1)
             k = weights.mixtures
             self.means = [target[:, k : 2 * k] for target in self.targets]
 
     def run(self, c: int, embedded: Tensor) -> None:
-        """Writes the parameters of channel `c`."""
-        both = self.contexts[c]
+        """See `HeadStage`."""
+        weights = self.weights
+        both = self.contexts[c]  # [B, 2 · hidden]
         if c:
-            both = torch.addmm(both, embedded[:, : self.visible[c]], self.coupling[c])
-        z = F.glu(both, dim=1)
-        for weights, biases in self.hidden:
-            z = F.silu(torch.addmm(biases[c], z, weights[c]), inplace=True).add_(z)
-        torch.addmm(self.out_bias[c], z, self.out[c], out=self.targets[c])
-        if self.linear is not None:
+            both = torch.addmm(both, embedded[:, : weights.visible[c]], weights.coupling[c])
+        z = F.glu(both, dim=1)  # [B, hidden]
+        for matrices, biases in weights.hidden:
+            z = F.silu(torch.addmm(biases[c], z, matrices[c]), inplace=True).add_(z)
+        torch.addmm(weights.out.biases[c], z, weights.out.matrices[c], out=self.targets[c])
+        if weights.linear is not None:
             mean = self.linear_contexts[c]
             if c:
-                mean = torch.addmm(mean, embedded[:, : self.visible[c]], self.linear[c])
+                mean = torch.addmm(mean, embedded[:, : weights.visible[c]], weights.linear[c])
             self.means[c].add_(mean)
 
 
-def head_columns(weight: Tensor, channels: int) -> list[Tensor]:
-    """A 1×1 convolution's weight [out, in, 1, 1] → per channel [in, out / C]."""
-    return list(weight[:, :, 0, 0].float().t().chunk(channels, dim=1))
+HEADS: dict[type[OutputHead], Callable[[Any, int], HeadWeights]] = {
+    PointwiseHead: lambda head, embedded: PointwiseHeadWeights(),
+    ChannelHead: ChannelHeadWeights.from_head,
+}
+"""By kind of head: the function that prepares one, given it and the length of an embedded
+position."""
 
 
-def _per_channel(conv: torch.nn.Module, channels: int) -> tuple[list[Tensor], list[Tensor]]:
+def head_weights(head: OutputHead, embedded: int) -> HeadWeights:
+    """The prepared `head`. Raises TypeError for a kind of head that `HEADS` lacks."""
+    prepare = HEADS.get(type(head))
+    if prepare is None:
+        raise TypeError(f"the incremental sampler has no stage for {type(head).__name__}")
+    return prepare(head, embedded)
+
+
+def _per_channel(conv: nn.Module, channels: int) -> GroupedAffine:
     """A grouped 1×1 convolution as one matrix [in, out] and one bias per channel."""
-    assert isinstance(conv, torch.nn.Conv2d)
-    assert conv.bias is not None
-    weight = conv.weight[:, :, 0, 0].float().unflatten(0, (channels, -1))
+    assert isinstance(conv, nn.Conv2d)
+    weight = conv.weight[:, :, 0, 0].float().unflatten(0, (channels, -1))  # [C, out / C, in]
     matrices = [w.t().contiguous() for w in weight]
-    return matrices, list(conv.bias.float().chunk(channels))
+    return GroupedAffine(matrices, list(bias_of(conv).chunk(channels)))

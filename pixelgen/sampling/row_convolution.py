@@ -14,18 +14,18 @@ class RowKernel:
 
 
 class RowConvolution:
-    """The last rows of its input, as many as the kernel has.
+    """Holds the last rows of its input, as many as the kernel has.
 
-    They are kept position by position, [W + 2·edge, B, rows, in], with zeros left and right of the
-    grid. The kernel's columns are then shifted windows of one buffer, each a plain matrix [W·B,
-    rows · in], and a row of results is one product per column, added up in place.
+    They are stored position by position, [W + 2·padding, B, rows, in], with zeros left and right of
+    the grid. The kernel's columns then read shifted windows of one buffer, each a plain matrix
+    [W·B, rows · in], and a row of results is one product per column, added up in place.
     """
 
     def __init__(self, kernel: RowKernel, width: int, batch: int) -> None:
         self.kernel, self.width = kernel, width
         columns, size = kernel.columns, kernel.depth * kernel.maps
-        self.edge = len(columns) // 2
-        self.rows = columns[0].new_zeros(width + 2 * self.edge, batch, kernel.depth, kernel.maps)
+        self.padding = len(columns) // 2
+        self.rows = columns[0].new_zeros(width + 2 * self.padding, batch, kernel.depth, kernel.maps)
         self.windows = [
             self.rows[t : t + width].view(width * batch, size) for t in range(len(columns))
         ]
@@ -36,7 +36,7 @@ class RowConvolution:
             return
         for age in range(self.kernel.depth - 1):
             self.rows[:, :, age] = self.rows[:, :, age + 1]
-        self.rows[self.edge : self.edge + self.width, :, -1] = row
+        self.rows[self.padding : self.padding + self.width, :, -1] = row
 
     def add_to(self, out: Tensor) -> None:
         """Adds the results of one row to `out` [W·B, out]."""

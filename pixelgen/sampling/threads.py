@@ -14,22 +14,22 @@ _inside, _before = 0, 1
 
 
 def shares(total: int, count: int) -> list[slice]:
-    """`count` neighbouring parts of `total` rows, about as many in each."""
+    """`count` consecutive slices of `total` rows, of about the same length."""
     bounds = [total * k // count for k in range(count + 1)]
     return [slice(a, b) for a, b in pairwise(bounds)]
 
 
 @contextmanager
 def threads(count: int) -> Iterator[int]:
-    """Sets the number of threads for a while; gives the number that was set before.
+    """Sets the number of torch's threads inside the context, and yields the number outside it.
 
-    Thousands of products that take microseconds lose far more by waiting for a second thread, on a
-    busy machine milliseconds each, than they gain by it.
+    A product that takes microseconds loses more by waiting for a second thread (on a busy machine,
+    milliseconds) than it gains.
     """
     global _inside, _before
     with _changing:
-        # Threads that begin take the number that was set last, in whichever thread: of calls that
-        # overlap, all put back what the first has found.
+        # The number is global to all threads: of calls that overlap, all restore the number that
+        # the first one found.
         if not _inside:
             _before = torch.get_num_threads()
         _inside += 1

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pixelgen.models.config import ModelConfig
+from pixelgen.models.config import GridConfig
 from pixelgen.models.likelihood import (
     Likelihood,
     Mixture,
@@ -19,7 +19,7 @@ from pixelgen.models.likelihood import (
 from pixelgen.sampling.options import SamplingOptions
 
 Observer = Callable[[Tensor], None]
-"""Is handed the log-distribution [B, levels] of every value, in the order of drawing."""
+"""Called with the log-distribution [B, levels] of every value, in the order of sampling."""
 
 # The greatest float32 below 1: u times the total then stays below the total in float32 and float64,
 # so the last value with a probability greater than zero is never passed.
@@ -28,9 +28,9 @@ _SMALLEST = 2.0**-126
 
 
 def seeded(seed: int, salt: int = 0) -> torch.Generator:
-    """A generator on the CPU, for a seed of up to 64 bits; another `salt` makes it another one.
+    """A generator on the CPU, for a seed of up to 64 bits; every `salt` gives another stream.
 
-    PyTorch's looks at the lower 32 bits alone: the others are hashed into these.
+    PyTorch uses the lower 32 bits of a seed alone: the others are hashed into these.
     """
     low, high = seed % 2**32, seed // 2**32
     if high:
@@ -39,11 +39,11 @@ def seeded(seed: int, salt: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(low ^ salt)
 
 
-def draw_uniforms(generator: torch.Generator, n: int, config: ModelConfig) -> Tensor:
+def draw_uniforms(generator: torch.Generator, n: int, config: GridConfig) -> Tensor:
     """The random numbers of `n` pictures, [n, C, H, W] float32 in 0 … 1 (1 excluded).
 
-    They are drawn picture after picture: the k-th picture after the generator was seeded gets the
-    same numbers whatever `n` is and however the pictures are split into batches.
+    They are drawn picture by picture: the k-th picture after the generator was seeded gets the same
+    numbers, whatever `n` is and however the pictures are split into batches.
     """
     shape = (config.channels, config.height, config.width)
     uniforms = torch.empty(n, *shape, device=generator.device)
@@ -53,7 +53,8 @@ def draw_uniforms(generator: torch.Generator, n: int, config: ModelConfig) -> Te
 
 
 def invert_cdf(log_p: Tensor, uniforms: Tensor, options: SamplingOptions, out: Tensor) -> None:
-    """The values whose share of the cumulative distribution holds `uniforms`.
+    """Inverse transform sampling: for every row the first value whose cumulative probability
+    exceeds the uniform number, after temperature and top-p.
 
     `log_p` [B, levels] need not be normalised, `uniforms` [B, 1] → `out` [B, 1], int64.
     """
@@ -62,8 +63,8 @@ def invert_cdf(log_p: Tensor, uniforms: Tensor, options: SamplingOptions, out: T
     p = torch.softmax(log_p, -1)
     if options.top_p < 1.0:
         ordered, index = p.sort(dim=-1, descending=True, stable=True)
-        # A value stays when those before it do not yet hold top_p; the first one always does, also
-        # where top_p is too small for float32.
+        # A value stays if those before it hold less than top_p; the first one always stays, even if
+        # top_p is too small for float32.
         enough = max(options.top_p, _SMALLEST)
         ordered = ordered.masked_fill(ordered.cumsum(-1) - ordered >= enough, 0.0)
         p = torch.zeros_like(p).scatter_(-1, index, ordered)
@@ -74,7 +75,7 @@ def invert_cdf(log_p: Tensor, uniforms: Tensor, options: SamplingOptions, out: T
 
 
 def _edges(mean: Tensor, levels: int) -> Tensor:
-    """[levels - 1, 1]: where one bin ends and the next begins."""
+    """[levels - 1, 1]: the edges between neighbouring bins, on the device of `mean`."""
     edges = to_signed(torch.arange(levels - 1, device=mean.device), levels) + 1 / (levels - 1)
     return edges[:, None]
 
@@ -84,9 +85,8 @@ def mixture_by_differences(
 ) -> Tensor:
     """All levels of a discretized mixture of logistics, 3 × [B, K] → [B, levels] in nats.
 
-    Differences of the cumulative distribution: the shortest way, and right to about 1e-7 of the
-    *total*, which is all that drawing needs at temperatures up to 1: higher ones raise what is
-    small.
+    Differences of the cumulative distribution: the fastest way, with an error of about 1e-7 of the
+    *total*. That suffices for sampling at temperatures up to 1; higher ones would amplify it.
     """
     below = (_edges(mean, levels) - mean[:, None]).mul_(torch.exp(-log_scale)[:, None])
     cdf = torch.bmm(below.sigmoid_(), log_weight.exp()[:, :, None])[..., 0]
@@ -97,10 +97,10 @@ def mixture_by_differences(
 def mixture_by_products(log_weight: Tensor, mean: Tensor, log_scale: Tensor, levels: int) -> Tensor:
     """All levels of a discretized mixture of logistics, 3 × [B, K] → [B, levels] in nats.
 
-    What the likelihood's `log_distribution` says, in a tenth of the time: products of sigmoids
-    instead of sums of their logarithms, σ(u) - σ(l) = σ(u) σ(-l) (1 - e^(l - u)), and neighbouring
-    bins share an edge. Nothing cancels, so that small probabilities are as right as large ones and
-    guidance may divide by them; those below 1e-37 count as 1e-37.
+    The likelihood's `log_distribution` in a tenth of the time: products of sigmoids instead of sums
+    of their logarithms, σ(u) - σ(l) = σ(u) σ(-l) (1 - e^(l - u)), and neighbouring bins share an
+    edge. Nothing cancels, so that small probabilities are as accurate as large ones and guidance
+    may divide by them; those below 1e-37 count as 1e-37.
     """
     weight, inverse = log_weight.exp(), torch.exp(-log_scale)
     above = (mean[:, None] - _edges(mean, levels)).mul_(inverse[:, None])  # [B, levels - 1, K]
@@ -116,8 +116,8 @@ def mixture_by_products(log_weight: Tensor, mean: Tensor, log_scale: Tensor, lev
 
 
 class ValueSampler:
-    """Draws one channel of one position for a whole batch; with guidance, for the two halves
-    (conditional, null) of a doubled batch at once."""
+    """Samples one channel of one position for a whole batch of parameters; with guidance, from both
+    halves (conditional, null) of a doubled batch."""
 
     def __init__(
         self,
@@ -128,15 +128,15 @@ class ValueSampler:
     ) -> None:
         self.likelihood, self.options, self.guided = likelihood, options, guided
         self.observe = observe
-        # Where nobody needs the logarithms themselves there are shorter ways.
-        self.direct = not guided and observe is None
-        rough = self.direct and options.temperature <= 1.0
-        self.mixture = mixture_by_differences if rough else mixture_by_products
+        self.unnormalised = not guided and observe is None
+        """Log-probabilities up to a constant suffice."""
+        fast = self.unnormalised and options.temperature <= 1.0
+        self.mixture = mixture_by_differences if fast else mixture_by_products
 
     def log_distribution(self, parameters: Tensor, before: Tensor, channel: int) -> Tensor:
-        """[B or 2B, C', P] parameters, [B or 2B, C] values before → [B, levels] in nats, but for
-        a constant per row."""
-        if self.direct and isinstance(self.likelihood, Softmax):
+        """Parameters [B or 2B, C', P], values of earlier channels [B or 2B, C] → [B, levels] in
+        nats, up to a constant per row."""
+        if self.unnormalised and isinstance(self.likelihood, Softmax):
             return parameters[:, channel]
         if isinstance(self.likelihood, Mixture):
             components = self.likelihood.components(parameters, before, channel)
@@ -153,6 +153,6 @@ class ValueSampler:
     def __call__(
         self, parameters: Tensor, before: Tensor, channel: int, uniforms: Tensor, out: Tensor
     ) -> None:
-        """Draws the values `out` [B, 1]; `uniforms` [B, 1]."""
+        """Samples the values `out` [B, 1] with the random numbers `uniforms` [B, 1]."""
         log_p = self.log_distribution(parameters, before, channel)
         invert_cdf(log_p, uniforms, self.options, out)

@@ -58,11 +58,11 @@ class AutoencoderLoss(nn.Module):
             h = h + self.recipe.noise * torch.randn_like(h)
         if share := self.recipe.semantic_dropout:
             untold = torch.rand(len(h), 1, device=h.device) < share
-            h = torch.where(untold, self.model.shortened(h, self.model.config.spatial), h)
+            h = torch.where(untold, self.model.truncate(h, self.model.config.spatial), h)
         if inner := self.model.config.inner:
             # Batches are drawn in random order, so that it may always be the first.
             few = math.ceil(self.recipe.inner_share * len(h))
-            h = torch.cat((self.model.shortened(h[:few], inner), h[few:]))
+            h = torch.cat((self.model.truncate(h[:few], inner), h[few:]))
         made = self.model.predict(h if self.recipe.joint else h.detach())
         loss: Tensor = self.recipe.mean_weight * (made - images).square().mean()
         if self.semantics is not None:

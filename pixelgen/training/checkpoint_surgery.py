@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from pixelgen.models.autoencoder import Autoencoder
+from pixelgen.models.conditioning import ClassTable
 from pixelgen.models.gated_pixelcnn import GatedPixelCNN
 from pixelgen.models.tokenizer import Tokenizer
 
@@ -30,7 +31,7 @@ H_BY_COLUMNS = (
 """Of an auto-encoder: what has a column for each number of h."""
 SEMANTIC = "semantic."
 """Of an auto-encoder: the encoder of the semantic numbers."""
-MADE_OF_H = ("null_", "map_network.", "class_vectors.")
+MADE_OF_H = ("null_", "map_network.", "class_prior.")
 """Of a model: what h goes through before, or what stands for it."""
 
 
@@ -120,7 +121,7 @@ def with_classes(
     known = [place for place, label in enumerate(new) if label in row]
     for name, module in model.named_modules():
         key = f"{name}.weight"
-        if isinstance(module, nn.Embedding) and len(weights.get(key, ())) == len(old) + 1:
+        if isinstance(module, ClassTable) and len(weights.get(key, ())) == len(old) + 1:
             table = module.weight.detach().clone().float()
             table[known] = weights[key][[row[new[place]] for place in known]].to(table)
             table[-1] = weights[key][-1].to(table)

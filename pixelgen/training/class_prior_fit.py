@@ -88,7 +88,7 @@ def picture_vectors(
             if config.vector_features:
                 known.centre, known.directions = centre, directions
         else:
-            h = known.of_features(features)
+            h = known.project(features)
         found = {"vectors": h, **known.state_dict()}
         store_tensors(folder / VECTORS, found, key)
     h = found.pop("vectors")
@@ -109,7 +109,7 @@ def _vectors_of(ref: str, recipe: Recipe, data: ImageData) -> ClassPrior:
     config = recipe.model
     loaded = load_checkpoint(ref)
     other, told = loaded.model, loaded.config
-    vectors, theirs = getattr(other, "class_vectors", None), other.config
+    vectors, theirs = getattr(other, "class_prior", None), other.config
     if vectors is None or not theirs.vector_features:
         raise PixelgenError(f"{ref} does not know what vectors of classes are made of")
     for name in ("classes", "vector", "vector_components", "vector_features"):

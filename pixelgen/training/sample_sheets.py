@@ -38,7 +38,7 @@ def sample_grid(
 
 def _vectors(model: nn.Module, classes: Tensor, recipe: Recipe) -> Tensor | None:
     """Condition vectors drawn for `classes`, where the model draws them."""
-    drawer = getattr(model, "class_vectors", None)
+    drawer = getattr(model, "class_prior", None)
     if drawer is None:
         return None
     generator = torch.Generator().manual_seed(mix(recipe.seed, 10, 0))

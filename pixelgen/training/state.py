@@ -20,6 +20,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from pixelgen.errors import PixelgenError
+from pixelgen.models.state_renames import renamed
 
 STATE, PREVIOUS = "state.safetensors", "state.previous.safetensors"
 FORMAT = 1
@@ -132,7 +133,7 @@ def read_state(folder: Path) -> tuple[RunState, dict[str, Tensor]]:
     try:
         with safe_open(path, framework="pt") as file:
             header = json.loads((file.metadata() or {})["run"])
-            tensors = {name: file.get_tensor(name) for name in [*file.keys()]}
+            tensors = {_current_name(name): file.get_tensor(name) for name in [*file.keys()]}
         if header.pop("format") != FORMAT:
             raise ValueError("its format is of another version")
         header["counters"] = Counters(**header["counters"])
@@ -141,6 +142,11 @@ def read_state(folder: Path) -> tuple[RunState, dict[str, Tensor]]:
         raise PixelgenError(
             f"{path} is damaged: {error}", f"delete it, and {PREVIOUS} beside it is taken"
         ) from error
+
+
+def _current_name(name: str) -> str:
+    """The name of a stored tensor, which an earlier version may have called otherwise."""
+    return name if name.startswith(("critic.", "optimiser.critic.")) else renamed(name)
 
 
 def part_of(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

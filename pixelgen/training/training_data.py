@@ -121,7 +121,7 @@ def by_picture(
         h, found = seen(kept, classes)
         vectors = ConditionVectors(h, noise=given.vector_noise, dropout=given.vector_dropout)
         vector = h[held]
-        fitted = {f"class_vectors.{name}": t for name, t in found.state_dict().items()}
+        fitted = {f"class_prior.{name}": t for name, t in found.state_dict().items()}
     if beside is not None:
         vectors = ConditionVectors(beside)
     ready = bool(given.tokenizer) and given.views > 0

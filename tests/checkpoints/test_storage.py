@@ -15,6 +15,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from pixelgen.checkpoints import load_checkpoint, save_checkpoint
+from pixelgen.checkpoints.digests import sha256_of
 from pixelgen.cli.errors import exit_code_of
 from pixelgen.errors import PixelgenError
 from pixelgen.models import AutoencoderConfig, GatedPixelCNNConfig, PixelCNNConfig, build_model
@@ -67,9 +68,32 @@ def test_what_is_saved_comes_back(config: Any, dtype: Any, tmp_path: Path) -> No
 def test_values_beyond_half_precision_survive(tmp_path: Path) -> None:
     model = build_model(CONFIGS[0])
     with torch.no_grad():
-        model.mix.weight[0, 0] = 1e6
+        model.out_1x1.weight[0, 0] = 1e6
     save_checkpoint(tmp_path, model, labels=[0, 1])
-    assert load_checkpoint(tmp_path).model.mix.weight[0, 0] == 1e6
+    assert load_checkpoint(tmp_path).model.out_1x1.weight[0, 0] == 1e6
+
+
+def test_weights_with_the_names_of_earlier_versions_load(tmp_path: Path) -> None:
+    model = build_model(CONFIGS[0])
+    save_checkpoint(tmp_path, model, labels=[0, 1], dtype="float32")
+    path = tmp_path / "model.safetensors"
+    tensors = load_file(path)
+    old = {
+        name.replace("vertical_to_horizontal", "link").replace("out_1x1", "mix"): tensor
+        for name, tensor in tensors.items()
+    }
+    assert {"first.link.weight", "mix.bias"} <= old.keys()
+    save_file(old, path)
+    change = config_change(lambda c: c["sha256"].update({path.name: sha256_of(path)}))
+    change(tmp_path)
+    loaded = load_checkpoint(tmp_path).model.state_dict()
+    assert loaded.keys() == tensors.keys()
+    assert all(torch.equal(loaded[name], tensor) for name, tensor in tensors.items())
+
+    save_file({**old, MIX: tensors[MIX].clone()}, path)
+    config_change(lambda c: c["sha256"].update({path.name: sha256_of(path)}))(tmp_path)
+    with pytest.raises(PixelgenError, match="stored twice"):
+        load_checkpoint(tmp_path)
 
 
 def test_labels_must_fit_the_model(tmp_path: Path) -> None:
@@ -118,7 +142,7 @@ def header(text: bytes, length: int | None = None) -> bytes:
     return struct.pack("<Q", len(text) if length is None else length) + text
 
 
-MIX = "mix.weight"
+MIX = "out_1x1.weight"
 BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
     "no config": (lambda f: (f / "config.json").unlink(), "no config.json"),
     "no tensors": (lambda f: (f / "model.safetensors").unlink(), "no model.safetensors"),

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from pixelgen.models import (
     GatedPixelCNNConfig,
-    ModelConfig,
+    GridConfig,
     PixelCNNConfig,
     build_model,
 )
@@ -115,7 +115,7 @@ TRIPLES = dict(_all_settings(3))
 """Settings by name: every three switch values occur together."""
 
 
-def gated_config(settings: dict[str, Any], height: int, width: int, **more: Any) -> ModelConfig:
+def gated_config(settings: dict[str, Any], height: int, width: int, **more: Any) -> GridConfig:
     """A tiny configuration whose *grid* is height × width: two channels, or four of patches."""
     patch = settings.get("patch", 1)
     values: dict[str, Any] = {
@@ -132,7 +132,7 @@ def gated_config(settings: dict[str, Any], height: int, width: int, **more: Any)
     return GatedPixelCNNConfig(**{**values, **settings, **more})
 
 
-def baseline_config(height: int, width: int, **more: Any) -> ModelConfig:
+def baseline_config(height: int, width: int, **more: Any) -> GridConfig:
     """A tiny configuration of the baseline."""
     values: dict[str, Any] = {
         "channels": 2,
@@ -148,7 +148,7 @@ def baseline_config(height: int, width: int, **more: Any) -> ModelConfig:
     return PixelCNNConfig(**{**values, **more})
 
 
-def random_model(config: ModelConfig, seed: int = 0, gain: float = 1.2) -> Any:
+def random_model(config: GridConfig, seed: int = 0, gain: float = 1.2) -> Any:
     """A network in which no parameter has a special value, such as the zeros of a null vector."""
     model = build_model(config).eval()
     return randomise(model, seed, gain)
@@ -164,21 +164,19 @@ def randomise(model: nn.Module, seed: int, gain: float = 1.2) -> nn.Module:
     return model
 
 
-def grid_shape(config: ModelConfig) -> tuple[int, int, int]:
+def grid_shape(config: GridConfig) -> tuple[int, int, int]:
     """Channels, rows and columns of the grid that is modelled."""
-    if isinstance(config, GatedPixelCNNConfig):
-        return config.grid_channels, config.grid_height, config.grid_width
-    return config.channels, config.height, config.width
+    return config.grid_channels, config.grid_height, config.grid_width
 
 
-def random_pictures(config: ModelConfig, batch: int, seed: int = 0) -> Tensor:
+def random_pictures(config: GridConfig, batch: int, seed: int = 0) -> Tensor:
     """[batch, C, H, W] integers, uniform over the levels."""
     generator = torch.Generator().manual_seed(seed)
     shape = (batch, config.channels, config.height, config.width)
     return torch.randint(config.levels, shape, generator=generator)
 
 
-def random_condition(config: ModelConfig, batch: int, seed: int = 0) -> Condition:
+def random_condition(config: GridConfig, batch: int, seed: int = 0) -> Condition:
     """Random classes, vectors and maps, as far as the configuration reads them."""
     generator = torch.Generator().manual_seed(seed)
     length, channels = (getattr(config, name, 0) for name in ("vector", "given_channels"))
@@ -189,10 +187,9 @@ def random_condition(config: ModelConfig, batch: int, seed: int = 0) -> Conditio
     )
 
 
-def grid_size(config: ModelConfig) -> tuple[int, int]:
+def grid_size(config: GridConfig) -> tuple[int, int]:
     """Rows and columns of what the network sees."""
-    patch = getattr(config, "patch", 1)
-    return config.height // patch, config.width // patch
+    return config.grid_height, config.grid_width
 
 
 def double_condition(condition: Condition) -> Condition:
@@ -203,7 +200,7 @@ def double_condition(condition: Condition) -> Condition:
     return Condition(condition.classes, vector, s)
 
 
-def all_pictures(config: ModelConfig) -> Tensor:
+def all_pictures(config: GridConfig) -> Tensor:
     """Every picture there is, [levels^(C·H·W), C, H, W]."""
     shape = (config.channels, config.height, config.width)
     one = torch.arange(config.levels)

@@ -159,7 +159,7 @@ def test_principal_components_begin_as_the_best_linear_auto_encoder() -> None:
         torch.testing.assert_close(h.var(0, correction=0), torch.ones(5), atol=1e-2, rtol=0)
         values = torch.linalg.svdvals((x.flatten(1) - x.flatten(1).mean(0)).double())
         for kept in (2, 5):
-            error = (model.predict(model.shortened(h, kept)) - x).double().square().sum()
+            error = (model.predict(model.truncate(h, kept)) - x).double().square().sum()
             torch.testing.assert_close(error, values[kept:].square().sum(), rtol=1e-3, atol=0)
         assert torch.equal(model.predict(h), model.principal.pictures(h))
 
@@ -202,7 +202,7 @@ def test_round_trip_of_the_configuration() -> None:
 def test_the_inner_bottleneck_tells_its_numbers_alone(condition: str) -> None:
     model = autoencoder(condition, inner=2)
     assert model.config.bottlenecks == (2, 5)
-    inner, images = model.eval().keeping(2), to_signed(pictures(), 256)
+    inner, images = model.eval().with_latent_dims(2), to_signed(pictures(), 256)
     h, few = model.encode(images), inner.encode(images)
     assert torch.equal(few[:, :2], h[:, :2])
     assert not few[:, 2:].any()
@@ -210,7 +210,7 @@ def test_the_inner_bottleneck_tells_its_numbers_alone(condition: str) -> None:
     assert {id(p) for p in inner.parameters()} == {id(p) for p in model.parameters()}
     # Whatever the other numbers are, the smaller code says the same.
     changed = torch.cat((h[:, :2], -h[:, 2:]), 1)
-    assert torch.equal(model.shortened(changed, 2), few)
+    assert torch.equal(model.truncate(changed, 2), few)
     assert not torch.equal(model.log_prob(pictures(), few), model.log_prob(pictures(), h))
 
 

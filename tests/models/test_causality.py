@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pytest
 import torch
 
-from pixelgen.models import GatedPixelCNNConfig, ModelConfig, PixelCNNConfig
+from pixelgen.models import GatedPixelCNNConfig, GridConfig, PixelCNNConfig
 
 from .cases import (
     PAIRS,
@@ -145,7 +145,7 @@ def raster_field(config: PixelCNNConfig) -> Bools:
     return seen
 
 
-def check_pattern(config: ModelConfig, expected: Bools) -> None:
+def check_pattern(config: GridConfig, expected: Bools) -> None:
     """The Jacobian is non-zero where expected and exactly zero elsewhere.
 
     A ReLU that is shut may hide a dependence at one input, so that what is expected may come from

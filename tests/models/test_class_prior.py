@@ -72,9 +72,9 @@ def test_the_model_reads_the_class_alone_or_the_vector_too() -> None:
         classes=2, vector=2, vector_components=3, map_channels=2,
     )  # fmt: skip
     model = build_model(config)
-    assert model.class_vectors is not None
-    assert {name for name, _ in model.named_buffers() if "class_vectors" in name} == {
-        f"class_vectors.{name}" for name in ("log_shares", "means", "scale")
+    assert model.class_prior is not None
+    assert {name for name, _ in model.named_buffers() if "class_prior" in name} == {
+        f"class_prior.{name}" for name in ("log_shares", "means", "scale")
     }
     x, classes = torch.randint(4, (2, 3, 3, 3)), torch.tensor([0, 1])
     alone = model.log_prob(x, Condition(classes))

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from pixelgen.models import ModelConfig
+from pixelgen.models import GridConfig
 from pixelgen.models.conditioning import Condition
 
 from .cases import (
@@ -57,7 +57,7 @@ def changed_parameters(model: Any, condition: Condition) -> Tensor:
     return (found[0] != found[1]).any(-1)
 
 
-def differing_conditions(config: ModelConfig) -> list[Condition]:
+def differing_conditions(config: GridConfig) -> list[Condition]:
     """Pairs of conditions that differ in the class, in the vector, or in the map only."""
     both = random_condition(config, 2)
     same = both[:1].repeat(2)

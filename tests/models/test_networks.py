@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from pixelgen.models import GatedPixelCNNConfig, ModelConfig, build_model
+from pixelgen.models import GatedPixelCNNConfig, GridConfig, build_model
 
 from .cases import (
     TRIPLES,
@@ -143,7 +143,7 @@ def test_embedding_by_tables_tells_levels_and_channels_apart() -> None:
 # Weights
 
 
-def all_configs() -> list[ModelConfig]:
+def all_configs() -> list[GridConfig]:
     gated = [gated_config(s, 3, 3, dropout=0.1) for s in TRIPLES.values()]
     return [*gated, baseline_config(3, 3), baseline_config(3, 3, classes=3, likelihood="logistic")]
 
@@ -279,7 +279,12 @@ def test_vertical_stack_has_no_residual_in_the_paper() -> None:
     with the option it does."""
     for option in (False, True):
         model = wide(vertical_residual=option)
-        zero(model, "first.link", "layers.0.link", "layers.0.vertical")
+        zero(
+            model,
+            "first.vertical_to_horizontal",
+            "layers.0.vertical_to_horizontal",
+            "layers.0.vertical",
+        )
         assert seen(model)[:2].any() == option
 
 
@@ -317,7 +322,12 @@ def test_link_brings_only_rows_above() -> None:
 
 def test_without_links_only_the_row_itself_is_seen() -> None:
     model = wide()
-    zero(model, "first.link", "layers.0.link", "layers.1.link")
+    zero(
+        model,
+        "first.vertical_to_horizontal",
+        "layers.0.vertical_to_horizontal",
+        "layers.1.vertical_to_horizontal",
+    )
     found = seen(model)
     expected = torch.zeros(5, 5, dtype=torch.bool)
     expected[2, :3] = True
@@ -330,7 +340,7 @@ def test_link_takes_the_vertical_maps_before_their_gate() -> None:
     model = wide()
     weights = dict(model.named_parameters())
     for layer in ("first", "layers.0", "layers.1"):
-        assert weights[f"{layer}.link.weight"].shape[:2] == (32, 32)
+        assert weights[f"{layer}.vertical_to_horizontal.weight"].shape[:2] == (32, 32)
         for name in ("weight", "bias"):
             weights[f"{layer}.vertical.{name}"].data[:16] = 0
     found = seen(model)

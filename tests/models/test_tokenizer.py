@@ -96,6 +96,12 @@ def test_bytes_there_and_back() -> None:
     assert to_bytes(torch.tensor([-3.0, 3.0, math.inf])).tolist() == [0, 255, 255]
 
 
+def test_codes_of_every_level_fit_a_byte() -> None:
+    """As the caches of codes and the files of `encode` store them."""
+    codes = tokenizer(levels=256).quantizer.codes(torch.linspace(-20, 20, 1001))
+    assert torch.equal(codes.to(torch.uint8).long(), codes)
+
+
 def test_round_trip_of_the_configuration() -> None:
     config = TokenizerConfig(**SMALL, code_size=2)
     assert config_from_dict(config.to_dict()) == config
@@ -107,6 +113,7 @@ def test_round_trip_of_the_configuration() -> None:
         ({"size": 60}, "multiple of twice the patch"),
         ({"code_size": 5}, "code_size must be 8 or 16"),
         ({"levels": 1}, "levels must be at least 2"),
+        ({"levels": 257}, "at most 256, not 257"),
         ({"code_channels": 0}, "code_channels must be at least 1"),
         ({"deep_blocks": -1}, "deep_blocks must not be negative"),
     ],

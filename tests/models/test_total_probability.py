@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from pixelgen.models import GatedPixelCNNConfig, ModelConfig, PixelCNNConfig
+from pixelgen.models import GatedPixelCNNConfig, GridConfig, PixelCNNConfig
 from pixelgen.models.conditioning import Condition
 
 from .cases import PAIRS, all_pictures, random_condition, random_model
@@ -22,7 +22,7 @@ TINY: dict[str, Any] = {
 }
 
 
-def check_total(config: ModelConfig, condition: Condition | None, seed: int = 0) -> None:
+def check_total(config: GridConfig, condition: Condition | None, seed: int = 0) -> None:
     """The sum over all pictures is one."""
     model = random_model(config, seed, gain=0.8)
     x = all_pictures(config)

@@ -7,10 +7,10 @@ from typing import Any
 
 import torch
 
-from pixelgen.models import GatedPixelCNNConfig, ModelConfig, PixelCNNConfig, build_model
+from pixelgen.models import GatedPixelCNNConfig, GridConfig, PixelCNNConfig, build_model
+from pixelgen.models.autoregressive import GridNetwork
 from pixelgen.models.conditioning import Condition
 from pixelgen.sampling import draw_uniforms
-from pixelgen.sampling.state import Model
 
 SMALL: dict[str, Any] = {
     "height": 4,
@@ -37,7 +37,7 @@ def baseline(**options: Any) -> PixelCNNConfig:
     return PixelCNNConfig(**{k: v for k, v in {**SMALL, **options}.items() if k in known})
 
 
-def network(config: ModelConfig, seed: int = 0) -> Model:
+def network(config: GridConfig, seed: int = 0) -> GridNetwork:
     """The network with weights far from their initial values: nothing is zero by chance."""
     torch.manual_seed(seed)
     model = build_model(config)
@@ -47,12 +47,11 @@ def network(config: ModelConfig, seed: int = 0) -> Model:
     return model
 
 
-def condition(config: ModelConfig, n: int) -> Condition:
+def condition(config: GridConfig, n: int) -> Condition:
     """Classes, vectors and maps as the network reads them, different for every picture."""
     generator = torch.Generator().manual_seed(5)
-    vector, given = (getattr(config, name, 0) for name in ("vector", "given_channels"))
-    patch = getattr(config, "patch", 1)
-    size = (config.height // patch, config.width // patch)
+    vector, given = config.vector, config.given_channels
+    size = (config.grid_height, config.grid_width)
     return Condition(
         torch.arange(n) % config.classes if config.classes else None,
         torch.randn(n, vector, generator=generator) if vector else None,
@@ -60,6 +59,6 @@ def condition(config: ModelConfig, n: int) -> Condition:
     )
 
 
-def uniforms(config: ModelConfig, n: int, seed: int = 3) -> torch.Tensor:
+def uniforms(config: GridConfig, n: int, seed: int = 3) -> torch.Tensor:
     """Random numbers of n pictures."""
     return draw_uniforms(torch.Generator().manual_seed(seed), n, config)

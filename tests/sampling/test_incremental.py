@@ -9,7 +9,10 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pixelgen.models import ModelConfig
+from pixelgen.models import GridConfig, layers
+from pixelgen.models.conditioning import Condition
+from pixelgen.models.gated_pixelcnn import GatedPixelCNN
+from pixelgen.models.heads import PointwiseHead
 from pixelgen.sampling import SamplingOptions, sample
 
 from .networks import baseline, condition, gated, network, uniforms
@@ -46,14 +49,14 @@ VARIANTS: list[dict[str, Any]] = [
 ]  # fmt: skip
 
 
-def assert_same(config: ModelConfig, n: int = 2, **arguments: Any) -> None:
+def assert_same(config: GridConfig, n: int = 2, **arguments: Any) -> None:
     """Both samplers see the same distributions (but for rounding) and draw the same pictures."""
     model = network(config)
     numbers = uniforms(config, n)
-    told = condition(config, n)
+    conditions = condition(config, n)
     seen: dict[str, list[torch.Tensor]] = {"naive": [], "incremental": []}
     pictures = {
-        method: sample(model, told, numbers, method=method, observe=log.append, **arguments)  # type: ignore[arg-type]
+        method: sample(model, conditions, numbers, method=method, observe=log.append, **arguments)  # type: ignore[arg-type]
         for method, log in seen.items()
     }
     assert torch.equal(pictures["naive"], pictures["incremental"])
@@ -62,7 +65,7 @@ def assert_same(config: ModelConfig, n: int = 2, **arguments: Any) -> None:
     torch.testing.assert_close(incremental, naive, rtol=1e-4, atol=1e-4)
     assert naive.exp().sum(-1).sub(1).abs().max() < 1e-4
     # Without an observer a shorter way may be taken.
-    assert torch.equal(sample(model, told, numbers, **arguments), pictures["naive"])
+    assert torch.equal(sample(model, conditions, numbers, **arguments), pictures["naive"])
 
 
 def wide_enough(order: str, variant: dict[str, Any]) -> dict[str, Any]:
@@ -117,7 +120,7 @@ def test_baseline(variant: dict[str, Any]) -> None:
     ],
     ids=["groups", "head", "likelihood", "skips", "baseline"],
 )
-def test_options(config: ModelConfig, options: SamplingOptions) -> None:
+def test_options(config: GridConfig, options: SamplingOptions) -> None:
     assert_same(config, options=options)
 
 
@@ -131,7 +134,7 @@ def test_options(config: ModelConfig, options: SamplingOptions) -> None:
     ],
     ids=["groups", "patch", "likelihood", "baseline"],
 )
-def test_known_values(config: ModelConfig) -> None:
+def test_known_values(config: GridConfig) -> None:
     shape = (config.channels, config.height, config.width)
     generator = torch.Generator().manual_seed(1)
     known = torch.randint(config.levels, shape, generator=generator)
@@ -170,3 +173,52 @@ def test_random_configurations(data: st.DataObject) -> None:
         **switches,
     )
     assert_same(config, n=data.draw(st.integers(1, 3), label="n"))
+
+
+@pytest.mark.parametrize("order", ["groups", "head"])
+def test_maps_near_zero_are_normalised_alike(order: str) -> None:
+    """Where the constant that keeps a norm from dividing by 0 is most of what it divides by."""
+    config = gated(channel_order=order, normalisation="channel", vertical_residual=True)
+    model, numbers = network(config), uniforms(config, 2)
+    with torch.no_grad():
+        for layer in (model.first, *model.layers):
+            for conv in (layer.vertical, layer.vertical_to_horizontal, layer.horizontal, layer.out):
+                conv.weight.mul_(0.05)
+                conv.bias.zero_()
+    seen: dict[str, list[torch.Tensor]] = {"naive": [], "incremental": []}
+    for method, log in seen.items():
+        sample(model, None, numbers, method=method, observe=log.append)  # type: ignore[arg-type]
+    naive, incremental = (torch.stack(log) for log in seen.values())
+    torch.testing.assert_close(incremental, naive, rtol=1e-4, atol=1e-4)
+    monkeypatched = pytest.MonkeyPatch()
+    with monkeypatched.context() as patch:
+        patch.setattr(layers, "NORM_EPSILON", 1e-3)
+        other: list[torch.Tensor] = []
+        sample(model, None, numbers, method="naive", observe=other.append)
+    assert (torch.stack(other) - naive).abs().max() > 1e-3  # the constant does matter here
+
+
+def test_what_has_no_incremental_sampler_is_sampled_naively() -> None:
+    """A subclass may compute something else than the network whose sampler is known."""
+
+    class Shifted(GatedPixelCNN):
+        def parameters_of(self, embedded: torch.Tensor, condition: Condition) -> torch.Tensor:
+            return super().parameters_of(embedded, condition).flip(-1)
+
+    config = gated()
+    plain, numbers = network(config), uniforms(config, 2)
+    shifted = Shifted(config)
+    shifted.load_state_dict(plain.state_dict())
+    found = sample(shifted, None, numbers)
+    assert torch.equal(found, sample(shifted, None, numbers, method="naive"))
+    assert not torch.equal(found, sample(plain, None, numbers))
+
+
+def test_a_head_without_a_stage_is_refused() -> None:
+    class OwnHead(PointwiseHead):
+        pass
+
+    model = network(gated())
+    model.head.__class__ = OwnHead
+    with pytest.raises(TypeError, match="no stage for OwnHead"):
+        sample(model, None, uniforms(model.config, 1))  # type: ignore[arg-type]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from pixelgen.models import ModelConfig
+from pixelgen.models import GridConfig
 from pixelgen.models.conditioning import Condition
 from pixelgen.models.likelihood import CoupledLogisticMixture, LogisticMixture, Mixture
 from pixelgen.sampling import SamplingOptions, draw_uniforms, sample
@@ -33,20 +33,22 @@ CONFIGS = {
 
 
 @pytest.fixture(params=CONFIGS, ids=str)
-def config(request: pytest.FixtureRequest) -> ModelConfig:
+def config(request: pytest.FixtureRequest) -> GridConfig:
     return CONFIGS[request.param]
 
 
 @pytest.mark.parametrize("guidance", [1.0, 2.0])
-def test_pictures_do_not_depend_on_their_batch(config: ModelConfig, guidance: float) -> None:
-    model, numbers, told = network(config), uniforms(config, 5), condition(config, 5)
+def test_pictures_do_not_depend_on_their_batch(config: GridConfig, guidance: float) -> None:
+    model, numbers, conditions = network(config), uniforms(config, 5), condition(config, 5)
     options = SamplingOptions(guidance=guidance)
     together: list[torch.Tensor] = []
-    batch = sample(model, told, numbers, options=options, observe=together.append)
+    batch = sample(model, conditions, numbers, options=options, observe=together.append)
     for k in range(5):
         alone: list[torch.Tensor] = []
         row = slice(k, k + 1)
-        picture = sample(model, told[row], numbers[row], options=options, observe=alone.append)
+        picture = sample(
+            model, conditions[row], numbers[row], options=options, observe=alone.append
+        )
         assert torch.equal(picture[0], batch[k])
         torch.testing.assert_close(
             torch.cat(alone), torch.stack(together)[:, k], rtol=1e-4, atol=1e-4
@@ -77,7 +79,7 @@ def test_uniforms_do_not_depend_on_how_many() -> None:
     ],
     ids=["groups", "head", "likelihood", "baseline"],
 )  # fmt: skip
-def test_frequencies_are_the_probabilities(config: ModelConfig, options: SamplingOptions) -> None:
+def test_frequencies_are_the_probabilities(config: GridConfig, options: SamplingOptions) -> None:
     """Of all 81 pictures of a tiny grid: chi-square against the exact probabilities."""
     model, n = network(config), 20_000
     every = torch.tensor(list(itertools.product(range(3), repeat=4)))
@@ -111,15 +113,15 @@ def test_frequencies_are_the_probabilities(config: ModelConfig, options: Samplin
 
 
 @pytest.mark.parametrize("method", ["naive", "incremental"])
-def test_steps_are_reported_and_change_nothing(config: ModelConfig, method: Any) -> None:
+def test_steps_are_reported_and_change_nothing(config: GridConfig, method: Any) -> None:
     seen: list[tuple[int, int, torch.Tensor]] = []
-    told = network(config), condition(config, 2), uniforms(config, 2)
+    inputs = network(config), condition(config, 2), uniforms(config, 2)
     picture = sample(
-        *told,
+        *inputs,
         on_step=lambda done, total, so_far: seen.append((done, total, so_far().clone())),
         method=method,
     )
-    assert torch.equal(picture, sample(*told, method=method))
+    assert torch.equal(picture, sample(*inputs, method=method))
     patch = getattr(config, "patch", 1)
     positions = config.height * config.width // patch**2
     assert [done for done, _, _ in seen] == list(range(positions + 1))
@@ -137,10 +139,10 @@ def test_guidance_of_one_and_no_condition() -> None:
     assert torch.equal(sample(model, None, numbers, options=SamplingOptions(guidance=3.0)), plain)
     null = sample(model, model.null_condition(2), numbers)
     assert torch.equal(null, plain)
-    told = condition(config, 2)
-    zero = sample(model, told, numbers, options=SamplingOptions(guidance=0.0))
+    conditions = condition(config, 2)
+    zero = sample(model, conditions, numbers, options=SamplingOptions(guidance=0.0))
     assert torch.equal(zero, plain)
-    assert not torch.equal(sample(model, told, numbers), plain)
+    assert not torch.equal(sample(model, conditions, numbers), plain)
 
 
 def test_cold_or_narrow_sampling_takes_the_likeliest_values() -> None:
@@ -193,8 +195,8 @@ def test_heat_raises_no_rounding_errors() -> None:
     """What float32 takes for nothing beside the total is not nothing once it is p^(1/3)."""
     likelihood = LogisticMixture(1, 256, 2)
     parameters = torch.tensor([[[0.0, 0.0, -0.8, -0.7, -4.0, -4.0]]])
-    drawer = ValueSampler(likelihood, SamplingOptions(temperature=3.0), guided=False)
-    found = drawer.log_distribution(parameters, torch.zeros(1, 0), 0)
+    sampler = ValueSampler(likelihood, SamplingOptions(temperature=3.0), guided=False)
+    found = sampler.log_distribution(parameters, torch.zeros(1, 0), 0)
     exact = likelihood.log_distribution(parameters, torch.zeros(1, 0), 0)
     torch.testing.assert_close(
         torch.softmax(found / 3, -1), torch.softmax(exact / 3, -1), rtol=1e-3, atol=1e-9

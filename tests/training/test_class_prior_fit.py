@@ -184,7 +184,7 @@ def test_from_features_to_pictures(recipe_file: Path, pictures: Path, tmp_path: 
     export(run, folder)
     pipe = ClassPipeline.from_pretrained(folder)
     fitted = pipe.model.state_dict()
-    assert float(fitted["class_vectors.scale"].diagonal().min()) > 0
+    assert float(fitted["class_prior.scale"].diagonal().min()) > 0
 
     result = pipe(classes=[4, 7], n=3, seed=1, temperature=0.5)
     again = pipe(classes=[4, 7], n=3, seed=1, temperature=0.5)
@@ -209,7 +209,7 @@ def test_from_features_to_pictures(recipe_file: Path, pictures: Path, tmp_path: 
     assert figures.conditional is not None
     rows = torch.tensor([0, 1])
     x = torch.zeros(2, 3, 16, 16, dtype=torch.int64)
-    given = pipe.model.class_vectors
+    given = pipe.model.class_prior
     assert given is not None
     vector = given.draw(rows, torch.Generator().manual_seed(0))
     alone = pipe.model.log_prob(x, Condition(rows))
@@ -219,8 +219,8 @@ def test_from_features_to_pictures(recipe_file: Path, pictures: Path, tmp_path: 
     assert (run / VECTORS).read_bytes() == kept
     resumed = export(run, tmp_path / "more")
     assert torch.equal(
-        ClassPipeline.from_pretrained(resumed).model.state_dict()["class_vectors.means"],
-        fitted["class_vectors.means"],
+        ClassPipeline.from_pretrained(resumed).model.state_dict()["class_prior.means"],
+        fitted["class_prior.means"],
     )
 
 
@@ -237,12 +237,12 @@ def test_a_run_goes_on_with_the_vectors_of_weights(
     train(again, tmp_path / "second", init=str(folder))
     second = load_checkpoint(export(tmp_path / "second", tmp_path / "more")).model
     for name, tensor in second.state_dict().items():
-        if name.startswith("class_vectors."):
+        if name.startswith("class_prior."):
             assert torch.equal(tensor, first[name]), name
     # The same pictures are about the same, but for the rounding of what the weights keep.
     a, b = (load_file(tmp_path / run / VECTORS)["vectors"] for run in ("first", "second"))
     torch.testing.assert_close(a, b, atol=0.05, rtol=0.05)
-    assert isinstance(second.class_vectors, ClassPrior)
+    assert isinstance(second.class_prior, ClassPrior)
     assert len(ClassPipeline.from_pretrained(folder).interpolate([4, 7], steps=3).images) == 3
     figures = evaluate(load_checkpoint(folder), pictures, "train")
     assert figures.given_vectors is not None
@@ -253,8 +253,8 @@ def test_a_run_goes_on_with_the_vectors_of_weights(
     given = Condition(torch.tensor([0, 1]).repeat(20), h)
     expected = float(image_bits(load_checkpoint(folder).model, images, given, 20).mean())
     assert abs(figures.given_vectors.bits_per_dim - expected) < 0.02
-    features = second.class_vectors.centre + torch.randn(2, 1280)
-    assert second.class_vectors.of_features(features).shape == (2, 3)
+    features = second.class_prior.centre + torch.randn(2, 1280)
+    assert second.class_prior.project(features).shape == (2, 3)
     # The run goes on as it began, whatever becomes of the weights that it took its vectors from.
     vectors = (tmp_path / "second" / VECTORS).read_bytes()
     folder.rename(tmp_path / "gone")

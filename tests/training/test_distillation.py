@@ -91,7 +91,7 @@ def test_the_last_numbers_lie_on_a_sphere(principal: bool) -> None:
     h = model.encode(images)
     assert h.shape == (5, 6)
     torch.testing.assert_close(h[:, 2:].square().mean(1), torch.ones(5))
-    assert not model.keeping(1).encode(images)[:, 1:].any()
+    assert not model.with_latent_dims(1).encode(images)[:, 1:].any()
     # Both decoders read them.
     x = torch.randint(256, (5, 3, 8, 8))
     other = torch.cat((h[:, :2], h[:, 2:].roll(1, 0)), 1)
@@ -110,11 +110,11 @@ def test_a_point_between_two_codes_is_one_that_a_picture_might_have() -> None:
     model = small(semantic=4)
     h = torch.randn(3, 6)
     h[1, 2:] = 0  # not told
-    found = model.between(h)
+    found = model.project(h)
     assert torch.equal(found[:, :2], h[:, :2])
     torch.testing.assert_close(found[:, 2:].square().mean(1), torch.tensor([1.0, 0.0, 1.0]))
-    torch.testing.assert_close(model.between(found), found)
-    assert small().between(h) is h
+    torch.testing.assert_close(model.project(found), found)
+    assert small().project(h) is h
 
 
 @pytest.mark.parametrize("size", [6, 10])
@@ -130,7 +130,7 @@ def test_numbers_are_added_or_take_the_place_of_others(before: int) -> None:
     new = build_model(replace(old.config, bottleneck=6, semantic=3, pixels=small().config.pixels))
     new.load_state_dict(with_semantic_numbers(old.state_dict(), new))
     x = torch.randint(256, (3, 3, 8, 8))
-    h = old.shortened(old.encode(to_signed(x, 256)), 3)
+    h = old.truncate(old.encode(to_signed(x, 256)), 3)
     told = new.encode(to_signed(x, 256))
     torch.testing.assert_close(told[:, :3], h[:, :3])
     torch.testing.assert_close(new.predict(told), old.predict(h))
@@ -147,7 +147,7 @@ def test_a_model_learns_of_more_numbers_and_does_what_it_did(inner: int) -> None
     new.load_state_dict(grown)
     x = torch.randint(256, (3, 3, 8, 8))
     h = new.encode(to_signed(x, 256))
-    before = old.shortened(old.encode(to_signed(x, 256)), 2)
+    before = old.truncate(old.encode(to_signed(x, 256)), 2)
     torch.testing.assert_close(h[:, :2], before[:, :2])
     assert bool(h[:, 2:].any())
     torch.testing.assert_close(new.predict(h), old.predict(before))

@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 from torch import Tensor
 
 from pixelgen.errors import PixelgenError
@@ -90,6 +92,26 @@ def test_stopped_and_resumed_is_bit_identical(recipe_file: Path, tmp_path: Path)
     for minutes in (0.0005, 0.001):
         run(recipe_file, parts, resume=True, max_minutes=minutes)
     assert run(recipe_file, parts, resume=True).step == 30
+    assert same(whole, parts)
+
+
+def test_a_state_with_the_names_of_earlier_versions_is_resumed(
+    recipe_file: Path, tmp_path: Path
+) -> None:
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    run(recipe_file, whole)
+    run(recipe_file, parts, max_minutes=0.0005)
+    with safe_open(parts / STATE, framework="pt") as file:
+        metadata = file.metadata()
+        tensors = {name: file.get_tensor(name) for name in [*file.keys()]}
+    old = {
+        name.replace("vertical_to_horizontal", "link").replace("out_1x1", "mix"): tensor
+        for name, tensor in tensors.items()
+    }
+    assert old.keys() != tensors.keys()
+    save_file(old, parts / STATE, metadata=metadata)
+    assert read_state(parts)[1].keys() == tensors.keys()
+    run(recipe_file, parts, resume=True)
     assert same(whole, parts)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from pixelgen.sampling import SamplingOptions, incremental, sample, sample_scored
+from pixelgen.sampling import SamplingOptions, incremental_gated, sample, sample_scored
 from pixelgen.sampling.value_sampler import ValueSampler
 
 from .networks import baseline, condition, gated, network, uniforms
@@ -26,7 +26,7 @@ MODEL = network(CONFIGS["head"])
 def three_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if every picture were worth one."""
     torch.set_num_threads(3)
-    monkeypatch.setattr(incremental, "WORTH_A_THREAD", 1)
+    monkeypatch.setattr(incremental_gated, "WORK_PER_THREAD", 1)
 
 
 def draw(n: int, **more: Any) -> torch.Tensor:
@@ -39,14 +39,14 @@ def draw(n: int, **more: Any) -> torch.Tensor:
 @pytest.mark.parametrize("name", CONFIGS)
 def test_parts_make_the_same_pictures(name: str, n: int, guidance: float) -> None:
     config = CONFIGS[name]
-    told = network(config), condition(config, n), uniforms(config, n)
+    inputs = network(config), condition(config, n), uniforms(config, n)
     options = SamplingOptions(temperature=0.8, guidance=guidance)
     shape = (config.channels, config.height, config.width)
     known = torch.arange(n * torch.Size(shape).numel()).view(n, *shape) % config.levels
     mask = torch.rand(n, *shape, generator=torch.Generator().manual_seed(0)) < 0.2
     for given in ({}, {"known": known, "known_mask": mask}):
-        found = sample(*told, options=options, **given)
-        assert torch.equal(found, sample(*told, options=options, method="naive", **given))
+        found = sample(*inputs, options=options, **given)
+        assert torch.equal(found, sample(*inputs, options=options, method="naive", **given))
     assert torch.equal(found[mask], known[mask])
 
 
@@ -54,22 +54,24 @@ def test_parts_make_the_same_pictures(name: str, n: int, guidance: float) -> Non
 @pytest.mark.parametrize("name", [*CONFIGS, "baseline"])
 def test_log_probabilities_are_those_of_the_network(name: str, guidance: float) -> None:
     config = CONFIGS.get(name) or baseline(classes=3)
-    model, told = network(config), condition(config, 5)
+    model, conditions = network(config), condition(config, 5)
     options = SamplingOptions(temperature=0.8, guidance=guidance, top_p=0.9)
     known = torch.zeros(config.channels, config.height, config.width)
     for given in ({}, {"known": known, "known_mask": torch.rand(known.shape) < 0.2}):
-        x, found = sample_scored(model, told, uniforms(config, 5), options=options, **given)
-        assert torch.equal(x, sample(model, told, uniforms(config, 5), options=options, **given))
+        x, found = sample_scored(model, conditions, uniforms(config, 5), options=options, **given)
+        assert torch.equal(
+            x, sample(model, conditions, uniforms(config, 5), options=options, **given)
+        )
         with torch.no_grad():
-            torch.testing.assert_close(found, model.log_prob(x, told))
+            torch.testing.assert_close(found, model.log_prob(x, conditions))
 
 
 def test_log_probabilities_are_of_the_network_that_drew() -> None:
     """Without dropout, and fit to take part in training, also of a network that is in training."""
     config = gated(classes=3, channel_order="likelihood", likelihood="logistic", dropout=0.5)
-    model, told = network(config), condition(config, 2)
-    _, expected = sample_scored(model, told, uniforms(config, 2))
-    _, found = sample_scored(model.train(), told, uniforms(config, 2))
+    model, conditions = network(config), condition(config, 2)
+    _, expected = sample_scored(model, conditions, uniforms(config, 2))
+    _, found = sample_scored(model.train(), conditions, uniforms(config, 2))
     assert model.training
     assert torch.equal(found, expected)
     assert not found.is_inference()
@@ -78,15 +80,17 @@ def test_log_probabilities_are_of_the_network_that_drew() -> None:
 def test_what_is_not_split(monkeypatch: pytest.MonkeyPatch) -> None:
     """An observer sees all pictures at once, and small steps are not worth a thread."""
     counts: list[int] = []
-    parts = incremental._parts
+    parts = incremental_gated._thread_count
     monkeypatch.setattr(
-        incremental, "_parts", lambda *given: counts.append(parts(*given)) or counts[-1]
+        incremental_gated,
+        "_thread_count",
+        lambda *given: counts.append(parts(*given)) or counts[-1],
     )
     draw(5)
     draw(2)
     draw(1)
     draw(5, observe=lambda _: None)
-    monkeypatch.setattr(incremental, "WORTH_A_THREAD", 2 * 12**2)
+    monkeypatch.setattr(incremental_gated, "WORK_PER_THREAD", 2 * 12**2)
     draw(5)
     assert counts == [3, 2, 1, 1, 2]
 
@@ -125,13 +129,13 @@ def test_what_goes_wrong_in_a_part_is_raised(
 def test_an_interrupt_ends_all_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """The others stop at their next position."""
     interrupted = Event()
-    told, late = incremental._Together._tell, []
+    advance, late = incremental_gated._ParallelRun._advance, []
 
     def tell(self: Any, k: int, done: int) -> None:
         if done > 3:  # nobody runs ahead of the interrupt
             assert interrupted.wait(10)
             late.append(done)
-        told(self, k, done)
+        advance(self, k, done)
 
     def stop(done: int, *_: Any) -> None:
         if done == 3:
@@ -141,9 +145,9 @@ def test_an_interrupt_ends_all_parts(monkeypatch: pytest.MonkeyPatch) -> None:
         ended(self)
         interrupted.set()
 
-    ended = incremental._Together._stop
-    monkeypatch.setattr(incremental._Together, "_tell", tell)
-    monkeypatch.setattr(incremental._Together, "_stop", end)
+    ended = incremental_gated._ParallelRun._stop
+    monkeypatch.setattr(incremental_gated._ParallelRun, "_advance", tell)
+    monkeypatch.setattr(incremental_gated._ParallelRun, "_stop", end)
     with pytest.raises(KeyboardInterrupt):
         draw(5, on_step=stop)
     assert set(late) <= {4}
