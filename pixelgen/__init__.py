@@ -2,8 +2,8 @@
 
 import pixelgen
 
-for picture in pixelgen.load("imagenet32").sample(classes=[207], n=4, seed=1):
-    print(picture.seed, picture.bits_per_dim, picture.image)
+for sample in pixelgen.load("imagenet32").sample(classes=[207], n=4, seed=1):
+    print(sample.seed, sample.bits_per_dim, sample.image)
 
 pixelgen.push_to_hub("my-weights", "owner/name")
 """
@@ -19,33 +19,45 @@ if TYPE_CHECKING:
     from pixelgen.cli.batch.results_log import JobResult
     from pixelgen.cli.batch.runs import run_jobs
     from pixelgen.pipelines import (
-        ClassPipeline,
         CodesFile,
         Completion,
-        Picture,
+        CompletionResult,
+        Frame,
+        InterpolationResult,
         Portrait,
-        Progress,
+        PortraitResult,
         Reconstruction,
+        ReconstructResult,
+        Sample,
         SampleResult,
+        SamplingProgress,
         Score,
+        ScoreResult,
         Weights,
         load,
     )
     from pixelgen.publishing.push import push_to_hub
+    from pixelgen.sampling import SamplingOptions
 
 __all__ = [
-    "ClassPipeline",
     "CodesFile",
     "Completion",
+    "CompletionResult",
+    "Frame",
     "InputError",
+    "InterpolationResult",
     "JobResult",
-    "Picture",
     "PixelgenError",
     "Portrait",
-    "Progress",
+    "PortraitResult",
+    "ReconstructResult",
     "Reconstruction",
+    "Sample",
     "SampleResult",
+    "SamplingOptions",
+    "SamplingProgress",
     "Score",
+    "ScoreResult",
     "UsageError",
     "Weights",
     "WeightsError",
@@ -66,6 +78,10 @@ def __getattr__(name: str) -> object:
         from pixelgen.cli.batch import runs
 
         return getattr(runs, name)
+    if name == "SamplingOptions":
+        from pixelgen.sampling import SamplingOptions
+
+        return SamplingOptions
     if name in __all__:
         from pixelgen import pipelines
 

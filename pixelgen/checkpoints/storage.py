@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from pixelgen.checkpoints.config import CONFIG_FILE, CheckpointConfig, SamplingDefaults, read_config
+from pixelgen.checkpoints.config import CONFIG_FILE, CheckpointConfig, read_config
 from pixelgen.checkpoints.digests import sha256_of
 from pixelgen.checkpoints.source import (
     CARD_FILE,
@@ -29,6 +29,7 @@ from pixelgen.checkpoints.weights_cache import kept, signature
 from pixelgen.errors import PixelgenError, UsageError
 from pixelgen.files import open_file, write_atomically
 from pixelgen.models.config import AnyConfig, TokenizerConfig
+from pixelgen.sampling import SamplingOptions
 
 if TYPE_CHECKING:
     import torch
@@ -116,7 +117,7 @@ def save_checkpoint(
     embedder: FaceEmbedder | None = None,
     others: Sequence[Autoencoder] = (),
     labels: Sequence[int] = (),
-    sampling: SamplingDefaults | Mapping[str, Any] | None = None,
+    sampling: SamplingOptions | Mapping[str, Any] | None = None,
     training: Mapping[str, Any] | None = None,
     data: Mapping[str, Any] | None = None,
     card_text: str = "",
@@ -132,8 +133,8 @@ def save_checkpoint(
     for labels or parts that do not fit the model, PixelgenError where the folder cannot be
     written.
     """
-    if not isinstance(sampling, SamplingDefaults):
-        sampling = SamplingDefaults.from_dict(sampling or {})
+    if not isinstance(sampling, SamplingOptions):
+        sampling = SamplingOptions.from_dict(sampling or {})
     config = CheckpointConfig(
         model=model.config,
         tokenizer=None if tokenizer is None else tokenizer.config,

@@ -217,19 +217,19 @@ def _faces() -> Iterator[Finding]:
 
 def _picture() -> Iterator[Finding]:
     """Draws with the smallest bundled weights that draw."""
-    from pixelgen.pipelines import ClassPipeline
+    from pixelgen.pipelines import load
 
     drawing = {n: p for n, p in bundled().items() if read_config(p, n).draws}
     if not drawing:
         return  # which has been told
     name = min(drawing, key=lambda n: math.prod(read_config(drawing[n], n).picture))
     started = time.perf_counter()
-    pipe = ClassPipeline.from_pretrained(name, _device())
-    config = pipe.checkpoint.config
-    made = pipe(config.labels[:1], n=1, seed=_SEED)
+    weights = load(name, _device())
+    config = weights.config
+    made = weights.sample(config.labels[:1], seed=_SEED)
     seconds = time.perf_counter() - started
     (bits,), (image,) = made.bits_per_dim, made.images
-    what = f"{image.width}×{image.height} by {name} on {pipe.device} in {seconds:.1f} s"
+    what = f"{image.width}×{image.height} by {name} on {weights.device} in {seconds:.1f} s"
     if not math.isfinite(bits) or not 0 < bits < 64:
         yield Finding("picture", "problem", f"{what}: {bits} bits/dim", "--device cpu, or a bug")
     else:

@@ -1,0 +1,115 @@
+"""Draws pictures from an autoregressive model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import torch
+from torch import Tensor
+
+from pixelgen.models.gated_pixelcnn import GatedPixelCNN
+from pixelgen.models.likelihood import Softmax
+from pixelgen.sampling.incremental import sample_gated
+from pixelgen.sampling.incremental_pixelcnn import sample_pixelcnn
+from pixelgen.sampling.naive import sample_naive
+from pixelgen.sampling.options import SamplingOptions
+from pixelgen.sampling.state import Model, StepCallback, build_request
+
+if TYPE_CHECKING:
+    from pixelgen.models.conditioning import Condition
+    from pixelgen.sampling.value_sampler import Observer
+
+Method = Literal["incremental", "naive"]
+
+
+def sample(
+    model: Model,
+    condition: Condition | None,
+    uniforms: Tensor,
+    *,
+    options: SamplingOptions | None = None,
+    known: Tensor | None = None,
+    known_mask: Tensor | None = None,
+    on_step: StepCallback | None = None,
+    observe: Observer | None = None,
+    method: Method = "incremental",
+) -> Tensor:
+    """Draws pictures, [n, C, H, W] integers on the model's device.
+
+    `uniforms` [n, C, H, W], from `draw_uniforms`, are all the randomness there is: a picture
+    depends on its own numbers and condition alone, not on the batch that it is drawn in.
+    `condition` is of n pictures (None: the null condition). Where `known_mask` [C, H, W] or
+    [n, C, H, W] is true the value of `known` is taken and conditioned on. At the start and after
+    every position of the grid, in raster order, `on_step` is called with the number of positions
+    that are drawn, their total, and a function that returns the pictures so far, zero where they
+    are not drawn. `observe` is handed the log-distribution [n, levels] of every value in the order
+    of drawing, before temperature and top-p. `method="naive"` runs the whole network for every
+    value: the reference.
+
+    Raises ValueError for shapes or conditions that do not fit the model.
+    """
+    return _drawn(model, condition, uniforms, options, known, known_mask, on_step, observe, method)[
+        0
+    ]
+
+
+def sample_scored(
+    model: Model,
+    condition: Condition | None,
+    uniforms: Tensor,
+    *,
+    options: SamplingOptions | None = None,
+    known: Tensor | None = None,
+    known_mask: Tensor | None = None,
+    on_step: StepCallback | None = None,
+) -> tuple[Tensor, Tensor]:
+    """What `sample` draws, and log p of every value given all before it and the condition,
+    [n, C, H, W] in nats: at temperature 1, without guidance or top-p.
+
+    Of a softmax it is read off while drawing; else the network runs once more over the pictures.
+    """
+    x, log_prob = _drawn(
+        model, condition, uniforms, options, known, known_mask, on_step, None, "incremental",
+        scored=True,
+    )  # fmt: skip
+    assert log_prob is not None
+    return x, log_prob
+
+
+def _drawn(
+    model: Model,
+    condition: Condition | None,
+    uniforms: Tensor,
+    options: SamplingOptions | None,
+    known: Tensor | None,
+    known_mask: Tensor | None,
+    on_step: StepCallback | None,
+    observe: Observer | None,
+    method: Method,
+    scored: bool = False,
+) -> tuple[Tensor, Tensor | None]:
+    if method not in ("incremental", "naive"):
+        raise ValueError(f"method must be 'incremental' or 'naive', not {method!r}")
+    training = model.training
+    model.eval()
+    try:
+        with torch.inference_mode():
+            read_off = scored and isinstance(model.likelihood, Softmax)
+            request = build_request(
+                model, condition, uniforms, options or SamplingOptions(), known, known_mask,
+                on_step, observe, read_off,
+            )  # fmt: skip
+            request.report(0)
+            if method == "naive":
+                sample_naive(request)
+            elif isinstance(model, GatedPixelCNN):
+                sample_gated(request)
+            else:
+                sample_pixelcnn(request)
+            picture, log_prob = request.picture(), request.log_probabilities()
+            if scored and log_prob is None:
+                log_prob = model.log_prob(picture, request.condition[: len(picture)])
+    finally:
+        model.train(training)
+    # Inference tensors cannot take part in training later (an image that becomes a target).
+    return picture.clone(), None if log_prob is None else log_prob.clone()
