@@ -1,4 +1,4 @@
-"""A photo, and what two decoders make of the few numbers that are left of it.
+"""A photo, and what two decoders reconstruct from the few numbers that it is encoded as.
 
 python examples/draw_anew.py autoencoder32 cat.jpg anew.png
 """
@@ -10,7 +10,7 @@ from pixelgen.imaging import stack_rows
 
 weights, photo, file = sys.argv[1:]
 rows = []
-for made in pixelgen.load(weights).reconstruct(photo, n=3, seed=1):
-    rows.append([made.source, made.image, *made.samples])
-    print(f"{made.bottleneck} numbers: the mean {made.likeness.psnr:.1f} dB PSNR")
+for one in pixelgen.load(weights).reconstruct(photo, n=3, seed=1):
+    rows.append([one.source, one.image, *one.samples])
+    print(f"{one.bottleneck} numbers: the mean {one.likeness.psnr:.1f} dB PSNR")
 stack_rows(rows).save(file)

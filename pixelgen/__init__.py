@@ -37,7 +37,6 @@ if TYPE_CHECKING:
         load,
     )
     from pixelgen.publishing.push import push_to_hub
-    from pixelgen.sampling import SamplingOptions
 
 __all__ = [
     "CodesFile",
@@ -54,7 +53,6 @@ __all__ = [
     "Reconstruction",
     "Sample",
     "SampleResult",
-    "SamplingOptions",
     "SamplingProgress",
     "Score",
     "ScoreResult",
@@ -78,10 +76,6 @@ def __getattr__(name: str) -> object:
         from pixelgen.cli.batch import runs
 
         return getattr(runs, name)
-    if name == "SamplingOptions":
-        from pixelgen.sampling import SamplingOptions
-
-        return SamplingOptions
     if name in __all__:
         from pixelgen import pipelines
 
