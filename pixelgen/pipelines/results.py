@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 
-class Display(ABC):
+class NotebookDisplay(ABC):
     """Something that a notebook shows as a picture."""
 
     @abstractmethod
@@ -38,7 +38,7 @@ class Display(ABC):
         return file.getvalue()
 
 
-class ResultItem(Display):
+class ResultItem(NotebookDisplay):
     """One of the things that a result holds."""
 
     image: Image.Image
@@ -162,7 +162,7 @@ SampleT = TypeVar("SampleT", bound=Sample)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Result(Sequence[ItemT], Display):
+class Result(Sequence[ItemT], NotebookDisplay):
     """The items of one call, in order."""
 
     items: list[ItemT]
