@@ -23,6 +23,7 @@ from pixelgen.checkpoints.digests import verify
 from pixelgen.cli import options
 from pixelgen.cli.console import has_colours
 from pixelgen.cli.downloads import size_text
+from pixelgen.cli.hints import HINTS
 from pixelgen.cli.settings import all_settings, config_file, settings, strange_variables
 from pixelgen.errors import PixelgenError
 
@@ -83,7 +84,7 @@ def _looked(name: str, look: Callable[[], Iterator[Finding]]) -> Iterator[Findin
     try:
         yield from look()
     except PixelgenError as error:
-        yield Finding(name, "problem", error.message, error.hint)
+        yield Finding(name, "problem", error.message, HINTS.get(error.code, error.hint))
     except Exception as error:  # whatever is broken here, the other looks go on
         why = " ".join(f"{type(error).__name__}: {error}".split())
         yield Finding(name, "problem", why, _AGAIN)
