@@ -1,6 +1,6 @@
 """A photo, and what two decoders reconstruct from the few numbers that it is encoded as.
 
-python examples/draw_anew.py autoencoder32 cat.jpg anew.png
+python examples/reconstruct_photo.py autoencoder32 cat.jpg rows.png
 """
 
 import sys
