@@ -9,7 +9,8 @@ import pixelgen
 from pixelgen.imaging import enlarge, make_grid
 
 file, *classes = sys.argv[1:]
-pictures = pixelgen.load("imagenet32").sample(classes, n=4, seed=1)
-make_grid([enlarge(one.image, 4) for one in pictures], columns=4).save(file)
-for number, one in enumerate(pictures):
-    print(f"{number}: class {one.label}, {one.bits_per_dim:.2f} bits/dim, seed {one.seed}")
+samples = pixelgen.load("imagenet32").sample(classes, n=4, seed=1)
+make_grid([enlarge(image, 4) for image in samples.images], columns=4).save(file)
+for number, sample in enumerate(samples):
+    print(f"{number}: class {sample.label}, {sample.bits_per_dim:.2f} bits/dim")
+print(f"seed {samples.seed}, {samples.parameters}")

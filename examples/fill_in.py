@@ -1,4 +1,4 @@
-"""A photo without its lower half, and what a model puts there.
+"""A photo without its lower half, and what a model fills in.
 
 python examples/fill_in.py cat.jpg filled.png
 """
@@ -9,6 +9,6 @@ import pixelgen
 from pixelgen.imaging import enlarge, make_grid
 
 photo, file = sys.argv[1:]
-made = pixelgen.load("imagenet32").complete(photo, keep="top:50%", n=3, seed=1)
-row = [made[0].original, made[0].masked, *(one.image for one in made)]
+completions = pixelgen.load("imagenet32").complete(photo, keep="top:50%", n=3, seed=1)
+row = [completions.original, completions.masked, *completions.images]
 make_grid([enlarge(image, 4) for image in row], columns=len(row)).save(file)

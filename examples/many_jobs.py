@@ -1,4 +1,4 @@
-"""A class at rising temperatures, by jobs that go on where they were when they were stopped.
+"""A class at rising temperatures, by jobs that continue where they were interrupted.
 
 python examples/many_jobs.py folder sheet.png "golden retriever"
 """
@@ -25,6 +25,6 @@ jobs = [
     }
     for temperature in (0.7, 0.85, 1.0)
 ]
-rows = pixelgen.run_jobs(jobs, folder, on_result=lambda made: print(made.id, made.seconds, "s"))
-pictures = [Image.open(Path(folder) / picture) for made in rows for picture in made.files]
+rows = pixelgen.run_jobs(jobs, folder, on_result=lambda done: print(done.id, done.seconds, "s"))
+pictures = [Image.open(Path(folder) / picture) for row in rows for picture in row.files]
 make_grid([enlarge(picture, 4) for picture in pictures], columns=3).save(file)

@@ -1,4 +1,4 @@
-"""An animation of the way from class to class, and back.
+"""An animation from class to class, and back.
 
 python examples/morph.py cats.gif lion cougar
 """
@@ -11,5 +11,5 @@ from pixelgen.imaging import enlarge, save_animation
 
 file, *classes = sys.argv[1:]
 frames = pixelgen.load("imagenet32").interpolate(classes=classes, steps=6, seed=1)
-images = [enlarge(frame.image, 4) for frame in frames]
+images = [enlarge(image, 4) for image in frames.images]
 save_animation(Path(file), images + images[-2:0:-1], fps=8, text={}, if_exists="replace")

@@ -10,7 +10,8 @@ from pixelgen.imaging import portrait_sheet, square
 
 weights, photo, file = sys.argv[1:]
 faces = pixelgen.load(weights)
-portraits = sorted(faces.portrait(photo, n=4, seed=1), key=lambda one: -one.similarity)
-sources = [square(face, faces.size[0]) for face in portraits[0].sources]
-portrait_sheet(sources, [one.image for one in portraits]).save(file)
-print("cosines:", ", ".join(f"{one.similarity:.2f}" for one in portraits))
+portraits = faces.portrait(photo, n=4, seed=1)
+ranked = sorted(portraits, key=lambda portrait: -portrait.similarity)
+sources = [square(face, faces.size[0]) for face in portraits.sources]
+portrait_sheet(sources, [portrait.image for portrait in ranked]).save(file)
+print("cosines:", ", ".join(f"{portrait.similarity:.2f}" for portrait in ranked))

@@ -2,8 +2,8 @@
 
 import pixelgen
 
-for picture in pixelgen.load("imagenet32").sample(classes=[207], n=4, seed=1):
-    print(picture.seed, picture.bits_per_dim, picture.image)
+for sample in pixelgen.load("imagenet32").sample(classes=[207], n=4, seed=1):
+    print(sample.seed, sample.bits_per_dim, sample.image)
 
 pixelgen.push_to_hub("my-weights", "owner/name")
 """
@@ -19,33 +19,43 @@ if TYPE_CHECKING:
     from pixelgen.cli.batch.results_log import JobResult
     from pixelgen.cli.batch.runs import run_jobs
     from pixelgen.pipelines import (
-        ClassPipeline,
         CodesFile,
         Completion,
-        Picture,
+        CompletionResult,
+        Frame,
+        InterpolationResult,
         Portrait,
-        Progress,
+        PortraitResult,
         Reconstruction,
+        ReconstructResult,
+        Sample,
         SampleResult,
+        SamplingProgress,
         Score,
+        ScoreResult,
         Weights,
         load,
     )
     from pixelgen.publishing.push import push_to_hub
 
 __all__ = [
-    "ClassPipeline",
     "CodesFile",
     "Completion",
+    "CompletionResult",
+    "Frame",
     "InputError",
+    "InterpolationResult",
     "JobResult",
-    "Picture",
     "PixelgenError",
     "Portrait",
-    "Progress",
+    "PortraitResult",
+    "ReconstructResult",
     "Reconstruction",
+    "Sample",
     "SampleResult",
+    "SamplingProgress",
     "Score",
+    "ScoreResult",
     "UsageError",
     "Weights",
     "WeightsError",

@@ -21,7 +21,7 @@ RUNS = {
     "likeliest": ["made.png", "207"],
     "many_jobs": ["folder", "made.png", "hen"],
     "portraits": ["@face_weights", "a.jpg", "made.png"],
-    "draw_anew": ["@autoencoders", "a.jpg", "made.png"],
+    "reconstruct_photo": ["@autoencoders", "a.jpg", "made.png"],
     "swap_codes": ["@code_weights", "a.jpg", "b.jpg", "made.png"],
 }
 

@@ -4,7 +4,7 @@ Importing this brings no torch along; loading and saving do.
 """
 
 from pixelgen.checkpoints.card import Figure, ModelCard
-from pixelgen.checkpoints.config import CheckpointConfig, SamplingDefaults, read_config
+from pixelgen.checkpoints.config import CheckpointConfig, read_config
 from pixelgen.checkpoints.source import (
     DEFAULT_FACE_WEIGHTS,
     DEFAULT_PIXEL_WEIGHTS,
@@ -27,7 +27,6 @@ __all__ = [
     "Figure",
     "LoadedCheckpoint",
     "ModelCard",
-    "SamplingDefaults",
     "Source",
     "bundled",
     "cache_weights",

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import errno
 import json
-import math
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
@@ -23,6 +22,7 @@ from pixelgen.models.config import (
     TokenizerConfig,
     config_from_dict,
 )
+from pixelgen.sampling import SamplingOptions
 
 FORMAT = 1
 CONFIG_FILE = "config.json"
@@ -31,51 +31,7 @@ LARGEST_CONFIG = 2**22
 """Bytes; a larger file is not read."""
 LARGEST_PICTURE = 2**24
 """Values of a picture, all channels."""
-LARGEST_OPTION = 10_000.0
-"""Of what pictures are drawn with: more differs in nothing, and overflows."""
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-
-
-@dataclass(frozen=True)
-class SamplingDefaults:
-    """How these weights are sampled where the user does not say."""
-
-    temperature: float = 1.0
-    """Divides the logits; above 0."""
-    top_p: float = 1.0
-    """Share of the probability that is kept; above 0, up to 1."""
-    guidance: float = 1.0
-    """Guidance scale; 1 is none."""
-    vector_temperature: float = 1.0
-    """Multiplies the variance of vectors of classes, where the model draws these first; above 0."""
-    candidates: int = 1
-    """Pictures drawn for each portrait, of which the one that is most like the person is kept."""
-
-    def __post_init__(self) -> None:
-        for name, value in asdict(self).items():
-            if isinstance(value, bool) or not isinstance(value, int | float):
-                raise ValueError(f"{name} must be a number, not {value!r}")
-            if not abs(value) < math.inf:
-                raise ValueError(f"{name} must be finite, not {value}")
-            if abs(value) > LARGEST_OPTION:
-                raise ValueError(f"{name} must be at most {LARGEST_OPTION:g}")
-        for name in ("temperature", "vector_temperature"):
-            if (value := getattr(self, name)) <= 0:
-                raise ValueError(f"{name} must be above 0, not {value}")
-            if value < 1 / LARGEST_OPTION:
-                raise ValueError(f"{name} must be at least {1 / LARGEST_OPTION:g}")
-        if not isinstance(self.candidates, int) or self.candidates < 1:
-            raise ValueError(f"candidates must be a whole number above 0, not {self.candidates}")
-        if not 0 < self.top_p <= 1:
-            raise ValueError(f"top_p must be above 0 and at most 1, not {self.top_p}")
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> SamplingDefaults:
-        """Raises ValueError for unknown names and bad values."""
-        unknown = set(values) - {f.name for f in fields(cls)}
-        if unknown:
-            raise ValueError(f"unknown sampling option {min(unknown)!r}")
-        return cls(**values)
 
 
 @dataclass(frozen=True)
@@ -93,8 +49,8 @@ class CheckpointConfig:
     """Auto-encoders beside `model`, each of a larger bottleneck than the one before."""
     labels: tuple[int, ...] = ()
     """Class index (ILSVRC) that each row of the class condition stands for; empty: no classes."""
-    sampling: SamplingDefaults = field(default_factory=SamplingDefaults)
-    """Defaults for sampling."""
+    sampling: SamplingOptions = field(default_factory=SamplingOptions)
+    """How the weights are sampled where the user does not say."""
     data: dict[str, Any] = field(default_factory=dict)
     """What the weights were trained on, free."""
     training: dict[str, Any] = field(default_factory=dict)
@@ -233,7 +189,7 @@ class CheckpointConfig:
             **({} if not self.others else {"others": [other.to_dict() for other in self.others]}),
             "labels": list(self.labels),
             "data": self.data,
-            "sampling": asdict(self.sampling),
+            "sampling": self.sampling.to_dict(),
             "training": self.training,
             **({"sha256": self.sha256} if self.sha256 else {}),
         }
@@ -261,7 +217,7 @@ class CheckpointConfig:
             ),
             others=tuple(_other(other) for other in values.get("others", ())),
             labels=tuple(values.get("labels", ())),
-            sampling=SamplingDefaults.from_dict(values.get("sampling", {})),
+            sampling=SamplingOptions.from_dict(values.get("sampling", {})),
             data=values.get("data", {}),
             training=values.get("training", {}),
             pixelgen_version=values.get("pixelgen_version", ""),

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from pixelgen.checkpoints.config import CONFIG_FILE, CheckpointConfig, SamplingDefaults, read_config
+from pixelgen.checkpoints.config import CONFIG_FILE, CheckpointConfig, read_config
 from pixelgen.checkpoints.digests import sha256_of
 from pixelgen.checkpoints.source import (
     CARD_FILE,
@@ -30,6 +30,7 @@ from pixelgen.errors import PixelgenError, UsageError
 from pixelgen.files import open_file, write_atomically
 from pixelgen.models.config import AnyConfig, TokenizerConfig
 from pixelgen.models.state_renames import renamed_state
+from pixelgen.sampling import SamplingOptions
 
 if TYPE_CHECKING:
     import torch
@@ -118,7 +119,7 @@ def save_checkpoint(
     embedder: FaceEmbedder | None = None,
     others: Sequence[Autoencoder] = (),
     labels: Sequence[int] = (),
-    sampling: SamplingDefaults | Mapping[str, Any] | None = None,
+    sampling: SamplingOptions | Mapping[str, Any] | None = None,
     training: Mapping[str, Any] | None = None,
     data: Mapping[str, Any] | None = None,
     card_text: str = "",
@@ -134,8 +135,8 @@ def save_checkpoint(
     for labels or parts that do not fit the model, PixelgenError where the folder cannot be
     written.
     """
-    if not isinstance(sampling, SamplingDefaults):
-        sampling = SamplingDefaults.from_dict(sampling or {})
+    if not isinstance(sampling, SamplingOptions):
+        sampling = SamplingOptions.from_dict(sampling or {})
     config = CheckpointConfig(
         model=model.config,
         tokenizer=None if tokenizer is None else tokenizer.config,

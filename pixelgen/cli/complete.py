@@ -116,7 +116,7 @@ def complete(
     kept = None if keep is None else parse_keep(keep)
     source = obtain(weights, quiet)
     config = read_config(source.path, source.name)
-    request = CompletionRequest.make(
+    request = CompletionRequest.from_options(
         config,
         source.name,
         classes=classes,
@@ -132,7 +132,7 @@ def complete(
     check_amount(count, config.picture[1] * scale)
     if grid:  # a row begins with the picture and with what is known of it
         check_amount(count + 2 * (count // n), config.picture[1] * scale)
-    check_amount(request.candidates, config.picture[1])
+    check_amount(request.candidate_count, config.picture[1])
     seed = request.sample.drawing.seed
     stem = f"{photo_slug(image)}-completed-s{seed}"
     target = Output.plan(output, stem, 1 if grid else count, force)

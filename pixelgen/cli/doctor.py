@@ -23,6 +23,7 @@ from pixelgen.checkpoints.digests import verify
 from pixelgen.cli import options
 from pixelgen.cli.console import has_colours
 from pixelgen.cli.downloads import size_text
+from pixelgen.cli.hints import HINTS
 from pixelgen.cli.settings import all_settings, config_file, settings, strange_variables
 from pixelgen.errors import PixelgenError
 
@@ -83,7 +84,7 @@ def _looked(name: str, look: Callable[[], Iterator[Finding]]) -> Iterator[Findin
     try:
         yield from look()
     except PixelgenError as error:
-        yield Finding(name, "problem", error.message, error.hint)
+        yield Finding(name, "problem", error.message, HINTS.get(error.code, error.hint))
     except Exception as error:  # whatever is broken here, the other looks go on
         why = " ".join(f"{type(error).__name__}: {error}".split())
         yield Finding(name, "problem", why, _AGAIN)
@@ -217,19 +218,19 @@ def _faces() -> Iterator[Finding]:
 
 def _picture() -> Iterator[Finding]:
     """Draws with the smallest bundled weights that draw."""
-    from pixelgen.pipelines import ClassPipeline
+    from pixelgen.pipelines import load
 
     drawing = {n: p for n, p in bundled().items() if read_config(p, n).draws}
     if not drawing:
         return  # which has been told
     name = min(drawing, key=lambda n: math.prod(read_config(drawing[n], n).picture))
     started = time.perf_counter()
-    pipe = ClassPipeline.from_pretrained(name, _device())
-    config = pipe.checkpoint.config
-    made = pipe(config.labels[:1], n=1, seed=_SEED)
+    weights = load(name, _device())
+    config = weights.config
+    made = weights.sample(config.labels[:1], seed=_SEED)
     seconds = time.perf_counter() - started
     (bits,), (image,) = made.bits_per_dim, made.images
-    what = f"{image.width}×{image.height} by {name} on {pipe.device} in {seconds:.1f} s"
+    what = f"{image.width}×{image.height} by {name} on {weights.device} in {seconds:.1f} s"
     if not math.isfinite(bits) or not 0 < bits < 64:
         yield Finding("picture", "problem", f"{what}: {bits} bits/dim", "--device cpu, or a bug")
     else:

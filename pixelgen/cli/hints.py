@@ -2,5 +2,11 @@
 
 from __future__ import annotations
 
-HINTS: dict[str, str] = {}
+HINTS: dict[str, str] = {
+    "class-needed": "--class NAME; `pixelgen classes --weights NAME` lists them",
+    "device-unavailable": "--device cpu",
+    "file-exists": "--force replaces it",
+    "guidance-without-class": "--class NAME",
+    "path-needs-classes": "--class NAME",
+}
 """By `PixelgenError.code`; takes the place of the hint of the library."""

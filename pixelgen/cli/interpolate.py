@@ -156,7 +156,7 @@ def interpolate(
         slerp=slerp,
         bottleneck=bottleneck,
         candidates=candidates,
-        of_faces=[name for name, given in for_faces.items() if given],
+        face_options=[name for name, given in for_faces.items() if given],
         seed=seed,
         temperature=temperature,
         top_p=top_p,
@@ -170,7 +170,7 @@ def interpolate(
         names = [Path(photo_name(given)).stem for given in photos]
     size = config.picture[1]
     check_amount(steps, size * scale)
-    each = request.each if isinstance(request, PortraitRequest) else 1
+    each = request.drawing.options.candidates if isinstance(request, PortraitRequest) else 1
     check_amount(steps * each, size)
     parts = (slug(names[0]), "to", slug(names[-1]), f"s{request.drawing.seed}")
     stem = "-".join(filter(None, ("pixelgen", *parts)))

@@ -28,9 +28,9 @@ from pixelgen.imaging import (
 )
 
 if TYPE_CHECKING:
-    from pixelgen.pipelines import Progress
+    from pixelgen.pipelines import SamplingProgress
 
-    OnStep = Callable[[Progress], None]
+    OnStep = Callable[[SamplingProgress], None]
 
 _REWRITTEN = 0.3
 _FRAMES = 48
@@ -121,7 +121,7 @@ class LivePreview:
             keep = self._keeper(sheet) if self.files else None
             told = [each for each in (first, see, keep) if each is not None]
 
-            def step(moment: Progress) -> None:
+            def step(moment: SamplingProgress) -> None:
                 for each in told:
                     each(moment)
 
@@ -151,7 +151,7 @@ class LivePreview:
         pace = Pace(_REWRITTEN)
         most, newest = _FRAMES, -1
 
-        def keep(moment: Progress) -> None:
+        def keep(moment: SamplingProgress) -> None:
             nonlocal most, newest
             if moment.share >= 1:
                 return  # the finished pictures are on their way
@@ -192,7 +192,7 @@ def _check_frame(path: Path | None, image: Image.Image) -> None:
         )
 
 
-def _most_frames(moment: Progress, image: Image.Image) -> int:
+def _most_frames(moment: SamplingProgress, image: Image.Image) -> int:
     """How many frames like `image`, the first, are kept."""
     most = min(_FRAMES, _MOST_PIXELS // (image.width * image.height))
     if moment.sampler.tokenizer is not None:
@@ -200,7 +200,7 @@ def _most_frames(moment: Progress, image: Image.Image) -> int:
     return max(most, 2)
 
 
-def _update(images: list[Image.Image], moment: Progress) -> None:
+def _update(images: list[Image.Image], moment: SamplingProgress) -> None:
     """Brings `images`, all that are drawn, up to date; before any of them is begun, all look like
     the first."""
     pending = moment.pending()

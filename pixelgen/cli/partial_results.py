@@ -16,9 +16,9 @@ from pixelgen.cli.view import Sheet, View
 from pixelgen.imaging import png_text
 
 if TYPE_CHECKING:
-    from pixelgen.pipelines import Progress
+    from pixelgen.pipelines import SamplingProgress
 
-    OnStep = Callable[[Progress], None]
+    OnStep = Callable[[SamplingProgress], None]
 
 
 @contextmanager
@@ -47,7 +47,7 @@ def save_finished_on_interrupt(
         return
     batches: list[Callable[[], list[Image.Image]]] = []
 
-    def step(moment: Progress) -> None:
+    def step(moment: SamplingProgress) -> None:
         if moment.done == moment.positions:  # to be looked at only if it comes to that
             batches.append(partial(moment.sampler.show, moment.values()))
 

@@ -74,12 +74,12 @@ def portrait(
     choice = FaceChoice(face, align)
     source = obtain(weights, quiet)
     config = read_config(source.path, source.name)
-    request = PortraitRequest.of_person(
+    request = PortraitRequest.for_person(
         config,
         source.name,
         len(photos),
         n,
-        candidates,
+        candidates=candidates,
         seed=seed,
         temperature=temperature,
         top_p=top_p,
@@ -90,7 +90,7 @@ def portrait(
     check_amount(n, size * scale)
     if grid:  # a sheet shows the photos too
         check_amount(n + len(photos), size * scale)
-    check_amount(request.candidates, size)
+    check_amount(request.candidate_count, size)
     name = slug(Path(photo_name(photos[0])).stem)
     stem = "-".join(filter(None, ("pixelgen-portrait", name, f"s{request.drawing.seed}")))
     target = Output.plan(output, stem, 1 if grid else n, force)
@@ -109,7 +109,7 @@ def portrait(
 
     def choose(images: Sequence[Image.Image]) -> list[Image.Image]:
         h = pipe.person(pipe.embed(crops))
-        return [images[i] for i in pipe.choose(images, h, request.each)[0]]
+        return [images[i] for i in pipe.choose(images, h, request.drawing.options.candidates)[0]]
 
     pipe = PortraitPipeline.from_pretrained(source, device)
     with (
@@ -126,6 +126,7 @@ def portrait(
         "similarity": [round(near, 4) for near in result.similarity],
     }
     mean = sum(result.similarity) / n
-    chosen = f", each the nearest of {request.each}" * (request.each > 1)
+    drawn = request.drawing.options.candidates
+    chosen = f", each the nearest of {drawn}" * (drawn > 1)
     line = f"{drawn_line(result, config)}, similarity {mean:.2f}{chosen}"
     tell([*files, *preview.made(target)], facts, line, as_json, quiet)

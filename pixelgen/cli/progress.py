@@ -16,7 +16,7 @@ from pixelgen.imaging import make_grid, veiled
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-    from pixelgen.pipelines import Progress
+    from pixelgen.pipelines import SamplingProgress
 
 _PATIENCE = 2.0
 _DARK = 48
@@ -152,7 +152,7 @@ class DrawingMeter(Meter):
         if live:
             self._pace = Pace(0.1)
 
-    def see(self, moment: Progress) -> None:
+    def see(self, moment: SamplingProgress) -> None:
         """Show how far it is."""
         done, total = moment.share * moment.total, moment.total
         if not self._pictures:
@@ -164,7 +164,7 @@ class DrawingMeter(Meter):
             with self._pace.spend():
                 self._show(*self._seen(moment), self._line(done, total))
 
-    def _seen(self, moment: Progress) -> list[Any]:
+    def _seen(self, moment: SamplingProgress) -> list[Any]:
         """As many pictures of the batch as the terminal has room for."""
         from rich.text import Text
 

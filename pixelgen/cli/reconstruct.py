@@ -20,7 +20,7 @@ from pixelgen.imaging import stack_rows, tile_count
 from pixelgen.pipelines import ReconstructPipeline, ReconstructRequest
 from pixelgen.pipelines.codes_file import check_amount
 from pixelgen.pipelines.devices import check_device_name
-from pixelgen.pipelines.reconstruct_pipeline import LONGEST, Cut, fitted
+from pixelgen.pipelines.reconstruct_pipeline import LONGEST, Cut, fit_photo
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -95,7 +95,7 @@ def reconstruct(
         raise UsageError("--max-side is for pieces", "--patches")
     source = obtain(weights, quiet)
     config = read_config(source.path, source.name)
-    request = ReconstructRequest.make(
+    request = ReconstructRequest.from_options(
         config,
         source.name,
         bottlenecks=bottleneck,
@@ -183,7 +183,7 @@ def _read(
     pictures: list[Image.Image] = []
     pieces = 0
     for name, photo in read_photos(images, quiet):
-        picture = fitted(photo, size, cut, longest)
+        picture = fit_photo(photo, size, cut, longest)
         pieces += tile_count(*picture.size, size)
         check_amount(pieces * columns, size * scale)
         names.append(name)
@@ -194,7 +194,7 @@ def _read(
 def _lines(result: ReconstructResult) -> str:
     """The closing lines: one for each bottleneck, and one about all."""
     lines = []
-    for column in zip(*result.made, strict=True):
+    for column in zip(*result.by_source, strict=True):
         line = f"{_mean([made.likeness.psnr for made in column]):.2f} dB PSNR"
         if (bottleneck := column[0].bottleneck) is not None:
             drawn = [near.psnr for made in column for near in made.samples_likeness]
@@ -227,7 +227,7 @@ def _facts(result: ReconstructResult, names: Sequence[str]) -> list[dict[str, An
                 for made in row
             ],
         }
-        for name, picture, row in zip(names, result.sources, result.made, strict=True)
+        for name, picture, row in zip(names, result.sources, result.by_source, strict=True)
     ]
 
 

@@ -61,7 +61,7 @@ def sample(
     preview = LivePreview(live, watch, animate, force=force, quiet=quiet, as_json=as_json)
     source = obtain(weights, quiet)
     config = read_config(source.path, source.name)
-    request = SampleRequest.make(
+    request = SampleRequest.from_options(
         config,
         source.name,
         classes=classes,

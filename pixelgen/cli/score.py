@@ -85,7 +85,7 @@ def score(
         raise UsageError("stdout holds the figures", "--map FILE.png")
     source = obtain(weights, quiet)
     config = read_config(source.path, source.name)
-    request = ScoreRequest.make(
+    request = ScoreRequest.from_options(
         config, source.name, label=label, classify=classify, batch_size=batch_size
     )
     size = config.picture[1]

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
-from pixelgen.checkpoints import LoadedCheckpoint, SamplingDefaults
+from pixelgen.checkpoints import LoadedCheckpoint
 from pixelgen.data import ImageData
 from pixelgen.evaluation.likelihood import (
     Bits,
@@ -26,11 +27,15 @@ from pixelgen.metrics.progress import Progress, Told, teller
 from pixelgen.models.autoencoder import Autoencoder
 from pixelgen.models.conditioning import Condition
 from pixelgen.pipelines.conversion import to_tensor
-from pixelgen.pipelines.image_sampler import ImageSampler, in_pictures
-from pixelgen.pipelines.reconstruct_request import drawing_given_h
-from pixelgen.pipelines.request import DrawingOptions
+from pixelgen.pipelines.drawing import DrawingParameters
+from pixelgen.pipelines.image_sampler import ImageSampler, picture_progress
+from pixelgen.pipelines.reconstruct_request import autoencoder_drawing
+from pixelgen.sampling import SamplingOverrides
 from pixelgen.training.autoencoder_loss import bottleneck, conditions
 from pixelgen.training.objective import image_bits
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 DRAWN = 1000
 """Pictures at most, spread evenly over the split, that both decoders reconstruct."""
@@ -110,13 +115,11 @@ def measure_autoencoders(
     batch: int = 64,
     likelihood: bool = True,
     quality: bool = False,
-    temperature: float | None = None,
-    top_p: float | None = None,
-    guidance: float | None = None,
     seed: int = 0,
     reconstructions: int = DRAWN,
     judge: Judge | None = None,
     progress: Progress | None = None,
+    **sampling: Unpack[SamplingOverrides],
 ) -> Evaluation:
     """Exact bits per dimension over every row of a split, each picture given its own h, another's,
     and none; and how near those come that are made of `reconstructions` pictures, spread evenly.
@@ -129,15 +132,13 @@ def measure_autoencoders(
     models = weights.autoencoders
 
     told = teller(progress)
-    asked: DrawingOptions = {
-        "seed": seed,
-        "temperature": temperature,
-        "top_p": top_p,
-        "guidance": guidance,
-        "batch_size": batch,
-    }
-    drawing = drawing_given_h(
-        weights.config, weights.name, ("reconstructions", reconstructions, 1), asked
+    drawing = autoencoder_drawing(
+        weights.config,
+        weights.name,
+        ("reconstructions", reconstructions, 1),
+        seed=seed,
+        batch_size=batch,
+        **sampling,
     )
     device = next(weights.network.parameters()).device
     if quality:  # where it is missing, that is told before the work begins
@@ -164,7 +165,7 @@ def measure_autoencoders(
                 untold[model.pixels] = _bits(model, pictures.images, None, batch, told("without h"))
             without = untold.get(model.pixels)
             bits = (*_given_h(model, pictures.images, h, batch, about), without)
-        samples = _draw(weights, model, h[rows], drawing.options, seed, batch, about("samples"))
+        samples = _draw(weights, model, h[rows], drawing, about("samples"))
         see = judge if quality else None
         figures.append(
             BottleneckFigures(
@@ -243,22 +244,15 @@ def _draw(
     weights: LoadedCheckpoint,
     model: Autoencoder,
     h: Tensor,
-    options: SamplingDefaults,
-    seed: int,
-    batch: int,
+    drawing: DrawingParameters,
     progress: Told | None,
 ) -> Tensor:
     """A sample of each h [N, D], uint8 [N, 3, S, S]."""
     sampler = ImageSampler(weights, next(model.parameters()).device, model.pixels)
-    told = conditions(model, h)
+    told, batch = conditions(model, h), drawing.batch_size
     every = (told(slice(first, first + batch)).to("cpu") for first in range(0, len(h), batch))
-    sampled = sampler.paint(
-        len(h),
-        Condition.cat(*every),
-        options=options,
-        seed=seed,
-        batch_size=batch,
-        on_step=in_pictures(progress),
+    sampled = sampler.sample(
+        len(h), Condition.cat(*every), drawing, on_step=picture_progress(progress)
     )
     return to_tensor(sampled.images)
 

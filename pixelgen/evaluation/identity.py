@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -35,9 +36,13 @@ from pixelgen.metrics.judge import Judge, load_judge
 from pixelgen.metrics.kid import Kid, kernel_distance
 from pixelgen.metrics.progress import Progress, Told, teller
 from pixelgen.models.conditioning import Condition
-from pixelgen.pipelines import PortraitPipeline, PortraitRequest, in_pictures
+from pixelgen.pipelines import PortraitPipeline, PortraitRequest, picture_progress
 from pixelgen.pipelines.conversion import to_images, to_tensor
+from pixelgen.sampling import SamplingOverrides
 from pixelgen.training.tokenizer_loss import reconstruct
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 
 @dataclass(frozen=True)
@@ -112,18 +117,15 @@ def measure_identity(
     split: str,
     *,
     portraits: int = 8,
-    candidates: int | None = None,
     people: int | None = None,
     part: Part = "all",
-    temperature: float | None = None,
-    top_p: float | None = None,
-    guidance: float | None = None,
     seed: int = 0,
     limit: int | None = None,
     batch: int = 64,
     judge: FaceJudge | None = None,
     critic: Judge | None = None,
     progress: Progress | None = None,
+    **sampling: Unpack[SamplingOverrides],
 ) -> Identity:
     """Marks of `portraits` portraits of each person in a part of a split, from one photo of each.
 
@@ -137,17 +139,8 @@ def measure_identity(
     """
     config, name = weights.config, weights.name
     device = next(weights.network.parameters()).device
-    request = PortraitRequest.of_person(
-        config,
-        name,
-        1,
-        portraits,
-        candidates,
-        seed=seed,
-        temperature=temperature,
-        top_p=top_p,
-        guidance=guidance,
-        batch_size=batch,
+    request = PortraitRequest.for_person(
+        config, name, 1, portraits, seed=seed, batch_size=batch, **sampling
     )
     if people is not None and people < 1:
         raise UsageError(f"people must be at least 1, not {people}")
@@ -186,7 +179,7 @@ def measure_identity(
         sampling=PortraitDraws(
             people=len(cast.people),
             portraits=portraits,
-            candidates=request.each,
+            candidates=options.candidates,
             temperature=options.temperature,
             top_p=options.top_p,
             guidance=options.guidance,
@@ -260,15 +253,9 @@ def _draw(
     pipe: PortraitPipeline, request: PortraitRequest, sources: Tensor, told: Told | None
 ) -> Tensor:
     """Portraits uint8 [P · n, 3, S, S] from source photos uint8 [P, 3, S, S], n of each."""
-    h = pipe.embed(to_images(sources, 256)).repeat_interleave(request.candidates, dim=0)
-    drawing = request.drawing
-    sampled = pipe.sampler.paint(
-        len(h),
-        Condition(vector=h),
-        options=drawing.options,
-        seed=drawing.seed,
-        batch_size=drawing.batch_size,
-        on_step=in_pictures(told),
+    h = pipe.embed(to_images(sources, 256)).repeat_interleave(request.candidate_count, dim=0)
+    sampled = pipe.sampler.sample(
+        len(h), Condition(vector=h), request.drawing, on_step=picture_progress(told)
     )
-    kept, _ = pipe.choose(sampled.images, h, request.each)
+    kept, _ = pipe.choose(sampled.images, h, request.drawing.options.candidates)
     return to_tensor([sampled.images[i] for i in kept])

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Tensor
@@ -18,9 +18,13 @@ from pixelgen.labels import imagenet
 from pixelgen.metrics.judge import Judge, best_labels, load_judge
 from pixelgen.metrics.kid import Kid, kernel_distance
 from pixelgen.metrics.progress import Progress, Told, teller
-from pixelgen.pipelines import ClassPipeline, SampleRequest, in_pictures
+from pixelgen.pipelines import ClassPipeline, SampleRequest, picture_progress
 from pixelgen.pipelines.conversion import to_tensor
+from pixelgen.sampling import SamplingOverrides
 from pixelgen.training.tokenizer_loss import reconstruct
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 Part = Literal["all", "tune", "report"]
 
@@ -91,15 +95,12 @@ def measure_quality(
     *,
     samples_per_class: int = 4,
     part: Part = "all",
-    temperature: float | None = None,
-    top_p: float | None = None,
-    guidance: float | None = None,
-    vector_temperature: float | None = None,
     seed: int = 0,
     limit: int | None = None,
     batch: int = 64,
     judge: Judge | None = None,
     progress: Progress | None = None,
+    **sampling: Unpack[SamplingOverrides],
 ) -> Quality:
     """Marks of the real pictures of a part's classes in a split, of their reconstructions, and of
     `samples_per_class` samples of every one of these classes.
@@ -115,8 +116,7 @@ def measure_quality(
     alone = config.kind == "tokenizer"
     if config.kind in ("face-embedder", "autoencoder"):
         raise config.refusal(name)
-    asked = (temperature, top_p, guidance, vector_temperature)
-    if alone and any(option is not None for option in asked):
+    if alone and any(option is not None for option in sampling.values()):
         raise UsageError(f"{name} is a tokenizer: it draws no samples")
     if not alone and not config.labels:
         raise UsageError(f"{name} knows no classes, so none can be recognised")
@@ -124,17 +124,14 @@ def measure_quality(
     told = teller(progress)
 
     def asked_of(classes: Sequence[int]) -> SampleRequest:
-        return SampleRequest.make(
+        return SampleRequest.from_options(
             config,
             name,
             classes=classes,
             n=samples_per_class,
             seed=seed,
-            temperature=temperature,
-            top_p=top_p,
-            guidance=guidance,
-            vector_temperature=vector_temperature,
             batch_size=batch,
+            **sampling,
         )
 
     # Whatever is wrong or missing is told before the work begins.
@@ -192,7 +189,7 @@ class _Seen:
 
 def _draw(pipe: ClassPipeline, request: SampleRequest, progress: Told | None) -> Tensor:
     """Samples uint8 [N, 3, H, W]."""
-    return to_tensor(pipe.run(request, in_pictures(progress)).images)
+    return to_tensor(pipe.run(request, picture_progress(progress)).images)
 
 
 def _draws(request: SampleRequest) -> Draws:
@@ -203,7 +200,7 @@ def _draws(request: SampleRequest) -> Draws:
         options.top_p,
         options.guidance,
         drawing.seed,
-        options.vector_temperature if drawing.vectors else None,
+        options.vector_temperature if drawing.uses_vectors else None,
     )
 
 

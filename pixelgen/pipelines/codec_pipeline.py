@@ -1,4 +1,4 @@
-"""Pictures as grids of codes, and back."""
+"""Encodes pictures as grids of codes, and decodes them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pixelgen.checkpoints import LoadedCheckpoint
 from pixelgen.errors import InputError
 from pixelgen.imaging import Fit, Photo, opened, square
 from pixelgen.pipelines.codes_file import CodesFile
-from pixelgen.pipelines.conversion import Told, decode_images, encode_images
+from pixelgen.pipelines.conversion import PictureCallback, decode_images, encode_images
 from pixelgen.pipelines.pretrained import Pretrained
 
 if TYPE_CHECKING:
@@ -20,10 +20,7 @@ if TYPE_CHECKING:
 
 
 class CodecPipeline(Pretrained):
-    """Makes codes of pictures, and pictures of codes.
-
-    Example: `CodecPipeline.from_pretrained("my-weights").reconstruct([image])`.
-    """
+    """Encodes pictures by the tokenizer of the weights, and decodes codes."""
 
     def __init__(self, checkpoint: LoadedCheckpoint, device: torch.device | str = "cpu") -> None:
         self.checkpoint = checkpoint
@@ -31,11 +28,11 @@ class CodecPipeline(Pretrained):
         self.codec = checkpoint.codec.to(device)
 
     def encode(
-        self, images: Sequence[Photo], fit: Fit = "crop", progress: Told | None = None
+        self, images: Sequence[Photo], fit: Fit = "crop", progress: PictureCallback | None = None
     ) -> Tensor:
         """Pictures or paths, of any size and mode, made square as `fit` says → codes int64
         [N, C, h, w] of 0 … levels - 1. Those of a picture do not depend on the others.
-        `progress(done, total)` is told before every picture."""
+        `progress(done, total)` is called before every picture."""
         import torch
 
         if not images:
@@ -51,10 +48,10 @@ class CodecPipeline(Pretrained):
         *,
         weights: str = "",
         files: Sequence[str] = (),
-        progress: Told | None = None,
+        progress: PictureCallback | None = None,
     ) -> CodesFile:
-        """What `encode` makes, with what a file of codes says beside it: the pictures' `files`, and
-        the `weights` by which it finds this tokenizer again."""
+        """What `encode` returns, with the metadata of a file of codes: the names of the pictures'
+        `files`, and the reference `weights` by which the tokenizer is loaded again."""
         return CodesFile(
             codes=self.encode(images, fit, progress),
             levels=self.codec.config.levels,
@@ -63,10 +60,12 @@ class CodecPipeline(Pretrained):
             files=tuple(files),
         )
 
-    def decode(self, codes: Tensor | CodesFile, progress: Told | None = None) -> list[Image.Image]:
+    def decode(
+        self, codes: Tensor | CodesFile, progress: PictureCallback | None = None
+    ) -> list[Image.Image]:
         """Codes, whole numbers [N, C, h, w] → RGB pictures of the tokenizer's size. One does not
-        depend on the others. `progress(done, total)` is told before every picture. Raises
-        PixelgenError (exit code 3) for codes of another tokenizer."""
+        depend on the others. `progress(done, total)` is called before every picture. Raises
+        InputError for codes of another tokenizer."""
         if isinstance(codes, CodesFile):
             self._check_levels(codes)
             codes = codes.codes
@@ -74,7 +73,7 @@ class CodecPipeline(Pretrained):
         return decode_images(self.codec, whole, progress) if len(whole) else []
 
     def reconstruct(self, images: Sequence[Photo], fit: Fit = "crop") -> list[Image.Image]:
-        """What is left of pictures on the way to codes and back."""
+        """Pictures encoded and decoded again."""
         return self.decode(self.encode(images, fit))
 
     def _check_levels(self, stored: CodesFile) -> None:
@@ -85,7 +84,7 @@ class CodecPipeline(Pretrained):
             )
 
     def _checked(self, codes: object) -> Tensor:
-        """`codes` as int64 once they are known to be this tokenizer's."""
+        """`codes` as int64. Raises InputError unless they are this tokenizer's."""
         import torch
 
         config, name = self.codec.config, self.checkpoint.name

@@ -29,21 +29,24 @@ class CodesFile:
     levels: int | None = None
     """Values that a code can take; None: the file does not say."""
     weights: str = ""
-    """The weights that made the codes, as `find` takes them; empty: the file does not say."""
+    """The weights that encoded them, as `pixelgen.load` takes them; empty: the file does not
+    say."""
     revision: str = ""
-    """What these weights were exactly; empty: the file does not say."""
+    """The exact revision of these weights; empty: the file does not say."""
     files: tuple[str, ...] = ()
     """Names of the pictures' files, without their folders."""
 
     def save(self, path: str | Path, *, replace: bool = False) -> None:
         """Write the file; equal content gives equal bytes.
 
-        Raises PixelgenError (exit code 2) for a file that is there already, unless `replace`.
+        Raises UsageError for a file that exists already, unless `replace`.
         """
         try:
             write_atomically(expanded(path), self.to_bytes(), replace=replace)
         except FileExistsError:
-            raise UsageError(f"{path} exists", "--force replaces it") from None
+            raise UsageError(
+                f"{path} exists", "replace=True replaces it", code="file-exists"
+            ) from None
 
     def to_bytes(self) -> bytes:
         """The content of the file."""
@@ -72,10 +75,10 @@ class CodesFile:
 
     @classmethod
     def load(cls, path: Path, *, name: str = "") -> CodesFile:
-        """The file at `path`, which nobody vouches for and messages call `name`; nothing is
-        unpickled.
+        """Read the file at `path`, which is not trusted: nothing is unpickled. Messages call it
+        `name`.
 
-        Raises PixelgenError (exit code 3), in one line, for what is no such file.
+        Raises InputError, in one line, for anything that is not a file of codes.
         """
         from safetensors import SafetensorError, safe_open
 
@@ -84,10 +87,10 @@ class CodesFile:
             with safe_open(path, framework="pt") as file:
                 if "codes" not in [*file.keys()]:
                     raise ValueError("it holds no tensor called codes")
-                part = file.get_slice("codes")
-                _check_tensor(part.get_dtype(), part.get_shape())
+                header = file.get_slice("codes")
+                _check_tensor(header.get_dtype(), header.get_shape())
                 metadata = file.metadata() or {}
-                return cls(file.get_tensor("codes"), **_facts(metadata, part.get_shape()[0]))
+                return cls(file.get_tensor("codes"), **_fields(metadata, header.get_shape()[0]))
         except SafetensorError as error:
             why = f"no readable safetensors file ({error})"
         except OSError as error:
@@ -98,8 +101,8 @@ class CodesFile:
 
 
 def check_amount(count: int, size: int) -> None:
-    """Raises PixelgenError (exit code 2) where `count` pictures of size×size pixels are more than
-    are made at once."""
+    """Raises UsageError where `count` pictures of size×size pixels are more than are drawn at
+    once."""
     if count * size**2 > MAX_PIXELS:
         raise UsageError(
             f"{count} pictures of {size}×{size} pixels are too many at once",
@@ -128,7 +131,7 @@ def _check_tensor(kind: str, shape: list[int]) -> None:
         raise ValueError(f"it holds {count} codes, more than are read at once")
 
 
-def _facts(metadata: dict[str, str], pictures: int) -> dict[str, Any]:
+def _fields(metadata: dict[str, str], pictures: int) -> dict[str, Any]:
     """What the metadata says, as fields of `CodesFile`; ValueError if that is nonsense."""
     for name in ("weights", "revision"):
         if not metadata.get(name, "").isprintable():

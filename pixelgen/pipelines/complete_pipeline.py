@@ -1,57 +1,27 @@
-"""A hole in a photo, filled in given what is around it."""
+"""Fills a hole in a photo, given what is around it."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple
 
 from PIL import Image
 
-from pixelgen.checkpoints import DEFAULT_PIXEL_WEIGHTS, LoadedCheckpoint
-from pixelgen.imaging import Fit, Hole, Photo, cut_hole, opened, parse_box, parse_keep, veiled
-from pixelgen.imaging.hole import Box
+from pixelgen.checkpoints import LoadedCheckpoint
+from pixelgen.imaging import Hole, veiled
+from pixelgen.pipelines.completion_request import CompletionRequest
 from pixelgen.pipelines.conversion import to_grids
-from pixelgen.pipelines.image_sampler import Given, ImageSampler, Progress
+from pixelgen.pipelines.image_sampler import ImageSampler, KnownValues, OnStep
 from pixelgen.pipelines.pretrained import Pretrained
-from pixelgen.pipelines.request import CompletionRequest, DrawingOptions
+from pixelgen.pipelines.results import Completion, CompletionResult
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
-    from typing_extensions import Unpack
 
-# Candidates are then those of plain completions with the same seed, whatever is chosen among them.
-_CHOICE = 0x9E3779B9
-
-
-@dataclass(frozen=True)
-class CompletionResult:
-    """Completions, and what was measured on the way."""
-
-    images: list[Image.Image]
-    """`n` completions of the first class, then of the second, and so on. Pixels that were visible
-    are as they were; of weights with a tokenizer, their codes are."""
-    original: Image.Image
-    """The photo as the model would see it."""
-    masked: Image.Image
-    """The same with what was drawn in grey."""
-    classes: list[int | None]
-    """ILSVRC index of every picture, None where it has no class."""
-    seed: int
-    """The seed that draws the same pictures again on the same kind of device."""
-    drawn: float
-    """Share of the picture's values that were drawn, 0 … 1."""
-    bits_per_dim: list[float]
-    """-log2 p(completed picture | class) per value that the model draws, of the model itself: at
-    temperature 1, without guidance or top-p."""
-    effective: list[float]
-    """For each picture, how many candidates the choice was effectively among, 1 … `refine`."""
-    seconds: float
-    """Time of it all."""
-    parameters: dict[str, Any]
-    """Classes, n, temperature, top_p, guidance, refine."""
+_CHOICE_SALT = 0x9E3779B9
+"""Of the random numbers that choose among candidates, which are those of plain completions with the
+same seed."""
 
 
 class CompletePipeline(Pretrained):
@@ -64,98 +34,59 @@ class CompletePipeline(Pretrained):
     temperature 1, without guidance or top-p, the choice is exact in the limit of many candidates:
     p(hidden | known). With other options candidates come from the sharpened distribution, and are
     chosen by the likelihood of the model itself.
-
-    Example: `CompletePipeline.from_pretrained()(photo, keep="top:50%", n=4, seed=1).images`.
     """
-
-    default_weights = DEFAULT_PIXEL_WEIGHTS
 
     def __init__(self, checkpoint: LoadedCheckpoint, device: torch.device | str = "cpu") -> None:
         self.checkpoint = checkpoint
         self.device = device
         self.sampler = ImageSampler(checkpoint, device)
 
-    def __call__(
-        self,
-        photo: Photo,
-        *,
-        mask: Photo | None = None,
-        box: Box | None = None,
-        keep: str | None = None,
-        fit: Fit = "crop",
-        classes: Sequence[int | str] | None = None,
-        n: int = 1,
-        refine: int = 1,
-        on_step: Callable[[Progress], None] | None = None,
-        **drawing: Unpack[DrawingOptions],
-    ) -> CompletionResult:
-        """`n` completions of `photo`, a picture or a path, of any size and mode, made square as
-        `fit` says, for each of `classes` (numbers, WordNet ids, names), or without a class.
-
-        Hidden are what `mask`, as large as the photo, shows in white, what lies in `box` (x, y,
-        width, height in pixels of the photo), and what `keep` ("top:50%") leaves of the square.
-        The model's pixels are hidden where at least half of what they cover is. `refine` is the
-        number of candidates of each completion, `drawing` what `ClassPipeline` takes: seed,
-        temperature, top_p, guidance and batch_size. Raises PixelgenError for what the weights
-        cannot do.
-        """
-        made = self.checkpoint
-        request = CompletionRequest.make(
-            made.config, made.name, classes=classes, n=n, refine=refine, **drawing
-        )
-        hole = cut_hole(
-            opened(photo),
-            self.sampler.height,
-            fit,
-            mask=None if mask is None else opened(mask),
-            box=None if box is None else parse_box(box),
-            keep=None if keep is None else parse_keep(str(keep)),
-        )
-        return self.run(request, hole, on_step)
-
     def run(
-        self,
-        request: CompletionRequest,
-        hole: Hole,
-        on_step: Callable[[Progress], None] | None = None,
+        self, request: CompletionRequest, hole: Hole, on_step: OnStep | None = None
     ) -> CompletionResult:
         """Carry out a request that was made for these weights, on a photo of their size."""
-        import torch
-
         started = time.perf_counter()
-        sample = request.sample
-        given = self.given(hole)
-        grids, bits, effective = self._choose(request, given, on_step)
+        known = self.known_values(hole)
         original, masked = self.beside(hole)
+        sample = request.sample
+        seed = sample.drawing.seed
+        drawn = self._sample_and_choose(request, known, on_step)
         return CompletionResult(
-            images=self.sampler.show(torch.stack(grids)),
+            items=[
+                Completion(image, seed, bits, label, original, masked, effective)
+                for image, bits, label, effective in zip(
+                    self.sampler.show(drawn.grids),
+                    drawn.bits_per_dim,
+                    sample.labels,
+                    drawn.effective,
+                    strict=True,
+                )
+            ],
+            seconds=time.perf_counter() - started,
+            seed=seed,
+            parameters=request.parameters(),
             original=original,
             masked=masked,
-            classes=[c for c in sample.classes or (None,) for _ in range(sample.n)],
-            seed=sample.drawing.seed,
-            drawn=float((~given.mask).double().mean()),
-            bits_per_dim=bits,
-            effective=effective,
-            seconds=time.perf_counter() - started,
-            parameters=request.parameters(),
+            drawn=float((~known.mask).double().mean()),
         )
 
-    def given(self, hole: Hole) -> Given:
-        """What the model is told of the photo: pixels, or the codes of cells wholly outside of the
-        hole. Nothing hidden takes part in any of them."""
+    def known_values(self, hole: Hole) -> KnownValues:
+        """What the model is given of the photo: pixels, or the codes of cells wholly outside of the
+        hole. No hidden pixel has an influence on them."""
         import torch
 
         config = self.sampler.model.config
-        values = to_grids([hole.around], config, self.sampler.tokenizer)[0]
-        hidden = torch.from_numpy(hole.hidden.copy())
-        # [rows, s, columns, s]: a code stands for s×s pixels, a pixel for itself.
+        values = to_grids([hole.around], config, self.sampler.tokenizer)[0]  # [C, h, w]
+        hidden = torch.from_numpy(hole.hidden.copy())  # [H, W]
+        # A code stands for s×s pixels, a pixel for itself.
         cells = hidden.unflatten(1, (config.width, -1)).unflatten(0, (config.height, -1))
-        return Given(values, ~cells.any(3).any(1).expand(values.shape))
+        # [h, s, w, s] → [C, h, w]
+        return KnownValues(values, ~cells.any(3).any(1).expand(values.shape))
 
     def beside(self, hole: Hole) -> tuple[Image.Image, Image.Image]:
         """What completions are compared with: the photo as the model would see it, and the same
         with what is drawn in grey."""
-        cells = (~self.given(hole).mask).any(0)  # [h, w]
+        cells = (~self.known_values(hole).mask).any(0)  # [h, w]
         spread = self.sampler.height // cells.shape[0]
         drawn = cells.repeat_interleave(spread, 0).repeat_interleave(spread, 1).cpu().numpy()
         original = hole.photo
@@ -163,14 +94,10 @@ class CompletePipeline(Pretrained):
             original = original.convert("L")
         return original, veiled(original, drawn)
 
-    def _choose(
-        self,
-        request: CompletionRequest,
-        given: Given,
-        on_step: Callable[[Progress], None] | None,
-    ) -> tuple[list[Tensor], list[float], list[float]]:
-        """The completed grids, their bits per dimension, and among how many candidates effectively
-        they were chosen."""
+    def _sample_and_choose(
+        self, request: CompletionRequest, known: KnownValues, on_step: OnStep | None
+    ) -> _Chosen:
+        """Draws `request.refine` candidates of every picture and chooses one of them."""
         import torch
 
         from pixelgen.models.conditioning import Condition
@@ -178,33 +105,35 @@ class CompletePipeline(Pretrained):
         from pixelgen.sampling.importance import log_weights, resample
         from pixelgen.sampling.value_sampler import seeded
 
-        sample, each = request.sample, request.refine
+        sample, refine = request.sample, request.refine
         condition = None
         if sample.rows:
-            condition = Condition(torch.tensor(sample.rows).repeat_interleave(sample.n * each))
-        chooser = seeded(sample.drawing.seed, _CHOICE)
+            condition = Condition(torch.tensor(sample.rows).repeat_interleave(sample.n * refine))
+        generator = seeded(sample.drawing.seed, _CHOICE_SALT)
         grids: list[Tensor] = []
         bits: list[float] = []
         effective: list[float] = []
-        waiting: list[tuple[Tensor, Tensor, Tensor]] = []
-        for x, log_prob in self.sampler.draw(
-            request.candidates,
-            condition,
-            options=sample.drawing.options,
-            seed=sample.drawing.seed,
-            batch_size=sample.drawing.batch_size,
-            given=given,
-            on_step=on_step,
+        pending: list[tuple[Tensor, Tensor, Tensor]] = []  # candidates of an incomplete group
+        for x, log_prob in self.sampler.sample_grids(
+            request.candidate_count, condition, sample.drawing, known=known, on_step=on_step
         ):
             x, log_prob = x.cpu(), log_prob.cpu()
-            weights = log_weights(log_prob, given.mask)
-            waiting += zip(x, weights, bits_per_dim(log_prob), strict=True)
-            while len(waiting) >= each:
-                candidates, waiting = waiting[:each], waiting[each:]
-                weighed = torch.stack([weight for _, weight, _ in candidates])
-                place, among = resample(weighed[None], torch.rand(1, generator=chooser))
-                chosen, _, its_bits = candidates[int(place)]
-                grids.append(chosen.clone())
+            weights = log_weights(log_prob, known.mask)
+            pending += zip(x, weights, bits_per_dim(log_prob), strict=True)
+            while len(pending) >= refine:
+                candidates, pending = pending[:refine], pending[refine:]
+                log_weight = torch.stack([weight for _, weight, _ in candidates])
+                index, count = resample(log_weight[None], torch.rand(1, generator=generator))
+                grid, _, its_bits = candidates[int(index)]
+                grids.append(grid.clone())
                 bits.append(float(its_bits))
-                effective.append(float(among))
-        return grids, bits, effective
+                effective.append(float(count))
+        return _Chosen(torch.stack(grids), bits, effective)
+
+
+class _Chosen(NamedTuple):
+    grids: Tensor
+    """int64 [N, C, h, w]."""
+    bits_per_dim: list[float]
+    effective: list[float]
+    """Among how many candidates each was effectively chosen."""

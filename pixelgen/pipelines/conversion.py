@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from pixelgen.models.tokenizer import Tokenizer
 
 
-Item = TypeVar("Item")
-Told = Callable[[int, int], None]
-"""Told how many pictures are done, and how many there are."""
+T = TypeVar("T")
+PictureCallback = Callable[[int, int], None]
+"""Called with the number of pictures that are done, and of all."""
 
 
 def to_images(x: Tensor, levels: int) -> list[Image.Image]:
@@ -38,7 +38,7 @@ def to_tensor(images: Sequence[Image.Image]) -> Tensor:
 
 
 def encode_images(
-    tokenizer: Tokenizer, images: Sequence[Image.Image], progress: Told | None = None
+    tokenizer: Tokenizer, images: Sequence[Image.Image], progress: PictureCallback | None = None
 ) -> Tensor:
     """RGB pictures of the tokenizer's size → codes int64 [N, C, h, w], one picture after the other:
     the codes of a picture do not depend on the others."""
@@ -50,13 +50,13 @@ def encode_images(
     with torch.inference_mode():
         codes = [
             tokenizer.encode(to_signed(to_tensor([image]).to(device), 256)).cpu()
-            for image in _told(images, progress)
+            for image in _counted(images, progress)
         ]
     return torch.cat(codes).clone()
 
 
 def decode_images(
-    tokenizer: Tokenizer, codes: Tensor, progress: Told | None = None
+    tokenizer: Tokenizer, codes: Tensor, progress: PictureCallback | None = None
 ) -> list[Image.Image]:
     """Codes [N, C, h, w] → pictures, one after the other: a picture does not depend on the others,
     not even in how sums are rounded."""
@@ -66,13 +66,14 @@ def decode_images(
 
     device = next(tokenizer.parameters()).device
     with torch.inference_mode():
-        made = [
-            to_bytes(tokenizer.decode(one[None].to(device))) for one in _told(list(codes), progress)
+        pictures = [
+            to_bytes(tokenizer.decode(one[None].to(device)))
+            for one in _counted(list(codes), progress)
         ]
-    return to_images(torch.cat(made), 256)
+    return to_images(torch.cat(pictures), 256)
 
 
-def _told(items: Sequence[Item], progress: Told | None) -> Iterator[Item]:
+def _counted(items: Sequence[T], progress: PictureCallback | None) -> Iterator[T]:
     for done, item in enumerate(items):
         if progress is not None:
             progress(done, len(items))

@@ -16,8 +16,8 @@ _NAME = re.compile(r"auto|cpu|mps|cuda(?::(?P<index>\d{1,3}))?")
 
 
 def check_device_name(name: str) -> int:
-    """The N of cuda:N, else 0. Raises PixelgenError (exit code 2) unless `name` is auto, cpu, cuda,
-    cuda:N or mps."""
+    """The N of cuda:N, else 0. Raises UsageError unless `name` is auto, cpu, cuda, cuda:N or
+    mps."""
     parts = _NAME.fullmatch(name)
     if parts is None:
         raise UsageError(f"no device {name!r}", "auto, cpu, cuda, cuda:N or mps")
@@ -37,9 +37,13 @@ def pick_device(name: str) -> torch.device:
     if name == "auto":
         name = "cuda" if cuda else "mps" if mps else "cpu"
     if name.startswith("cuda") and index >= cuda:
-        found = f"torch sees {cuda} CUDA devices" if cuda else "torch sees no CUDA device"
-        raise PixelgenError(f"device {name} is not available: {found}", "--device cpu")
+        seen = f"torch sees {cuda} CUDA devices" if cuda else "torch sees no CUDA device"
+        raise _unavailable(f"device {name} is not available: {seen}")
     if name == "mps" and not mps:
-        raise PixelgenError("device mps is not available here", "--device cpu")
+        raise _unavailable("device mps is not available here")
     _log.info("device %s, %d threads", name, torch.get_num_threads())
     return torch.device(name)
+
+
+def _unavailable(message: str) -> PixelgenError:
+    return PixelgenError(message, 'device="cpu" always works', code="device-unavailable")

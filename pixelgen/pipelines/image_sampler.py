@@ -1,4 +1,4 @@
-"""From conditions to pictures, batch after batch: what every pipeline that draws has in common."""
+"""Draws pictures of conditions, batch after batch: shared by all pipelines that draw."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from pixelgen.checkpoints import LoadedCheckpoint, SamplingDefaults
-from pixelgen.pipelines.conversion import decode_images, to_images
+from pixelgen.checkpoints import LoadedCheckpoint
+from pixelgen.pipelines.conversion import PictureCallback, decode_images, to_images
+from pixelgen.pipelines.drawing import DrawingParameters
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,11 +25,21 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Progress:
-    """A moment in the making of a batch, good while the callback that it is given to runs."""
+class KnownValues:
+    """Values of all pictures that are known before these are drawn, on the grid of the model."""
+
+    values: Tensor
+    """int64 [C, H, W]."""
+    mask: Tensor
+    """bool [C, H, W]: true where the value is known, and stays as it is."""
+
+
+@dataclass(frozen=True)
+class SamplingProgress:
+    """How far a batch is drawn; valid while the callback that it is passed to runs."""
 
     sampler: ImageSampler
-    """Who draws."""
+    """What draws."""
     first: int
     """Number of the batch's first picture among all."""
     batch: int
@@ -43,7 +54,7 @@ class Progress:
     grids: Callable[[], Tensor]
     """Returns the batch [B, C, H, W] as the model draws it, pixels or codes, zero where it is not
     drawn yet."""
-    given: Given | None = None
+    known: KnownValues | None = None
     """What was known beforehand."""
 
     @property
@@ -52,18 +63,18 @@ class Progress:
         return (self.first + self.batch * self.done / self.positions) / self.total
 
     def images(self, most: int | None = None) -> list[Image.Image]:
-        """The batch as it stands, or the first `most` pictures of it. What they show where they are
-        `pending` means nothing."""
+        """The batch so far, or its first `most` pictures. Where they are `pending`, their values
+        are meaningless."""
         return self.sampler.show(self.values()[:most])
 
     def values(self) -> Tensor:
-        """What they are shown by: `grids`, and what is `given`."""
+        """`grids` [B, C, H, W] with the `known` values filled in."""
         import torch
 
         x = self.grids()
-        if self.given is None:
+        if self.known is None:
             return x
-        return torch.where(self.given.mask.to(x.device), self.given.values.to(x.device), x)
+        return torch.where(self.known.mask.to(x.device), self.known.values.to(x.device), x)
 
     def pending(self) -> np.ndarray:
         """bool [H, W]: pixels that are neither drawn nor known. Of weights with a tokenizer these
@@ -74,19 +85,23 @@ class Progress:
         patch = math.isqrt(config.height * config.width // self.positions)
         pending = np.arange(self.positions).reshape(config.height // patch, -1) >= self.done
         pending = _spread(pending, patch * height // config.height)
-        if self.given is not None:
-            known = self.given.mask.all(0).cpu().numpy()
+        if self.known is not None:
+            known = self.known.mask.all(0).cpu().numpy()
             pending &= ~_spread(known, height // config.height)
         return pending
 
 
-def in_pictures(told: Callable[[int, int], None] | None) -> Callable[[Progress], None] | None:
-    """What tells `told(done, total)`, in whole pictures, of every moment; None where nobody is."""
-    if told is None:
+OnStep = Callable[[SamplingProgress], None]
+"""Called at the start and after every position of the grid."""
+
+
+def picture_progress(progress: PictureCallback | None) -> OnStep | None:
+    """An `on_step` that calls `progress(done, total)`, in whole pictures; None for None."""
+    if progress is None:
         return None
 
-    def step(moment: Progress) -> None:
-        told(int(moment.share * moment.total), moment.total)
+    def step(moment: SamplingProgress) -> None:
+        progress(int(moment.share * moment.total), moment.total)
 
     return step
 
@@ -101,23 +116,13 @@ class SampledImages:
     guidance or top-p."""
 
 
-@dataclass(frozen=True)
-class Given:
-    """What is known of all pictures before they are drawn, on the grid that the model draws."""
-
-    values: Tensor
-    """int64 [C, H, W]."""
-    mask: Tensor
-    """bool [C, H, W]: true where the value is known, and kept."""
-
-
-_EXACT = 8
-"""Matrix products of fewer rows are rounded otherwise: batches are not smaller than this, or than
+_LEAST_ROWS = 8
+"""Matrix products of fewer rows are rounded differently: batches are not smaller than this, or than
 all pictures, so that what is drawn does not depend on how they are split."""
 
 
 class ImageSampler:
-    """A model on its device, with what makes pictures of the grids that it draws."""
+    """A model on its device, and the tokenizer that decodes what it draws."""
 
     def __init__(
         self,
@@ -125,26 +130,24 @@ class ImageSampler:
         device: torch.device | str = "cpu",
         model: GridNetwork | None = None,
     ) -> None:
-        """`model` is one of several that the checkpoint holds; without it, there is but one."""
+        """`model` is one of several that the checkpoint holds; by default the only one."""
         self.checkpoint = checkpoint
         self.device = device
         self.model = (checkpoint.model if model is None else model).to(device)
         self.tokenizer = checkpoint.tokenizer and checkpoint.tokenizer.to(device)
         self.height = checkpoint.config.picture[1]
 
-    def paint(
+    def sample(
         self,
         count: int,
         condition: Condition | None,
+        drawing: DrawingParameters,
         *,
-        options: SamplingDefaults,
-        seed: int,
-        batch_size: int,
         streams: int | None = None,
-        on_step: Callable[[Progress], None] | None = None,
+        on_step: OnStep | None = None,
     ) -> SampledImages:
-        """`count` pictures, each of its own condition. They do not depend on `batch_size`; below 8
-        it saves neither time nor memory.
+        """`count` pictures, each of its own condition. They do not depend on `drawing.batch_size`;
+        below 8 it saves neither time nor memory.
 
         With `streams`, picture i is drawn with the random numbers of picture i modulo `streams`:
         those of a stream differ by their conditions alone.
@@ -153,50 +156,41 @@ class ImageSampler:
 
         images: list[Image.Image] = []
         bits: list[float] = []
-        for x, log_prob in self.draw(
-            count,
-            condition,
-            options=options,
-            seed=seed,
-            batch_size=batch_size,
-            streams=streams,
-            on_step=on_step,
+        for x, log_prob in self.sample_grids(
+            count, condition, drawing, streams=streams, on_step=on_step
         ):
             bits += bits_per_dim(log_prob).tolist()
             images += self.show(x)
         return SampledImages(images, bits)
 
-    def draw(
+    def sample_grids(
         self,
         count: int,
         condition: Condition | None,
+        drawing: DrawingParameters,
         *,
-        options: SamplingDefaults,
-        seed: int,
-        batch_size: int,
         streams: int | None = None,
-        given: Given | None = None,
-        on_step: Callable[[Progress], None] | None = None,
+        known: KnownValues | None = None,
+        on_step: OnStep | None = None,
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """The grids that `paint` makes pictures of, batch after batch: int64 [B, C, H, W] and the
+        """The grids that `sample` shows as pictures, batch after batch: int64 [B, C, H, W] and the
         log-probability of every value in nats, at temperature 1, without guidance or top-p.
 
-        What is `given` is taken, and conditioned on; it takes no random numbers from the others.
+        What is `known` is taken, and conditioned on; it takes no random numbers from the others.
         Raises PixelgenError for weights whose network overflows.
         """
         import torch
 
-        from pixelgen.sampling import SamplingOptions, draw_uniforms, sample_scored
+        from pixelgen.sampling import draw_uniforms, sample_scored
         from pixelgen.sampling.value_sampler import seeded
 
         config = self.model.config
-        chosen = SamplingOptions(options.temperature, options.top_p, options.guidance)
         # Always on the CPU: every device then gets the same numbers.
-        generator = seeded(seed)
+        generator = seeded(drawing.seed)
         shared = draw_uniforms(generator, streams, config) if streams else None
-        least = min(count, _EXACT)
-        for first in range(0, count, batch_size):
-            chunk = slice(first, min(first + batch_size, count))
+        least = min(count, _LEAST_ROWS)
+        for first in range(0, count, drawing.batch_size):
+            chunk = slice(first, min(first + drawing.batch_size, count))
             size = chunk.stop - first
             part = None if condition is None else condition[chunk].to(self.device)
             uniforms = (
@@ -207,17 +201,17 @@ class ImageSampler:
             if size < least:  # some pictures twice
                 rows = torch.arange(least) % size
                 uniforms, part = uniforms[rows], None if part is None else part[rows]
-            with torch.inference_mode(), self._watched():
+            with torch.inference_mode(), self._overflow_reported():
                 x, log_prob = sample_scored(
                     self.model,
                     part,
                     uniforms,
-                    options=chosen,
-                    known=None if given is None else given.values,
-                    known_mask=None if given is None else given.mask,
+                    options=drawing.options,
+                    known=None if known is None else known.values,
+                    known_mask=None if known is None else known.mask,
                     on_step=None
                     if on_step is None
-                    else self._reporter(on_step, first, size, count, given),
+                    else self._step_callback(on_step, first, size, count, known),
                 )
                 x, log_prob = x[:size], log_prob[:size]
             if log_prob.isnan().any():
@@ -225,30 +219,27 @@ class ImageSampler:
             yield x, log_prob
 
     @contextmanager
-    def _watched(self) -> Iterator[None]:
-        """A context in which it is a PixelgenError where the network overflows: of probabilities
-        that are no numbers, the value that is drawn lies beyond the last."""
+    def _overflow_reported(self) -> Iterator[None]:
+        """A context that raises PixelgenError where the network overflows: from probabilities that
+        are not numbers, a value beyond the last level is drawn."""
         try:
             yield
         except IndexError as error:
             raise self.checkpoint.overflow() from error
 
     def show(self, x: Tensor) -> list[Image.Image]:
-        """Pictures of what the model drew, [B, C, H, W]."""
+        """Grids [B, C, H, W] as pictures."""
         if self.tokenizer is None:
             return to_images(x, self.model.config.levels)
         return decode_images(self.tokenizer, x)
 
-    def _reporter(
-        self,
-        on_step: Callable[[Progress], None],
-        first: int,
-        batch: int,
-        total: int,
-        given: Given | None,
+    def _step_callback(
+        self, on_step: OnStep, first: int, batch: int, total: int, known: KnownValues | None
     ) -> StepCallback:
         return lambda done, positions, grids: on_step(
-            Progress(self, first, batch, total, done, positions, lambda: grids()[:batch], given)
+            SamplingProgress(
+                self, first, batch, total, done, positions, lambda: grids()[:batch], known
+            )
         )
 
 

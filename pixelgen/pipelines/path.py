@@ -1,4 +1,4 @@
-"""Ways through the space of conditions."""
+"""Paths through the space of conditions."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ if TYPE_CHECKING:
 
 
 def interpolate_path(points: Tensor, steps: int, slerp: bool = False) -> Tensor:
-    """`steps` points, evenly spread, on the way from the first of `points` [P, D] through all to
-    the last: [steps, D], on straight lines, or with `slerp` on great circles (Shoemake 1985)."""
+    """`steps` points, evenly spread, from the first of `points` [P, D] through all to the last:
+    [steps, D], on straight lines, or with `slerp` on great circles (Shoemake 1985)."""
     import torch
 
-    where = torch.linspace(0, len(points) - 1, steps)
-    before = where.floor().long().clamp(max=len(points) - 2)
-    share = (where - before)[:, None]  # [steps, 1]
+    place = torch.linspace(0, len(points) - 1, steps)
+    before = place.floor().long().clamp(max=len(points) - 2)
+    share = (place - before)[:, None]  # [steps, 1]
     a, b = points[before], points[before + 1]
     if not slerp:
         return a + share * (b - a)

@@ -1,5 +1,4 @@
-"""What is asked of weights that draw pictures anew, checked before anything heavy is loaded. No
-torch."""
+"""Pictures to reconstruct, checked before anything heavy is loaded. No torch."""
 
 from __future__ import annotations
 
@@ -9,47 +8,46 @@ from typing import TYPE_CHECKING, Any
 
 from pixelgen.checkpoints import CheckpointConfig
 from pixelgen.errors import UsageError
-from pixelgen.pipelines.request import Drawing, DrawingOptions
+from pixelgen.pipelines.drawing import DrawingArguments, DrawingParameters
+from pixelgen.pipelines.request_checks import check_guidance
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-SAMPLES = 3
+DEFAULT_SAMPLES = 3
 """Of each picture and bottleneck, where the user does not say."""
 
 
 @dataclass(frozen=True)
 class ReconstructRequest:
-    """Pictures to make anew, by auto-encoders or by a tokenizer."""
+    """Pictures to reconstruct, by auto-encoders or by a tokenizer."""
 
     bottlenecks: tuple[int, ...]
-    """Of the auto-encoders, the smallest first; none: it is a tokenizer that is asked."""
+    """Of the auto-encoders, the smallest first; empty: by the tokenizer."""
     n: int
     """Samples of each picture and bottleneck."""
-    drawing: Drawing | None
+    drawing: DrawingParameters | None
     """How they are drawn; None for a tokenizer, which draws nothing."""
 
     @classmethod
-    def make(
+    def from_options(
         cls,
         config: CheckpointConfig,
         weights: str,
         *,
         bottlenecks: Sequence[int] | None = None,
         n: int | None = None,
-        **drawing: Unpack[DrawingOptions],
+        **drawing: Unpack[DrawingArguments],
     ) -> ReconstructRequest:
-        """The request, completed by the defaults of the weights and, without `seed`, a drawn one.
-
-        Raises PixelgenError (exit code 2) for anything that these weights cannot do.
-        """
+        """The request, completed by the defaults of the weights and, without `seed`, a random one.
+        Raises UsageError for anything that these weights cannot do."""
         if not config.bottlenecks:
             if not config.has_codec:
                 raise UsageError(
                     f"{weights} reconstructs nothing: it holds no auto-encoder and no tokenizer",
                 )
-            given = {"bottlenecks": bottlenecks or None, "n": n, **drawing}
-            for name, value in given.items():
+            options = {"bottlenecks": bottlenecks or None, "n": n, **drawing}
+            for name, value in options.items():
                 if name != "batch_size" and value is not None:
                     raise UsageError(
                         f"{name} is for auto-encoders, {weights} reconstructs by its tokenizer",
@@ -58,8 +56,8 @@ class ReconstructRequest:
         chosen = tuple(sorted(set(bottlenecks or config.bottlenecks)))
         for bottleneck in chosen:
             _check_bottleneck(config, weights, bottleneck)
-        n = SAMPLES if n is None else n
-        return cls(chosen, n, drawing_given_h(config, weights, ("n", n, 1), drawing))
+        n = DEFAULT_SAMPLES if n is None else n
+        return cls(chosen, n, autoencoder_drawing(config, weights, ("n", n, 1), **drawing))
 
     def parameters(self) -> dict[str, Any]:
         """What, beside pictures, weights, seed and device, decides how they come out."""
@@ -73,28 +71,28 @@ class ReconstructRequest:
         """What is shown of every picture, in order, as parts of file names."""
         if self.drawing is None:
             return ("original", "reconstructed")
-        made: list[str] = []
+        columns = ["original"]
         for bottleneck in self.bottlenecks:
-            made.append(f"{bottleneck}-mean")
-            made += [f"{bottleneck}-sample-{i + 1}" for i in range(self.n)]
-        return ("original", *made)
+            columns.append(f"{bottleneck}-mean")
+            columns += [f"{bottleneck}-sample-{i + 1}" for i in range(self.n)]
+        return tuple(columns)
 
 
 @dataclass(frozen=True)
 class InterpolationRequest:
-    """Pictures to draw on the way from the h of one picture to that of another."""
+    """Pictures to draw between the h of one picture and that of another, by an auto-encoder."""
 
     photos: int
-    """Pictures that the way leads through."""
+    """Pictures that the path leads through."""
     bottleneck: int
     """Of the auto-encoder."""
     steps: int
     """Pictures to draw."""
-    drawing: Drawing
+    drawing: DrawingParameters
     """How they are drawn."""
 
     @classmethod
-    def make(
+    def from_options(
         cls,
         config: CheckpointConfig,
         weights: str,
@@ -102,19 +100,19 @@ class InterpolationRequest:
         steps: int = 9,
         *,
         bottleneck: int | None = None,
-        **drawing: Unpack[DrawingOptions],
+        **drawing: Unpack[DrawingArguments],
     ) -> InterpolationRequest:
-        """`steps` pictures, at least one for each of the `photos` that the way leads through, with
-        the largest bottleneck unless another is asked for. Completes and raises as
-        `ReconstructRequest.make` does."""
+        """`steps` pictures, at least one for each of the `photos` that the path leads through, by
+        default with the largest bottleneck. Completes and raises as
+        `ReconstructRequest.from_options` does."""
         if not config.bottlenecks:
             raise UsageError(f"{weights} has no auto-encoder")
         chosen = max(config.bottlenecks) if bottleneck is None else bottleneck
         _check_bottleneck(config, weights, chosen)
         if photos < 2:
             raise UsageError("at least 2 photos must be given")
-        made = drawing_given_h(config, weights, ("steps", steps, photos), drawing)
-        return cls(photos, chosen, steps, made)
+        parameters = autoencoder_drawing(config, weights, ("steps", steps, photos), **drawing)
+        return cls(photos, chosen, steps, parameters)
 
     def parameters(self) -> dict[str, Any]:
         """What, beside pictures, weights, seed and device, decides how they come out."""
@@ -122,19 +120,21 @@ class InterpolationRequest:
 
 
 def _check_bottleneck(config: CheckpointConfig, weights: str, bottleneck: int) -> None:
-    """Raises PixelgenError (exit code 2) for one that the weights do not have."""
+    """Raises UsageError for one that the weights do not have."""
     if bottleneck not in config.bottlenecks:
-        there = ", ".join(map(str, config.bottlenecks))
-        raise UsageError(f"{weights} has no bottleneck of {bottleneck} numbers", f"it has: {there}")
+        known = ", ".join(map(str, config.bottlenecks))
+        raise UsageError(f"{weights} has no bottleneck of {bottleneck} numbers", f"it has: {known}")
 
 
-def drawing_given_h(
-    config: CheckpointConfig, weights: str, amount: tuple[str, int, int], drawing: DrawingOptions
-) -> Drawing:
-    """`Drawing.make` for auto-encoders. Raises PixelgenError (exit code 2) for guidance where they
-    never drew without h."""
-    if not config.unconditional and drawing.get("guidance") not in (None, 1.0):
-        raise UsageError(
-            f"{weights} allows no guidance: its pictures were never drawn without a code",
-        )
-    return Drawing.make(config, amount, **drawing)
+def autoencoder_drawing(
+    config: CheckpointConfig,
+    weights: str,
+    amount: tuple[str, int, int],
+    **drawing: Unpack[DrawingArguments],
+) -> DrawingParameters:
+    """`DrawingParameters.from_arguments` for auto-encoders. Also raises UsageError for guidance
+    where they never drew without h."""
+    if not config.unconditional:
+        why_not = "its pictures were never drawn without a code"
+        check_guidance(weights, drawing.get("guidance"), why_not)
+    return DrawingParameters.from_arguments(config, amount, **drawing)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -18,99 +17,78 @@ from pixelgen.checkpoints import (
 )
 from pixelgen.errors import PixelgenError, UsageError
 from pixelgen.files import expanded
-from pixelgen.imaging import Fit, Photo
+from pixelgen.imaging import Fit, Photo, cut_hole, opened, parse_box, parse_keep, square
 from pixelgen.imaging.hole import Box
 from pixelgen.pipelines.class_pipeline import ClassPipeline
 from pixelgen.pipelines.codec_pipeline import CodecPipeline
 from pixelgen.pipelines.codes_file import CodesFile
 from pixelgen.pipelines.complete_pipeline import CompletePipeline
+from pixelgen.pipelines.completion_request import CompletionRequest
+from pixelgen.pipelines.conversion import PictureCallback
 from pixelgen.pipelines.devices import pick_device
-from pixelgen.pipelines.image_sampler import Progress
-from pixelgen.pipelines.interpolate_pipeline import InterpolatePipeline, path_request
-from pixelgen.pipelines.portrait_pipeline import PortraitPipeline, PortraitResult
-from pixelgen.pipelines.reconstruct_pipeline import (
-    Cut,
-    Reconstruction,
-    ReconstructPipeline,
+from pixelgen.pipelines.drawing import DrawingArguments
+from pixelgen.pipelines.image_sampler import OnStep
+from pixelgen.pipelines.interpolate_pipeline import InterpolatePipeline, PathResult
+from pixelgen.pipelines.interpolate_request import path_request
+from pixelgen.pipelines.portrait_pipeline import PortraitPipeline
+from pixelgen.pipelines.portrait_request import PortraitRequest
+from pixelgen.pipelines.reconstruct_pipeline import LONGEST, Cut, ReconstructPipeline, fit_photo
+from pixelgen.pipelines.reconstruct_request import InterpolationRequest, ReconstructRequest
+from pixelgen.pipelines.results import (
+    CompletionResult,
+    PortraitResult,
+    ReconstructResult,
+    SampleResult,
+    ScoreResult,
 )
-from pixelgen.pipelines.reconstruct_request import ReconstructRequest
-from pixelgen.pipelines.request import (
-    CompletionRequest,
-    DrawingOptions,
-    PortraitRequest,
-    SampleRequest,
-)
-from pixelgen.pipelines.score_pipeline import Score, ScorePipeline, ScoreRequest
+from pixelgen.pipelines.sample_request import SampleRequest
+from pixelgen.pipelines.score_pipeline import ScorePipeline
+from pixelgen.pipelines.score_request import ScoreRequest
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
     from typing_extensions import Unpack
 
-Item = TypeVar("Item")
-OnStep = Callable[[Progress], None]
-"""Called at the start and after every position of the grid."""
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A picture that a model drew."""
-
-    image: Image.Image
-    """RGB, or grey where the model draws one channel, 0–255."""
-    seed: int
-    """Of the call that drew it: the same call with this seed draws the same pictures again, on the
-    same kind of device."""
-    bits_per_dim: float
-    """-log2 p(picture | what it was asked to show), in bits per value that the model draws (pixel
-    and channel, or code), of the model itself: at temperature 1, without guidance or top-p."""
-    label: int | None
-    """ILSVRC index of its class; None where it has none, or lies between two."""
-
-
-@dataclass(frozen=True)
-class Portrait(Picture):
-    """A picture of a person."""
-
-    similarity: float
-    """Cosine of its embedding with the one that it was drawn from, -1 … 1."""
-    sources: list[Image.Image]
-    """The face in every photo, as the model saw it."""
-
-
-@dataclass(frozen=True)
-class Completion(Picture):
-    """A photo with a hole that was filled in."""
-
-    original: Image.Image
-    """The photo as the model would see it."""
-    masked: Image.Image
-    """The same with what was drawn in grey."""
-    effective: float
-    """Among how many candidates the choice effectively was, 1 … `refine`."""
+T = TypeVar("T")
 
 
 class Weights:
     """A model that was loaded, and all that it can do: `can` lists the methods that work.
 
-    Photos are PIL pictures, which are taken as they are, or paths, of which the camera's turn is
-    undone; one or several. Classes are ILSVRC numbers, WordNet ids, names or ranges ("207-210"),
-    one or several. `drawing` is `seed` (a missing one is drawn), `temperature`, `top_p`,
-    `guidance`, for classes `vector_temperature` (left out: the weights' own defaults) and
-    `batch_size` (the pictures do not depend on it). `on_step` is called with a `Progress` for every
-    position of the grid. The same seed and options give the pictures that the command line gives.
+    Photos are PIL pictures, which are taken as they are, or paths, whose EXIF rotation is applied;
+    one or several. Classes are ILSVRC numbers, WordNet ids, names or ranges ("207-210"), one or
+    several. `drawing` is `seed` (by default a random one), `batch_size` (the pictures do not depend
+    on it), and the sampling options `temperature`, `top_p` and `guidance`, for classes
+    `vector_temperature`, for faces `candidates`; by default those of the weights. `on_step` is
+    called with a `SamplingProgress` for every position of the grid. The same seed and options draw
+    the same pictures as on the command line.
 
-    Every method raises PixelgenError, in one line, for what these weights cannot do and for photos
-    that cannot be read; nothing is drawn then.
+    Every method returns a sequence, which also holds the seed, the time and the parameters of the
+    call. Every method raises PixelgenError, in one line, for what these weights cannot do and for
+    photos that cannot be read; nothing is drawn then.
     """
 
     def __init__(
         self, checkpoint: LoadedCheckpoint, device: torch.device | str = "cpu", ref: str = ""
     ) -> None:
-        """`ref` is what `find` found the checkpoint by."""
+        """`ref` is the name, folder or Hub id that the checkpoint was loaded by."""
         self.checkpoint = checkpoint
         self.device = device
         self.ref = ref or str(checkpoint.path)
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        ref: str | Path | Source = DEFAULT_WEIGHTS,
+        device: torch.device | str = "auto",
+        *,
+        token: str | None = None,
+    ) -> Weights:
+        """What `pixelgen.load` does."""
+        target = pick_device(str(device))
+        loaded = load_checkpoint(ref, token=token)
+        return cls(loaded, target, "" if isinstance(ref, Source) else str(ref))
 
     def __repr__(self) -> str:
         return f"<Weights {self.name}, {self.config.kind}, can {', '.join(self.can) or 'nothing'}>"
@@ -122,7 +100,7 @@ class Weights:
 
     @property
     def revision(self) -> str:
-        """What these weights are exactly: the Hub's commit, or a hash of the tensor files."""
+        """The exact revision: the Hub's commit, or a hash of the tensor files."""
         return self.checkpoint.revision
 
     @property
@@ -146,19 +124,23 @@ class Weights:
         """The methods that these weights are for."""
         config, name = self.config, self.name
         some = () if config.unconditional else config.labels[:1]
-        # What a method checks first is also what tells whether the weights have it.
-        asks: list[tuple[str, Callable[[], object]]] = [
-            ("sample", lambda: SampleRequest.make(config, name, classes=some)),
-            ("portrait", lambda: PortraitRequest.of_person(config, name, photos=1)),
+        label = next(iter(some), None)
+        # A method is available where its request can be made.
+        attempts: list[tuple[str, Callable[[], object]]] = [
+            ("sample", lambda: SampleRequest.from_options(config, name, classes=some)),
+            ("portrait", lambda: PortraitRequest.for_person(config, name, photos=1)),
             ("interpolate", lambda: path_request(config, name, classes=config.labels[:1] * 2)),
             ("interpolate", lambda: path_request(config, name, photos=2)),
-            ("complete", lambda: CompletionRequest.make(config, name, classes=some)),
-            ("score", lambda: ScoreRequest.make(config, name, label=next(iter(some), None))),
-            ("reconstruct", lambda: ReconstructRequest.make(config, name)),
+            ("complete", lambda: CompletionRequest.from_options(config, name, classes=some)),
+            (
+                "score",
+                lambda: ScoreRequest.from_options(config, name, label=label),
+            ),
+            ("reconstruct", lambda: ReconstructRequest.from_options(config, name)),
             ("encode", lambda: self.checkpoint.codec),
             ("decode", lambda: self.checkpoint.codec),
         ]
-        return tuple(dict.fromkeys(job for job, ask in asks if _allowed(ask)))
+        return tuple(dict.fromkeys(job for job, attempt in attempts if _succeeds(attempt)))
 
     def sample(
         self,
@@ -166,41 +148,34 @@ class Weights:
         n: int = 1,
         *,
         on_step: OnStep | None = None,
-        **drawing: Unpack[DrawingOptions],
-    ) -> list[Picture]:
-        """`n` pictures of the first class, then of the second, and so on; without a class, `n` of
-        whatever the model likes (section 2.3 of the paper)."""
-        made = ClassPipeline(self.checkpoint, self.device)(
-            _several(classes), n, on_step=on_step, **drawing
+        **drawing: Unpack[DrawingArguments],
+    ) -> SampleResult:
+        """`n` pictures of the first class, then of the second, and so on; without a class, `n`
+        unconditional ones (section 2.3 of the paper)."""
+        request = SampleRequest.from_options(
+            self.config, self.name, classes=_several(classes), n=n, **drawing
         )
-        each = zip(made.images, made.bits_per_dim, made.classes, strict=True)
-        return [Picture(image, made.seed, bits, label) for image, bits, label in each]
+        return ClassPipeline(self.checkpoint, self.device).run(request, on_step)
 
     def portrait(
         self,
         photos: Photo | Sequence[Photo],
         n: int = 8,
         *,
-        candidates: int | None = None,
         face: int | None = None,
         aligned: bool = False,
         on_step: OnStep | None = None,
-        **drawing: Unpack[DrawingOptions],
-    ) -> list[Portrait]:
+        **drawing: Unpack[DrawingArguments],
+    ) -> PortraitResult:
         """`n` new portraits of the person in one or several photos (section 3.3): of each photo the
         largest face counts, or number `face` (from 1); `aligned` photos are cut-out faces already.
-        For each portrait some `candidates` are drawn (left out: the weights' own default), and the
-        nearest to the person is kept. Also raises PixelgenError for photos without a face."""
-        made = PortraitPipeline(self.checkpoint, self.device)(
-            _several(photos),
-            n,
-            candidates=candidates,
-            face=face,
-            aligned=aligned,
-            on_step=on_step,
-            **drawing,
-        )
-        return _portraits(made)
+        For each portrait `candidates` are drawn, and the one most similar to the person is kept.
+        Also raises InputError for photos without a face."""
+        shown: list[Photo] = _several(photos)
+        request = PortraitRequest.for_person(self.config, self.name, len(shown), n, **drawing)
+        pipe = PortraitPipeline(self.checkpoint, self.device)
+        crops = [pipe.crop(photo, face=face, aligned=aligned) for photo in shown]
+        return pipe.run(request, crops, on_step)
 
     def interpolate(
         self,
@@ -210,39 +185,49 @@ class Weights:
         steps: int = 9,
         slerp: bool = False,
         bottleneck: int | None = None,
-        candidates: int | None = None,
         face: int | None = None,
         aligned: bool = False,
         fit: Fit = "crop",
         on_step: OnStep | None = None,
-        **drawing: Unpack[DrawingOptions],
-    ) -> list[Picture]:
+        **drawing: Unpack[DrawingArguments],
+    ) -> PathResult:
         """`steps` pictures from the first class to the last, from face to face (Figure 5), or from
-        picture to picture by the numbers that auto-encoders keep of them, both ends included.
+        picture to picture by the latent dimensions of an auto-encoder, both ends included.
 
-        All are drawn with the same random numbers. With weights of faces they are `Portrait`s:
-        `slerp` goes along the sphere of embeddings, `face` and `aligned` are those of `portrait`,
-        and of some `candidates` of the whole way the most like its places is kept.
-        With auto-encoders `bottleneck` is how many numbers are kept (left out: the most), and `fit`
-        how photos become square: "crop" or "stretch".
+        All are drawn with the same random numbers, so that neighbours differ by their condition
+        alone. With weights of faces they are `Portrait`s: `slerp` follows the sphere of embeddings,
+        `face` and `aligned` are those of `portrait`, and of `candidates` whole paths the one most
+        similar to its sources is kept. With auto-encoders they are `Frame`s: `bottleneck` is the
+        number of latent dimensions (by default the largest), and `fit` how photos become square:
+        "crop" or "stretch".
         """
-        made = InterpolatePipeline(self.checkpoint, self.device)(
-            _several(photos),
+        shown: list[Photo] = _several(photos)
+        face_options = {
+            "slerp": slerp,
+            "candidates": drawing.get("candidates") is not None,
+            "face": face is not None,
+            "aligned": aligned,
+        }
+        request = path_request(
+            self.config,
+            self.name,
+            photos=len(shown),
             classes=_several(classes),
             steps=steps,
             slerp=slerp,
             bottleneck=bottleneck,
-            candidates=candidates,
-            face=face,
-            aligned=aligned,
-            fit=fit,
-            on_step=on_step,
+            face_options=[name for name, used in face_options.items() if used],
             **drawing,
         )
-        if isinstance(made, PortraitResult):
-            return [*_portraits(made)]
-        each = zip(made.images, made.bits_per_dim, strict=True)
-        return [Picture(image, made.seed, bits, None) for image, bits in each]
+        if fit != "crop" and not isinstance(request, InterpolationRequest):
+            raise UsageError("fit is for photos that auto-encoders take")
+        sources: list[Image.Image] = []
+        if isinstance(request, PortraitRequest):
+            pipe = PortraitPipeline(self.checkpoint, self.device)
+            sources = [pipe.crop(photo, face=face, aligned=aligned) for photo in shown]
+        elif isinstance(request, InterpolationRequest):
+            sources = [square(opened(photo), self.size[0], fit) for photo in shown]
+        return InterpolatePipeline(self.checkpoint, self.device).run(request, sources, on_step)
 
     def complete(
         self,
@@ -256,36 +241,32 @@ class Weights:
         n: int = 1,
         refine: int = 1,
         on_step: OnStep | None = None,
-        **drawing: Unpack[DrawingOptions],
-    ) -> list[Completion]:
-        """`photo`, made square as `fit` says ("crop" or "stretch"), with a part drawn anew: `n`
+        **drawing: Unpack[DrawingArguments],
+    ) -> CompletionResult:
+        """`photo`, made square as `fit` says ("crop" or "stretch"), with a part filled in: `n`
         times for each class, or without a class (Figure 1 of the first PixelCNN paper,
         arXiv:1601.06759).
 
         The part is what `mask`, a picture as large as the photo, shows in white, what lies in `box`
-        (x, y, width, height in pixels of the photo), and what `keep` ("top:50%") leaves; at least
-        one of these. Of `refine` candidates the one is taken that goes best with what is known
-        below and after the part; see `CompletePipeline`.
+        (x, y, width, height in pixels of the photo), and what `keep` ("top:50%") leaves of the
+        square; at least one of these. The model's pixels are filled where at least half of what
+        they cover is in it. Of `refine` candidates one is chosen by how likely the known values
+        below and after the part are; see `CompletePipeline`.
         """
         if mask is None and box is None and keep is None:
             raise UsageError("one part must be named: mask, box or keep")
-        made = CompletePipeline(self.checkpoint, self.device)(
-            photo,
-            mask=mask,
-            box=box,
-            keep=keep,
-            fit=fit,
-            classes=_several(classes),
-            n=n,
-            refine=refine,
-            on_step=on_step,
-            **drawing,
+        request = CompletionRequest.from_options(
+            self.config, self.name, classes=_several(classes), n=n, refine=refine, **drawing
         )
-        each = zip(made.images, made.bits_per_dim, made.classes, made.effective, strict=True)
-        return [
-            Completion(image, made.seed, bits, label, made.original, made.masked, effective)
-            for image, bits, label, effective in each
-        ]
+        hole = cut_hole(
+            opened(photo),
+            self.size[1],
+            fit,
+            mask=None if mask is None else opened(mask),
+            box=None if box is None else parse_box(box),
+            keep=None if keep is None else parse_keep(str(keep)),
+        )
+        return CompletePipeline(self.checkpoint, self.device).run(request, hole, on_step)
 
     def score(
         self,
@@ -295,15 +276,18 @@ class Weights:
         classify: bool = False,
         fit: Fit = "crop",
         batch_size: int = 32,
-    ) -> list[Score]:
-        """How surprising photos are, exactly, given the class `label` or without a class: in all,
-        per value, and place by place. They are made square as `fit` says ("crop" or "stretch"). Of
+        progress: PictureCallback | None = None,
+    ) -> ScoreResult:
+        """The exact likelihood of photos, given the class `label` or without a class: in all, per
+        value, and place by place. They are made square as `fit` says ("crop" or "stretch"). Of
         weights with a tokenizer the figures are those of the codes. With `classify` the classes
-        that explain each photo best are told too, by Bayes' rule; that takes a pass of the network
-        for every class."""
-        pipe = ScorePipeline(self.checkpoint, self.device)
-        asked: list[Photo] = _several(photos)
-        return pipe(asked, label=label, classify=classify, fit=fit, batch_size=batch_size).scores
+        that explain each photo best are ranked, by Bayes' rule, which takes a pass of the network
+        for every class. `progress(done, total)` counts these passes."""
+        request = ScoreRequest.from_options(
+            self.config, self.name, label=label, classify=classify, batch_size=batch_size
+        )
+        shown: list[Photo] = _several(photos)
+        return ScorePipeline(self.checkpoint, self.device).run(request, shown, fit, progress)
 
     def reconstruct(
         self,
@@ -314,40 +298,38 @@ class Weights:
         cut: Cut = "crop",
         longest: int | None = None,
         on_step: OnStep | None = None,
-        **drawing: Unpack[DrawingOptions],
-    ) -> list[Reconstruction]:
-        """Photos made anew from a few numbers each (Figure 6), one photo after the other, for each
-        of `bottlenecks` (left out: all of the weights), the smallest first: the mean of what these
-        numbers may be of, and `n` samples (3). With a tokenizer: what is left on the way to codes
-        and back.
+        **drawing: Unpack[DrawingArguments],
+    ) -> ReconstructResult:
+        """Photos reconstructed from a few numbers each (Figure 6), one photo after the other, for
+        each of `bottlenecks` (by default all of the weights), the smallest first: the mean of the
+        pictures that have this h, and `n` samples (3). With a tokenizer: encoded and decoded.
 
-        `cut` says how photos come to the network: as their middle ("crop"), squeezed ("stretch"),
-        or piece by piece ("patches"), the longer side then at most `longest` pixels long (left out:
-        256).
+        `cut` says how photos are fitted to the network: their middle ("crop"), squeezed
+        ("stretch"), or in patches ("patches"), the longer side then at most `longest` pixels long
+        (by default 256).
         """
-        made = ReconstructPipeline(self.checkpoint, self.device)(
-            _several(photos),
-            n,
-            bottlenecks=_several(bottlenecks),
-            cut=cut,
-            longest=longest,
-            on_step=on_step,
-            **drawing,
+        request = ReconstructRequest.from_options(
+            self.config, self.name, bottlenecks=_several(bottlenecks), n=n, **drawing
         )
-        return [one for row in made.made for one in row]
+        if longest is not None and cut != "patches":
+            raise UsageError("longest requires patches", 'cut="patches"')
+        longest = LONGEST if longest is None else longest
+        shown: list[Photo] = _several(photos)
+        sources = [fit_photo(opened(photo), self.size[1], cut, longest) for photo in shown]
+        return ReconstructPipeline(self.checkpoint, self.device).run(request, sources, on_step)
 
     def encode(self, photos: Photo | Sequence[Photo], fit: Fit = "crop") -> CodesFile:
         """Photos, made square as `fit` says ("crop" or "stretch"), as grids of codes: `.codes`,
-        int64 [N, C, h, w] of 0 … `.levels` - 1; `.save("pets.safetensors")` writes what
-        `pixelgen encode` writes."""
-        asked: list[Photo] = _several(photos)
-        files = [_file_name(photo) for photo in asked]
+        int64 [N, C, h, w] of 0 … `.levels` - 1; `.save("pets.safetensors")` writes them to a
+        file."""
+        shown: list[Photo] = _several(photos)
+        files = [_file_name(photo) for photo in shown]
         pipe = CodecPipeline(self.checkpoint, self.device)
-        return pipe.encode_file(asked, fit, weights=self.ref, files=files if any(files) else ())
+        return pipe.encode_file(shown, fit, weights=self.ref, files=files if any(files) else ())
 
     def decode(self, codes: Tensor | CodesFile | str | Path) -> list[Image.Image]:
-        """RGB pictures of codes: of a tensor of whole numbers [N, C, h, w], of what `encode` gives,
-        or of a file. Also raises PixelgenError (exit code 3) for codes of another tokenizer."""
+        """RGB pictures of codes: of a tensor of whole numbers [N, C, h, w], of what `encode`
+        returns, or of a file. Also raises InputError for codes of another tokenizer."""
         pipe = CodecPipeline(self.checkpoint, self.device)
         if isinstance(codes, str | Path):
             codes = CodesFile.load(expanded(codes))
@@ -361,44 +343,34 @@ def load(
     token: str | None = None,
 ) -> Weights:
     """Weights by bundled name, folder, or Hub id `owner/name[@revision]`, on `device` (auto, cpu,
-    cuda, cuda:N, mps). `token` is one of the Hub's, else that of HF_TOKEN or `hf auth login` is
-    used.
+    cuda, cuda:N, mps). `token` is the Hub's, by default that of HF_TOKEN or `hf auth login`.
 
-    Raises PixelgenError where either is not to be had: exit code 2 for names that are not there, 4
-    for weights that the Hub does not give, 1 for broken weights and missing devices.
+    Raises UsageError for names that do not exist, WeightsError for weights that the Hub does not
+    give, PixelgenError for broken weights and missing devices.
 
     Example: `pixelgen.load("imagenet32").sample(classes=[207], n=4, seed=1)[0].image`.
     """
-    target = pick_device(str(device))
-    loaded = load_checkpoint(ref, token=token)
-    return Weights(loaded, target, "" if isinstance(ref, Source) else str(ref))
+    return Weights.from_pretrained(ref, device, token=token)
 
 
-def _allowed(ask: Callable[[], object]) -> bool:
+def _succeeds(attempt: Callable[[], object]) -> bool:
     try:
-        ask()
+        attempt()
     except PixelgenError:
         return False
     return True
 
 
-def _portraits(made: PortraitResult) -> list[Portrait]:
-    each = zip(made.images, made.bits_per_dim, made.similarity, strict=True)
-    return [
-        Portrait(image, made.seed, bits, None, near, made.sources) for image, bits, near in each
-    ]
-
-
-def _several(given: Item | Iterable[Item] | None) -> list[Item]:
+def _several(values: T | Iterable[T] | None) -> list[T]:
     """One, several or none as a list; a text is one."""
-    if given is None:
+    if values is None:
         return []
-    if isinstance(given, str) or not isinstance(given, Iterable):
-        return [given]
-    return list(given)
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        return [values]
+    return list(values)
 
 
 def _file_name(photo: object) -> str:
-    """What the file of a photo is called, without its folder; nothing if it comes from none."""
-    where = getattr(photo, "filename", "") if isinstance(photo, Image.Image) else photo
-    return Path(where).name if isinstance(where, str | Path) else ""
+    """The name of the photo's file, without its folder; empty if it comes from none."""
+    path = getattr(photo, "filename", "") if isinstance(photo, Image.Image) else photo
+    return Path(path).name if isinstance(path, str | Path) else ""

@@ -1,14 +1,45 @@
-"""What can be chosen about sampling."""
+"""How pictures are drawn: the options that every job and every network shares. No torch here.
+
+A new option is a field of `SamplingOptions` and a key of `SamplingOverrides`, with its check; the
+code that draws (`value_sampler.py`) applies it. Everything in between passes both on unread.
+"""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from typing import TYPE_CHECKING, Any, TypedDict
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+LARGEST_OPTION = 10_000.0
+"""Larger temperatures and scales change nothing visible, and overflow."""
+LARGEST_CANDIDATES = 2**20
+"""Candidates of one portrait."""
+
+
+class SamplingOverrides(TypedDict, total=False):
+    """Sampling options as users give them; None, or left out: the default of the weights."""
+
+    temperature: float | None
+    """Below 1: likelier pictures."""
+    top_p: float | None
+    """Share of the probability that is kept, 0 … 1."""
+    guidance: float | None
+    """Above 1: pictures that follow the condition more closely."""
+    vector_temperature: float | None
+    """Below 1: condition vectors nearer to the mean of their class. Only for weights that draw a
+    vector of the class first."""
+    candidates: int | None
+    """Pictures drawn for each portrait, of which the most similar one is kept. Only for faces."""
 
 
 @dataclass(frozen=True)
 class SamplingOptions:
-    """How values are drawn from the model's distributions. Raises ValueError for bad values."""
+    """How values are drawn from the model's distributions; also the defaults that `config.json`
+    holds for its weights. Raises ValueError for bad values."""
 
     temperature: float = 1.0
     """Log-probabilities are divided by it: below 1 likely values become likelier still."""
@@ -16,11 +47,59 @@ class SamplingOptions:
     """Draw among the likeliest values that together hold at least this share of the probability."""
     guidance: float = 1.0
     """Classifier-free guidance: log p = null + guidance · (conditional - null), renormalised."""
+    vector_temperature: float = 1.0
+    """Multiplies the variance of the condition vectors of classes, where the model draws them."""
+    candidates: int = 1
+    """Pictures drawn for each portrait, of which the one most similar to the person is kept."""
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.temperature) and self.temperature > 0):
-            raise ValueError(f"temperature must be greater than 0, not {self.temperature}")
+        for name, value in asdict(self).items():
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                raise ValueError(f"{name} must be a number, not {value!r}")
+            if not abs(value) < math.inf:
+                raise ValueError(f"{name} must be finite, not {value}")
+            limit = LARGEST_CANDIDATES if name == "candidates" else LARGEST_OPTION
+            if abs(value) > limit:
+                raise ValueError(f"{name} must be at most {limit:.10g}")
+        for name in ("temperature", "vector_temperature"):
+            if (value := getattr(self, name)) <= 0:
+                raise ValueError(f"{name} must be above 0, not {value}")
+            if value < 1 / LARGEST_OPTION:
+                raise ValueError(f"{name} must be at least {1 / LARGEST_OPTION:g}")
         if not 0 < self.top_p <= 1:
-            raise ValueError(f"top_p must be greater than 0 and at most 1, not {self.top_p}")
-        if not math.isfinite(self.guidance):
-            raise ValueError(f"guidance must be a finite number, not {self.guidance}")
+            raise ValueError(f"top_p must be above 0 and at most 1, not {self.top_p}")
+        if not isinstance(self.candidates, int) or self.candidates < 1:
+            raise ValueError(f"candidates must be a whole number above 0, not {self.candidates}")
+
+    def with_overrides(self, **overrides: Unpack[SamplingOverrides]) -> SamplingOptions:
+        """These options, with what is not None in `overrides` instead. Raises ValueError for bad
+        values, TypeError for names that are no options."""
+        return replace(
+            self, **{name: _number(name, v) for name, v in overrides.items() if v is not None}
+        )
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> SamplingOptions:
+        """Inverse of `to_dict`. Raises ValueError for unknown names and bad values."""
+        unknown = set(values) - {f.name for f in fields(cls)}
+        if unknown:
+            raise ValueError(f"unknown sampling option {min(unknown)!r}")
+        return cls(**values)
+
+    def to_dict(self, omit: Collection[str] = ()) -> dict[str, Any]:
+        """A JSON-ready dictionary in the order of the fields, without those in `omit`."""
+        return {name: value for name, value in asdict(self).items() if name not in omit}
+
+
+_KINDS = {f.name: f.type for f in fields(SamplingOptions)}
+
+
+def _number(name: str, value: Any) -> Any:
+    """A number of any type, such as NumPy's, as the int or float that JSON can hold."""
+    try:
+        if _KINDS.get(name) == "int":
+            return value.__index__()
+        return float(value) if _KINDS.get(name) == "float" else value
+    except (AttributeError, OverflowError, TypeError, ValueError):
+        kind = "whole number" if _KINDS.get(name) == "int" else "number"
+        raise ValueError(f"{name} must be a {kind}, not {value!r}") from None

@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal, get_type_hints
 
-from pixelgen.checkpoints import SamplingDefaults
 from pixelgen.errors import UsageError
 from pixelgen.models.config import (
     CONFIGS,
@@ -21,6 +20,7 @@ from pixelgen.models.config import (
     config_from_dict,
 )
 from pixelgen.models.config_base import require
+from pixelgen.sampling import SamplingOptions
 from pixelgen.training.recipe_tables import (
     checked,
     override,
@@ -327,14 +327,14 @@ class Recipe:
     schedule: ScheduleRecipe = field(default_factory=lambda: ScheduleRecipe(steps=1000))
     compute: ComputeRecipe = field(default_factory=ComputeRecipe)
     intervals: IntervalsRecipe = field(default_factory=IntervalsRecipe)
-    sampling: SamplingDefaults = field(default_factory=SamplingDefaults)
+    sampling: SamplingOptions = field(default_factory=SamplingOptions)
     card: CardRecipe = field(default_factory=CardRecipe)
 
     def __post_init__(self) -> None:
         config = self.model
         what = f"model {config.model!r}"
         if isinstance(config, TokenizerConfig | FaceEmbedderConfig):
-            require(self.sampling == SamplingDefaults(), f"[sampling] is not for {what}")
+            require(self.sampling == SamplingOptions(), f"[sampling] is not for {what}")
         require(
             not self.data.vectors or config.vector_features > 0,
             "data.vectors needs model.vector_features",

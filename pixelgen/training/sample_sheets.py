@@ -71,13 +71,11 @@ def _draw(
     count: int = SIDE * SIDE,
 ) -> Tensor:
     """`count` pictures, always with the same random numbers."""
-    from pixelgen.sampling import SamplingOptions, draw_uniforms, sample
+    from pixelgen.sampling import draw_uniforms, sample
 
     generator = torch.Generator().manual_seed(mix(recipe.seed, 9, 0))
     uniforms = draw_uniforms(generator, count, model.config)  # type: ignore[arg-type]
-    chosen = recipe.sampling
-    options = SamplingOptions(chosen.temperature, chosen.top_p, chosen.guidance)
-    x = sample(model, condition, uniforms, options=options)  # type: ignore[arg-type]
+    x = sample(model, condition, uniforms, options=recipe.sampling)  # type: ignore[arg-type]
     return _decode(x, tokenizer)
 
 

@@ -17,7 +17,6 @@ from pixelgen.checkpoints.digests import verify
 from pixelgen.checkpoints.hub import Transfer, cached, cached_weights, look_up, plan, pull, removal
 from pixelgen.cli.errors import exit_code_of
 from pixelgen.errors import PixelgenError, UsageError
-from pixelgen.pipelines import ClassPipeline
 
 from ..hub_server import TOKEN, Hub
 
@@ -65,8 +64,8 @@ def test_every_part_is_pulled(kind: str, hub: Hub, request: pytest.FixtureReques
 
 def test_two_lines_of_python(hub: Hub, weights: Path) -> None:
     hub.add("owner/name", weights, private=True)
-    pipe = ClassPipeline.from_pretrained("owner/name", "cpu", token=TOKEN)
-    assert pipe(n=1, seed=1).images[0].size == (4, 4)
+    loaded = pixelgen.Weights.from_pretrained("owner/name", "cpu", token=TOKEN)
+    assert loaded.sample(n=1, seed=1).images[0].size == (4, 4)
     assert pixelgen.load("owner/name", "cpu", token=TOKEN).sample(seed=1)[0].image.size == (4, 4)
 
 

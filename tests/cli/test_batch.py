@@ -229,7 +229,7 @@ def test_an_unforeseen_error_is_a_failure(
 def test_ctrl_c_keeps_what_is_finished(
     run: Run, sample: Sample, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    draw = pixelgen.ClassPipeline.run
+    draw = pixelgen.pipelines.ClassPipeline.run
     calls = []
 
     def pressed(*given: Any) -> Any:

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import pixelgen
 from pixelgen.imaging import png_text, read_image
-from pixelgen.pipelines import CompletePipeline
 
 from .conftest import Pipe, Run
 
@@ -38,8 +38,8 @@ def test_original_masked_and_completions(run: Run, pixel_weights: Path, photo: P
     outcome = run("complete", photo, *words)
     assert (outcome.code, outcome.out) == (0, "cat-completed-s1.png\n")
     assert outcome.err.startswith("3 completions of 6% of the picture in ")
-    pipe = CompletePipeline.from_pretrained(pixel_weights, "cpu")
-    result = pipe(read_image(photo), box=(20, 3, 6, 6), n=3, seed=1)
+    loaded = pixelgen.load(pixel_weights, "cpu")
+    result = loaded.complete(read_image(photo), box=(20, 3, 6, 6), n=3, seed=1)
     grid = Image.open("cat-completed-s1.png")
     assert grid.size == (5 * 8 + 4 * 2, 8)
     for place, image in enumerate((result.original, result.masked, *result.images)):
@@ -60,8 +60,8 @@ def test_ways_to_name_a_part(run: Run, pixel_weights: Path, photo: Path, part: l
     named = [str(photo.with_name("mask.png")) if word == "MASK" else word for word in part]
     words = [*named, "-n", 2, "--seed", 1, "--weights", pixel_weights, "--separate"]
     assert run("complete", photo, *words, "-o", "x.png").code == 0
-    pipe = CompletePipeline.from_pretrained(pixel_weights, "cpu")
-    result = pipe(read_image(photo), keep="right:50%", n=2, seed=1)
+    loaded = pixelgen.load(pixel_weights, "cpu")
+    result = loaded.complete(read_image(photo), keep="right:50%", n=2, seed=1)
     made = [Image.open(f"x-{i}.png").tobytes() for i in (1, 2)]
     assert made == [image.tobytes() for image in result.images]
 
@@ -120,8 +120,10 @@ def test_nothing_hidden_is_noted(run: Run, pixel_weights: Path, photo: Path) -> 
     outcome = run("complete", photo, *words)
     assert outcome.code == 0
     assert outcome.err.startswith("note: nothing is hidden of what the weights see\n")
-    pipe = CompletePipeline.from_pretrained(pixel_weights, "cpu")
-    assert Image.open("x.png").tobytes() == pipe(read_image(photo)).original.tobytes()
+    loaded = pixelgen.load(pixel_weights, "cpu")
+    assert (
+        Image.open("x.png").tobytes() == loaded.complete(photo, keep="left:100%").original.tobytes()
+    )
 
 
 def test_codes(run: Run, code_weights: Path, photo: Path) -> None:
@@ -137,8 +139,8 @@ def test_stdin_and_stdout(pipe: Pipe, pixel_weights: Path, photo: Path) -> None:
     words = ["complete", "-", "--keep", "left:25%", "-n", 1, "--weights", pixel_weights, "-q"]
     outcome = pipe(*words, "--seed", 1, "--separate", "-o", "-", stdin=photo.read_bytes())
     assert (outcome.code, outcome.err) == (0, "")
-    completes = CompletePipeline.from_pretrained(pixel_weights, "cpu")
-    (image,) = completes(read_image(photo), keep="left:25%", seed=1).images
+    loaded = pixelgen.load(pixel_weights, "cpu")
+    (image,) = loaded.complete(read_image(photo), keep="left:25%", seed=1).images
     assert Image.open(io.BytesIO(outcome.out)).tobytes() == image.tobytes()
 
 

@@ -10,8 +10,8 @@ from types import SimpleNamespace
 import pytest
 from PIL import Image
 
+import pixelgen
 from pixelgen.imaging import FaceCutter, animation_text, png_text, read_image, square
-from pixelgen.pipelines import ClassPipeline, PortraitPipeline, ReconstructPipeline
 
 from .conftest import Run
 
@@ -23,9 +23,9 @@ FIVE = ["--steps", 5, "--seed", 3, "--guidance", 4]
 @pytest.fixture(scope="module")
 def frames(face_weights: Path) -> list[Image.Image]:
     """What the way from A to B shows with the options FIVE."""
-    pipe = PortraitPipeline.from_pretrained(face_weights, "cpu")
+    loaded = pixelgen.load(face_weights, "cpu")
     photos = [read_image(A), read_image(B)]
-    images = pipe.interpolate(photos, 5, seed=3, guidance=4.0).images
+    images = loaded.interpolate(photos, steps=5, seed=3, guidance=4.0).images
     assert len({image.tobytes() for image in images}) > 3
     return images
 
@@ -153,8 +153,8 @@ def test_from_class_to_class(run: Run, weights: Path) -> None:
     words = ["interpolate", "--class", "hen", "-c", 207, "--seed", 4, "--weights", weights]
     outcome = run(*words, "-o", "a.png", "--steps", 5, "--guidance", 2)
     assert (outcome.code, outcome.out) == (0, "a.png\n"), outcome.err
-    pipe = ClassPipeline.from_pretrained(weights, "cpu")
-    expected = pipe.interpolate([8, 207], 5, seed=4, guidance=2.0).images
+    loaded = pixelgen.load(weights, "cpu")
+    expected = loaded.interpolate(classes=[8, 207], steps=5, seed=4, guidance=2.0).images
     with Image.open("a.png") as strip:
         assert strip.size == (5 * 6 - 2, 4)
         cut = [strip.crop((6 * i, 0, 6 * i + 4, 4)).tobytes() for i in range(5)]
@@ -171,9 +171,9 @@ def test_from_bottleneck_to_bottleneck(run: Run, autoencoders: Path) -> None:
     outcome = run(*words, "-o", "a.png")
     assert (outcome.code, outcome.out) == (0, "a.png\n"), outcome.err
     assert outcome.err.startswith("5 pictures in ")
-    pipe = ReconstructPipeline.from_pretrained(autoencoders, "cpu")
+    loaded = pixelgen.load(autoencoders, "cpu")
     photos = [read_image(A), read_image(B)]
-    expected = pipe.interpolate(photos, 5, seed=3)
+    expected = loaded.interpolate(photos, steps=5, seed=3)
     assert len({frame.tobytes() for frame in expected.images}) == 5
     lefts = [0, *(14 + 10 * i for i in range(5)), 14 + 5 * 10 - 2 + 6]
     with Image.open("a.png") as strip:
@@ -190,7 +190,7 @@ def test_from_bottleneck_to_bottleneck(run: Run, autoencoders: Path) -> None:
     facts = json.loads(outcome.out)
     names = [f"pixelgen-{A.stem}-to-{B.stem}-s3-{i}.png" for i in range(1, 6)]
     assert facts["files"] == names
-    small = pipe.interpolate(photos, 5, bottleneck=2, seed=3).images
+    small = loaded.interpolate(photos, steps=5, bottleneck=2, seed=3).images
     assert [Image.open(name).tobytes() for name in names] == [frame.tobytes() for frame in small]
     assert facts["photos"] == [str(A), str(B)]
     assert facts["parameters"]["bottleneck"] == 2

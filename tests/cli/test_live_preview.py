@@ -17,7 +17,7 @@ from PIL import Image
 from pixelgen.cli import live_preview, progress
 from pixelgen.errors import PixelgenError
 from pixelgen.imaging import animation_text, png_text
-from pixelgen.pipelines import ClassPipeline, Progress
+from pixelgen.pipelines import ClassPipeline, SamplingProgress
 
 from .conftest import Run
 
@@ -208,7 +208,7 @@ def test_an_interrupted_drawing_leaves_what_was_seen(
     with monkeypatch.context() as patch:
         inner = live_preview._update
 
-        def second(images: list[Image.Image], moment: Progress) -> None:
+        def second(images: list[Image.Image], moment: SamplingProgress) -> None:
             if images:
                 raise KeyboardInterrupt
             inner(images, moment)

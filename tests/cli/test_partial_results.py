@@ -21,15 +21,15 @@ FACE, OTHER = sorted((Path(__file__).parents[1] / "assets").glob("*.jpg"))[:2]
 @contextmanager
 def interrupted(after: int) -> Iterator[None]:
     """A context in which Ctrl-C is pressed after so many batches."""
-    draw = ImageSampler.draw
+    sample_grids = ImageSampler.sample_grids
 
     def drawn(self: ImageSampler, *given: object, **more: object) -> object:
-        batches = draw(self, *given, **more)  # type: ignore[arg-type]
+        batches = sample_grids(self, *given, **more)  # type: ignore[arg-type]
         yield from itertools.islice(batches, after)
         raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ImageSampler, "draw", drawn)
+        patch.setattr(ImageSampler, "sample_grids", drawn)
         yield
 
 

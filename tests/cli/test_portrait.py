@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import pixelgen
 from pixelgen.imaging import FaceCutter, png_text, read_image
-from pixelgen.pipelines import PortraitPipeline
 
 from .conftest import Pipe, Run
 
@@ -51,9 +51,7 @@ def test_the_source_stands_at_the_left_of_its_portraits(run: Run, face_weights: 
     assert "similarity" in outcome.err
     with Image.open("a.png") as sheet:
         assert sheet.size == (16 + 6 + 3 * 18 - 2, 16)
-    expected = PortraitPipeline.from_pretrained(face_weights, "cpu")(
-        [read_image(FACE)], n=3, seed=3
-    )
+    expected = pixelgen.load(face_weights, "cpu").portrait([read_image(FACE)], n=3, seed=3)
     source, *portraits = parts(Path("a.png"), 0, 22, 40, 58)
     assert source == FaceCutter(16).cut(read_image(FACE)).image.tobytes()
     assert portraits == [image.tobytes() for image in expected.images]

@@ -12,10 +12,10 @@ import pytest
 import torch
 from PIL import Image
 
+import pixelgen
 from pixelgen.checkpoints import save_checkpoint
 from pixelgen.imaging import ReconstructionMetrics, png_text, read_image
 from pixelgen.models import TokenizerConfig, build_model
-from pixelgen.pipelines import ReconstructPipeline
 
 from .conftest import Pipe, Run
 
@@ -47,8 +47,8 @@ def test_a_sheet_shows_original_mean_and_samples(
     assert re.fullmatch(pattern + r"1 picture in [\d.]+ s, seed 1\n", outcome.err)
     sheet = pixels("a-reconstructed-s1.png")
     assert sheet.shape == (8, 9 * 10 - 2, 3)
-    pipe = ReconstructPipeline.from_pretrained(autoencoders, "cpu")
-    (row,) = pipe([read_image(folder / "a.png")], seed=1).rows()
+    loaded = pixelgen.load(autoencoders, "cpu")
+    (row,) = loaded.reconstruct([read_image(folder / "a.png")], seed=1).rows()
     assert len(row) == 9
     for place, image in enumerate(row):
         assert (sheet[:, 10 * place : 10 * place + 8] == np.asarray(image)).all()

@@ -26,7 +26,7 @@ def printed(run: Run, *words: object) -> tuple[list[bytes], dict[str, object]]:
     return [Image.open(file).tobytes() for file in facts["files"]], facts
 
 
-def same(pictures: Sequence[pixelgen.Picture], made: tuple[list[bytes], dict[str, object]]) -> None:
+def same(pictures: Sequence[pixelgen.Sample], made: tuple[list[bytes], dict[str, object]]) -> None:
     pixels, facts = made
     assert [one.image.tobytes() for one in pictures] == pixels
     assert [round(one.bits_per_dim, 4) for one in pictures] == facts["bits_per_dim"]

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import pixelgen
 from pixelgen.imaging import png_text, read_image
-from pixelgen.pipelines import ScorePipeline
 
 from .conftest import Run
 
@@ -31,9 +31,9 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_most_surprising_first(run: Run, pixel_weights: Path, photos: Path) -> None:
-    pipe = ScorePipeline.from_pretrained(pixel_weights, "cpu")
+    loaded = pixelgen.load(pixel_weights, "cpu")
     names = ["a.png", "b.PNG", "c.webp"]
-    scores = pipe([read_image(photos / name) for name in names]).scores
+    scores = loaded.score([read_image(photos / name) for name in names])
     expected = {str(photos / name): one for name, one in zip(names, scores, strict=True)}
     for given in ([photos], [photos / name for name in names[::-1]]):
         outcome = run("score", *given, "--weights", pixel_weights)

@@ -26,7 +26,7 @@ from pixelgen.evaluation.likelihood import Bits, evaluate
 from pixelgen.evaluation.quality import measure_quality
 from pixelgen.metrics.judge import Judge
 from pixelgen.models.likelihood import bits_per_dim, to_signed
-from pixelgen.pipelines import ReconstructPipeline
+from pixelgen.pipelines import Weights
 from pixelgen.pipelines.conversion import to_images, to_tensor
 from pixelgen.training.tokenizer_loss import psnr
 
@@ -100,11 +100,10 @@ def test_both_decoders_on_the_same_pictures(data: Path, weights: LoadedCheckpoin
     assert (found.images, told.pictures, told.judge_size) == (9, 4, None)
     assert (told.sampling.seed, told.sampling.temperature) == (5, 0.9)
     x = load_images(data, "validation").images[[0, 3, 5, 8]]
-    pipe = ReconstructPipeline(weights)
-    result = pipe(to_images(x, 256), n=1, seed=5)
+    result = Weights(weights).reconstruct(to_images(x, 256), n=1, seed=5)
     for place, each in enumerate(told.bottlenecks):
-        means = to_tensor([row[place].image for row in result.made])
-        samples = to_tensor([row[place].samples[0] for row in result.made])
+        means = to_tensor([row[place].image for row in result.by_source])
+        samples = to_tensor([row[place].samples[0] for row in result.by_source])
         for decoder, made in ((each.mean, means), (each.samples, samples)):
             assert decoder.psnr == pytest.approx(float(psnr(x, made).mean()), abs=1e-3)
             ratio = gradient_energy(made) / gradient_energy(x)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -165,24 +165,26 @@ def test_each_judge_sees_with_its_own_eyes(faces: LoadedCheckpoint, album: Path)
 
 def test_portraits_are_those_of_the_pipeline(faces: LoadedCheckpoint, album: Path) -> None:
     from pixelgen.models.conditioning import Condition
-    from pixelgen.pipelines import PortraitPipeline, PortraitRequest
+    from pixelgen.pipelines import PortraitPipeline, PortraitRequest, Weights
     from pixelgen.pipelines.conversion import to_images, to_tensor
 
     pipe = PortraitPipeline(faces)
-    request = PortraitRequest.of_person(faces.config, "faces", 1, 2, seed=4, batch_size=3)
+    request = PortraitRequest.for_person(faces.config, "faces", 1, 2, seed=4, batch_size=3)
     photos = load_images(album, "validation").images[:3]
     made = module._draw(pipe, request, photos, None)
     h = pipe.embed(to_images(photos, 256))
-    drawing = request.drawing
-    expected = pipe.sampler.paint(
-        6, Condition(vector=h[[0, 0, 1, 1, 2, 2]]), options=drawing.options, seed=4, batch_size=6
-    )
+    drawing = replace(request.drawing, batch_size=6)
+    expected = pipe.sampler.sample(6, Condition(vector=h[[0, 0, 1, 1, 2, 2]]), drawing)
     assert torch.equal(made, to_tensor(expected.images))
-    alone = pipe(to_images(photos[:1], 256), n=2, seed=4, aligned=True)
+    alone = Weights(faces).portrait(to_images(photos[:1], 256), n=2, seed=4, aligned=True)
     assert torch.equal(made[:2], to_tensor(alone.images))
-    best = PortraitRequest.of_person(faces.config, "faces", 1, 2, 3, seed=4, batch_size=3)
+    best = PortraitRequest.for_person(
+        faces.config, "faces", 1, 2, candidates=3, seed=4, batch_size=3
+    )
     chosen = module._draw(pipe, best, photos, None)
-    alone = pipe(to_images(photos[:1], 256), n=2, candidates=3, seed=4, aligned=True)
+    alone = Weights(faces).portrait(
+        to_images(photos[:1], 256), n=2, candidates=3, seed=4, aligned=True
+    )
     assert torch.equal(chosen[:2], to_tensor(alone.images))
     assert len(chosen) == 6
 

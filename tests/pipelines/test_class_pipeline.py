@@ -14,51 +14,54 @@ from pixelgen.errors import PixelgenError, UsageError
 from pixelgen.models import GatedPixelCNNConfig, build_model
 from pixelgen.models.conditioning import Condition
 from pixelgen.models.likelihood import bits_per_dim
-from pixelgen.pipelines import ClassPipeline, Progress
+from pixelgen.pipelines import SamplingProgress, Weights
 from pixelgen.pipelines.conversion import to_images
 from pixelgen.pipelines.devices import pick_device
 
 
 @pytest.fixture(scope="module")
-def pipe(weights: Path) -> ClassPipeline:
-    return ClassPipeline.from_pretrained(weights, device="cpu")
+def loaded(weights: Path) -> Weights:
+    return pixelgen.load(weights, "cpu")
 
 
 def pixels(images: list) -> np.ndarray:  # type: ignore[type-arg]
     return np.stack([np.asarray(image) for image in images])
 
 
-def test_result(pipe: ClassPipeline) -> None:
-    result = pipe(classes=[207, "hen"], n=2, seed=3)
+def test_result(loaded: Weights) -> None:
+    result = loaded.sample(classes=[207, "hen"], n=2, seed=3)
     assert result.classes == [207, 207, 8, 8]
     assert [image.size for image in result.images] == [(4, 4)] * 4
     assert result.parameters["temperature"] == 0.9
     x = torch.from_numpy(pixels(result.images)).permute(0, 3, 1, 2).long()
     rows = Condition(classes=torch.tensor([1, 1, 0, 0]))
-    expected = bits_per_dim(pipe.model.log_prob(x, rows))
+    expected = bits_per_dim(loaded.checkpoint.model.log_prob(x, rows))
     torch.testing.assert_close(torch.tensor(result.bits_per_dim), expected)
 
 
-def test_pictures_depend_on_the_seed_alone(pipe: ClassPipeline) -> None:
-    first = pixels(pipe(classes=[8], n=5, seed=1).images)
+def test_pictures_depend_on_the_seed_alone(loaded: Weights) -> None:
+    first = pixels(loaded.sample(classes=[8], n=5, seed=1).images)
     for size in (1, 2, 7):
-        assert (pixels(pipe(classes=[8], n=5, seed=1, batch_size=size).images) == first).all()
-    assert (pixels(pipe(classes=[8], n=2, seed=1).images) == first[:2]).all()
-    assert (pixels(pipe(classes=[8], n=5, seed=2).images) != first).any()
+        assert (
+            pixels(loaded.sample(classes=[8], n=5, seed=1, batch_size=size).images) == first
+        ).all()
+    assert (pixels(loaded.sample(classes=[8], n=2, seed=1).images) == first[:2]).all()
+    assert (pixels(loaded.sample(classes=[8], n=5, seed=2).images) != first).any()
 
 
 def test_pictures_depend_on_the_seed_alone_where_rounding_tells() -> None:
     """A product of one row is rounded otherwise than one of four: seen with this seed."""
-    pipe = ClassPipeline.from_pretrained("imagenet32", "cpu")
+    loaded = pixelgen.load("imagenet32", "cpu")
     first, second = (
-        pixels(pipe(classes=[400], n=4, seed=3487, batch_size=size).images) for size in (4, 1)
+        pixels(loaded.sample(classes=[400], n=4, seed=3487, batch_size=size).images)
+        for size in (4, 1)
     )
     assert (first == second).all()
 
 
-def test_what_is_drawn_twice_is_not_seen(pipe: ClassPipeline) -> None:
+def test_what_is_drawn_twice_is_not_seen(loaded: Weights) -> None:
     shown: list[tuple[int, int]] = []
-    made = pipe(
+    made = loaded.sample(
         classes=[8],
         n=5,
         seed=1,
@@ -69,15 +72,15 @@ def test_what_is_drawn_twice_is_not_seen(pipe: ClassPipeline) -> None:
     assert set(shown) == {(2, 2), (1, 1)}
 
 
-def test_a_drawn_seed_draws_the_same_again(pipe: ClassPipeline) -> None:
-    once = pipe(n=2)
+def test_a_drawn_seed_draws_the_same_again(loaded: Weights) -> None:
+    once = loaded.sample(n=2)
     assert once.classes == [None, None]
-    assert (pixels(pipe(n=2, seed=once.seed).images) == pixels(once.images)).all()
+    assert (pixels(loaded.sample(n=2, seed=once.seed).images) == pixels(once.images)).all()
 
 
-def test_progress(pipe: ClassPipeline) -> None:
-    seen: list[Progress] = []
-    pipe(n=3, batch_size=2, on_step=seen.append)
+def test_progress(loaded: Weights) -> None:
+    seen: list[SamplingProgress] = []
+    loaded.sample(n=3, batch_size=2, on_step=seen.append)
     assert [(p.first, p.done, p.positions) for p in seen] == [
         (first, done, 16) for first in (0, 2) for done in range(17)
     ]
@@ -86,35 +89,39 @@ def test_progress(pipe: ClassPipeline) -> None:
     assert [int(p.pending().sum()) for p in seen] == 2 * list(range(16, -1, -1))
 
 
-def test_frames_lead_from_class_to_class(pipe: ClassPipeline) -> None:
-    there = pipe.interpolate([8, 207], 5, seed=3, guidance=2.0)
-    back = pipe.interpolate(["golden retriever", "hen"], 5, seed=3, guidance=2.0, batch_size=2)
+def test_frames_lead_from_class_to_class(loaded: Weights) -> None:
+    there = loaded.interpolate(classes=[8, 207], steps=5, seed=3, guidance=2.0)
+    back = loaded.interpolate(
+        classes=["golden retriever", "hen"], steps=5, seed=3, guidance=2.0, batch_size=2
+    )
     assert (pixels(there.images) == pixels(back.images)[::-1]).all()
     assert there.classes == [None] * 5
     assert there.parameters["steps"] == 5
     assert "n" not in there.parameters
     # The ends are what samples with the same numbers show.
     for index, frame in ((8, 0), (207, 4)):
-        end = pipe([index], seed=3, guidance=2.0)
+        end = loaded.sample([index], seed=3, guidance=2.0)
         assert (pixels(end.images)[0] == pixels(there.images)[frame]).all()
         assert end.bits_per_dim[0] == pytest.approx(there.bits_per_dim[frame], rel=1e-5)
-    still = pixels(pipe.interpolate([8, 8], 3, seed=3).images)
+    still = pixels(loaded.interpolate(classes=[8, 8], steps=3, seed=3).images)
     assert (still == still[0]).all()
     with pytest.raises(PixelgenError, match="at least 2 classes"):
-        pipe.interpolate([8])
+        loaded.interpolate(classes=[8])
     with pytest.raises(PixelgenError, match="steps must be at least 3, not 2"):
-        pipe.interpolate([8, 207, 8], 2)
+        loaded.interpolate(classes=[8, 207, 8], steps=2)
 
 
-def test_weights_without_the_null_class(pipe: ClassPipeline, tmp_path: Path) -> None:
+def test_weights_without_the_null_class(loaded: Weights, tmp_path: Path) -> None:
     folder = tmp_path / "strict"
-    save_checkpoint(folder, pipe.model, labels=[8, 207], training={"class_dropout": 0.0})
-    strict = ClassPipeline.from_pretrained(folder, "cpu")
-    assert len(strict([8]).images) == 1
+    save_checkpoint(
+        folder, loaded.checkpoint.model, labels=[8, 207], training={"class_dropout": 0.0}
+    )
+    strict = pixelgen.load(folder, "cpu")
+    assert len(strict.sample([8]).images) == 1
     with pytest.raises(PixelgenError, match="strict needs a class"):
-        strict()
+        strict.sample()
     with pytest.raises(PixelgenError, match="allows no guidance"):
-        strict([8], guidance=2.0)
+        strict.sample([8], guidance=2.0)
 
 
 def test_models_that_draw_something_else(tmp_path: Path) -> None:
@@ -123,7 +130,7 @@ def test_models_that_draw_something_else(tmp_path: Path) -> None:
         model = build_model(GatedPixelCNNConfig(**shape, **extra))
         save_checkpoint(tmp_path / name, model)
         with pytest.raises(PixelgenError) as caught:
-            ClassPipeline.from_pretrained(tmp_path / name, "cpu")()
+            pixelgen.load(tmp_path / name, "cpu").sample()
         assert isinstance(caught.value, UsageError)
 
 
@@ -132,11 +139,11 @@ def test_unconditional_weights(tmp_path: Path) -> None:
         channels=1, height=4, width=6, levels=4, layers=0, features=6, output_features=6
     )
     save_checkpoint(tmp_path / "grey", build_model(config))
-    pipe = ClassPipeline.from_pretrained(tmp_path / "grey", "cpu")
-    (image,) = pipe().images
+    loaded = pixelgen.load(tmp_path / "grey", "cpu")
+    (image,) = loaded.sample().images
     assert (image.mode, image.size) == ("L", (6, 4))
     with pytest.raises(PixelgenError, match="grey takes no class"):
-        pipe([207])
+        loaded.sample([207])
 
 
 def test_few_levels_span_the_whole_range() -> None:
@@ -153,7 +160,6 @@ def test_devices() -> None:
 
 
 def test_the_package_offers_it(weights: Path) -> None:
-    assert pixelgen.ClassPipeline is ClassPipeline
-    assert pixelgen.ClassPipeline(load_checkpoint(weights))([8], seed=1).seed == 1
+    assert pixelgen.Weights(load_checkpoint(weights)).sample([8], seed=1).seed == 1
     with pytest.raises(AttributeError):
         _ = pixelgen.nothing

@@ -10,12 +10,13 @@ import pytest
 import torch
 from PIL import Image
 
+import pixelgen
 from pixelgen.checkpoints import save_checkpoint
 from pixelgen.errors import PixelgenError, UsageError
 from pixelgen.imaging import cut_hole, square
 from pixelgen.models import GatedPixelCNNConfig, build_model
 from pixelgen.models.likelihood import bits_per_dim
-from pixelgen.pipelines import ClassPipeline, CodecPipeline, CompletePipeline, CompletionRequest
+from pixelgen.pipelines import CodecPipeline, CompletePipeline, CompletionRequest, Weights
 from pixelgen.pipelines.conversion import to_tensor
 
 DRAW = np.random.default_rng(0)
@@ -23,13 +24,13 @@ PHOTO = Image.fromarray(DRAW.integers(0, 256, (24, 40, 3), dtype=np.uint8))
 
 
 @pytest.fixture(scope="module")
-def pipe(pixel_weights: Path) -> CompletePipeline:
-    return CompletePipeline.from_pretrained(pixel_weights, device="cpu")
+def loaded(pixel_weights: Path) -> Weights:
+    return pixelgen.load(pixel_weights, "cpu")
 
 
 @pytest.fixture(scope="module")
-def codes(code_weights: Path) -> CompletePipeline:
-    return CompletePipeline.from_pretrained(code_weights, device="cpu")
+def codes(code_weights: Path) -> Weights:
+    return pixelgen.load(code_weights, "cpu")
 
 
 def raw(images: list[Image.Image]) -> list[bytes]:
@@ -37,8 +38,8 @@ def raw(images: list[Image.Image]) -> list[bytes]:
 
 
 @pytest.mark.parametrize("refine", [1, 5])
-def test_visible_pixels_are_unchanged(pipe: CompletePipeline, refine: int) -> None:
-    result = pipe(PHOTO, box=(17, 6, 9, 9), n=3, seed=1, refine=refine)
+def test_visible_pixels_are_unchanged(loaded: Weights, refine: int) -> None:
+    result = loaded.complete(PHOTO, box=(17, 6, 9, 9), n=3, seed=1, refine=refine)
     assert result.original.tobytes() == square(PHOTO, 8).tobytes()
     hidden = np.zeros((8, 8), dtype=bool)
     hidden[2:5, 3:6] = True  # the middle square starts at 8, a pixel is 3×3 of the photo's
@@ -53,19 +54,19 @@ def test_visible_pixels_are_unchanged(pipe: CompletePipeline, refine: int) -> No
     assert (masked[~hidden] == before[~hidden]).all()
 
 
-def test_likelihood_is_that_of_the_whole_picture(pipe: CompletePipeline) -> None:
-    result = pipe(PHOTO, keep="top:50%", n=2, seed=1, temperature=0.5)
+def test_likelihood_is_that_of_the_whole_picture(loaded: Weights) -> None:
+    result = loaded.complete(PHOTO, keep="top:50%", n=2, seed=1, temperature=0.5)
     with torch.no_grad():
-        expected = bits_per_dim(pipe.sampler.model.log_prob(to_tensor(result.images).long()))
+        expected = bits_per_dim(loaded.checkpoint.model.log_prob(to_tensor(result.images).long()))
     torch.testing.assert_close(torch.tensor(result.bits_per_dim), expected)
 
 
-@pytest.mark.parametrize("name", ["pipe", "codes"])
+@pytest.mark.parametrize("name", ["loaded", "codes"])
 def test_nothing_hidden_is_the_picture(
     name: str, code_weights: Path, request: pytest.FixtureRequest
 ) -> None:
-    pipe = request.getfixturevalue(name)
-    result = pipe(PHOTO, keep="left:100%", seed=1, refine=3)
+    weights = request.getfixturevalue(name)
+    result = weights.complete(PHOTO, keep="left:100%", seed=1, refine=3)
     expected = result.original
     if name == "codes":
         (expected,) = CodecPipeline.from_pretrained(code_weights, "cpu").reconstruct([PHOTO])
@@ -79,76 +80,77 @@ def test_nothing_hidden_is_the_picture(
 def test_everything_hidden_is_a_sample(name: str, request: pytest.FixtureRequest) -> None:
     folder = request.getfixturevalue(name)
     asked = {"classes": [207, 8], "n": 2, "seed": 4, "guidance": 2.0, "temperature": 0.8}
-    complete = CompletePipeline.from_pretrained(folder, "cpu")
-    result = complete(PHOTO, keep="top:0%", batch_size=3, **asked)
-    sampled = ClassPipeline.from_pretrained(folder, "cpu")(**asked)
+    weights = pixelgen.load(folder, "cpu")
+    result = weights.complete(PHOTO, keep="top:0%", batch_size=3, **asked)
+    sampled = weights.sample(**asked)
     assert raw(result.images) == raw(sampled.images)
     assert result.classes == sampled.classes == [207, 207, 8, 8]
     assert result.bits_per_dim == pytest.approx(sampled.bits_per_dim)
     assert result.drawn == 1
     # Without anything known all candidates weigh the same.
-    assert complete(PHOTO, keep="top:0%", refine=4, n=2).effective == pytest.approx([4, 4])
+    assert weights.complete(PHOTO, keep="top:0%", refine=4, n=2).effective == pytest.approx([4, 4])
 
 
-def test_what_is_below_has_a_say_only_with_refinement(pipe: CompletePipeline) -> None:
+def test_what_is_below_has_a_say_only_with_refinement(loaded: Weights) -> None:
     other = np.asarray(square(PHOTO, 8)).copy()
     other[6:] = 255 - other[6:]
     photos = [square(PHOTO, 8), Image.fromarray(other)]
     box = (0, 2, 8, 4)
-    plain = [pipe(photo, box=box, n=4, seed=2) for photo in photos]
+    plain = [loaded.complete(photo, box=box, n=4, seed=2) for photo in photos]
     inside = [np.stack([np.asarray(i)[2:6] for i in result.images]) for result in plain]
     assert (inside[0] == inside[1]).all()
-    chosen = [pipe(photo, box=box, n=4, seed=2, refine=16) for photo in photos]
+    chosen = [loaded.complete(photo, box=box, n=4, seed=2, refine=16) for photo in photos]
     inside = [np.stack([np.asarray(i)[2:6] for i in result.images]) for result in chosen]
     assert (inside[0] != inside[1]).any()
     assert all(1 <= e <= 16 for result in chosen for e in result.effective)
 
 
-def test_candidates_are_those_of_plain_completions(pipe: CompletePipeline) -> None:
-    candidates = raw(pipe(PHOTO, keep="bottom:50%", n=12, seed=3).images)
+def test_candidates_are_those_of_plain_completions(loaded: Weights) -> None:
+    candidates = raw(loaded.complete(PHOTO, keep="bottom:50%", n=12, seed=3).images)
     for size in (1, 5, 16):
-        result = pipe(PHOTO, keep="bottom:50%", n=3, refine=4, seed=3, batch_size=size)
+        result = loaded.complete(PHOTO, keep="bottom:50%", n=3, refine=4, seed=3, batch_size=size)
         places = [candidates.index(image) // 4 for image in raw(result.images)]
         assert places == [0, 1, 2]
         assert result.parameters["refine"] == 4
-    first = pipe(PHOTO, keep="bottom:50%", n=1, refine=4, seed=3)
+    first = loaded.complete(PHOTO, keep="bottom:50%", n=1, refine=4, seed=3)
     assert raw(first.images) == raw(result.images)[:1]
 
 
-def test_a_likely_candidate_is_chosen(pipe: CompletePipeline) -> None:
-    plain = pipe(PHOTO, keep="bottom:75%", n=64, seed=5)
-    refined = pipe(PHOTO, keep="bottom:75%", n=1, refine=64, seed=5)
+def test_a_likely_candidate_is_chosen(loaded: Weights) -> None:
+    plain = loaded.complete(PHOTO, keep="bottom:75%", n=64, seed=5)
+    refined = loaded.complete(PHOTO, keep="bottom:75%", n=1, refine=64, seed=5)
     assert refined.bits_per_dim[0] < np.mean(plain.bits_per_dim)
 
 
-def test_codes_outside_of_the_hole_are_kept(codes: CompletePipeline, code_weights: Path) -> None:
+def test_codes_outside_of_the_hole_are_kept(codes: Weights, code_weights: Path) -> None:
     # The box touches a corner of the second code of the second row.
     photo = square(PHOTO, 16)
     box = (4, 7, 3, 1)
     hole = cut_hole(photo, 16, box=box)
-    given = codes.given(hole)
-    assert given.mask.shape == given.values.shape == (2, 4, 4)
-    hidden = ~given.mask
+    pipe = CompletePipeline(codes.checkpoint)
+    known = pipe.known_values(hole)
+    assert known.mask.shape == known.values.shape == (2, 4, 4)
+    hidden = ~known.mask
     assert hidden.sum() == 2
     assert hidden[:, 1, 1].all()
     assert torch.equal(
-        given.values, CodecPipeline.from_pretrained(code_weights, "cpu").encode([hole.around])[0]
+        known.values, CodecPipeline.from_pretrained(code_weights, "cpu").encode([hole.around])[0]
     )
-    result = codes(photo, box=box, n=2, seed=0)
+    result = codes.complete(photo, box=box, n=2, seed=0)
     assert result.drawn == pytest.approx(1 / 16)
     assert (np.asarray(result.masked)[4:8, 4:8] == 128).all()
-    request = CompletionRequest.make(codes.checkpoint.config, codes.checkpoint.name, n=2)
-    grids, _, _ = codes._choose(request, given, None)
+    request = CompletionRequest.from_options(codes.checkpoint.config, codes.checkpoint.name, n=2)
+    grids = pipe._sample_and_choose(request, known, None).grids
     for grid in grids:
-        assert torch.equal(grid[given.mask], given.values[given.mask])
+        assert torch.equal(grid[known.mask], known.values[known.mask])
 
 
-def test_what_is_hidden_has_no_influence(pipe: CompletePipeline, codes: CompletePipeline) -> None:
+def test_what_is_hidden_has_no_influence(loaded: Weights, codes: Weights) -> None:
     values = np.asarray(PHOTO).copy()
     values[5:13, 11:24] = DRAW.integers(0, 256, (8, 13, 3))
-    for each in (pipe, codes):
+    for each in (loaded, codes):
         results = [
-            each(photo, box=(11, 5, 13, 8), n=2, seed=1, refine=2)
+            each.complete(photo, box=(11, 5, 13, 8), n=2, seed=1, refine=2)
             for photo in (PHOTO, Image.fromarray(values))
         ]
         assert results[0].original.tobytes() != results[1].original.tobytes()
@@ -160,12 +162,12 @@ def test_grey_weights(tmp_path: Path) -> None:
         channels=1, height=4, width=4, layers=0, features=6, output_features=6
     )
     save_checkpoint(tmp_path / "grey", build_model(config))
-    result = CompletePipeline.from_pretrained(tmp_path / "grey", "cpu")(PHOTO, keep="top:50%")
+    result = pixelgen.load(tmp_path / "grey", "cpu").complete(PHOTO, keep="top:50%")
     assert result.images[0].mode == result.original.mode == "L"
     assert result.images[0].tobytes()[:8] == result.original.tobytes()[:8]
 
 
-def test_what_cannot_be_done(pipe: CompletePipeline, tmp_path: Path) -> None:
+def test_what_cannot_be_done(loaded: Weights, tmp_path: Path) -> None:
     for asked, says in (
         ({"refine": 0}, "refine must be at least 1, not 0"),
         ({"refine": 2**63}, "refine must be below"),
@@ -174,7 +176,7 @@ def test_what_cannot_be_done(pipe: CompletePipeline, tmp_path: Path) -> None:
         ({"keep": "centre:5%"}, "no part of a picture"),
     ):
         with pytest.raises(PixelgenError, match=says) as caught:
-            pipe(PHOTO, **asked)  # type: ignore[arg-type]
+            loaded.complete(PHOTO, **{"keep": "top:50%", **asked})  # type: ignore[arg-type]
         assert isinstance(caught.value, UsageError)
     small = {"layers": 0, "features": 6, "output_features": 6}
     for name, shape, says in (
@@ -183,5 +185,5 @@ def test_what_cannot_be_done(pipe: CompletePipeline, tmp_path: Path) -> None:
     ):
         save_checkpoint(tmp_path / name, build_model(GatedPixelCNNConfig(**small, **shape)))
         with pytest.raises(PixelgenError, match=says):
-            CompletePipeline.from_pretrained(tmp_path / name, "cpu")(PHOTO)
-    assert math.isfinite(pipe(PHOTO, keep="top:50%").bits_per_dim[0])
+            pixelgen.load(tmp_path / name, "cpu").complete(PHOTO, keep="top:50%")
+    assert math.isfinite(loaded.complete(PHOTO, keep="top:50%").bits_per_dim[0])

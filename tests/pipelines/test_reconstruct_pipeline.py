@@ -10,19 +10,27 @@ import pytest
 import torch
 from PIL import Image
 
+import pixelgen
 from pixelgen.checkpoints import load_checkpoint, save_checkpoint
 from pixelgen.errors import PixelgenError, UsageError
 from pixelgen.imaging import ReconstructionMetrics, cut_tiles
 from pixelgen.models import TokenizerConfig, build_model
 from pixelgen.models.likelihood import bits_per_dim, to_signed
 from pixelgen.models.tokenizer import to_bytes
-from pixelgen.pipelines import CodecPipeline, Progress, ReconstructPipeline, ReconstructResult
+from pixelgen.pipelines import (
+    CodecPipeline,
+    InterpolationRequest,
+    ReconstructPipeline,
+    ReconstructResult,
+    SamplingProgress,
+    Weights,
+)
 from pixelgen.pipelines.conversion import to_tensor
 
 
 @pytest.fixture(scope="module")
-def pipe(autoencoders: Path) -> ReconstructPipeline:
-    return ReconstructPipeline.from_pretrained(autoencoders, "cpu")
+def loaded(autoencoders: Path) -> Weights:
+    return pixelgen.load(autoencoders, "cpu")
 
 
 def photo(seed: int, width: int = 8, height: int = 8) -> Image.Image:
@@ -34,16 +42,16 @@ def rows(result: ReconstructResult) -> list[list[bytes]]:
     return [[image.tobytes() for image in row] for row in result.rows()]
 
 
-def test_every_bottleneck_gives_a_mean_and_samples(pipe: ReconstructPipeline) -> None:
+def test_every_bottleneck_gives_a_mean_and_samples(loaded: Weights) -> None:
     images = [photo(1), photo(2)]
-    result = pipe(images, n=4, seed=3)
+    result = loaded.reconstruct(images, n=4, seed=3)
     assert [i.tobytes() for i in result.sources] == [i.tobytes() for i in images]
-    assert [[made.bottleneck for made in row] for row in result.made] == [[2, 5], [2, 5]]
-    for image, row in zip(images, result.made, strict=True):
+    assert [[made.bottleneck for made in row] for row in result.by_source] == [[2, 5], [2, 5]]
+    for image, row in zip(images, result.by_source, strict=True):
         x = to_tensor([image])
         for made in row:
             assert made.bottleneck is not None
-            model = pipe.autoencoders[made.bottleneck]
+            model = loaded.checkpoint.autoencoders[made.bottleneck]
             h = model.encode(to_signed(x, 256))
             mean = to_bytes(model.decode(h))
             assert torch.equal(to_tensor([made.image]), mean)
@@ -61,32 +69,32 @@ def test_every_bottleneck_gives_a_mean_and_samples(pipe: ReconstructPipeline) ->
     }  # fmt: skip
 
 
-def test_only_pictures_options_and_seed_decide(pipe: ReconstructPipeline) -> None:
+def test_only_pictures_options_and_seed_decide(loaded: Weights) -> None:
     images = [photo(1), photo(2)]
     options: dict[str, Any] = {"n": 2, "seed": 3, "guidance": 2.0}
-    first = pipe(images, **options, batch_size=3)
-    assert rows(pipe(images, **options, batch_size=1)) == rows(first)
-    assert rows(pipe(images[:1], **options)) == rows(first)[:1]
-    only = pipe(images, **options, bottlenecks=[5])
+    first = loaded.reconstruct(images, **options, batch_size=3)
+    assert rows(loaded.reconstruct(images, **options, batch_size=1)) == rows(first)
+    assert rows(loaded.reconstruct(images[:1], **options)) == rows(first)[:1]
+    only = loaded.reconstruct(images, **options, bottlenecks=[5])
     assert [row[1:] for row in rows(only)] == [row[4:] for row in rows(first)]
-    drawn = pipe(images, 2)
-    again = pipe(images, 2, seed=drawn.seed)
+    drawn = loaded.reconstruct(images, 2)
+    again = loaded.reconstruct(images, 2, seed=drawn.seed)
     assert rows(again) == rows(drawn)
     for change in ({"seed": 4}, {"temperature": 0.5}, {"guidance": 1.0}):
-        other = pipe(images, **{**options, **change})
+        other = loaded.reconstruct(images, **{**options, **change})
         assert rows(other)[0][:2] == rows(first)[0][:2]
         assert rows(other)[0][2] != rows(first)[0][2]
 
 
-def test_pieces_of_a_photo(pipe: ReconstructPipeline) -> None:
+def test_pieces_of_a_photo(loaded: Weights) -> None:
     image = photo(5, 20, 13)
-    result = pipe([photo(1), image], n=2, seed=3, cut="patches")
+    result = loaded.reconstruct([photo(1), image], n=2, seed=3, cut="patches")
     assert [i.size for i in result.sources] == [(8, 8), (20, 13)]
     assert {i.size for i in result.rows()[1]} == {(20, 13)}
     pieces = cut_tiles(image, 8)
-    alone = pipe([photo(1), *pieces], n=2, seed=3)
-    for place, whole in enumerate(result.made[1]):
-        parts = [row[place] for row in alone.made[1:]]
+    alone = loaded.reconstruct([photo(1), *pieces], n=2, seed=3)
+    for place, whole in enumerate(result.by_source[1]):
+        parts = [row[place] for row in alone.by_source[1:]]
         assert whole.bits_per_dim == pytest.approx(np.mean([p.bits_per_dim for p in parts]))
         for made, of in (
             (whole.image, [p.image for p in parts]),
@@ -94,64 +102,66 @@ def test_pieces_of_a_photo(pipe: ReconstructPipeline) -> None:
         ):
             assert cut_tiles(made, 8)[0].tobytes() == of[0].tobytes()
             assert cut_tiles(made, 8)[4].tobytes()[:12] == of[4].tobytes()[:12]
-    with pytest.raises(PixelgenError, match="longest is for pieces"):
-        pipe([image], n=1, longest=10)
-    shrunk = pipe([image], n=1, cut="patches", longest=10)
+    with pytest.raises(PixelgenError, match="longest requires patches"):
+        loaded.reconstruct([image], n=1, longest=10)
+    shrunk = loaded.reconstruct([image], n=1, cut="patches", longest=10)
     assert shrunk.sources[0].size == (10, 6)
 
 
-def test_cuts(pipe: ReconstructPipeline) -> None:
+def test_cuts(loaded: Weights) -> None:
     image = photo(6, 30, 20)
-    crop, stretch = (pipe([image], 1, cut=cut).sources[0] for cut in ("crop", "stretch"))
+    crop, stretch = (
+        loaded.reconstruct([image], 1, cut=cut).sources[0] for cut in ("crop", "stretch")
+    )
     assert crop.size == stretch.size == (8, 8)
     assert crop.tobytes() != stretch.tobytes()
-    assert pipe([image.convert("L")], 1).sources[0].mode == "RGB"
+    assert loaded.reconstruct([image.convert("L")], 1).sources[0].mode == "RGB"
 
 
-def test_progress_counts_all_samples(pipe: ReconstructPipeline) -> None:
+def test_progress_counts_all_samples(loaded: Weights) -> None:
     seen: list[tuple[int, float]] = []
 
-    def on_step(moment: Progress) -> None:
+    def on_step(moment: SamplingProgress) -> None:
         if moment.done == moment.positions:
             seen.append((moment.first, moment.share))
 
-    pipe([photo(1), photo(2)], n=2, batch_size=3, on_step=on_step)
+    loaded.reconstruct([photo(1), photo(2)], n=2, batch_size=3, on_step=on_step)
     assert seen == [(0, 3 / 8), (3, 4 / 8), (4, 7 / 8), (7, 1)]
 
 
-def test_no_pictures(pipe: ReconstructPipeline) -> None:
-    result = pipe([])
-    assert (result.sources, result.made, result.rows()) == ([], [], [])
+def test_no_pictures(loaded: Weights) -> None:
+    result = loaded.reconstruct([])
+    assert (result.sources, result.by_source, result.rows()) == ([], [], [])
 
 
-def test_interpolation_goes_from_one_to_the_other(pipe: ReconstructPipeline) -> None:
+def test_interpolation_goes_from_one_to_the_other(loaded: Weights) -> None:
     a, b = photo(1, 12, 9), photo(2)
-    result = pipe.interpolate([a, b], 5, seed=3)
+    result = loaded.interpolate([a, b], steps=5, seed=3)
     assert result.bottleneck == 5
     assert [len(result.images), len(result.means), len(result.bits_per_dim)] == [5, 5, 5]
-    ends = pipe([a, b], n=1, seed=3, bottlenecks=[5])
+    ends = loaded.reconstruct([a, b], n=1, seed=3, bottlenecks=[5])
     assert [i.tobytes() for i in result.sources] == [i.tobytes() for i in ends.sources]
-    for end, row in ((0, ends.made[0]), (-1, ends.made[1])):
+    for end, row in ((0, ends.by_source[0]), (-1, ends.by_source[1])):
         assert result.means[end].tobytes() == row[0].image.tobytes()
-    assert result.images[0].tobytes() == ends.made[0][0].samples[0].tobytes()
+    assert result.images[0].tobytes() == ends.by_source[0][0].samples[0].tobytes()
     assert len({i.tobytes() for i in result.images}) == 5
     # One stream of random numbers: the same code gives the same picture, whatever its place.
-    still = pipe.interpolate([a, a], 3, seed=3)
+    still = loaded.interpolate([a, a], steps=3, seed=3)
     assert {i.tobytes() for i in still.images} == {result.images[0].tobytes()}
-    turned = pipe.interpolate([b, a], 5, seed=3)
+    turned = loaded.interpolate([b, a], steps=5, seed=3)
     assert turned.images[-1].tobytes() == result.images[0].tobytes()
-    small = pipe.interpolate([a, b], 5, bottleneck=2, seed=3)
+    small = loaded.interpolate([a, b], steps=5, bottleneck=2, seed=3)
     assert small.bottleneck == 2
     assert small.means[0].tobytes() != result.means[0].tobytes()
     assert small.parameters["steps"] == 5
     # Through a third picture, and never fewer frames than pictures.
-    path = pipe.interpolate([a, b, a], 5, seed=3)
+    path = loaded.interpolate([a, b, a], steps=5, seed=3)
     assert [path.images[i].tobytes() for i in (0, 2, 4)] == [
         result.images[i].tobytes() for i in (0, 4, 0)
     ]
     for images, steps, says in (([a], 5, "at least 2 photos"), ([a, b, a], 2, "at least 3, not")):
         with pytest.raises(PixelgenError, match=says):
-            pipe.interpolate(images, steps)
+            loaded.interpolate(images, steps=steps)
 
 
 @pytest.fixture(scope="module")
@@ -163,19 +173,19 @@ def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_by_a_tokenizer(tokenizer: Path) -> None:
-    pipe = ReconstructPipeline.from_pretrained(tokenizer, "cpu")
+    loaded = pixelgen.load(tokenizer, "cpu")
     image = photo(4, 20, 13)
-    result = pipe([image])
+    result = loaded.reconstruct([image])
     expected = CodecPipeline.from_pretrained(tokenizer, "cpu").reconstruct([image])
-    ((made,),) = result.made
+    ((made,),) = result.by_source
     assert made.image.tobytes() == expected[0].tobytes()
     assert (made.bottleneck, made.samples, made.bits_per_dim) == (None, [], None)
     assert (result.seed, result.parameters) == (None, {})
-    assert pipe([image], cut="patches").rows()[0][1].size == (20, 13)
+    assert loaded.reconstruct([image], cut="patches").rows()[0][1].size == (20, 13)
     with pytest.raises(PixelgenError, match="n is for auto-encoders, tok reconstructs by its"):
-        pipe([image], n=2)
+        loaded.reconstruct([image], n=2)
     with pytest.raises(PixelgenError, match="tok has no auto-encoder"):
-        pipe.interpolate([image, image])
+        InterpolationRequest.from_options(loaded.config, loaded.name, 2)
 
 
 @pytest.mark.parametrize(
@@ -188,16 +198,16 @@ def test_by_a_tokenizer(tokenizer: Path) -> None:
         ({"batch_size": 0}, "batch_size must be at least 1"),
     ],
 )
-def test_bad_requests(pipe: ReconstructPipeline, options: dict[str, Any], says: str) -> None:
+def test_bad_requests(loaded: Weights, options: dict[str, Any], says: str) -> None:
     with pytest.raises(PixelgenError, match=says) as caught:
-        pipe([photo(1)], **options)
+        loaded.reconstruct([photo(1)], **options)
     assert isinstance(caught.value, UsageError)
     if "bottlenecks" in options:
         with pytest.raises(PixelgenError, match=says):
-            pipe.interpolate([photo(1), photo(2)], bottleneck=3)
+            loaded.interpolate([photo(1), photo(2)], bottleneck=3)
 
 
-def test_weights_that_reconstruct_nothing(weights: Path, pipe: ReconstructPipeline) -> None:
+def test_weights_that_reconstruct_nothing(weights: Path) -> None:
     with pytest.raises(PixelgenError, match="tiny has no tokenizer"):
         ReconstructPipeline.from_pretrained(weights, "cpu")
 
@@ -206,9 +216,9 @@ def test_guidance_where_h_was_never_left_out(autoencoders: Path, tmp_path: Path)
     first, second = load_checkpoint(autoencoders).autoencoders.values()
     for training in ({"class_dropout": 0.0}, {"others": [{"class_dropout": 0.0}]}):
         save_checkpoint(tmp_path / "w", first, others=[second], training=training)
-        pipe = ReconstructPipeline.from_pretrained(tmp_path / "w", "cpu")
+        loaded = pixelgen.load(tmp_path / "w", "cpu")
         with pytest.raises(PixelgenError, match="w allows no guidance"):
-            pipe([photo(1)], guidance=2.0)
+            loaded.reconstruct([photo(1)], guidance=2.0)
         with pytest.raises(PixelgenError, match="w allows no guidance"):
-            pipe.interpolate([photo(1), photo(2)], guidance=2.0)
-        assert pipe([photo(1)], guidance=1.0).made
+            loaded.interpolate([photo(1), photo(2)], guidance=2.0)
+        assert loaded.reconstruct([photo(1)], guidance=1.0).by_source

@@ -17,13 +17,19 @@ import pixelgen
 from pixelgen.checkpoints import find, load_checkpoint
 from pixelgen.cli.errors import exit_code_of
 from pixelgen.errors import UsageError
-from pixelgen.imaging import read_image
+from pixelgen.imaging import cut_hole, read_image, square
 from pixelgen.pipelines import (
     ClassPipeline,
     CompletePipeline,
+    CompletionRequest,
+    InterpolationRequest,
     PortraitPipeline,
+    PortraitRequest,
     ReconstructPipeline,
+    ReconstructRequest,
+    SampleRequest,
     ScorePipeline,
+    ScoreRequest,
 )
 
 ASSETS = Path(__file__).parents[1] / "assets"
@@ -77,9 +83,14 @@ def test_samples(weights: Path) -> None:
     assert (loaded.name, loaded.size, loaded.classes) == ("tiny", (4, 4), (8, 207))
     assert loaded.revision.startswith("sha256:")
     drawn = loaded.sample(["hen", 207], n=2, seed=3, temperature=0.8)
-    expected = ClassPipeline.from_pretrained(weights, "cpu")([8, 207], 2, seed=3, temperature=0.8)
+    request = SampleRequest.from_options(
+        loaded.config, "tiny", classes=[8, 207], n=2, seed=3, temperature=0.8
+    )
+    expected = ClassPipeline.from_pretrained(weights, "cpu").run(request)
     assert [one.image.tobytes() for one in drawn] == [i.tobytes() for i in expected.images]
-    assert [one.bits_per_dim for one in drawn] == expected.bits_per_dim
+    assert [one.bits_per_dim for one in drawn] == expected.bits_per_dim == drawn.bits_per_dim
+    assert drawn.classes == [8, 8, 207, 207]
+    assert (drawn.seed, drawn.parameters) == (3, request.parameters())
     assert [one.label for one in drawn] == [8, 8, 207, 207]
     assert {one.seed for one in drawn} == {3}
 
@@ -108,37 +119,46 @@ def test_portraits(face_weights: Path) -> None:
     loaded = pixelgen.load(face_weights, "cpu")
     drawn = loaded.portrait(A, n=2, seed=3)
     pipe = PortraitPipeline.from_pretrained(face_weights, "cpu")
-    expected = pipe([read_image(A)], 2, seed=3)
+    request = PortraitRequest.for_person(loaded.config, "faces", 1, 2, seed=3)
+    expected = pipe.run(request, [pipe.crop(read_image(A))])
     assert [one.image.tobytes() for one in drawn] == [i.tobytes() for i in expected.images]
     assert [one.similarity for one in drawn] == expected.similarity
     assert [i.tobytes() for i in drawn[0].sources] == [i.tobytes() for i in expected.sources]
     assert [one.bits_per_dim for one in drawn] == expected.bits_per_dim
     frames = loaded.interpolate([A, B], steps=3, slerp=True, seed=3)
-    between = pipe.interpolate([read_image(A), read_image(B)], 3, slerp=True, seed=3)
+    path = PortraitRequest.for_path(loaded.config, "faces", 2, 3, slerp=True, seed=3)
+    between = pipe.run(path, [pipe.crop(A), pipe.crop(B)])
     assert [one.image.tobytes() for one in frames] == [i.tobytes() for i in between.images]
     assert all(isinstance(one, pixelgen.Portrait) for one in frames)
 
 
 def test_frames_between_classes_and_pictures(weights: Path, autoencoders: Path) -> None:
     frames = pixelgen.load(weights, "cpu").interpolate(classes=[8, 207], steps=3, seed=1)
-    expected = ClassPipeline.from_pretrained(weights, "cpu").interpolate([8, 207], 3, seed=1)
+    classes = SampleRequest.from_options(
+        load_checkpoint(weights).config, "tiny", classes=[8, 207], steps=3, seed=1
+    )
+    expected = ClassPipeline.from_pretrained(weights, "cpu").run(classes)
     assert [one.image.tobytes() for one in frames] == [i.tobytes() for i in expected.images]
     assert [(one.label, one.seed) for one in frames] == [(None, 1)] * 3
 
     loaded = pixelgen.load(autoencoders, "cpu")
     frames = loaded.interpolate([A, B], steps=3, seed=1, bottleneck=2, fit="stretch")
     pipe = ReconstructPipeline.from_pretrained(autoencoders, "cpu")
-    between = pipe.interpolate([A, B], 3, seed=1, bottleneck=2, fit="stretch")
+    path = InterpolationRequest.from_options(loaded.config, "auto", 2, 3, bottleneck=2, seed=1)
+    between = pipe.run_path(path, [square(read_image(photo), 8, "stretch") for photo in (A, B)])
     assert [one.image.tobytes() for one in frames] == [i.tobytes() for i in between.images]
     assert [one.bits_per_dim for one in frames] == between.bits_per_dim
+    assert all(isinstance(one, pixelgen.Frame) for one in frames)
 
 
 def test_completions(pixel_weights: Path) -> None:
     loaded = pixelgen.load(pixel_weights, "cpu")
     made = loaded.complete(A, box=(0, 0, 60, 60), classes=207, n=2, refine=2, seed=3)
-    expected = CompletePipeline.from_pretrained(pixel_weights, "cpu")(
-        read_image(A), box=(0, 0, 60, 60), classes=[207], n=2, refine=2, seed=3
+    request = CompletionRequest.from_options(
+        loaded.config, "pixels", classes=[207], n=2, refine=2, seed=3
     )
+    hole = cut_hole(read_image(A), 8, box=(0, 0, 60, 60))
+    expected = CompletePipeline.from_pretrained(pixel_weights, "cpu").run(request, hole)
     assert [one.image.tobytes() for one in made] == [i.tobytes() for i in expected.images]
     assert [one.effective for one in made] == expected.effective
     assert [(one.label, one.seed) for one in made] == [(207, 3)] * 2
@@ -154,7 +174,8 @@ def test_scores(pixel_weights: Path) -> None:
     loaded = pixelgen.load(pixel_weights, "cpu")
     scores = loaded.score([A, B], label="hen", classify=True)
     pipe = ScorePipeline.from_pretrained(pixel_weights, "cpu")
-    expected = pipe([read_image(A), read_image(B)], label=8, classify=True).scores
+    request = ScoreRequest.from_options(loaded.config, "pixels", label=8, classify=True)
+    expected = pipe.run(request, [read_image(A), read_image(B)]).scores
     assert [one.bits for one in scores] == [one.bits for one in expected]
     assert [one.ranking for one in scores] == [one.ranking for one in expected]
 
@@ -166,7 +187,8 @@ def test_reconstructions(autoencoders: Path) -> None:
         (bottleneck, 2, 3) for _ in (A, B) for bottleneck in (2, 5)
     ]
     pipe = ReconstructPipeline.from_pretrained(autoencoders, "cpu")
-    rows = pipe([read_image(A), read_image(B)], 2, seed=3).rows()
+    request = ReconstructRequest.from_options(loaded.config, "auto", n=2, seed=3)
+    rows = pipe.run(request, [square(read_image(photo), 8) for photo in (A, B)]).rows()
     shown = [(one.source, one.image, *one.samples) for one in made]
     assert [i.tobytes() for i in (*shown[0], *shown[1][1:])] == [i.tobytes() for i in rows[0]]
     (one,) = loaded.reconstruct(A, 1, bottlenecks=2, cut="patches", longest=20)
@@ -203,6 +225,29 @@ def test_pictures_are_taken_as_they_are_and_files_turned(
     assert loaded.score(clear)[0].bits == loaded.score(white)[0].bits
 
 
+def png(shown: object) -> Image.Image:
+    """What a notebook shows."""
+    return Image.open(io.BytesIO(shown._repr_png_()))  # type: ignore[attr-defined]
+
+
+def test_results_are_sequences_that_show_themselves(
+    weights: Path, autoencoders: Path, pixel_weights: Path
+) -> None:
+    drawn = pixelgen.load(weights, "cpu").sample([8, 207], n=2, seed=1)
+    assert len(drawn) == 4
+    assert drawn[-1] is [*drawn][3]
+    assert drawn[1:3] == [drawn[1], drawn[2]]
+    assert repr(drawn).startswith("<SampleResult of 4 in ")
+    assert png(drawn[2]).tobytes() == drawn.images[2].tobytes()
+    assert png(drawn).size == (4 + 2 + 4, 4 + 2 + 4)
+    made = pixelgen.load(autoencoders, "cpu").reconstruct([A, B], n=2, seed=1)
+    assert png(made[0]).size == (8 * 4 + 3 * 2, 8)
+    assert png(made).size == (8 * 7 + 6 * 2, 8 * 2 + 2)
+    scores = pixelgen.load(pixel_weights, "cpu").score([A, B])
+    assert png(scores).height > png(scores[0]).height > 8
+    assert pixelgen.load(pixel_weights, "cpu").score([])._repr_png_() is None
+
+
 def broken() -> Image.Image:
     return Image.open(io.BytesIO(A.read_bytes()[:3000]))
 
@@ -215,7 +260,9 @@ BAD = [
     ("weights", "sample", {"n": "2"}, 2, "n must be a whole number, not '2'"),
     ("weights", "sample", {"seed": -1}, 2, "seed must be at least 0"),
     ("weights", "sample", {"temperature": float("nan")}, 2, "temperature must be finite"),
-    ("weights", "sample", {"temperature": [1]}, 2, "must be a string or a real number"),
+    ("weights", "sample", {"temperature": [1]}, 2, "temperature must be a number, not [1]"),
+    ("weights", "sample", {"candidates": 2}, 2, "candidates has no effect"),
+    ("weights", "sample", {"vector_temperature": 2}, 2, "vector_temperature has no effect"),
     ("weights", "interpolate", {}, 2, "photos or classes must be given"),
     ("weights", "interpolate", {"classes": ["hen"]}, 2, "at least 2 classes"),
     ("weights", "interpolate", {"classes": [8, 207], "photos": [A]}, 2, "a photo does not go"),

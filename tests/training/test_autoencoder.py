@@ -12,6 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
+import pixelgen
 from pixelgen.checkpoints import load_checkpoint
 from pixelgen.data import load_images
 from pixelgen.errors import PixelgenError, UsageError
@@ -19,7 +20,6 @@ from pixelgen.models import AutoencoderConfig, build_model, config_from_dict
 from pixelgen.models.autoencoder import Autoencoder
 from pixelgen.models.conditioning import Condition
 from pixelgen.models.likelihood import bits_per_dim, to_signed
-from pixelgen.pipelines import ReconstructPipeline
 from pixelgen.publishing.export import export
 from pixelgen.training.autoencoder_loss import AutoencoderLoss, bottleneck
 from pixelgen.training.checkpoint_surgery import with_own_encoder
@@ -344,8 +344,8 @@ def test_one_run_of_two_bottlenecks(recipe_file: Path, tmp_path: Path, pictures:
     # Six numbers make a picture; two leave out most, but tell more than none.
     plain = float((images.float() - images.float().mean(0)).square().mean())
     assert error[5] < error[2] < plain
-    made = ReconstructPipeline.from_pretrained(folder)([*_pil(images[:2])], n=1, seed=0)
-    assert [(r.bottleneck, len(r.samples)) for r in made.made[0]] == [(2, 1), (5, 1)]
+    made = pixelgen.load(folder).reconstruct([*_pil(images[:2])], n=1, seed=0)
+    assert [(r.bottleneck, len(r.samples)) for r in made] == [(2, 1), (5, 1)]
     card = (folder / "README.md").read_text(encoding="utf-8")
     assert "8×8 pictures as 2 or 5 numbers, and back" in card
     train(load_recipe(recipe_file, ["schedule.steps=1"]), tmp_path / "other")

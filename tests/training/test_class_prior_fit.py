@@ -10,6 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+import pixelgen
 from pixelgen.checkpoints import load_checkpoint
 from pixelgen.data import load_images
 from pixelgen.errors import PixelgenError
@@ -17,7 +18,6 @@ from pixelgen.evaluation.likelihood import evaluate
 from pixelgen.models import GatedPixelCNNConfig, build_model
 from pixelgen.models.class_prior import ClassPrior
 from pixelgen.models.conditioning import Condition
-from pixelgen.pipelines import ClassPipeline
 from pixelgen.publishing.export import export
 from pixelgen.training.batches import Batches, ConditionVectors
 from pixelgen.training.checkpoint_surgery import turn_between, with_turned_vectors, with_vectors
@@ -182,44 +182,44 @@ def test_from_features_to_pictures(recipe_file: Path, pictures: Path, tmp_path: 
     train(load_recipe(recipe_file, GIVEN), run)
     kept = (run / VECTORS).read_bytes()
     export(run, folder)
-    pipe = ClassPipeline.from_pretrained(folder)
-    fitted = pipe.model.state_dict()
+    loaded = pixelgen.load(folder)
+    fitted = loaded.checkpoint.model.state_dict()
     assert float(fitted["class_prior.scale"].diagonal().min()) > 0
 
-    result = pipe(classes=[4, 7], n=3, seed=1, temperature=0.5)
-    again = pipe(classes=[4, 7], n=3, seed=1, temperature=0.5)
+    result = loaded.sample(classes=[4, 7], n=3, seed=1, temperature=0.5)
+    again = loaded.sample(classes=[4, 7], n=3, seed=1, temperature=0.5)
     assert [i.tobytes() for i in result.images] == [i.tobytes() for i in again.images]
-    other = pipe(classes=[4, 7], n=3, seed=2, temperature=0.5)
+    other = loaded.sample(classes=[4, 7], n=3, seed=2, temperature=0.5)
     assert [i.tobytes() for i in result.images] != [i.tobytes() for i in other.images]
-    assert len(pipe(n=2, seed=1).images) == 2  # without a class there is no vector either
-    wide = pipe(classes=[4, 7], n=3, seed=1, temperature=0.5, vector_temperature=4)
+    assert len(loaded.sample(n=2, seed=1).images) == 2  # without a class there is no vector either
+    wide = loaded.sample(classes=[4, 7], n=3, seed=1, temperature=0.5, vector_temperature=4)
     assert [i.tobytes() for i in result.images] != [i.tobytes() for i in wide.images]
     assert (wide.parameters["vector_temperature"], result.parameters["vector_temperature"]) == (
         4,
         1,
     )
-    assert "vector_temperature" not in pipe(n=1, seed=1).parameters
+    assert "vector_temperature" not in loaded.sample(n=1, seed=1).parameters
     for wrong in ({"classes": []}, {"classes": [4], "vector_temperature": 0}):
         with pytest.raises(PixelgenError, match=r"no vectors|must be above 0"):
-            pipe(**{"vector_temperature": 0.5, **wrong})  # type: ignore[arg-type]
-    way = pipe.interpolate([4, 7], steps=3, seed=1)
+            loaded.sample(**{"vector_temperature": 0.5, **wrong})  # type: ignore[arg-type]
+    way = loaded.interpolate(classes=[4, 7], steps=3, seed=1)
     assert len({i.tobytes() for i in way.images}) == 3
 
     figures = evaluate(load_checkpoint(folder), pictures, "validation")
     assert figures.conditional is not None
     rows = torch.tensor([0, 1])
     x = torch.zeros(2, 3, 16, 16, dtype=torch.int64)
-    given = pipe.model.class_prior
+    given = loaded.checkpoint.model.class_prior
     assert given is not None
     vector = given.draw(rows, torch.Generator().manual_seed(0))
-    alone = pipe.model.log_prob(x, Condition(rows))
-    assert not torch.equal(alone, pipe.model.log_prob(x, Condition(rows, vector)))
+    alone = loaded.checkpoint.model.log_prob(x, Condition(rows))
+    assert not torch.equal(alone, loaded.checkpoint.model.log_prob(x, Condition(rows, vector)))
 
     train(load_recipe(recipe_file, [*GIVEN, "schedule.steps=35"]), run, resume=True)
     assert (run / VECTORS).read_bytes() == kept
     resumed = export(run, tmp_path / "more")
     assert torch.equal(
-        ClassPipeline.from_pretrained(resumed).model.state_dict()["class_prior.means"],
+        pixelgen.load(resumed).checkpoint.model.state_dict()["class_prior.means"],
         fitted["class_prior.means"],
     )
 
@@ -243,7 +243,7 @@ def test_a_run_goes_on_with_the_vectors_of_weights(
     a, b = (load_file(tmp_path / run / VECTORS)["vectors"] for run in ("first", "second"))
     torch.testing.assert_close(a, b, atol=0.05, rtol=0.05)
     assert isinstance(second.class_prior, ClassPrior)
-    assert len(ClassPipeline.from_pretrained(folder).interpolate([4, 7], steps=3).images) == 3
+    assert len(pixelgen.load(folder).interpolate(classes=[4, 7], steps=3).images) == 3
     figures = evaluate(load_checkpoint(folder), pictures, "train")
     assert figures.given_vectors is not None
     assert figures.conditional is not None

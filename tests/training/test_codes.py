@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 import torch
 
+import pixelgen
 from pixelgen.checkpoints import load_checkpoint
 from pixelgen.data import load_images
 from pixelgen.errors import PixelgenError
 from pixelgen.evaluation.likelihood import evaluate
 from pixelgen.models.likelihood import to_signed
-from pixelgen.pipelines import ClassPipeline
 from pixelgen.publishing.export import export
 from pixelgen.publishing.model_card import card_again
 from pixelgen.training.batches import Batches, hold_out
@@ -126,8 +126,8 @@ def test_one_folder_draws_pictures_and_is_measured(
     assert loaded.config.kind == "coded-pixelcnn"
     assert loaded.config.picture == (3, 8, 8)
     seen: list[tuple[int, int, tuple[int, int]]] = []
-    pipe = ClassPipeline.from_pretrained(folder)
-    result = pipe(
+    loaded_weights = pixelgen.load(folder)
+    result = loaded_weights.sample(
         classes=[4, 7],
         n=3,
         seed=1,
@@ -135,7 +135,7 @@ def test_one_folder_draws_pictures_and_is_measured(
     )
     assert [i.size for i in result.images] == [(8, 8)] * 6
     assert seen == [(done, 64 - 16 * done, (8, 8)) for done in range(5)]
-    one_by_one = pipe(classes=[4, 7], n=3, seed=1, batch_size=1).images
+    one_by_one = loaded_weights.sample(classes=[4, 7], n=3, seed=1, batch_size=1).images
     assert [i.tobytes() for i in result.images] == [i.tobytes() for i in one_by_one]
     means = [np.asarray(i).mean() for i in result.images]
     assert max(means[:3]) < min(means[3:])  # dark ones, then bright ones
@@ -169,7 +169,7 @@ def test_a_tokenizer_alone_is_measured_but_draws_nothing(tokenizer: Path, pictur
     assert figures.reconstruction is not None
     assert 0 < figures.reconstruction.ssim <= 1
     with pytest.raises(PixelgenError, match="is a tokenizer"):
-        ClassPipeline.from_pretrained(tokenizer)(n=1)
+        pixelgen.load(tokenizer).sample(n=1)
 
 
 def test_codes_are_those_of_the_pictures_and_kept(

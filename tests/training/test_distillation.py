@@ -13,13 +13,13 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
+import pixelgen
 from pixelgen.checkpoints import load_checkpoint
 from pixelgen.data import load_images
 from pixelgen.errors import PixelgenError
 from pixelgen.models import AutoencoderConfig, build_model, config_from_dict
 from pixelgen.models.autoencoder import Autoencoder, on_sphere
 from pixelgen.models.likelihood import bits_per_dim, to_signed
-from pixelgen.pipelines import InterpolatePipeline
 from pixelgen.publishing.export import export
 from pixelgen.training import distillation
 from pixelgen.training.autoencoder_loss import AutoencoderLoss, bottleneck
@@ -283,8 +283,7 @@ def test_a_run_that_a_classifier_teaches(
         own, other = (float(teacher(told, seen).mean()) for told in (mine, mine.roll(1, 0)))
     assert own < other
     # Codes between two of them are on their way through the sphere.
-    pipeline = InterpolatePipeline.from_pretrained(tmp_path / "weights")
-    made = pipeline(_pil(images[:2]), steps=3, seed=0)
+    made = pixelgen.load(tmp_path / "weights", "cpu").interpolate(_pil(images[:2]), steps=3, seed=0)
     assert len(made.images) == 3
     # Nothing teaches them where weights without them are to be gone on with.
     with pytest.raises(PixelgenError, match="numbers that nothing teaches"):

@@ -1,0 +1,91 @@
+"""How the pictures of one call are drawn: sampling options, seed and batch size. No torch."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from pixelgen.checkpoints import CheckpointConfig
+from pixelgen.errors import UsageError
+from pixelgen.sampling import SamplingOptions, SamplingOverrides
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+_LARGEST = 2**63 - 1
+
+
+class DrawingArguments(SamplingOverrides, total=False):
+    """What users may say about drawing: `SamplingOverrides`, and how it is carried out."""
+
+    seed: int | None
+    """Seed of all random numbers; None: a random one is chosen."""
+    batch_size: int
+    """Pictures drawn side by side; the pictures do not depend on it."""
+
+
+@dataclass(frozen=True)
+class DrawingParameters:
+    """How the pictures of one call are drawn, whatever they show."""
+
+    seed: int
+    """Seed of all random numbers."""
+    options: SamplingOptions
+    """The defaults of the weights, with what the user chose instead."""
+    batch_size: int
+    """Pictures drawn side by side; the pictures do not depend on it."""
+    uses_vectors: bool = False
+    """Whether `options.vector_temperature` is used: a condition vector is drawn for each picture
+    first."""
+    uses_candidates: bool = False
+    """Whether `options.candidates` is used: of several pictures the most similar one is kept."""
+
+    @classmethod
+    def from_arguments(
+        cls,
+        config: CheckpointConfig,
+        amount: tuple[str, int, int],
+        *,
+        conditional: bool = True,
+        uses_vectors: bool = False,
+        uses_candidates: bool = False,
+        seed: int | None = None,
+        batch_size: int = 32,
+        **sampling: Unpack[SamplingOverrides],
+    ) -> DrawingParameters:
+        """Arguments completed by the defaults of the weights and, without `seed`, a random one.
+
+        `amount` is the name, value and least value of the number of pictures. Unless
+        `conditional`, there is no guidance. Raises UsageError for bad values, and for options that
+        would have no effect.
+        """
+        for name, value, least in (amount, ("batch_size", batch_size, 1), ("seed", seed, 0)):
+            if value is not None:
+                check_whole(name, value, least)
+        if not uses_vectors and sampling.get("vector_temperature") is not None:
+            raise UsageError("vector_temperature has no effect: no vectors of classes are drawn")
+        if not uses_candidates and sampling.get("candidates") is not None:
+            raise UsageError("candidates has no effect: it is for portraits")
+        defaults = config.sampling if conditional else replace(config.sampling, guidance=1.0)
+        try:
+            options = defaults.with_overrides(**sampling)
+        except ValueError as error:
+            raise UsageError(str(error)) from None
+        seed = secrets.randbelow(2**31) if seed is None else int(seed)
+        return cls(seed, options, batch_size, uses_vectors, uses_candidates)
+
+    def parameters(self) -> dict[str, Any]:
+        """All options, beside the seed, that decide how the pictures come out; JSON-ready."""
+        used = {"vector_temperature": self.uses_vectors, "candidates": self.uses_candidates}
+        return self.options.to_dict(omit=[name for name, yes in used.items() if not yes])
+
+
+def check_whole(name: str, value: int, least: int) -> None:
+    """Raises UsageError for a `value` that is not a whole number, is below `least`, or has more
+    than 63 bits."""
+    if not hasattr(value, "__index__"):
+        raise UsageError(f"{name} must be a whole number, not {value!r}")
+    if not least <= value <= _LARGEST:
+        limit = f"at least {least}" if value < least else "below 2^63"
+        raise UsageError(f"{name} must be {limit}, not {value}")

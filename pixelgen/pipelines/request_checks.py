@@ -1,0 +1,49 @@
+"""What several kinds of requests ask of weights, before anything heavy is loaded. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pixelgen.checkpoints import CheckpointConfig
+from pixelgen.errors import UsageError
+from pixelgen.labels import parse_classes, rows_of
+
+
+def find_classes(
+    config: CheckpointConfig, weights: str, classes: Sequence[int | str]
+) -> tuple[list[int], list[int]]:
+    """ILSVRC indices of numbers, WordNet ids, names and ranges, and their rows in the model's class
+    table; empty without classes. Raises UsageError for classes that these weights do not know, and
+    for no class where they need one."""
+    indices = parse_classes(map(str, classes), config.labels)
+    if not indices and not config.unconditional:
+        raise UsageError(f"{weights} needs a class", "give classes", code="class-needed")
+    return indices, rows_of(indices, config.labels, weights) if indices else []
+
+
+def check_draws_pictures(config: CheckpointConfig, weights: str) -> None:
+    """Raises UsageError for weights that draw nothing, or no pictures."""
+    if not config.draws:
+        raise config.refusal(weights)
+    if (channels := config.picture[0]) not in (1, 3):
+        raise UsageError(f"{weights} does not model pictures: it has {channels} channels")
+
+
+def check_reads_photos(config: CheckpointConfig, weights: str) -> None:
+    """Raises UsageError for weights whose model does not read photos, as pixels or as codes."""
+    if config.bottlenecks:
+        raise config.refusal(weights)
+    if not config.draws:
+        raise UsageError(f"{weights} is {config.called}: it has no likelihood")
+    channels, height, width = config.picture
+    levels = 256 if config.tokenizer is not None else getattr(config.model, "levels", 0)
+    if channels not in (1, 3) or levels != 256:
+        raise UsageError(f"{weights} models other values than those of pictures")
+    if height != width:
+        raise UsageError(f"{weights} models pictures of {width}×{height} pixels, not square ones")
+
+
+def check_guidance(weights: str, guidance: float | None, why_not: str) -> None:
+    """Raises UsageError for guidance other than 1, where `why_not` says what it lacks."""
+    if guidance not in (None, 1.0):
+        raise UsageError(f"{weights} allows no guidance: {why_not}")

@@ -1,0 +1,92 @@
+"""Pictures of classes to draw, checked before anything heavy is loaded. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pixelgen.checkpoints import CheckpointConfig
+from pixelgen.errors import UsageError
+from pixelgen.pipelines.drawing import DrawingArguments, DrawingParameters
+from pixelgen.pipelines.request_checks import check_draws_pictures, check_guidance, find_classes
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+
+@dataclass(frozen=True)
+class SampleRequest:
+    """Pictures to draw: `n` of every class, `n` without a class, or `steps` from the first class
+    through the others to the last."""
+
+    classes: tuple[int, ...]
+    """ILSVRC indices; empty: unconditional."""
+    rows: tuple[int, ...]
+    """The rows of the model's class table that `classes` stand for."""
+    n: int
+    """Pictures of every class."""
+    drawing: DrawingParameters
+    """How they are drawn."""
+    steps: int | None = None
+    """Frames of an interpolation between the classes; None: `n` pictures of every class."""
+
+    @classmethod
+    def from_options(
+        cls,
+        config: CheckpointConfig,
+        weights: str,
+        *,
+        classes: Sequence[int | str] | None = None,
+        n: int = 1,
+        steps: int | None = None,
+        null_vector: bool = False,
+        **drawing: Unpack[DrawingArguments],
+    ) -> SampleRequest:
+        """The request, completed by the defaults of the weights and, without `seed`, a random one.
+
+        Classes are numbers, WordNet ids, names or ranges. With `null_vector`, weights that draw
+        from a photo or a vector do so without one. Raises UsageError for anything that these
+        weights cannot do.
+        """
+        vectors = bool(config.model.vector_components) and not null_vector
+        if config.model.vector and not vectors and not null_vector:
+            raise UsageError(f"{weights} draws from a photo or a vector, not from a class")
+        check_draws_pictures(config, weights)
+        guidance = drawing.get("guidance")
+        indices, rows = find_classes(config, weights, classes or ())
+        if not indices and guidance not in (None, 1.0):
+            raise UsageError(
+                "guidance needs a class", "give classes", code="guidance-without-class"
+            )
+        if not config.unconditional:
+            check_guidance(weights, guidance, "it was not trained without classes")
+        if steps is not None and len(indices) < 2:
+            raise UsageError(
+                "at least 2 classes must be given", "give classes", code="path-needs-classes"
+            )
+        parameters = DrawingParameters.from_arguments(
+            config,
+            ("n", n, 1) if steps is None else ("steps", steps, len(indices)),
+            conditional=bool(indices),
+            uses_vectors=vectors and bool(indices),
+            **drawing,
+        )
+        return cls(tuple(indices), tuple(rows), n, parameters, steps)
+
+    @property
+    def count(self) -> int:
+        """Pictures in all."""
+        return self.n * max(len(self.classes), 1) if self.steps is None else self.steps
+
+    @property
+    def labels(self) -> list[int | None]:
+        """ILSVRC index of every picture; None where it has no class, or lies between two."""
+        if self.steps is not None:
+            return [None] * self.steps
+        return [label for label in self.classes or (None,) for _ in range(self.n)]
+
+    def parameters(self) -> dict[str, Any]:
+        """What, beside weights, seed and device, decides how the pictures come out."""
+        amount = {"n": self.n} if self.steps is None else {"steps": self.steps}
+        return {"classes": list(self.classes), **amount, **self.drawing.parameters()}
