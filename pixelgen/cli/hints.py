@@ -2,5 +2,8 @@
 
 from __future__ import annotations
 
-HINTS: dict[str, str] = {}
+HINTS: dict[str, str] = {
+    "no-face-found": "--no-align for an already aligned crop",
+    "no-such-face": "--face N",
+}
 """By `PixelgenError.code`; takes the place of the hint of the library."""

@@ -3,7 +3,8 @@
 from pixelgen.files import MAX_PIXELS, IfExists
 from pixelgen.imaging.alignment import align, residual
 from pixelgen.imaging.animation import ANIMATIONS, animation_bytes, animation_text, save_animation
-from pixelgen.imaging.faces import Face, FaceCrop, FaceCutter, FaceDetector, find_face
+from pixelgen.imaging.face_detector import Face, FaceDetector
+from pixelgen.imaging.faces import FaceCrop, FaceCropper, find_face
 from pixelgen.imaging.grid import Resample, enlarge, make_grid, square_columns, stack_rows
 from pixelgen.imaging.heatmap import check_rows, heat_sheet
 from pixelgen.imaging.hole import Hole, cut_hole, parse_box, parse_keep, veiled
@@ -18,7 +19,7 @@ __all__ = [
     "MAX_PIXELS",
     "Face",
     "FaceCrop",
-    "FaceCutter",
+    "FaceCropper",
     "FaceDetector",
     "Fit",
     "Hole",

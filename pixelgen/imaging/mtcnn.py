@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image
 
 from pixelgen.errors import PixelgenError
-from pixelgen.imaging.faces import Face
+from pixelgen.imaging.face_detector import Face
 
 _HINT = "pip install onnxruntime mtcnn-runtime"
 _LONGEST = 1024

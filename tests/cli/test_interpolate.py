@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 from PIL import Image
 
-from pixelgen.imaging import FaceCutter, animation_text, png_text, read_image, square
+from pixelgen.imaging import FaceCropper, animation_text, png_text, read_image, square
 from pixelgen.pipelines import ClassPipeline, PortraitPipeline, ReconstructPipeline
 
 from .conftest import Run
@@ -80,8 +80,8 @@ def test_a_strip_with_the_sources_at_both_ends(
     with Image.open("a.png") as strip:
         assert strip.size == (lefts[-1] + 16, 16)
         cut = [strip.crop((left, 0, left + 16, 16)).tobytes() for left in lefts]
-    cutter = FaceCutter(16)
-    ends = [cutter.cut(read_image(path)).image for path in (A, B)]
+    cropper = FaceCropper(16)
+    ends = [cropper.crop(read_image(path)).image for path in (A, B)]
     assert cut == [image.tobytes() for image in (ends[0], *frames, ends[1])]
     run(*words, "-o", "b.png", "--batch-size", 2)
     assert Path("a.png").read_bytes() == Path("b.png").read_bytes()

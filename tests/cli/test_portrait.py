@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pixelgen.imaging import FaceCutter, png_text, read_image
+from pixelgen.imaging import FaceCropper, png_text, read_image
 from pixelgen.pipelines import PortraitPipeline
 
 from .conftest import Pipe, Run
@@ -55,7 +55,7 @@ def test_the_source_stands_at_the_left_of_its_portraits(run: Run, face_weights: 
         [read_image(FACE)], n=3, seed=3
     )
     source, *portraits = parts(Path("a.png"), 0, 22, 40, 58)
-    assert source == FaceCutter(16).cut(read_image(FACE)).image.tobytes()
+    assert source == FaceCropper(16).crop(read_image(FACE)).image.tobytes()
     assert portraits == [image.tobytes() for image in expected.images]
     run(*words, "-o", "b.png", "--batch-size", 2)
     assert Path("a.png").read_bytes() == Path("b.png").read_bytes()
