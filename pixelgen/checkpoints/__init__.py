@@ -5,6 +5,7 @@ Importing this brings no torch along; loading and saving do.
 
 from pixelgen.checkpoints.card import Figure, ModelCard
 from pixelgen.checkpoints.config import CheckpointConfig, SamplingDefaults, read_config
+from pixelgen.checkpoints.resolve import resolve_weights
 from pixelgen.checkpoints.source import (
     DEFAULT_FACE_WEIGHTS,
     DEFAULT_PIXEL_WEIGHTS,
@@ -12,8 +13,6 @@ from pixelgen.checkpoints.source import (
     DEFAULT_WEIGHTS,
     Source,
     bundled,
-    find,
-    resolve,
 )
 from pixelgen.checkpoints.storage import LoadedCheckpoint, load_checkpoint, save_checkpoint
 from pixelgen.checkpoints.weights_cache import cache_weights
@@ -31,9 +30,8 @@ __all__ = [
     "Source",
     "bundled",
     "cache_weights",
-    "find",
     "load_checkpoint",
     "read_config",
-    "resolve",
+    "resolve_weights",
     "save_checkpoint",
 ]

@@ -107,7 +107,7 @@ def reconstruct(
         batch_size=batch_size,
     )
     preview.check_draws(request.drawing is not None, source.name)
-    size = config.picture[1]
+    size = config.image_shape[1]
     if request.drawing is not None:  # before so many places are named
         check_amount(request.n * len(request.bottlenecks), size * scale)
 

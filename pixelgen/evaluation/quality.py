@@ -114,7 +114,7 @@ def measure_quality(
     device = next(weights.network.parameters()).device
     alone = config.kind == "tokenizer"
     if config.kind in ("face-embedder", "autoencoder"):
-        raise config.refusal(name)
+        raise config.cannot_sample_error(name)
     asked = (temperature, top_p, guidance, vector_temperature)
     if alone and any(option is not None for option in asked):
         raise UsageError(f"{name} is a tokenizer: it draws no samples")
@@ -163,7 +163,7 @@ def measure_quality(
 
     real = see("real", images, labels)
     reconstructed = samples = None
-    if config.has_codec:
+    if config.can_encode:
         made = reconstruct(weights.codec, images, batch, progress=told("reconstruction"))
         reconstructed = _marks(see("reconstructed", made, labels), real, known)
     if request is not None:

@@ -29,7 +29,7 @@ class CodesFile:
     levels: int | None = None
     """Values that a code can take; None: the file does not say."""
     weights: str = ""
-    """The weights that made the codes, as `find` takes them; empty: the file does not say."""
+    """The weights that made the codes, for `resolve_weights`; empty: the file does not say."""
     revision: str = ""
     """What these weights were exactly; empty: the file does not say."""
     files: tuple[str, ...] = ()

@@ -131,7 +131,7 @@ class ImageSampler:
         self.device = device
         self.model = (checkpoint.model if model is None else model).to(device)
         self.tokenizer = checkpoint.tokenizer and checkpoint.tokenizer.to(device)
-        self.height = checkpoint.config.picture[1]
+        self.height = checkpoint.config.image_shape[1]
 
     def paint(
         self,

@@ -129,7 +129,7 @@ class InterpolatePipeline(Pretrained):
             by_face = PortraitPipeline(self.checkpoint, self.device)
             shown = [by_face.crop(photo, face=face, aligned=aligned) for photo in photos]
         elif isinstance(request, InterpolationRequest):
-            size = self.checkpoint.config.picture[1]
+            size = self.checkpoint.config.image_shape[1]
             shown = [square(opened(photo), size, fit) for photo in photos]
         return self.run(request, shown, on_step)
 

@@ -134,7 +134,7 @@ class ReconstructPipeline(Pretrained):
             self.autoencoders = {n: a.to(device) for n, a in checkpoint.autoencoders.items()}
         else:
             self.codec = checkpoint.codec.to(device)
-        self.size = checkpoint.config.picture[1]
+        self.size = checkpoint.config.image_shape[1]
 
     def __call__(
         self,

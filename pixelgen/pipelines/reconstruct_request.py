@@ -44,7 +44,7 @@ class ReconstructRequest:
         Raises PixelgenError (exit code 2) for anything that these weights cannot do.
         """
         if not config.bottlenecks:
-            if not config.has_codec:
+            if not config.can_encode:
                 raise UsageError(
                     f"{weights} reconstructs nothing: it holds no auto-encoder and no tokenizer",
                 )

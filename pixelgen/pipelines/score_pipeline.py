@@ -157,7 +157,7 @@ class ScorePipeline(Pretrained):
         """Carry out a request that was made for these weights. `progress(done, total)` is told of
         passes of the network for a picture."""
         started = time.perf_counter()
-        config, size = self.model.config, self.checkpoint.config.picture[1]
+        config, size = self.model.config, self.checkpoint.config.image_shape[1]
         every = range(config.classes) if request.classify else range(0)
         total, done = len(images) * (1 + len(every)), 0
 
@@ -181,7 +181,7 @@ class ScorePipeline(Pretrained):
         return ScoreResult(
             scores=scores,
             label=request.label,
-            unit=self.checkpoint.config.unit,
+            unit=self.checkpoint.config.likelihood_unit,
             values=config.channels * config.height * config.width,
             seconds=time.perf_counter() - started,
         )

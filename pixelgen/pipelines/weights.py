@@ -107,7 +107,7 @@ class Weights:
     def __init__(
         self, checkpoint: LoadedCheckpoint, device: torch.device | str = "cpu", ref: str = ""
     ) -> None:
-        """`ref` is what `find` found the checkpoint by."""
+        """`ref` is what `resolve_weights` found the checkpoint by."""
         self.checkpoint = checkpoint
         self.device = device
         self.ref = ref or str(checkpoint.path)
@@ -138,7 +138,7 @@ class Weights:
     @property
     def size(self) -> tuple[int, int]:
         """Width and height of their pictures, in pixels."""
-        _, height, width = self.config.picture
+        _, height, width = self.config.image_shape
         return width, height
 
     @property

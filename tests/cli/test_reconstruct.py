@@ -256,5 +256,6 @@ def test_other_commands_point_here(run: Run, autoencoders: Path, words: list[str
     outcome = run(*words, "--weights", autoencoders)
     assert (outcome.code, outcome.out) == (2, "")
     assert outcome.err == (
-        "error: auto is an autoencoder: it draws from a picture alone (pixelgen reconstruct)\n"
+        "error: auto is an autoencoder: it samples only reconstructions of a picture "
+        "(`pixelgen reconstruct`)\n"
     )

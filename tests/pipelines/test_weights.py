@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 import pixelgen
-from pixelgen.checkpoints import find, load_checkpoint
+from pixelgen.checkpoints import load_checkpoint, resolve_weights
 from pixelgen.cli.errors import exit_code_of
 from pixelgen.errors import UsageError
 from pixelgen.imaging import read_image
@@ -92,7 +92,7 @@ def test_one_is_as_good_as_a_list_of_one(weights: Path) -> None:
 
 
 def test_a_drawn_seed_draws_the_same_again(weights: Path) -> None:
-    loaded = pixelgen.load(find(weights), "cpu")
+    loaded = pixelgen.load(resolve_weights(weights), "cpu")
     (once,) = loaded.sample()
     assert once.label is None
     assert loaded.sample(seed=once.seed)[0].image.tobytes() == once.image.tobytes()
