@@ -93,7 +93,7 @@ class LoadedCheckpoint:
             raise UsageError(f"{self.name} has no face embedder")
         return self.face_embedder
 
-    def overflow(self) -> PixelgenError:
+    def not_finite_error(self) -> PixelgenError:
         """The error for outputs of the network that are not finite."""
         return PixelgenError(
             f"weights {self.name}: the outputs of the network are not finite",

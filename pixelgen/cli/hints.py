@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 HINTS: dict[str, str] = {
+    "class-not-trained": "`pixelgen classes --weights REF` lists them",
     "hub-offline": "leave out --offline and unset HF_HUB_OFFLINE",
     "hub-repo-not-found": "check the name; if it is private: `hf auth login`, HF_TOKEN or --token",
     "hub-timeout": "try again later; --offline uses only the cache",
@@ -11,6 +12,8 @@ HINTS: dict[str, str] = {
     "no-face-found": "--no-align for an already aligned crop",
     "no-such-face": "--face N",
     "only-reconstructs": "`pixelgen reconstruct`",
+    "too-many-pixels": "--max-pixels N allows more",
+    "unknown-class": "`pixelgen classes` lists them",
     "weights-not-cached": "`pixelgen weights pull OWNER/NAME` with network",
     "weights-not-listed": "`pixelgen weights` lists what is there",
 }

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from pixelgen.checkpoints import DEFAULT_PIXEL_WEIGHTS, LoadedCheckpoint
-from pixelgen.imaging import Fit, Hole, Photo, cut_hole, opened, parse_box, parse_keep, veiled
+from pixelgen.imaging import Fit, Hole, Photo, cut_hole, grey_out, load_photo, parse_box, parse_keep
 from pixelgen.imaging.hole import Box
 from pixelgen.pipelines.conversion import to_grids
 from pixelgen.pipelines.image_sampler import Given, ImageSampler, Progress
@@ -104,10 +104,10 @@ class CompletePipeline(Pretrained):
             made.config, made.name, classes=classes, n=n, refine=refine, **drawing
         )
         hole = cut_hole(
-            opened(photo),
+            load_photo(photo),
             self.sampler.height,
             fit,
-            mask=None if mask is None else opened(mask),
+            mask=None if mask is None else load_photo(mask),
             box=None if box is None else parse_box(box),
             keep=None if keep is None else parse_keep(str(keep)),
         )
@@ -161,7 +161,7 @@ class CompletePipeline(Pretrained):
         original = hole.photo
         if self.sampler.tokenizer is None and self.sampler.model.config.channels == 1:
             original = original.convert("L")
-        return original, veiled(original, drawn)
+        return original, grey_out(original, drawn)
 
     def _choose(
         self,

@@ -222,7 +222,7 @@ class ImageSampler:
                 )
                 x, log_prob = x[:size], log_prob[:size]
             if log_prob.isnan().any():
-                raise self.checkpoint.overflow()
+                raise self.checkpoint.not_finite_error()
             yield x, log_prob
 
     @contextmanager
@@ -232,7 +232,7 @@ class ImageSampler:
         try:
             yield
         except IndexError as error:
-            raise self.checkpoint.overflow() from error
+            raise self.checkpoint.not_finite_error() from error
 
     def show(self, x: Tensor) -> list[Image.Image]:
         """Pictures of what the model drew, [B, C, H, W]."""

@@ -9,7 +9,7 @@ from PIL import Image
 
 from pixelgen.checkpoints import DEFAULT_WEIGHTS, CheckpointConfig, LoadedCheckpoint
 from pixelgen.errors import UsageError
-from pixelgen.imaging import Fit, Photo, opened, square
+from pixelgen.imaging import Fit, Photo, load_photo, square
 from pixelgen.pipelines.class_pipeline import ClassPipeline, SampleResult
 from pixelgen.pipelines.image_sampler import Progress
 from pixelgen.pipelines.portrait_pipeline import PortraitPipeline, PortraitResult
@@ -130,7 +130,7 @@ class InterpolatePipeline(Pretrained):
             shown = [by_face.crop(photo, face=face, aligned=aligned) for photo in photos]
         elif isinstance(request, InterpolationRequest):
             size = self.checkpoint.config.image_shape[1]
-            shown = [square(opened(photo), size, fit) for photo in photos]
+            shown = [square(load_photo(photo), size, fit) for photo in photos]
         return self.run(request, shown, on_step)
 
     def run(

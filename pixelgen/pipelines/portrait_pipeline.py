@@ -13,7 +13,7 @@ from pixelgen.checkpoints import (
     DEFAULT_FACE_WEIGHTS,
     LoadedCheckpoint,
 )
-from pixelgen.imaging import FaceCropper, FaceDetector, Photo, opened, square
+from pixelgen.imaging import FaceCropper, FaceDetector, Photo, load_photo, square
 from pixelgen.pipelines.conversion import to_tensor
 from pixelgen.pipelines.image_sampler import ImageSampler, Progress
 from pixelgen.pipelines.path import interpolate_path
@@ -79,7 +79,7 @@ class PortraitPipeline(Pretrained):
         """The face in `photo` as the embedder wants it: of several the largest, or number `face`
         (from 1); with `aligned` the photo is such a crop already. Raises PixelgenError (exit code
         3) where there is none; messages call the photo `name`."""
-        return self.cropper.crop(opened(photo), face=face, aligned=aligned, name=name).image
+        return self.cropper.crop(load_photo(photo), face=face, aligned=aligned, name=name).image
 
     def embed(self, crops: Sequence[Image.Image]) -> Tensor:
         """Aligned crops → embeddings [N, D] of length 1. One does not depend on the others."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from PIL import Image
 
 from pixelgen.checkpoints import (
-    DEFAULT_REDRAWING_WEIGHTS,
+    DEFAULT_RECONSTRUCTION_WEIGHTS,
     LoadedCheckpoint,
 )
 from pixelgen.errors import UsageError
@@ -20,7 +20,7 @@ from pixelgen.imaging import (
     ReconstructionMetrics,
     cut_tiles,
     join_tiles,
-    opened,
+    load_photo,
     shrink,
     square,
     tile_count,
@@ -123,7 +123,7 @@ class ReconstructPipeline(Pretrained):
     Example: `ReconstructPipeline.from_pretrained()([image], n=3, seed=1).rows()`.
     """
 
-    default_weights = DEFAULT_REDRAWING_WEIGHTS
+    default_weights = DEFAULT_RECONSTRUCTION_WEIGHTS
 
     def __init__(self, checkpoint: LoadedCheckpoint, device: torch.device | str = "cpu") -> None:
         self.checkpoint = checkpoint
@@ -165,7 +165,7 @@ class ReconstructPipeline(Pretrained):
         if longest is not None and cut != "patches":
             raise UsageError("longest is for pieces", 'cut="patches"')
         sides = (self.size, cut, LONGEST if longest is None else longest)
-        return self.run(request, [fitted(opened(i), *sides) for i in images], on_step)
+        return self.run(request, [fitted(load_photo(i), *sides) for i in images], on_step)
 
     def run(
         self,
@@ -232,7 +232,9 @@ class ReconstructPipeline(Pretrained):
         request = InterpolationRequest.make(
             made.config, made.name, len(images), steps, bottleneck=bottleneck, **drawing
         )
-        return self.run_path(request, [square(opened(i), self.size, fit) for i in images], on_step)
+        return self.run_path(
+            request, [square(load_photo(i), self.size, fit) for i in images], on_step
+        )
 
     def run_path(
         self,
@@ -267,7 +269,14 @@ class ReconstructPipeline(Pretrained):
         made = decode_images(self.codec, encode_images(self.codec, pieces))
         return [
             Reconstruction(
-                source, None, image, ReconstructionMetrics.of(source, image), [], [], None, None
+                source,
+                None,
+                image,
+                ReconstructionMetrics.compare(source, image),
+                [],
+                [],
+                None,
+                None,
             )
             for source, image in zip(images, self._joined(images, made), strict=True)
         ]
@@ -307,9 +316,11 @@ class ReconstructPipeline(Pretrained):
                     source=source,
                     bottleneck=bottleneck,
                     image=means[number],
-                    likeness=ReconstructionMetrics.of(source, means[number]),
+                    likeness=ReconstructionMetrics.compare(source, means[number]),
                     samples=own,
-                    samples_likeness=[ReconstructionMetrics.of(source, sample) for sample in own],
+                    samples_likeness=[
+                        ReconstructionMetrics.compare(source, sample) for sample in own
+                    ],
                     bits_per_dim=sum(bits[first : first + count]) / count,
                     seed=request.drawing.seed,
                 )

@@ -16,7 +16,7 @@ from pixelgen.checkpoints import (
     LoadedCheckpoint,
 )
 from pixelgen.errors import UsageError
-from pixelgen.imaging import Fit, Photo, opened, square
+from pixelgen.imaging import Fit, Photo, load_photo, square
 from pixelgen.pipelines.conversion import to_grids
 from pixelgen.pipelines.pretrained import Pretrained
 from pixelgen.pipelines.request import check_reads_photos, check_whole, find_classes
@@ -170,7 +170,7 @@ class ScorePipeline(Pretrained):
         scores: list[Score] = []
         step = request.batch_size
         for first in range(0, len(images), step):
-            seen = [square(opened(i), size, fit) for i in images[first : first + step]]
+            seen = [square(load_photo(i), size, fit) for i in images[first : first + step]]
             grids = to_grids(seen, config, self.tokenizer)
             surprise = self._surprise(grids, [request.row] * len(seen))
             told(len(seen))
@@ -198,7 +198,7 @@ class ScorePipeline(Pretrained):
         with torch.inference_mode():
             log_prob = self.model.log_prob(grids.to(self.device), condition)
             if log_prob.isnan().any():
-                raise self.checkpoint.overflow()
+                raise self.checkpoint.not_finite_error()
             return log_prob.cpu().double().sum(1) / -math.log(2.0)
 
     def _rank(

@@ -234,7 +234,7 @@ BAD = [
     (["--class", "8", "--class", "3", "--bottleneck", "2"], 2, "bottleneck does not go with"),
     (["--class", "8", "--class", "3", "--weights", "AUTO"], 2, "auto is an autoencoder: it draws"),
     (["A", "missing.jpg"], 3, "cannot read missing.jpg: No such file or directory"),
-    (["A", __file__], 3, "it is no picture, or of a kind that is not known"),
+    (["A", __file__], 3, "it is not a picture in a known format"),
     (["A", "-"], 3, "cannot read stdin: it is empty"),
     (["-", "-"], 2, "stdin holds one picture"),
     (["A", "B", "--steps", "1"], 2, "steps must be at least 2, not 1"),

@@ -241,7 +241,7 @@ BAD = [
     (["dot.png"], 3, "no face found in "),
     (["cut.jpg"], 3, "cannot read "),
     (["."], 3, "cannot read .: it is a folder"),
-    ([__file__], 3, "it is no picture, or of a kind that is not known"),
+    ([__file__], 3, "it is not a picture in a known format"),
     (["-"], 3, "cannot read stdin: it is empty"),
     (["-", "-"], 2, "stdin holds one picture"),
     ([], 2, "Missing argument"),

@@ -24,7 +24,7 @@ from pixelgen.imaging import (
     residual,
     square,
 )
-from pixelgen.imaging.alignment import TEMPLATE, similarity
+from pixelgen.imaging.alignment import TEMPLATE, similarity_transform
 from pixelgen.imaging.mtcnn import MtcnnDetector
 
 PORTRAITS = sorted((Path(__file__).parents[1] / "assets").glob("*.jpg"))
@@ -67,7 +67,7 @@ TURNS = [1, 3.7, 0.4, cmath.rect(2, 0.5), cmath.rect(5.3, -2.5), cmath.rect(0.8,
 def test_a_known_similarity_is_undone(turn: complex) -> None:
     turn, shift = complex(turn), complex(31.5, -80)
     landmarks = placed(turn, shift)
-    back, start = similarity(landmarks)
+    back, start = similarity_transform(landmarks)
     assert back == pytest.approx(1 / turn)
     assert start == pytest.approx(-shift / turn)
     assert residual(landmarks) == pytest.approx(0, abs=1e-9)
@@ -86,7 +86,7 @@ def test_the_similarity_is_that_of_umeyama() -> None:
         matrix = scale * u @ vt
         start = aim - matrix @ middle
         misses = given @ matrix.T + start - goal
-        turn, shift = similarity([(x, y) for x, y in given.tolist()])
+        turn, shift = similarity_transform([(x, y) for x, y in given.tolist()])
         assert [turn.real, -turn.imag, turn.imag, turn.real] == pytest.approx(matrix.ravel())
         assert [shift.real, shift.imag] == pytest.approx(start)
         rms = math.sqrt((misses**2).sum(1).mean())

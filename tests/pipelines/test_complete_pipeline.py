@@ -171,7 +171,7 @@ def test_what_cannot_be_done(pipe: CompletePipeline, tmp_path: Path) -> None:
         ({"refine": 2**63}, "refine must be below"),
         ({"n": 0}, "n must be at least 1"),
         ({"classes": [3]}, "pixels was not trained on class 3"),
-        ({"keep": "centre:5%"}, "no part of a picture"),
+        ({"keep": "centre:5%"}, "not a part of a picture"),
     ):
         with pytest.raises(PixelgenError, match=says) as caught:
             pipe(PHOTO, **asked)  # type: ignore[arg-type]
