@@ -9,7 +9,7 @@ from pixelgen.checkpoints.resolve import resolve_weights
 from pixelgen.checkpoints.source import (
     DEFAULT_FACE_WEIGHTS,
     DEFAULT_PIXEL_WEIGHTS,
-    DEFAULT_REDRAWING_WEIGHTS,
+    DEFAULT_RECONSTRUCTION_WEIGHTS,
     DEFAULT_WEIGHTS,
     Source,
     bundled,
@@ -20,7 +20,7 @@ from pixelgen.checkpoints.weights_cache import cache_weights
 __all__ = [
     "DEFAULT_FACE_WEIGHTS",
     "DEFAULT_PIXEL_WEIGHTS",
-    "DEFAULT_REDRAWING_WEIGHTS",
+    "DEFAULT_RECONSTRUCTION_WEIGHTS",
     "DEFAULT_WEIGHTS",
     "CheckpointConfig",
     "Figure",

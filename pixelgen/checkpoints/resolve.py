@@ -31,5 +31,5 @@ def resolve_weights(
         return fetch(hub_ref, token=token, on_transfer=on_transfer)
     if name not in cache.sources:
         cache.sources[name] = fetch(hub_ref, token=token, on_transfer=on_transfer)
-    found: Source = cache.sources[name]
-    return found
+    cached: Source = cache.sources[name]
+    return cached

@@ -21,7 +21,7 @@ DEFAULT_PIXEL_WEIGHTS = "imagenet32"
 """Bundled weights over pixels, for likelihoods and for completing pictures."""
 DEFAULT_FACE_WEIGHTS = "faces64"
 """Bundled weights that sample portraits unless others are named."""
-DEFAULT_REDRAWING_WEIGHTS = "autoencoder32"
+DEFAULT_RECONSTRUCTION_WEIGHTS = "autoencoder32"
 """Bundled weights that reconstruct pictures unless others are named."""
 
 _NAME = re.compile(r"[\w][\w.-]*")

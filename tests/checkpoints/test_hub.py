@@ -31,7 +31,7 @@ from pixelgen.pipelines import ClassPipeline
 
 from ..hub_server import TOKEN, Hub
 
-NAME = HubRef("owner/name")
+REF = HubRef("owner/name")
 
 NEEDED = {"config.json", "model.safetensors", "README.md"}
 
@@ -115,25 +115,25 @@ def test_revisions(hub: Hub, weights: Path, tmp_path: Path) -> None:
     gone.execute()
     assert find_cached(HubRef("owner/name", "v1")) is None
     assert [w.source.commit for w in cached_weights()] == [new]
-    plan_removal(NAME).execute()
+    plan_removal(REF).execute()
     assert cached_weights() == []
 
 
 def test_a_branch_that_moves_while_it_is_pulled(hub: Hub, weights: Path, tmp_path: Path) -> None:
     hub.add("owner/name", weights)
-    made = plan_pull(look_up(NAME))
+    made = plan_pull(look_up(REF))
     new = hub.add("owner/name", changed(weights, tmp_path))
     assert execute_pull(made).commit == new
-    assert find_cached(NAME).commit == new
+    assert find_cached(REF).commit == new
 
 
 def test_sizes_before_a_pull_and_progress(hub: Hub, weights: Path) -> None:
     hub.add("owner/name", weights)
-    made = plan_pull(look_up(NAME))
+    made = plan_pull(look_up(REF))
     sizes = {name: (weights / name).stat().st_size for name in NEEDED}
     assert {file.name: file.size for file in made.files} == sizes
     assert made.to_fetch == made.size - sizes["config.json"]
-    assert find_cached(NAME) is None
+    assert find_cached(REF) is None
     assert [w.complete for w in cached_weights()] == [False]
     seen: list[Transfer] = []
     execute_pull(made, on_transfer=seen.append)
@@ -220,12 +220,12 @@ def test_damaged_files_are_seen_and_fetched_again(hub: Hub, weights: Path) -> No
     (source.path / "README.md").unlink()
     states = {check.file: check.state for check in verify(source)}
     assert states["config.json"] == "changed"
-    execute_pull(plan_pull(look_up(NAME)))
+    execute_pull(plan_pull(look_up(REF)))
     assert {check.file: check.state for check in verify(source)} == dict.fromkeys(NEEDED, "ok")
     (source.path / "model.safetensors").resolve().unlink()
-    assert find_cached(NAME) is None
+    assert find_cached(REF) is None
     assert resolve_weights("owner/name") == source
-    assert find_cached(NAME) == source
+    assert find_cached(REF) == source
 
 
 def test_offline_says_what_is_missing(
@@ -250,10 +250,10 @@ def test_a_cache_that_the_library_cannot_read_can_be_removed(hub: Hub, weights: 
     (folder / "snapshots" / "not a folder").write_text("")
     with pytest.raises(PixelgenError, match="damaged"):
         plan_removal(HubRef("owner/name", "main"))
-    plan_removal(NAME).execute()
+    plan_removal(REF).execute()
     assert not folder.exists()
     with pytest.raises(PixelgenError, match="is not in the cache"):
-        plan_removal(NAME)
+        plan_removal(REF)
 
 
 def test_the_library_keeps_quiet_and_is_left_as_it_was(

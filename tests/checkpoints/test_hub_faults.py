@@ -34,7 +34,7 @@ from ..hub_faults import (
 )
 from ..hub_server import Fault, Hub, running_hub, sha256
 
-NAME = HubRef("owner/name")
+REF = HubRef("owner/name")
 
 
 @pytest.fixture
@@ -95,7 +95,7 @@ def test_a_fault_that_stays(case: Case, hub: Hub, weights: Path, slept: list[flo
     assert case.says in error.message
     assert case.hint in error.hint
     assert sum(slept) < 60
-    assert find_cached(NAME) is None
+    assert find_cached(REF) is None
     assert_recovers(hub)
 
 
@@ -156,7 +156,7 @@ def test_a_hub_that_is_not_there(hub: Hub, weights: Path, monkeypatch: pytest.Mo
         patch.setattr(constants, "ENDPOINT", gone.url)
         assert resolve_weights("owner/name").commit == commit
         with pytest.raises(PixelgenError, match="cannot be reached"):
-            look_up(NAME)
+            look_up(REF)
 
 
 def test_a_hub_that_says_nothing(hub: Hub, weights: Path, impatient: None) -> None:
@@ -199,7 +199,7 @@ def test_a_pull_that_fails_leaves_the_old_weights_in_use(
     hub.when(FILE, reset_after(300))
     fails()
     assert_sound()
-    assert find_cached(NAME).commit == old
+    assert find_cached(REF).commit == old
     with monkeypatch.context() as patch:
         patch.setattr(constants, "HF_HUB_OFFLINE", True)
         assert resolve_weights("owner/name").commit == old
@@ -257,7 +257,7 @@ def test_a_full_disk(
         assert "HF_HOME" in error.hint
         assert hub.count(FILE) == (0 if told else 1)
         assert_sound()
-        assert find_cached(NAME) is None
+        assert find_cached(REF) is None
     assert_recovers(hub)
 
 
@@ -303,7 +303,7 @@ def test_a_cache_that_is_a_file(
 def test_plans_are_made_of_what_is_whole(hub: Hub, weights: Path) -> None:
     hub.add("owner/name", weights)
     resolve_weights("owner/name")
-    made = plan_pull(look_up(NAME))
+    made = plan_pull(look_up(REF))
     assert made.missing == ()
     hub.requests.clear()
     execute_pull(made)

@@ -17,7 +17,7 @@ from pixelgen.errors import PixelgenError, UsageError
 from ..hub_faults import FILE, assert_recovers, fails
 from ..hub_server import Fault, Handler, Hub
 
-NAME = HubRef("owner/name")
+REF = HubRef("owner/name")
 
 ODD = "does not answer as a Hub does"
 LIST = "GET /api"
@@ -148,14 +148,14 @@ def test_other_answers(
 def test_endpoints(endpoint: str, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(constants, "ENDPOINT", endpoint)
     assert "HF_ENDPOINT" in fails().hint
-    assert find_cached(NAME) is None
+    assert find_cached(REF) is None
 
 
 @pytest.mark.parametrize("token", ["hf_ä€", "hf_a b", "hf_\x1b"])
 def test_tokens_of_the_environment(token: str, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_TOKEN", token)
     with pytest.raises(PixelgenError, match="HF_TOKEN") as caught:
-        look_up(NAME)
+        look_up(REF)
     assert isinstance(caught.value, UsageError)
     assert token not in caught.value.message + caught.value.hint
     assert hub.requests == []

@@ -83,7 +83,7 @@ def check_token(token: str | None) -> None:
     message does not repeat it."""
     from huggingface_hub import get_token
 
-    origin = "the given token"
+    origin = "the token"
     if token is None:
         origin, token = "the token of HF_TOKEN or `hf auth login`", get_token()
     if token is not None and not _TOKEN.fullmatch(token):
@@ -137,9 +137,9 @@ def not_cached_error(ref: HubRef, message: str = "not in the cache") -> Pixelgen
 
 def cached_weights() -> list[CachedWeights]:
     """All checkpoints of pixelgen in the cache, by name."""
-    found: list[CachedWeights] = []
+    entries: list[CachedWeights] = []
     if not os.path.isdir(cache_root()):  # or its permissions hide it
-        return found
+        return entries
     for path in sorted(cache_root().glob(f"models--*--*/snapshots/*/{CONFIG_FILE}")):
         folder, home = path.parent, path.parents[2]
         repo = home.name.removeprefix("models--").replace("--", "/")
@@ -148,8 +148,8 @@ def cached_weights() -> list[CachedWeights]:
         except PixelgenError:
             continue  # of another library, like most of the cache
         source = Source(folder, repo, folder.name)
-        found.append(CachedWeights(source, _refs(home, folder.name), is_complete(folder)))
-    return found
+        entries.append(CachedWeights(source, _refs(home, folder.name), is_complete(folder)))
+    return entries
 
 
 def _refs(home: Path, commit: str) -> tuple[str, ...]:

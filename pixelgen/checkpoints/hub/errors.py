@@ -81,8 +81,8 @@ def is_wrong_length(error: BaseException) -> bool:
 def explain(error: Exception, ref: HubRef) -> PixelgenError:
     """`error` of the library as an error of ours."""
     for explain_kind in (_hub_failure, _disk_failure, _network_failure):
-        if (found := explain_kind(error, ref)) is not None:
-            return ref.error(found.message, found.hint, code=found.code)
+        if (known := explain_kind(error, ref)) is not None:
+            return ref.error(known.message, known.hint, code=known.code)
     line = next(iter(str(error).strip().splitlines()), "")
     what = f"{type(error).__name__}: {line}" if line else type(error).__name__
     return ref.error(what, "see the cause of this exception", code="hub-unexpected-error")

@@ -1,4 +1,4 @@
-"""Weights are found by bundled name, then as a folder, then on the Hub (see `test_hub.py`)."""
+"""Weights are resolved as a bundled name, then as a folder, then on the Hub (see `test_hub.py`)."""
 
 from __future__ import annotations
 
