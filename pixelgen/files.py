@@ -1,4 +1,4 @@
-"""Writing files so that nobody ever sees half of one, and opening what nobody vouches for."""
+"""Atomic writes, and opening untrusted files."""
 
 from __future__ import annotations
 
@@ -19,36 +19,36 @@ from typing import BinaryIO, Literal
 from pixelgen.errors import PixelgenError
 
 IfExists = Literal["number", "replace", "fail"]
-"""What happens where a file is there already: count on (a.png, a-2.png, a-3.png, …), put the new
-one in its place, or raise FileExistsError."""
+"""What happens to an existing file: the new one gets a number (a-2.png, a-3.png, …), replaces it,
+or is not written and FileExistsError is raised."""
 
 MAX_PIXELS = 100_000_000
-"""The largest picture that is decoded, unless a caller says otherwise."""
+"""The largest picture that is decoded, unless a caller sets another limit."""
 
 _log = logging.getLogger(__name__)
-_PATIENCE = 5.0
-# Of a name, with what is put around it, that is no longer than names can be.
-_KEPT = 40
+_PIPE_TIMEOUT = 5.0
+# Temporary names repeat only the start of the target's name, so that they are never too long.
+_NAME_PREFIX = 40
 
 
 def expanded(path: str | os.PathLike[str]) -> Path:
-    """`path` with a home folder in the place of `~`; of people who have none here it stays."""
+    """`path` with `~` replaced by the home folder, if it exists."""
     return Path(os.path.expanduser(path))
 
 
 def folded(path: str | os.PathLike[str]) -> str:
-    """What is the same for names that some file systems cannot tell apart."""
+    """A key that is equal for names that some file systems cannot tell apart (by case, accents)."""
     return unicodedata.normalize("NFC", str(path)).casefold().rstrip("/")
 
 
 def open_file(path: str | os.PathLike[str]) -> BinaryIO:
-    """A file, to be read. Raises OSError, also for pipes and devices, which may never end."""
+    """Open a file for reading. Raises OSError, also for pipes and devices, which may never end."""
     return open(path, "rb", opener=_open_file)
 
 
 def open_input(path: str | os.PathLike[str]) -> BinaryIO:
-    """A file, or a pipe that somebody writes to, to be read. Raises OSError, also for a pipe that
-    nobody writes to within some seconds."""
+    """Open a file, or a pipe with a writer, for reading. Raises OSError, also for a pipe that gets
+    no data within some seconds."""
     return open(path, "rb", opener=_open_input)
 
 
@@ -60,7 +60,7 @@ def read_file(path: str | os.PathLike[str], largest: int) -> bytes:
 
 
 def read_up_to(stream: BinaryIO, largest: int) -> bytes:
-    """What is left in `stream`. Raises OSError for more than `largest` bytes."""
+    """The rest of `stream`. Raises OSError for more than `largest` bytes."""
     data = stream.read(largest + 1)
     if len(data) > largest:
         raise OSError(errno.EFBIG, f"it has more than {largest / 2**20:g} MiB")
@@ -68,8 +68,8 @@ def read_up_to(stream: BinaryIO, largest: int) -> bytes:
 
 
 def hex_digest(digest: hashlib._Hash, *paths: Path) -> str:
-    """What becomes of `digest` with the content of files, one after the other, in hexadecimal.
-    Raises OSError as `open_file` does."""
+    """`digest` updated with the content of all files in order, in hexadecimal. Raises OSError as
+    `open_file` does."""
     for path in paths:
         with open_file(path) as file:
             while block := file.read(2**20):
@@ -78,7 +78,7 @@ def hex_digest(digest: hashlib._Hash, *paths: Path) -> str:
 
 
 def _open_file(path: str, flags: int) -> int:
-    handle = _at_once(path, flags)
+    handle = _open_nonblocking(path, flags)
     if not stat.S_ISREG(os.fstat(handle).st_mode):
         os.close(handle)
         raise OSError(errno.EINVAL, "it is not a file", path)
@@ -86,13 +86,13 @@ def _open_file(path: str, flags: int) -> int:
 
 
 def _open_input(path: str, flags: int) -> int:
-    handle = _at_once(path, flags)
+    handle = _open_nonblocking(path, flags)
     if stat.S_ISFIFO(os.fstat(handle).st_mode):
         try:
-            if not select.select([handle], [], [], _PATIENCE)[0] and not os.read(handle, 1):
-                raise OSError(errno.EPIPE, "nobody writes to this pipe", path)
+            if not select.select([handle], [], [], _PIPE_TIMEOUT)[0] and not os.read(handle, 1):
+                raise OSError(errno.EPIPE, "no process writes to this pipe", path)
         except BlockingIOError:
-            pass  # somebody is only slow
+            pass  # there is a writer, which is slow
         except BaseException:
             os.close(handle)
             raise
@@ -100,8 +100,8 @@ def _open_input(path: str, flags: int) -> int:
     return handle
 
 
-def _at_once(path: str, flags: int) -> int:
-    """Opens what is no folder, without waiting for the other end of a pipe."""
+def _open_nonblocking(path: str, flags: int) -> int:
+    """Open without waiting for the writer of a pipe. Raises IsADirectoryError for a folder."""
     handle = os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
     if stat.S_ISDIR(os.fstat(handle).st_mode):
         os.close(handle)
@@ -110,8 +110,8 @@ def _at_once(path: str, flags: int) -> int:
 
 
 def write_file(path: Path, data: bytes, if_exists: IfExists = "fail") -> Path:
-    """Write `data` to `path`, or to the free name that `if_exists` asks for, and return where it
-    went. Raises PixelgenError where the folder does not take it."""
+    """Write `data` to `path`, or to a numbered name if `if_exists` says so, and return where it
+    went. Raises PixelgenError if it cannot be written."""
     if if_exists != "number":
         write_atomically(path, data, replace=if_exists == "replace")
         return path
@@ -123,38 +123,38 @@ def write_file(path: Path, data: bytes, if_exists: IfExists = "fail") -> Path:
             write_atomically(target, data, replace=False)
             return target
         except FileExistsError:
-            continue  # another process was quicker
+            continue  # another process took the name
     raise AssertionError("unreachable")
 
 
 def write_atomically(
     path: Path, data: bytes | Callable[[Path], None], *, replace: bool = True
 ) -> None:
-    """Write `path` through a file beside it that is synced and then renamed.
+    """Write `path` through a temporary file beside it that is synced and then renamed.
 
-    `data` is the content, or a function that writes it to the path given to it. Without `replace`,
-    a file that is already there is left alone and FileExistsError raised. Raises PixelgenError
-    where the folder does not take it.
+    `data` is the content, or a function that writes it to the path it is called with. Without
+    `replace`, an existing file is left alone and FileExistsError raised. Raises PixelgenError if
+    the file cannot be written.
     """
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.name[:_KEPT]}.", dir=path.parent)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name[:_NAME_PREFIX]}.", dir=path.parent)
         os.close(handle)
     except OSError as error:
         raise PixelgenError(f"cannot write {path}: {error.strerror}") from error
-    part = Path(name)
+    temporary = Path(name)
     try:
         if callable(data):
-            data(part)
+            data(temporary)
         else:
-            part.write_bytes(data)
-        with part.open("r+b") as file:  # Windows syncs only what may be written to
+            temporary.write_bytes(data)
+        with temporary.open("r+b") as file:  # Windows syncs only files that are open for writing
             os.fsync(file.fileno())
-        os.chmod(part, 0o666 & ~_umask())
-        size = part.stat().st_size
+        os.chmod(temporary, 0o666 & ~_umask())
+        size = temporary.stat().st_size
         if replace:
-            part.replace(path)
+            temporary.replace(path)
         else:
-            _move_to_free(part, path)
+            _rename_without_replacing(temporary, path)
         _log.info("wrote %s, %d bytes", path, size)
     except FileExistsError:
         raise
@@ -162,13 +162,13 @@ def write_atomically(
         raise PixelgenError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
         with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
 
 
-def _move_to_free(part: Path, path: Path) -> None:
-    """Gives `part` the name `path`. Raises FileExistsError where that is taken."""
+def _rename_without_replacing(source: Path, path: Path) -> None:
+    """Rename `source` to `path`. Raises FileExistsError if that exists."""
     try:
-        os.link(part, path)
+        os.link(source, path)
         return
     except FileExistsError:
         raise
@@ -176,14 +176,14 @@ def _move_to_free(part: Path, path: Path) -> None:
         pass  # not every file system has hard links
     path.touch(exist_ok=False)
     try:
-        part.replace(path)
+        source.replace(path)
     except BaseException:
         path.unlink(missing_ok=True)
         raise
 
 
 def _umask() -> int:
-    """The permissions that new files do not get (mkstemp's files are for their owner alone)."""
+    """The permissions that new files do not get. Files of `mkstemp` ignore them."""
     mask = os.umask(0)
     os.umask(mask)
     return mask

@@ -1,4 +1,4 @@
-"""TOML that nobody vouches for."""
+"""Parsing untrusted TOML."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-# The parser takes a time that grows with the square of the parts of a key.
+# The time of the parser grows with the square of the number of parts of a key.
 _LONG_KEY = re.compile(rb"(?:\.[\w\s\"'-]*){100}")
 
 
 def parse_toml(data: bytes) -> dict[str, Any]:
-    """The tables that `data` describes. Raises ValueError for what is no TOML, or is nested more
-    deeply than anybody writes by hand."""
+    """The content of `data`. Raises ValueError if it is not TOML, and for deeper nesting and longer
+    keys than anybody writes by hand."""
     if _LONG_KEY.search(data):
-        raise ValueError("a key of 100 parts")
+        raise ValueError("a key has 100 parts or more")
     try:
         return tomllib.loads(data.decode("utf-8"))
     except RecursionError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pixelgen.checkpoints import find
+from pixelgen.checkpoints import resolve_weights
 from pixelgen.checkpoints.digests import verify
 from pixelgen.checkpoints.hub import cached_weights
 from pixelgen.errors import PixelgenError, WeightsError
@@ -75,7 +75,7 @@ def silence(handler: Handler) -> None:
 def fails(ref: str = "owner/name") -> PixelgenError:
     """The error of a pull that fails, checked for what every such error has."""
     with pytest.raises(PixelgenError) as caught:
-        find(ref)
+        resolve_weights(ref)
     assert isinstance(caught.value, WeightsError)
     assert caught.value.message.startswith(f"weights {ref}: ")
     assert caught.value.hint
@@ -95,6 +95,6 @@ def assert_recovers(hub: Hub) -> None:
     """On the next good day all is well."""
     assert_sound()
     hub.rules.clear()
-    source = find("owner/name")
+    source = resolve_weights("owner/name")
     assert {check.state for check in verify(source)} == {"ok"}
     assert_sound()

@@ -33,8 +33,8 @@ def test_a_file_is_a_file_for_both(tmp_path: Path) -> None:
 def test_a_pipe_that_nobody_writes_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
-    monkeypatch.setattr(files, "_PATIENCE", 0.01)
-    with pytest.raises(OSError, match="nobody writes to this pipe"):
+    monkeypatch.setattr(files, "_PIPE_TIMEOUT", 0.01)
+    with pytest.raises(OSError, match="no process writes to this pipe"):
         open_input(pipe)
     with pytest.raises(OSError, match="it is not a file"):
         open_file(pipe)
@@ -46,7 +46,7 @@ def test_a_pipe_that_nobody_writes_to(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_a_pipe_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
-    monkeypatch.setattr(files, "_PATIENCE", 0.2)
+    monkeypatch.setattr(files, "_PIPE_TIMEOUT", 0.2)
     there = threading.Event()
 
     def write() -> None:

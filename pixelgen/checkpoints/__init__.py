@@ -5,15 +5,14 @@ Importing this brings no torch along; loading and saving do.
 
 from pixelgen.checkpoints.card import Figure, ModelCard
 from pixelgen.checkpoints.config import CheckpointConfig, read_config
+from pixelgen.checkpoints.resolve import resolve_weights
 from pixelgen.checkpoints.source import (
     DEFAULT_FACE_WEIGHTS,
     DEFAULT_PIXEL_WEIGHTS,
-    DEFAULT_REDRAWING_WEIGHTS,
+    DEFAULT_RECONSTRUCTION_WEIGHTS,
     DEFAULT_WEIGHTS,
     Source,
     bundled,
-    find,
-    resolve,
 )
 from pixelgen.checkpoints.storage import LoadedCheckpoint, load_checkpoint, save_checkpoint
 from pixelgen.checkpoints.weights_cache import cache_weights
@@ -21,7 +20,7 @@ from pixelgen.checkpoints.weights_cache import cache_weights
 __all__ = [
     "DEFAULT_FACE_WEIGHTS",
     "DEFAULT_PIXEL_WEIGHTS",
-    "DEFAULT_REDRAWING_WEIGHTS",
+    "DEFAULT_RECONSTRUCTION_WEIGHTS",
     "DEFAULT_WEIGHTS",
     "CheckpointConfig",
     "Figure",
@@ -30,9 +29,8 @@ __all__ = [
     "Source",
     "bundled",
     "cache_weights",
-    "find",
     "load_checkpoint",
     "read_config",
-    "resolve",
+    "resolve_weights",
     "save_checkpoint",
 ]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Figure:
-    """One measured number, and how to get it again."""
+    """One measured number, and how to reproduce it."""
 
     what: str
     """What was measured, with its unit and split."""
@@ -20,7 +20,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class ModelCard:
-    """What a model card says; sections without content are left out."""
+    """The content of a model card; empty sections are left out."""
 
     name: str
     """Title of the card."""

@@ -1,4 +1,4 @@
-"""`config.json`: everything that is needed to rebuild a model and to use it. No torch here."""
+"""`config.json`: everything needed to rebuild a model and to use it. No torch here."""
 
 from __future__ import annotations
 
@@ -25,12 +25,22 @@ from pixelgen.models.config import (
 from pixelgen.sampling import SamplingOptions
 
 FORMAT = 1
+"""The version of `config.json` that is written, and the latest that is read."""
 CONFIG_FILE = "config.json"
 Kind = Literal["pixelcnn", "coded-pixelcnn", "tokenizer", "face-embedder", "autoencoder"]
+"""What a checkpoint holds; "coded-pixelcnn" is a model of grids of codes with its tokenizer."""
+_KINDS: dict[str, Kind] = {
+    "pixelcnn": "pixelcnn",
+    "gated_pixelcnn": "pixelcnn",
+    "tokenizer": "tokenizer",
+    "face_embedder": "face-embedder",
+    "autoencoder": "autoencoder",
+}
+"""The kind of a checkpoint by the name of its model, without a tokenizer beside it."""
 LARGEST_CONFIG = 2**22
 """Bytes; a larger file is not read."""
-LARGEST_PICTURE = 2**24
-"""Values of a picture, all channels."""
+LARGEST_IMAGE = 2**24
+"""Values of an image, all channels."""
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -41,20 +51,19 @@ class CheckpointConfig:
     model: AnyConfig
     """The network."""
     tokenizer: TokenizerConfig | None = None
-    """What makes pictures of the grids of codes that `model` draws; None: it draws pictures."""
+    """Decodes the grids of codes that `model` samples; None: the model samples pixels."""
     embedder: FaceEmbedderConfig | None = None
-    """What makes the model's condition vector of a face; None: it has none, or it comes from
-    elsewhere."""
+    """Computes the model's condition vector from a face; None: the model has no such vector."""
     others: tuple[AutoencoderConfig, ...] = ()
     """Auto-encoders beside `model`, each of a larger bottleneck than the one before."""
     labels: tuple[int, ...] = ()
-    """Class index (ILSVRC) that each row of the class condition stands for; empty: no classes."""
+    """ILSVRC class index of each row of the class condition; empty: no classes."""
     sampling: SamplingOptions = field(default_factory=SamplingOptions)
-    """How the weights are sampled where the user does not say."""
+    """Defaults for sampling."""
     data: dict[str, Any] = field(default_factory=dict)
-    """What the weights were trained on, free."""
+    """What the weights were trained on; free keys."""
     training: dict[str, Any] = field(default_factory=dict)
-    """How the weights were trained, free: recipe, steps, pictures, bits per dimension."""
+    """How the weights were trained; free keys: recipe, steps, pictures, bits per dimension."""
     pixelgen_version: str = __version__
     """The version that wrote the file."""
     sha256: dict[str, str] = field(default_factory=dict)
@@ -64,21 +73,22 @@ class CheckpointConfig:
         if any(type(i) is not int or i < 0 for i in self.labels):
             raise ValueError("labels must be whole numbers from 0")
         if len(set(self.labels)) != len(self.labels):
-            raise ValueError("labels must differ from one another")
+            raise ValueError("labels must differ from each other")
         if len(self.labels) != self.model.classes:
             raise ValueError(
-                f"{len(self.labels)} labels for a model of {self.model.classes} classes"
+                f"{_count(len(self.labels), 'label')} for a model of "
+                f"{_count(self.model.classes, 'class', 'classes')}"
             )
-        channels, height, width = self.picture
-        if channels * height * width > LARGEST_PICTURE:
-            raise ValueError(f"pictures of {width}×{height} pixels are larger than any model's")
+        channels, height, width = self.image_shape
+        if channels * height * width > LARGEST_IMAGE:
+            raise ValueError(f"images of {width}×{height} pixels are too large for a model")
         if self.others:
             self._check_others()
         if not all(isinstance(d, str) and _SHA256.fullmatch(d) for d in self.sha256.values()):
             raise ValueError("sha256 must hold 64 hexadecimal digits for every file")
         if self.tokenizer is not None:
             if not isinstance(self.model, GridConfig):
-                raise ValueError(f"{self.called} has no tokenizer of its own")
+                raise ValueError(f"{self.kind_with_article} cannot have a tokenizer beside it")
             model, codes = self.model, self.tokenizer
             grid = (model.levels, model.channels, model.height, model.width)
             if grid != (codes.levels, *codes.code_shape):
@@ -87,95 +97,93 @@ class CheckpointConfig:
                     f"the tokenizer's {(codes.levels, *codes.code_shape)}"
                 )
         if self.embedder is not None:
-            wanted = self.model.vector
-            if wanted != self.embedder.embedding:
+            vector = self.model.vector
+            if vector != self.embedder.embedding:
                 raise ValueError(
-                    f"embeddings of {self.embedder.embedding} numbers do not fit a model whose "
-                    f"condition vector has {wanted}"
+                    f"embeddings of {self.embedder.embedding} dimensions do not fit a model whose "
+                    f"condition vector has {vector}"
                 )
 
     def _check_others(self) -> None:
-        """Raises ValueError for auto-encoders that do not belong together."""
+        """Raises ValueError for auto-encoders that cannot share a folder."""
         if not isinstance(self.model, AutoencoderConfig):
-            raise ValueError(f"{self.called} has no other auto-encoders beside it")
+            raise ValueError(f"{self.kind_with_article} cannot have auto-encoders beside it")
         if any(a >= b for a, b in pairwise(self.bottlenecks)):
-            raise ValueError("the bottlenecks must grow from one auto-encoder to the next")
+            raise ValueError("the bottlenecks must increase from one auto-encoder to the next")
         if any(other.size != self.model.size for other in self.others):
-            raise ValueError("auto-encoders of one folder must take in pictures of one size")
+            raise ValueError("auto-encoders of one folder must have the same image size")
 
     @property
     def kind(self) -> Kind:
-        """Of what these weights are."""
-        if isinstance(self.model, AutoencoderConfig):
-            return "autoencoder"
-        if isinstance(self.model, TokenizerConfig):
-            return "tokenizer"
-        if isinstance(self.model, FaceEmbedderConfig):
-            return "face-embedder"
-        return "pixelcnn" if self.tokenizer is None else "coded-pixelcnn"
+        """What these weights are."""
+        kind = _KINDS[self.model.model]
+        return "coded-pixelcnn" if kind == "pixelcnn" and self.tokenizer is not None else kind
 
     @property
-    def called(self) -> str:
-        """The kind as messages call it."""
-        return f"an {self.kind}" if self.kind == "autoencoder" else f"a {self.kind}"
-
-    def refusal(self, name: str) -> PixelgenError:
-        """The error where the weights `name`, which do not draw, are asked to."""
-        if self.bottlenecks:
-            why = "it draws from a picture alone"
-            return UsageError(f"{name} is {self.called}: {why}", "pixelgen reconstruct")
-        return UsageError(f"{name} is {self.called}: it draws nothing")
+    def kind_with_article(self) -> str:
+        """The kind with its article, for messages: "an autoencoder"."""
+        return f"{'an' if self.kind[0] in 'aeiou' else 'a'} {self.kind}"
 
     @property
-    def bottlenecks(self) -> tuple[int, ...]:
-        """Of the auto-encoders, the smallest first; none for other weights."""
-        every = (self.model, *self.others)
-        return tuple(
-            size for c in every if isinstance(c, AutoencoderConfig) for size in c.bottlenecks
-        )
-
-    @property
-    def draws(self) -> bool:
-        """Whether these weights draw without being shown a picture to draw anew."""
+    def can_sample(self) -> bool:
+        """Whether these weights sample pictures without an input picture."""
         return self.kind in ("pixelcnn", "coded-pixelcnn")
 
     @property
-    def has_codec(self) -> bool:
-        """Whether these weights turn pictures into codes and back."""
+    def can_encode(self) -> bool:
+        """Whether these weights encode pictures as grids of codes, and decode them."""
         return self.kind in ("coded-pixelcnn", "tokenizer")
 
+    def cannot_sample_error(self, name: str) -> UsageError:
+        """The error for sampling from the weights `name`, which cannot (`can_sample`)."""
+        if self.bottlenecks:
+            return UsageError(
+                f"{name} is {self.kind_with_article}: it samples only reconstructions of a picture",
+                "use ReconstructPipeline",
+                code="only-reconstructs",
+            )
+        return UsageError(f"{name} is {self.kind_with_article}: it cannot sample pictures")
+
     @property
-    def unit(self) -> str:
-        """Of the likelihood of what the model draws, per value."""
+    def bottlenecks(self) -> tuple[int, ...]:
+        """Bottlenecks of the auto-encoders, the smallest first; empty for other weights."""
+        return tuple(size for config in self._autoencoders() for size in config.bottlenecks)
+
+    @property
+    def likelihood_unit(self) -> str:
+        """Unit of the model's likelihood, per value that it samples."""
         return "bits/dim" if self.tokenizer is None else "bits/code"
 
     @property
-    def picture(self) -> tuple[int, int, int]:
-        """Channels, rows and columns of a picture."""
-        seen = self.tokenizer or self.model
-        return seen.channels, seen.height, seen.width
+    def image_shape(self) -> tuple[int, int, int]:
+        """Channels, rows and columns of an image."""
+        config = self.tokenizer or self.model
+        return config.channels, config.height, config.width
 
     @property
     def unconditional(self) -> bool:
-        """Whether the model can draw without a class or a code: it has none, or was trained with
-        some of them left out (`class_dropout` in `training`)."""
+        """Whether the model can be sampled without a class or a code: it has none, or was trained
+        with some of them left out (`class_dropout` in `training`)."""
         if not self.labels and not self.bottlenecks:
             return True
         return all(run.get("class_dropout", 1) != 0 for run in self._trainings())
 
     def training_of(self, bottleneck: int) -> dict[str, Any]:
-        """How the auto-encoder of this bottleneck was trained, as far as `training` tells."""
-        every = (self.model, *self.others)
-        for config, told in zip(every, self._trainings(), strict=False):
-            if isinstance(config, AutoencoderConfig) and bottleneck in config.bottlenecks:
-                return told
+        """How the auto-encoder of this bottleneck was trained, as far as `training` says."""
+        for config, training in zip(self._autoencoders(), self._trainings(), strict=False):
+            if bottleneck in config.bottlenecks:
+                return training
         return {}
 
+    def _autoencoders(self) -> list[AutoencoderConfig]:
+        """The auto-encoders, the smallest bottleneck first; empty for other weights."""
+        return [c for c in (self.model, *self.others) if isinstance(c, AutoencoderConfig)]
+
     def _trainings(self) -> list[dict[str, Any]]:
-        """What `training` tells of the model and then of each of the others."""
+        """How the model and then each of the others was trained."""
         others = self.training.get("others")
-        beside = others if isinstance(others, list) else []
-        return [self.training, *(run if isinstance(run, dict) else {} for run in beside)]
+        runs = others if isinstance(others, list) else []
+        return [self.training, *(run if isinstance(run, dict) else {} for run in runs)]
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready dictionary from which `from_dict` rebuilds this."""
@@ -199,12 +207,14 @@ class CheckpointConfig:
         """Inverse of `to_dict`. Raises ValueError that says what is wrong."""
         version = values.get("format")
         if type(version) is int and version > FORMAT:
-            raise ValueError(f"format {version} is newer than this pixelgen, which reads {FORMAT}")
+            raise NewerFormatError(
+                f"format {version} is newer than this pixelgen, which reads {FORMAT}"
+            )
         if version != FORMAT:
             raise ValueError(f'"format" must be {FORMAT}, not {version!r}')
-        for name, (kind, called) in _PARTS.items():
-            if not isinstance(values.get(name, kind()), kind):
-                raise ValueError(f'"{name}" must be {called}')
+        for name, (json_type, description) in _JSON_TYPES.items():
+            if not isinstance(values.get(name, json_type()), json_type):
+                raise ValueError(f'"{name}" must be {description}')
         if "model" not in values:
             raise ValueError('"model" is missing')
         config = cls(
@@ -215,7 +225,7 @@ class CheckpointConfig:
             embedder=(
                 FaceEmbedderConfig.from_dict(values["embedder"]) if "embedder" in values else None
             ),
-            others=tuple(_other(other) for other in values.get("others", ())),
+            others=tuple(_autoencoder_config(other) for other in values.get("others", ())),
             labels=tuple(values.get("labels", ())),
             sampling=SamplingOptions.from_dict(values.get("sampling", {})),
             data=values.get("data", {}),
@@ -228,13 +238,22 @@ class CheckpointConfig:
         return config
 
 
-def _other(values: object) -> AutoencoderConfig:
+class NewerFormatError(ValueError):
+    """A `config.json` that a later version of pixelgen wrote."""
+
+
+def _autoencoder_config(values: object) -> AutoencoderConfig:
     if not isinstance(values, dict):
         raise ValueError('"others" must hold objects')
     return AutoencoderConfig.from_dict(values)
 
 
-_PARTS: dict[str, tuple[type, str]] = {
+def _count(number: int, singular: str, plural: str = "") -> str:
+    """`1 label`, `2 labels`."""
+    return f"{number} {singular if number == 1 else plural or singular + 's'}"
+
+
+_JSON_TYPES: dict[str, tuple[type, str]] = {
     "model": (dict, "an object"),
     "tokenizer": (dict, "an object"),
     "embedder": (dict, "an object"),
@@ -246,11 +265,13 @@ _PARTS: dict[str, tuple[type, str]] = {
     "sha256": (dict, "an object"),
     "pixelgen_version": (str, "a string"),
 }
+"""The JSON type of every key, and its name in messages."""
 
 
 def read_config(folder: Path, name: str) -> CheckpointConfig:
-    """The configuration of the weights called `name` in `folder`; PixelgenError if it is broken."""
-    path = folder / CONFIG_FILE
+    """The configuration in `folder`, of the weights called `name`. Raises PixelgenError if it is
+    missing or invalid."""
+    path, hint = folder / CONFIG_FILE, ""
     try:
         values = json.loads(read_file(path, LARGEST_CONFIG).decode("utf-8"))
         if not isinstance(values, dict):
@@ -261,7 +282,7 @@ def read_config(folder: Path, name: str) -> CheckpointConfig:
     except FileNotFoundError:
         raise PixelgenError(
             f"weights {name}: no {CONFIG_FILE} in {folder}",
-            "a checkpoint folder holds config.json and model.safetensors",
+            f"a checkpoint folder holds {CONFIG_FILE} and model.safetensors",
         ) from None
     except UnicodeDecodeError:
         why = "not UTF-8 text"
@@ -271,7 +292,8 @@ def read_config(folder: Path, name: str) -> CheckpointConfig:
         why = error.strerror or str(error)
         if error.errno == errno.EFBIG:
             why = "larger than a configuration can be"
+    except NewerFormatError as error:
+        why, hint = str(error), "pip install -U pixelgen"
     except (ValueError, TypeError) as error:
         why = str(error)
-    hint = "pip install -U pixelgen" if "newer than this" in why else ""
     raise PixelgenError(f"weights {name}: {CONFIG_FILE}: {why}", hint)

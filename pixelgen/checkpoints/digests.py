@@ -1,4 +1,4 @@
-"""Whether files are what they were when they were published."""
+"""Comparing files with the digests that they were published with."""
 
 from __future__ import annotations
 
@@ -9,32 +9,33 @@ from pathlib import Path
 from typing import Literal
 
 from pixelgen.checkpoints.config import CONFIG_FILE, read_config
-from pixelgen.checkpoints.source import CARD_FILE, Source, tensor_files
+from pixelgen.checkpoints.layout import CARD_FILE, tensor_files
+from pixelgen.checkpoints.source import Source
 from pixelgen.errors import PixelgenError
 from pixelgen.files import hex_digest
 
 State = Literal["ok", "changed", "missing", "unknown"]
-"""Same digest as recorded, another one, no file, no digest to compare with."""
+"""The recorded digest, another one, no file, no digest to compare with."""
 _SHA256_LENGTH = 64
 _DIGEST = re.compile(r"[0-9a-f]{64}|[0-9a-f]{40}")
 
 
 @dataclass(frozen=True)
 class FileCheck:
-    """What became of one file."""
+    """The comparison of one file."""
 
     file: str
     """Its name."""
     state: State
-    """What the comparison says."""
+    """The outcome."""
     digest: str = ""
     """The sha256 of the file as it is, or git's sha1 where the Hub records that."""
     why: str = ""
-    """What is wrong with it beyond its digest."""
+    """What is wrong beside the digest."""
 
 
 def is_digest(text: str) -> bool:
-    """Whether this may be a digest that the Hub records."""
+    """Whether `text` has the form of a digest that the Hub records."""
     return _DIGEST.fullmatch(text) is not None
 
 
@@ -45,12 +46,12 @@ def sha256_of(path: Path) -> str:
 
 def matches(path: Path, recorded: str) -> bool:
     """Whether a file has the digest that the Hub records: sha256, or git's sha1 of a small file."""
-    return _same_kind(path, recorded) == recorded
+    return _digest_like(path, recorded) == recorded
 
 
 def recorded_digest(path: Path) -> str:
-    """The sha256, or git's sha1, by which the cache keeps the file that `path` links to; "" where
-    it keeps copies."""
+    """The sha256, or git's sha1, under which the cache stores the file that `path` links to; "" if
+    the cache holds copies instead of links."""
     try:
         name = path.readlink().name
     except OSError:
@@ -66,17 +67,17 @@ def verify(source: Source) -> tuple[FileCheck, ...]:
         path = source.path / name
         recorded = recorded_digest(path) or listed
         try:
-            found = _same_kind(path, recorded)
+            digest = _digest_like(path, recorded)
         except FileNotFoundError:
             return FileCheck(name, "missing")
         except OSError as error:
             return FileCheck(name, "changed", why=error.strerror or str(error))
         if not recorded:
-            return FileCheck(name, "unknown", found)
-        same = found == recorded
+            return FileCheck(name, "unknown", digest)
+        same = digest == recorded
         if listed and listed != recorded:  # the configuration's own record counts too
             same = same and sha256_of(path) == listed
-        return FileCheck(name, "ok" if same else "changed", found)
+        return FileCheck(name, "ok" if same else "changed", digest)
 
     checks = [check(CONFIG_FILE)]
     try:
@@ -90,8 +91,8 @@ def verify(source: Source) -> tuple[FileCheck, ...]:
     return (*texts, *(check(name, config.sha256.get(name, "")) for name in tensor_files(config)))
 
 
-def _same_kind(path: Path, recorded: str) -> str:
-    """The digest of a file, of the kind of `recorded`."""
+def _digest_like(path: Path, recorded: str) -> str:
+    """The digest of a file: git's sha1 if `recorded` has its length, else sha256."""
     if len(recorded) in (0, _SHA256_LENGTH):
         return sha256_of(path)
     head = f"blob {path.stat().st_size}\0".encode()

@@ -1,4 +1,4 @@
-"""Networks for tensors that were read: none larger than the file can fill, none initialised."""
+"""Building networks for tensors that were read, without initialising them, bounded in size."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from pixelgen.models.config import AnyConfig, AutoencoderConfig, GatedPixelCNNCo
 if TYPE_CHECKING:
     from pixelgen.models import AnyNetwork
 
-# A network of this many numbers is built whatever the file holds: what does not fit is then named.
+# A network of up to this many values is built in any case, so that an error can name the tensors
+# that do not fit.
 _ALWAYS = 1 << 25
 _FACTORIES = {torch.empty, torch.zeros, torch.ones, torch.full, torch.rand, torch.randn}
 _COMPARISONS = {Tensor.__lt__, Tensor.__le__, Tensor.lt, Tensor.le}
@@ -24,11 +25,11 @@ _INITIALISERS = {Tensor.normal_, Tensor.uniform_}
 
 
 def network_for(config: AnyConfig, shapes: Iterable[tuple[int, ...]]) -> AnyNetwork:
-    """The network that `config` describes, its values arbitrary, for tensors of `shapes`.
+    """The network of `config`, with arbitrary values, for tensors of `shapes`.
 
-    Building it takes the only sure way to know what shapes it needs. A configuration may claim any
-    size, so that no more is built than what could hold a few times these tensors. Raises ValueError
-    where that is not enough.
+    The shapes that a network needs are known only by building it. Since a configuration may claim
+    any size, the network may hold at most a few times as many values as these tensors. Raises
+    ValueError if it would be larger.
     """
     sizes = [math.prod(shape) for shape in shapes]
     pixels = config.pixels if isinstance(config, AutoencoderConfig) else config
@@ -43,17 +44,17 @@ def network_for(config: AnyConfig, shapes: Iterable[tuple[int, ...]]) -> AnyNetw
 
 
 def _head_layers(config: AnyConfig) -> int:
-    """Layers of the network after the stacks; they are not among `layers`."""
+    """Layers of the head after the stacks, which `layers` does not count."""
     head = isinstance(config, GatedPixelCNNConfig) and config.channel_order == "head"
     return config.head_layers if head else 0  # type: ignore[union-attr]
 
 
 class _Bounded(TorchFunctionMode):
-    """Counts the numbers that are made room for, and leaves out what would be overwritten."""
+    """Counts the values that are allocated, and skips initialisation."""
 
     def __init__(self, limit: int) -> None:
         super().__init__()
-        self.left = limit
+        self.remaining = limit
 
     def __torch_function__(
         self,
@@ -67,12 +68,12 @@ class _Bounded(TorchFunctionMode):
         if func in _FACTORIES:
             size = args[0] if args and not isinstance(args[0], int) else args
             self._count(math.prod(n for n in size if isinstance(n, int)))
-        elif func in _COMPARISONS:  # masks are made before the weights that they are for
+        elif func in _COMPARISONS:  # masks are built before the weights that they belong to
             shapes = [each.shape for each in args if isinstance(each, Tensor)]
             self._count(math.prod(torch.broadcast_shapes(*shapes)))
         return func(*args, **(kwargs or {}))
 
-    def _count(self, numbers: int) -> None:
-        self.left -= numbers
-        if self.left < 0:
+    def _count(self, values: int) -> None:
+        self.remaining -= values
+        if self.remaining < 0:
             raise MemoryError("larger than its tensors")

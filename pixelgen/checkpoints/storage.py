@@ -1,4 +1,4 @@
-"""Saving a model as safetensors, and loading one from a file that nobody vouches for."""
+"""Saving a model as safetensors, and loading one from an untrusted file."""
 
 from __future__ import annotations
 
@@ -7,28 +7,29 @@ import logging
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from pixelgen.checkpoints.config import CONFIG_FILE, CheckpointConfig, read_config
 from pixelgen.checkpoints.digests import sha256_of
-from pixelgen.checkpoints.source import (
+from pixelgen.checkpoints.layout import (
     CARD_FILE,
     EMBEDDER_FILE,
-    OTHER_FILES,
     TOKENIZER_FILE,
     WEIGHTS_FILE,
-    Source,
-    find,
-    missing_tensors,
-    other_file,
+    autoencoder_file,
+    network_configs,
+    present_tensor_files,
+    unreadable_file_error,
 )
-from pixelgen.checkpoints.weights_cache import kept, signature
+from pixelgen.checkpoints.resolve import resolve_weights
+from pixelgen.checkpoints.source import Source
+from pixelgen.checkpoints.weights_cache import active_cache, file_signature
 from pixelgen.errors import PixelgenError, UsageError
 from pixelgen.files import open_file, write_atomically
-from pixelgen.models.config import AnyConfig, TokenizerConfig
+from pixelgen.models.config import AnyConfig
 from pixelgen.models.state_renames import renamed_state
 from pixelgen.sampling import SamplingOptions
 
@@ -49,16 +50,16 @@ StorageType = Literal["float16", "float32"]
 
 @dataclass(frozen=True)
 class LoadedCheckpoint:
-    """A model that was read from disk, ready to be used."""
+    """A model that was read from disk, ready to use."""
 
     network: AnyNetwork
-    """What the folder is for, in float32, in evaluation mode."""
+    """The model itself, in float32, in evaluation mode."""
     tokenizer: Tokenizer | None
-    """What makes pictures of the grids that the network draws; None where it draws pictures."""
+    """Decodes the grids of codes that the network samples; None if it samples pixels."""
     face_embedder: FaceEmbedder | None
-    """What makes the network's condition vector of a face; None where it has no such vector."""
+    """Computes the network's condition vector from a face; None if it has no such vector."""
     config: CheckpointConfig
-    """What config.json says."""
+    """The content of config.json."""
     path: Path
     """The folder."""
     name: str
@@ -66,19 +67,19 @@ class LoadedCheckpoint:
     revision: str
     """The Hub's commit, or a hash of the tensor files."""
     others: tuple[Autoencoder, ...] = ()
-    """Auto-encoders of other bottlenecks, where the network is one."""
+    """Auto-encoders of larger bottlenecks, if the network is an auto-encoder."""
 
     @property
     def model(self) -> GridNetwork:
-        """The autoregressive network. Raises PixelgenError for weights that draw nothing."""
-        if not self.config.draws:
-            raise self.config.refusal(self.name)
+        """The autoregressive network. Raises UsageError for weights of another kind."""
+        if not self.config.can_sample:
+            raise self.config.cannot_sample_error(self.name)
         return cast("GridNetwork", self.network)
 
     @property
     def codec(self) -> Tokenizer:
-        """The tokenizer, alone or beside a model. Raises PixelgenError where there is none."""
-        if isinstance(self.config.model, TokenizerConfig):
+        """The tokenizer, alone or beside a model. Raises UsageError if there is none."""
+        if self.config.kind == "tokenizer":
             return cast("Tokenizer", self.network)
         if self.tokenizer is None:
             raise UsageError(f"{self.name} has no tokenizer")
@@ -86,27 +87,30 @@ class LoadedCheckpoint:
 
     @property
     def embedder(self) -> FaceEmbedder:
-        """The face embedder, alone or beside a model. Raises PixelgenError where there is none."""
+        """The face embedder, alone or beside a model. Raises UsageError if there is none."""
         if self.config.kind == "face-embedder":
             return cast("FaceEmbedder", self.network)
         if self.face_embedder is None:
             raise UsageError(f"{self.name} has no face embedder")
         return self.face_embedder
 
-    def overflow(self) -> PixelgenError:
-        """The error where what the network says are no numbers, its weights being too large."""
-        return PixelgenError(f"weights {self.name}: the network overflows", "are they damaged?")
+    def not_finite_error(self) -> PixelgenError:
+        """The error for outputs of the network that are not finite."""
+        return PixelgenError(
+            f"weights {self.name}: the outputs of the network are not finite",
+            "the weights may be damaged",
+        )
 
     @property
     def autoencoders(self) -> dict[int, Autoencoder]:
-        """The auto-encoders by bottleneck, the smallest first. Raises PixelgenError where there are
+        """The auto-encoders by bottleneck, the smallest first. Raises UsageError if there are
         none."""
         if not self.config.bottlenecks:
             raise UsageError(f"{self.name} has no auto-encoder")
-        every = (cast("Autoencoder", self.network), *self.others)
+        networks = (cast("Autoencoder", self.network), *self.others)
         return {
             size: network.with_latent_dims(size)
-            for network in every
+            for network in networks
             for size in network.config.bottlenecks
         }
 
@@ -126,14 +130,13 @@ def save_checkpoint(
     dtype: StorageType = "float16",
     check: Callable[[str], None] | None = None,
 ) -> Path:
-    """Write `model`, the tokenizer whose codes it models, and the face embedder that conditions it,
-    or the `others` of larger bottlenecks beside an auto-encoder, as a checkpoint folder, and return
-    the folder.
+    """Write a checkpoint folder and return it: `model`, the tokenizer whose codes it models, the
+    face embedder that conditions it, and for an auto-encoder the `others` of larger bottlenecks.
 
-    Tensors are stored in `dtype`, save those whose values it cannot hold. `check` is told the
-    revision of what was written, and may still raise before anything is replaced. Raises ValueError
-    for labels or parts that do not fit the model, PixelgenError where the folder cannot be
-    written.
+    Tensors are stored in `dtype`, or in float32 where their values exceed it. `check` is called
+    with the revision of the new files before they replace the old ones, and may raise to prevent
+    that. Raises ValueError for labels or networks that do not fit the model, PixelgenError if the
+    folder cannot be written.
     """
     if not isinstance(sampling, SamplingOptions):
         sampling = SamplingOptions.from_dict(sampling or {})
@@ -151,22 +154,22 @@ def save_checkpoint(
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise PixelgenError(f"cannot make the folder {folder}: {error.strerror}") from error
+        raise PixelgenError(f"cannot create the folder {folder}: {error.strerror}") from error
     networks: dict[str, nn.Module] = {WEIGHTS_FILE: model}
     if tokenizer is not None:
         networks[TOKENIZER_FILE] = tokenizer
     if embedder is not None:
         networks[EMBEDDER_FILE] = embedder
-    networks |= {other_file(other.config.bottleneck): other for other in others}
-    # All files are written before the first of them takes the place of an old one: what cannot be
-    # finished leaves the old weights whole.
+    networks |= {autoencoder_file(other.config.bottleneck): other for other in others}
+    # All files are written before the first of them replaces an old one, so that a failure leaves
+    # the old weights intact.
     try:
         staged = Path(tempfile.mkdtemp(prefix=".new-", dir=folder))
     except OSError as error:
         raise PixelgenError(f"cannot write into {folder}: {error.strerror}") from error
     try:
         for file, network in networks.items():
-            tensors = {name: _stored(t, dtype) for name, t in network.state_dict().items()}
+            tensors = {name: _to_storage(t, dtype) for name, t in network.state_dict().items()}
             write_tensors(staged / file, tensors, {"format": "pt"})
         config = replace(config, sha256={file: sha256_of(staged / file) for file in networks})
         text = json.dumps(config.to_dict(), indent=2, ensure_ascii=False) + "\n"
@@ -180,28 +183,29 @@ def save_checkpoint(
         raise PixelgenError(f"cannot write into {folder}: {error.strerror}") from error
     finally:
         shutil.rmtree(staged, ignore_errors=True)
-    # What an earlier model left behind would be shipped, and would count in the revision.
-    parts = (folder / TOKENIZER_FILE, folder / EMBEDDER_FILE, *folder.glob(OTHER_FILES))
-    for stale in (part for part in parts if part.name not in networks):
-        stale.unlink(missing_ok=True)
+    # Tensors of an earlier model in this folder would count in the revision, and be pushed.
+    for path in present_tensor_files(folder):
+        if path.name not in networks:
+            path.unlink(missing_ok=True)
     return folder
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
-    """Write a safetensors file atomically. Raises PixelgenError where it cannot be written."""
+    """Write a safetensors file atomically. Raises PixelgenError if it cannot be written."""
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 
-    def write(part: Path) -> None:
+    def write(temporary: Path) -> None:
         try:
-            save_file(dict(tensors), part, metadata=dict(metadata))
-        except SafetensorError as error:  # what the library makes of a full disk
+            save_file(dict(tensors), temporary, metadata=dict(metadata))
+        except SafetensorError as error:  # raised for a full disk, for one
             raise OSError(str(error)) from error
 
     write_atomically(path, write)
 
 
-def _stored(tensor: Tensor, dtype: StorageType) -> Tensor:
+def _to_storage(tensor: Tensor, dtype: StorageType) -> Tensor:
+    """`tensor` in `dtype`; in float32 if that would make values infinite."""
     import torch
 
     tensor = tensor.detach().cpu().contiguous()
@@ -214,46 +218,56 @@ def _stored(tensor: Tensor, dtype: StorageType) -> Tensor:
 def load_checkpoint(
     ref: str | Path | Source, device: torch.device | str = "cpu", *, token: str | None = None
 ) -> LoadedCheckpoint:
-    """Find weights (see `find`, also for `token`), check them, and load them in float32.
+    """Resolve weights (see `resolve_weights`, also for `token`), check them, and load them in
+    float32.
 
     Only safetensors is read, never a pickle. Raises PixelgenError, in one line, for a configuration
-    or a tensor file that is broken, foreign or does not fit the other.
+    or a tensor file that is broken, or if the two do not fit each other.
     """
-    source = find(ref, token=token)
-    if (here := kept.get()) is None:
-        return _loaded(source, device)
+    source = resolve_weights(ref, token=token)
+    if (cache := active_cache()) is None:
+        return _load_checkpoint(source, device)
     try:
-        files = signature([source.path / CONFIG_FILE, *source.files()])
-    except OSError:  # which `_loaded` tells better
-        return _loaded(source, device)
-    return here.loaded.get((source, files, str(device)), lambda: _loaded(source, device))
+        files = file_signature([source.path / CONFIG_FILE, *source.files()])
+    except OSError:  # `_load_checkpoint` raises the better error
+        return _load_checkpoint(source, device)
+    loaded: LoadedCheckpoint = cache.checkpoints.get(
+        (source, files, str(device)), lambda: _load_checkpoint(source, device)
+    )
+    return loaded
 
 
-def _loaded(source: Source, device: torch.device | str) -> LoadedCheckpoint:
+def _load_checkpoint(source: Source, device: torch.device | str) -> LoadedCheckpoint:
     started = time.perf_counter()
     config = read_config(source.path, source.name)
-    network = _load(source, WEIGHTS_FILE, config.model, device)
-    tokenizer = embedder = None
-    if config.tokenizer is not None:
-        tokenizer = cast("Tokenizer", _load(source, TOKENIZER_FILE, config.tokenizer, device))
-    if config.embedder is not None:
-        embedder = cast("FaceEmbedder", _load(source, EMBEDDER_FILE, config.embedder, device))
-    others = tuple(
-        cast("Autoencoder", _load(source, other_file(other.bottleneck), other, device))
-        for other in config.others
-    )
+    networks = {
+        file: _load_network(source, file, part, device)
+        for file, part in network_configs(config).items()
+    }
     _log.info("loaded %s (%s) in %.2f s", source.name, config.kind, time.perf_counter() - started)
     return LoadedCheckpoint(
-        network, tokenizer, embedder, config, source.path, source.name, source.revision(), others
+        network=networks[WEIGHTS_FILE],
+        tokenizer=cast("Tokenizer | None", networks.get(TOKENIZER_FILE)),
+        face_embedder=cast("FaceEmbedder | None", networks.get(EMBEDDER_FILE)),
+        config=config,
+        path=source.path,
+        name=source.name,
+        revision=source.revision(),
+        others=tuple(
+            cast("Autoencoder", networks[autoencoder_file(other.bottleneck)])
+            for other in config.others
+        ),
     )
 
 
-def _load(source: Source, file: str, config: AnyConfig, device: torch.device | str) -> AnyNetwork:
+def _load_network(
+    source: Source, file: str, config: AnyConfig, device: torch.device | str
+) -> AnyNetwork:
     """The network that `config` describes with the tensors of `file`."""
     try:
         network = _read_network(source.path / file, config)
     except OSError as error:
-        raise missing_tensors(source.name, source.path, error, file) from error
+        raise unreadable_file_error(source.name, source.path, error, file) from error
     except ValueError as error:
         raise PixelgenError(f"weights {source.name}: {file}: {error}") from error
     network.requires_grad_(False).eval().to(device)
@@ -261,46 +275,47 @@ def _load(source: Source, file: str, config: AnyConfig, device: torch.device | s
 
 
 def _read_network(path: Path, config: AnyConfig) -> AnyNetwork:
-    """A network with the tensors of `path`, once their names, shapes and types are known to fit
-    `config`.
+    """The network of `config` with the tensors of `path`, whose names, shapes and types are checked
+    first.
 
-    Raises OSError where the file cannot be read and ValueError where it does not fit.
+    Raises OSError if the file cannot be read and ValueError if it does not fit.
     """
     import torch
     from safetensors import SafetensorError, safe_open
 
     from pixelgen.checkpoints.instantiate import network_for
 
-    open_file(path).close()  # safetensors says less about a file that is missing or unreadable
+    open_file(path).close()  # raises a clearer error than safetensors for an unreadable file
     try:
         with safe_open(path, framework="pt") as file:
             stored = renamed_state({name: name for name in [*file.keys()]})
-            found = {name: file.get_slice(old) for name, old in stored.items()}
-            shapes = {name: tuple(part.get_shape()) for name, part in found.items()}
+            slices = {name: file.get_slice(old) for name, old in stored.items()}
+            shapes = {name: tuple(part.get_shape()) for name, part in slices.items()}
             network = network_for(config, shapes.values())
             expected = {k: tuple(v.shape) for k, v in network.state_dict().items()}
-            _compare_names(expected, set(found))
+            _check_names(expected, shapes)
             tensors = {}
             for name, shape in expected.items():
-                kind, actual = found[name].get_dtype(), shapes[name]
+                dtype, actual = slices[name].get_dtype(), shapes[name]
                 if actual != shape:
                     raise ValueError(
                         f"tensor {name} has shape {list(actual)}, the model needs {list(shape)}"
                     )
-                if kind not in ("F16", "BF16", "F32", "F64"):
-                    raise ValueError(f"tensor {name} has type {kind}, not a floating one")
+                if dtype not in ("F16", "BF16", "F32", "F64"):
+                    raise ValueError(f"tensor {name} has type {dtype}, not a floating-point type")
                 tensors[name] = file.get_tensor(stored[name]).to(torch.float32)
                 if not tensors[name].isfinite().all():
-                    raise ValueError(f"tensor {name} holds numbers that are not finite")
+                    raise ValueError(f"tensor {name} holds values that are not finite")
             network.load_state_dict(tensors, assign=True)
             return network
     except SafetensorError as error:
         raise ValueError(f"not a readable safetensors file ({error})") from error
 
 
-def _compare_names(expected: Mapping[str, object], found: set[str]) -> None:
-    missing = [name for name in expected if name not in found]
-    foreign = sorted(found.difference(expected))
+def _check_names(expected: Collection[str], actual: Collection[str]) -> None:
+    """Raises ValueError if the file lacks a tensor, or has one that the model does not have."""
+    missing = [name for name in expected if name not in actual]
+    foreign = sorted(set(actual).difference(expected))
     if missing:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise ValueError(f"tensor {missing[0]}{more} is missing")

@@ -1,4 +1,4 @@
-"""Weights that stay in memory for whoever asks for them next: `cache_weights`."""
+"""Weights that stay in memory between uses: `cache_weights`."""
 
 from __future__ import annotations
 
@@ -8,65 +8,66 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
-if TYPE_CHECKING:
-    from pixelgen.checkpoints.source import Source
-    from pixelgen.checkpoints.storage import LoadedCheckpoint
-
-Thing = TypeVar("Thing")
+T = TypeVar("T")
 
 
-class LRUCache(Generic[Thing]):
-    """The few things that were used last, by what they are made from."""
+class LRUCache(Generic[T]):
+    """The values that were used last, by key."""
 
-    def __init__(self, most: int) -> None:
-        """At most `most` of them, at least one."""
-        self._most = max(most, 1)
-        self._things: OrderedDict[Hashable, Thing] = OrderedDict()
+    def __init__(self, capacity: int) -> None:
+        """At most `capacity` values, at least one."""
+        self._capacity = max(capacity, 1)
+        self._values: OrderedDict[Hashable, T] = OrderedDict()
 
-    def get(self, key: Hashable, make: Callable[[], Thing]) -> Thing:
-        """The thing of `key`, made where it is not here."""
-        if key not in self._things:
-            # Room first, so that there are never more, not even for a moment.
-            while len(self._things) >= self._most:
-                self._things.popitem(last=False)
-            self._things[key] = make()
-        self._things.move_to_end(key)
-        return self._things[key]
+    def get(self, key: Hashable, build: Callable[[], T]) -> T:
+        """The value of `key`, built where it is missing."""
+        if key not in self._values:
+            # Evict first, so that memory never holds more than `capacity` values.
+            while len(self._values) >= self._capacity:
+                self._values.popitem(last=False)
+            self._values[key] = build()
+        self._values.move_to_end(key)
+        return self._values[key]
 
 
 @dataclass
 class WeightsCache:
-    """What is kept."""
+    """What one `cache_weights` context holds. The types of its values are defined in files above
+    this one, hence `Any`."""
 
-    loaded: LRUCache[LoadedCheckpoint]
-    """Networks, wherever who used them last has moved them."""
-    found: dict[str, Source] = field(default_factory=dict)
-    """Weights on the Hub, by what they were asked for as."""
+    checkpoints: LRUCache[Any]
+    """`LoadedCheckpoint`s, on the device that their last user moved them to."""
+    sources: dict[str, Any] = field(default_factory=dict)
+    """The `Source` of every Hub id that was looked up."""
     revisions: LRUCache[str] = field(default_factory=lambda: LRUCache(100))
     """Digests of tensor files."""
 
 
-kept: ContextVar[WeightsCache | None] = ContextVar("kept", default=None)
-"""What is kept here; None outside of `cache_weights`."""
+_active: ContextVar[WeightsCache | None] = ContextVar("weights_cache", default=None)
+
+
+def active_cache() -> WeightsCache | None:
+    """The cache of the surrounding `cache_weights`; None outside of one."""
+    return _active.get()
 
 
 @contextmanager
-def cache_weights(most: int) -> Iterator[None]:
-    """A context in which weights that were loaded stay in memory, the last `most` that were used.
+def cache_weights(capacity: int) -> Iterator[None]:
+    """A context in which loaded weights stay in memory, the last `capacity` that were used.
 
-    Those whose files change meanwhile are loaded again. A branch on the Hub is looked up once, and
-    means the same commit throughout.
+    Weights whose files change in the meantime are loaded again. A branch on the Hub is looked up
+    once and means the same commit throughout.
     """
-    token = kept.set(WeightsCache(LRUCache(most)))
+    token = _active.set(WeightsCache(LRUCache(capacity)))
     try:
         yield
     finally:
-        kept.reset(token)
+        _active.reset(token)
 
 
-def signature(files: Sequence[Path]) -> Hashable:
-    """What changes when one of `files` does; raises OSError where one is not there."""
-    told = [(str(file), file.stat()) for file in files]
-    return tuple((name, s.st_ino, s.st_size, s.st_mtime_ns) for name, s in told)
+def file_signature(files: Sequence[Path]) -> Hashable:
+    """A key that changes whenever one of `files` does. Raises OSError for a missing file."""
+    stats = [(str(file), file.stat()) for file in files]
+    return tuple((name, s.st_ino, s.st_size, s.st_mtime_ns) for name, s in stats)

@@ -129,16 +129,16 @@ def complete(
         batch_size=batch_size,
     )
     count = request.sample.count
-    check_amount(count, config.picture[1] * scale)
+    check_amount(count, config.image_shape[1] * scale)
     if grid:  # a row begins with the picture and with what is known of it
-        check_amount(count + 2 * (count // n), config.picture[1] * scale)
-    check_amount(request.candidate_count, config.picture[1])
+        check_amount(count + 2 * (count // n), config.image_shape[1] * scale)
+    check_amount(request.candidate_count, config.image_shape[1])
     seed = request.sample.drawing.seed
     stem = f"{photo_slug(image)}-completed-s{seed}"
     target = Output.plan(output, stem, 1 if grid else count, force)
     photo = read_photo(image)
     shape = None if mask is None else read_photo(mask)
-    hole = cut_hole(photo, config.picture[1], fit, mask=shape, box=inside, keep=kept)
+    hole = cut_hole(photo, config.image_shape[1], fit, mask=shape, box=inside, keep=kept)
     view = View(grid, scale, resample)
     pixels = (hole.photo.tobytes(), hole.around.tobytes(), hole.hidden.tobytes())
     parameters = {"content": fingerprint(pixels)} | request.parameters() | view.parameters()

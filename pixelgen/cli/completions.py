@@ -10,7 +10,7 @@ from contextlib import suppress
 import typer
 
 from pixelgen.checkpoints import DEFAULT_WEIGHTS, bundled, read_config
-from pixelgen.checkpoints.source import local
+from pixelgen.checkpoints.source import resolve_local
 from pixelgen.cli.output import slug
 from pixelgen.errors import PixelgenError
 from pixelgen.labels import imagenet
@@ -30,7 +30,7 @@ def classes(context: typer.Context, incomplete: str) -> list[Offer]:
     no quotes, and numbers if a number was begun."""
     known = imagenet()
     with suppress(PixelgenError, OSError):
-        source = local(str(context.params.get("weights") or DEFAULT_WEIGHTS))
+        source = resolve_local(str(context.params.get("weights") or DEFAULT_WEIGHTS))
         if source is not None:
             labels = read_config(source.path, source.name).labels
             known = tuple(known[i] for i in labels if i < len(known)) or known

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pixelgen.checkpoints.source import bundled, hub_id, local, not_found
+from pixelgen.checkpoints.hub_ref import parse_hub_ref
+from pixelgen.checkpoints.source import bundled, resolve_local, unknown_weights_error
 from pixelgen.cli import completions, options
 from pixelgen.cli.console import note
 from pixelgen.cli.settings import (
@@ -193,9 +194,9 @@ def _facts(found: Value) -> dict[str, Any]:
 def _reachable(given: str) -> str:
     """Weights as they can be named from any folder. Raises PixelgenError (exit code 2) for what
     neither is here nor can be on the Hub."""
-    if (source := local(given)) is None:
-        if hub_id(given) is None:
-            raise not_found(given)
+    if (source := resolve_local(given)) is None:
+        if parse_hub_ref(given) is None:
+            raise unknown_weights_error(given)
         return given
     return given if given in bundled() else str(source.path.resolve())
 

@@ -59,7 +59,7 @@ def decode(
     stored, name = _read(codes), photo_name(codes)
     count = len(stored.codes)
     source = obtain(weights, quiet) if weights is not None else _named(stored, name, quiet)
-    check_amount(count, read_config(source.path, source.name).picture[1] * scale)
+    check_amount(count, read_config(source.path, source.name).image_shape[1] * scale)
     target = Output.plan(output, Path(name).stem, 1 if grid else count, force)
     view = {"codes": _digest(stored), "grid": grid, "scale": scale}
     texts = describe(source, view, target.count)

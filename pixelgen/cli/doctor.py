@@ -220,10 +220,10 @@ def _picture() -> Iterator[Finding]:
     """Draws with the smallest bundled weights that draw."""
     from pixelgen.pipelines import load
 
-    drawing = {n: p for n, p in bundled().items() if read_config(p, n).draws}
+    drawing = {n: p for n, p in bundled().items() if read_config(p, n).can_sample}
     if not drawing:
         return  # which has been told
-    name = min(drawing, key=lambda n: math.prod(read_config(drawing[n], n).picture))
+    name = min(drawing, key=lambda n: math.prod(read_config(drawing[n], n).image_shape))
     started = time.perf_counter()
     weights = load(name, _device())
     config = weights.config

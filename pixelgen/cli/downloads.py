@@ -6,7 +6,7 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pixelgen.checkpoints import Source, find
+from pixelgen.checkpoints import Source, resolve_weights
 from pixelgen.cli.console import shows_progress, stderr_console
 
 if TYPE_CHECKING:
@@ -16,9 +16,9 @@ _log = logging.getLogger(__name__)
 
 
 def obtain(ref: str | Path, quiet: bool = False, token: str | None = None) -> Source:
-    """The weights that `find` finds; what is pulled from the Hub is shown unless `quiet`."""
+    """What `resolve_weights` returns; a pull from the Hub is shown unless `quiet`."""
     with Download(quiet) as download:
-        source = find(ref, token=token, watch=download)
+        source = resolve_weights(ref, token=token, on_transfer=download)
     _log.info("weights %s in %s", source.name, source.path)
     return source
 

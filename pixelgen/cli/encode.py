@@ -66,7 +66,7 @@ def encode(
         _check_output(output, force)
     check_photos(images)
     source = obtain(weights, quiet)
-    size = read_config(source.path, source.name).picture[1]
+    size = read_config(source.path, source.name).image_shape[1]
     check_amount(len(images), size)
     # One at a time: a photo may be a thousand times as large as what is kept of it.
     with Meter("reading", quiet or as_json) as meter:

@@ -154,7 +154,7 @@ def evaluate(
     _refuse(source.name, config, foreign)
     if reconstructions is not None and not config.bottlenecks:
         what = "--reconstructions is for what auto-encoders make"
-        raise UsageError(what, f"{source.name} is {config.called}")
+        raise UsageError(what, f"{source.name} is {config.kind_with_article}")
 
     from rich.progress import Progress
 
@@ -216,7 +216,7 @@ def evaluate(
         typer.echo(json.dumps(values, indent=2))
         return
     typer.echo(f"{loaded.name} on {result.images} pictures of {data} ({split})")
-    _tell_likelihood(result, config.unit)
+    _tell_likelihood(result, config.likelihood_unit)
     if result.autoencoders is not None:
         _tell_autoencoders(result.autoencoders)
     if judged is not None:
@@ -248,7 +248,7 @@ def _refuse(name: str, config: CheckpointConfig, options: Mapping[str, object]) 
     for option in _IDLE.get(config.kind, ()):
         if options[option] is not None:
             what = f"--{option.replace('_', '-')} does nothing here"
-            raise UsageError(what, f"{name} is {config.called}")
+            raise UsageError(what, f"{name} is {config.kind_with_article}")
 
 
 def _tell_likelihood(result: Evaluation, unit: str) -> None:

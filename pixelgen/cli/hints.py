@@ -8,5 +8,18 @@ HINTS: dict[str, str] = {
     "file-exists": "--force replaces it",
     "guidance-without-class": "--class NAME",
     "path-needs-classes": "--class NAME",
+    "class-not-trained": "`pixelgen classes --weights REF` lists them",
+    "hub-offline": "leave out --offline and unset HF_HUB_OFFLINE",
+    "hub-repo-not-found": "check the name; if it is private: `hf auth login`, HF_TOKEN or --token",
+    "hub-timeout": "try again later; --offline uses only the cache",
+    "hub-token-refused": "`hf auth login`, HF_TOKEN or --token",
+    "hub-unexpected-error": "--debug shows more",
+    "no-face-found": "--no-align for an already aligned crop",
+    "no-such-face": "--face N",
+    "only-reconstructs": "`pixelgen reconstruct`",
+    "too-many-pixels": "--max-pixels N allows more",
+    "unknown-class": "`pixelgen classes` lists them",
+    "weights-not-cached": "`pixelgen weights pull OWNER/NAME` with network",
+    "weights-not-listed": "`pixelgen weights` lists what is there",
 }
 """By `PixelgenError.code`; takes the place of the hint of the library."""

@@ -168,7 +168,7 @@ def interpolate(
         names = [imagenet()[index].names[0] for index in request.classes]
     else:
         names = [Path(photo_name(given)).stem for given in photos]
-    size = config.picture[1]
+    size = config.image_shape[1]
     check_amount(steps, size * scale)
     each = request.drawing.options.candidates if isinstance(request, PortraitRequest) else 1
     check_amount(steps * each, size)

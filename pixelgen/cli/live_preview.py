@@ -21,10 +21,10 @@ from pixelgen.files import expanded
 from pixelgen.imaging import (
     ANIMATIONS,
     animation_text,
+    grey_out,
     png_text,
     save_animation,
     save_png,
-    veiled,
 )
 
 if TYPE_CHECKING:
@@ -204,7 +204,7 @@ def _update(images: list[Image.Image], moment: SamplingProgress) -> None:
     """Brings `images`, all that are drawn, up to date; before any of them is begun, all look like
     the first."""
     pending = moment.pending()
-    batch = [veiled(one, pending) for one in moment.images()]
+    batch = [grey_out(one, pending) for one in moment.images()]
     if not images:
         images += batch[:1] * moment.total
     images[moment.first : moment.first + moment.batch] = batch

@@ -15,7 +15,7 @@ from pixelgen.cli.global_options import largest
 from pixelgen.cli.results import fingerprint
 from pixelgen.errors import InputError, PixelgenError, UsageError
 from pixelgen.files import expanded
-from pixelgen.imaging import MAX_PIXELS, FaceCutter, read_image
+from pixelgen.imaging import MAX_PIXELS, FaceCropper, read_image
 
 # What counts as a picture in a folder; a file that is named is looked into, whatever it is called.
 _SUFFIXES = (
@@ -109,15 +109,15 @@ class FaceChoice:
     def cut(self, photos: Sequence[str], size: int, quiet: bool) -> list[Image.Image]:
         """That face of every photo, aligned, size×size pixels; a note on stderr where there are
         several and nobody said which. Raises PixelgenError (exit code 3) where there is none."""
-        cutter = FaceCutter(size)
+        cropper = FaceCropper(size)
         # One at a time: a photo may be ten thousand times as large as what is kept of it.
-        return [self._cut(given, cutter, quiet) for given in photos]
+        return [self._cut(given, cropper, quiet) for given in photos]
 
-    def _cut(self, given: str, cutter: FaceCutter, quiet: bool) -> Image.Image:
+    def _cut(self, given: str, cropper: FaceCropper, quiet: bool) -> Image.Image:
         name = photo_name(given)
-        crop = cutter.cut(read_photo(given), face=self.number, aligned=not self.align, name=name)
-        if crop.found > 1 and self.number is None:
-            note(f"{name} has {crop.found} faces, the largest is taken (--face N)", quiet)
+        crop = cropper.crop(read_photo(given), face=self.number, aligned=not self.align, name=name)
+        if crop.face_count > 1 and self.number is None:
+            note(f"{name} has {crop.face_count} faces, the largest is taken (--face N)", quiet)
         return crop.image
 
     def parameters(self, photos: Sequence[str], crops: Sequence[Image.Image]) -> dict[str, Any]:

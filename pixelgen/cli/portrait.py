@@ -86,7 +86,7 @@ def portrait(
         guidance=guidance,
         batch_size=batch_size,
     )
-    size = config.picture[1]
+    size = config.image_shape[1]
     check_amount(n, size * scale)
     if grid:  # a sheet shows the photos too
         check_amount(n + len(photos), size * scale)

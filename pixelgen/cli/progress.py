@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from PIL import Image
 
 from pixelgen.cli.console import shows_progress, stderr_console
-from pixelgen.imaging import make_grid, veiled
+from pixelgen.imaging import grey_out, make_grid
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -175,7 +175,7 @@ class DrawingMeter(Meter):
         columns = max((width + _GAP) // (side + _GAP), 1)
         rows = max((height + _GAP) // (side + _GAP), 1)
         pending = moment.pending()
-        images = [veiled(one, pending, _DARK) for one in moment.images(columns * rows)]
+        images = [grey_out(one, pending, _DARK) for one in moment.images(columns * rows)]
         sheet = _fitted(make_grid(images, columns, _GAP, background="black"), width, height)
         last = moment.first + len(images)
         which = f"{moment.first + 1}" if len(images) == 1 else f"{moment.first + 1}–{last}"

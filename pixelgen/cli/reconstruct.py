@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pixelgen.checkpoints import DEFAULT_REDRAWING_WEIGHTS, read_config
+from pixelgen.checkpoints import DEFAULT_RECONSTRUCTION_WEIGHTS, read_config
 from pixelgen.cli import options
 from pixelgen.cli.downloads import obtain
 from pixelgen.cli.live_preview import LivePreview
@@ -45,7 +45,7 @@ def reconstruct(
     temperature: options.Temperature = None,
     top_p: options.TopP = None,
     guidance: Annotated[float | None, options.guidance("the picture")] = None,
-    weights: options.Weights = DEFAULT_REDRAWING_WEIGHTS,
+    weights: options.Weights = DEFAULT_RECONSTRUCTION_WEIGHTS,
     center_crop: Annotated[
         bool, typer.Option("--center-crop", help="Take the middle square of a photo: the default.")
     ] = False,
@@ -107,7 +107,7 @@ def reconstruct(
         batch_size=batch_size,
     )
     preview.check_draws(request.drawing is not None, source.name)
-    size = config.picture[1]
+    size = config.image_shape[1]
     if request.drawing is not None:  # before so many places are named
         check_amount(request.n * len(request.bottlenecks), size * scale)
 

@@ -103,7 +103,7 @@ def drawn_line(
     mean = sum(result.bits_per_dim) / count
     return (
         f"{count} picture{'s' * (count > 1)} in {result.seconds:.1f} s, seed {result.seed}, "
-        f"{mean:.2f} {config.unit}"
+        f"{mean:.2f} {config.likelihood_unit}"
     )
 
 

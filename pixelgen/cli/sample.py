@@ -74,7 +74,7 @@ def sample(
         batch_size=batch_size,
     )
     count = request.count
-    check_amount(count, config.picture[1] * scale)
+    check_amount(count, config.image_shape[1] * scale)
     stem = f"pixelgen-{_subject(request.classes)}-s{request.drawing.seed}"
     target = Output.plan(output, stem, 1 if grid else count, force)
     view = View(grid, scale, resample)

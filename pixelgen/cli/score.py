@@ -88,7 +88,7 @@ def score(
     request = ScoreRequest.from_options(
         config, source.name, label=label, classify=classify, batch_size=batch_size
     )
-    size = config.picture[1]
+    size = config.image_shape[1]
     count = len(list_photos(images))
     check_amount(count, size)
     target = None

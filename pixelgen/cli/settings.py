@@ -14,7 +14,7 @@ from typing import Any, Literal, get_args
 from pixelgen.checkpoints import (
     DEFAULT_FACE_WEIGHTS,
     DEFAULT_PIXEL_WEIGHTS,
-    DEFAULT_REDRAWING_WEIGHTS,
+    DEFAULT_RECONSTRUCTION_WEIGHTS,
     DEFAULT_WEIGHTS,
 )
 from pixelgen.cli.console import Colours
@@ -174,7 +174,7 @@ SETTINGS = {
         _of_weights("sample", DEFAULT_WEIGHTS, "that draw classes"),
         _of_weights("portrait", DEFAULT_FACE_WEIGHTS, "that draw portraits"),
         _of_weights("interpolate", None, "for ways; unset: faces64, of classes imagenet64"),
-        _of_weights("reconstruct", DEFAULT_REDRAWING_WEIGHTS, "that draw pictures anew"),
+        _of_weights("reconstruct", DEFAULT_RECONSTRUCTION_WEIGHTS, "that draw pictures anew"),
         _of_weights("complete", DEFAULT_PIXEL_WEIGHTS, "that fill holes"),
         _of_weights("score", DEFAULT_PIXEL_WEIGHTS, "that measure surprise"),
         _of_weights("encode", DEFAULT_WEIGHTS, "with a tokenizer"),

@@ -1,4 +1,4 @@
-"""Pictures for training and evaluation, through Hugging Face `datasets`."""
+"""Data sets for training and evaluation, read through Hugging Face `datasets`."""
 
 from pixelgen.data.crops import cut
 from pixelgen.data.images import ImageData, average_down, load_images

@@ -1,4 +1,4 @@
-"""Squares cut out of pictures, mirrored where they leave them."""
+"""Square crops of pictures, mirrored beyond their edges."""
 
 from __future__ import annotations
 
@@ -7,25 +7,27 @@ from torch import Tensor
 
 
 def _mirrored(index: Tensor, length: int) -> Tensor:
-    """Places on a line of `length` without end → 0 … length - 1, mirrored at both ends."""
+    """Any whole numbers → 0 … length - 1, mirrored at both ends."""
     period = max(2 * (length - 1), 1)
     index = index.remainder(period)
     return torch.minimum(index, period - index) if length > 1 else torch.zeros_like(index)
 
 
 def cut(images: Tensor, size: int, shift: Tensor | None = None) -> Tensor:
-    """The middle size×size of pictures [N, C, H, W], moved by `shift` int64 [N, 2] (rows down,
-    columns right) for each of them."""
+    """Crop pictures [N, C, H, W] to their middle, moved by `shift` int64 [N, 2] (rows down, columns
+    right) of each: [N, C, size, size], mirrored where it leaves the picture."""
     n, _, height, width = images.shape
     top, left = (height - size) // 2, (width - size) // 2
     inside = min(top, left) >= 0
     if shift is None and inside:
         return images[:, :, top : top + size, left : left + size]
     device = images.device
-    moved = torch.zeros(n, 2, dtype=torch.int64) if shift is None else shift
-    moved, place = moved.to(device), torch.arange(size, device=device)
-    rows = _mirrored(moved[:, :1] + top + place, height)  # [N, size]
-    columns = _mirrored(moved[:, 1:] + left + place, width)
-    which = torch.arange(n, device=device)[:, None, None]
-    taken = images.permute(0, 2, 3, 1)[which, rows[:, :, None], columns[:, None, :]]
-    return taken.permute(0, 3, 1, 2).contiguous()
+    shift = torch.zeros(n, 2, dtype=torch.int64) if shift is None else shift
+    shift, offset = shift.to(device), torch.arange(size, device=device)
+    rows = _mirrored(shift[:, :1] + top + offset, height)  # [N, size]
+    columns = _mirrored(shift[:, 1:] + left + offset, width)  # [N, size]
+    picture = torch.arange(n, device=device)[:, None, None]
+    crops = images.permute(0, 2, 3, 1)[
+        picture, rows[:, :, None], columns[:, None, :]
+    ]  # [N, size, size, C]
+    return crops.permute(0, 3, 1, 2).contiguous()  # [N, C, size, size]

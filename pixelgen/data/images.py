@@ -1,6 +1,6 @@
-"""A split of a data set, decoded once into one uint8 tensor.
+"""Loading a split of a data set as one uint8 tensor, which is cached on disk.
 
-A folder of parquet files (or of pictures) and a Hub data set take one path, through `datasets`.
+Folders of parquet files, folders of pictures and Hub data sets are all read through `datasets`.
 """
 
 from __future__ import annotations
@@ -37,44 +37,43 @@ class ImageData:
     images: Tensor
     """uint8 [N, 3, H, W]."""
     labels: Tensor | None = None
-    """int64 [N] as the data set numbers them, or None if it has none."""
+    """int64 [N], with the numbers of the data set, or None if it has no labels."""
     label_names: tuple[str, ...] = ()
-    """Name of every label that the data set declares, by number."""
+    """Names of the labels that the data set declares, by number."""
 
     def __len__(self) -> int:
         return len(self.images)
 
     def occurring_labels(self) -> list[int]:
-        """The labels that occur, in order: row r of a class condition stands for entry r."""
+        """The labels that occur, in increasing order: entry r is row r of a class condition."""
         return [] if self.labels is None else torch.unique(self.labels).tolist()
 
     def rows(self, labels: Iterable[int]) -> Tensor:
-        """int64 [N]: the place of each picture's label in `labels`, those of a model.
+        """int64 [N]: the index of each picture's label in `labels`, those of a model.
 
-        Raises PixelgenError when a picture has a label that is not among them.
+        Raises PixelgenError for a label that is not among them.
         """
         if self.labels is None:
             raise PixelgenError(
                 "the data has no labels", "a class-conditional model needs a label column"
             )
-        known, place = torch.tensor(list(labels), dtype=torch.int64).sort()
+        known, index = torch.tensor(list(labels), dtype=torch.int64).sort()
         row = torch.searchsorted(known, self.labels).clamp(max=max(len(known) - 1, 0))
         foreign = self.labels[known[row] != self.labels] if len(known) else self.labels
         if len(foreign):
             raise PixelgenError(
-                f"label {int(foreign[0])} of the data is none of the model's {len(known)}",
+                f"label {int(foreign[0])} of the data is not among the model's {len(known)}",
                 "use data with the classes that the model was trained on",
             )
-        return place[row]
+        return index[row]
 
     def digest(self, labels: bool = False) -> str:
-        """What these pictures, and with `labels` these, are exactly, in hexadecimal: others have
-        another one."""
-        found = hashlib.blake2b(str(tuple(self.images.shape)).encode(), digest_size=16)
+        """A hash of the pictures, and with `labels` of their labels too, in hexadecimal."""
+        digest = hashlib.blake2b(str(tuple(self.images.shape)).encode(), digest_size=16)
         for tensor in (self.images, self.labels if labels else None):
             if tensor is not None:
-                found.update(tensor.contiguous().numpy().data)
-        return found.hexdigest()
+                digest.update(tensor.contiguous().numpy().data)
+        return digest.hexdigest()
 
     def subset(self, index: Tensor) -> ImageData:
         """The pictures at `index` (int64 [M])."""
@@ -102,16 +101,17 @@ def load_images(
     label_column: str = "label",
     progress: Progress | None = None,
 ) -> ImageData:
-    """Every picture of a split of `ref`: a local folder, or a Hub data set `owner/name`.
+    """Load the pictures of a split of `ref`: a local folder, or a Hub data set `owner/name`.
 
     With `size`, pictures are averaged down to size×size by a whole factor. With `limit`, that many
-    rows are taken, spread evenly over the split. A missing label column means no labels. Decoded
-    splits are kept in the user's cache folder. `progress(done, total)` is told of the decoding.
+    rows are taken, spread evenly over the split. Labels come from `label_column`; a folder whose
+    pictures all lie in one class folder has one label; without either there are no labels. Decoded
+    splits are cached in the user's cache folder. `progress(done, total)` is called while decoding.
 
-    Raises PixelgenError for a data set, split or column that is not there, and for pictures that
+    Raises PixelgenError for a data set, split or column that does not exist, and for pictures that
     are unreadable, of different sizes, or not a whole multiple of `size`.
     """
-    dataset = _open(ref, split)
+    dataset = _open_dataset(ref, split)
     name = f"{ref} ({split})"
     if image_column not in dataset.column_names:
         raise PixelgenError(
@@ -133,16 +133,18 @@ def load_images(
             raise PixelgenError(f"column {label_column!r} of {name} does not hold whole numbers")
         labels = torch.from_numpy(values.astype(np.int64))
         names = tuple(getattr(dataset.features[label_column], "names", ()))
+    elif label_column == "label" and (folder := _only_class_folder(dataset, ref, image_column)):
+        labels, names = torch.zeros(len(dataset), dtype=torch.int64), (folder,)
     return ImageData(_pixels(dataset, name, image_column, size, progress), labels, names)
 
 
-def _open(ref: str | Path, split: str) -> Dataset:
-    """The split as `datasets` sees it, its failures turned into one line each."""
+def _open_dataset(ref: str | Path, split: str) -> Dataset:
+    """The split as `datasets` reads it. Raises PixelgenError, in one line, for its failures."""
     try:
         import datasets
     except ImportError:
         raise PixelgenError(
-            "reading data sets needs the `datasets` package", "pip install 'pixelgen[train]'"
+            "reading data sets requires the package `datasets`", "pip install 'pixelgen[train]'"
         ) from None
     text = str(ref)
     path = expanded(text)
@@ -155,43 +157,69 @@ def _open(ref: str | Path, split: str) -> Dataset:
     try:
         return datasets.load_dataset(str(path.resolve()) if local else text, split=split)
     except ValueError as error:
-        raise PixelgenError(f"cannot read split {split!r} of {text}: {_line(error)}") from error
+        raise PixelgenError(f"cannot read split {split!r} of {text}: {_reason(error)}") from error
     except Exception as error:  # `datasets` lets through whatever its readers and the network raise
         hint = "" if local else "is the id right, and the network reachable?"
-        raise PixelgenError(f"cannot read the data set {text}: {_line(error)}", hint) from error
+        raise PixelgenError(f"cannot read the data set {text}: {_reason(error)}", hint) from error
 
 
-def _line(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__
+
+
+def _only_class_folder(dataset: Dataset, ref: str | Path, column: str) -> str | None:
+    """The name of the class folder that holds all pictures of a folder of pictures.
+
+    `datasets` makes labels of class folders only if there are several. None if the pictures lie in
+    several folders or in none but that of their split, and for data sets of other kinds.
+    """
+    from datasets import Image as ImageFeature
+    from datasets.data_files import SPLIT_KEYWORDS
+
+    if not isinstance(dataset.features[column], ImageFeature):
+        return None
+    rows: Any = dataset.select_columns([column]).cast_column(column, ImageFeature(decode=False))
+    root = expanded(ref).resolve()
+    folders: set[Path] = set()
+    for row in rows:
+        path = row[column]["path"]
+        if row[column]["bytes"] or not path or not Path(path).is_relative_to(root):
+            return None
+        folders.add(Path(path).parent)
+        if len(folders) > 1:
+            return None
+    (folder,) = folders
+    not_classes = {word for words in SPLIT_KEYWORDS.values() for word in words} | {"data"}
+    return None if folder == root or folder.name in not_classes else folder.name
 
 
 def _pixels(
     dataset: Dataset, name: str, column: str, size: int | None, progress: Progress | None
 ) -> Tensor:
     """uint8 [N, 3, H, W] of every row, from the cache if it was decoded before."""
-    cache = cache_folder() / f"{dataset._fingerprint}-{column}-{size or 'full'}.npy"
-    pixels = kept_array(cache)
+    path = cache_folder() / f"{dataset._fingerprint}-{column}-{size or 'full'}.npy"
+    pixels = load_cached_array(path)
     if pixels is None:
         pixels = _decode_all(dataset, name, column, size, progress)
-        keep_array(cache, pixels)
+        cache_array(path, pixels)
     return pixels
 
 
-def kept_array(path: Path) -> Tensor | None:
-    """What `keep_array` has kept at `path`; None where there is nothing that can be read."""
+def load_cached_array(path: Path) -> Tensor | None:
+    """What `cache_array` wrote to `path`; None if there is no file, or an unreadable one."""
     try:
         return torch.from_numpy(np.load(path, allow_pickle=False))
     except (OSError, ValueError, EOFError):
         return None
 
 
-def keep_array(path: Path, values: Tensor) -> None:
-    """Keeps `values` for the next time; where the disk does not take them, that costs as much as
-    this time, no more."""
+def cache_array(path: Path, values: Tensor) -> None:
+    """Write `values` to `path` for `load_cached_array`. A failure is ignored: the values are then
+    computed again the next time."""
 
-    def write(part: Path) -> None:
-        with part.open("wb") as file:
+    def write(temporary: Path) -> None:
+        with temporary.open("wb") as file:
             np.save(file, values.numpy())
 
     with suppress(OSError, PixelgenError):
@@ -200,7 +228,7 @@ def keep_array(path: Path, values: Tensor) -> None:
 
 
 def cache_folder() -> Path:
-    """Where decoded splits are kept: `$XDG_CACHE_HOME/pixelgen`, by default under ~/.cache."""
+    """The folder of decoded splits: `$XDG_CACHE_HOME/pixelgen`, by default under ~/.cache."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pixelgen"
 
 
@@ -212,7 +240,7 @@ def _decode_all(
     rows: Any = dataset.select_columns([column]).cast_column(column, ImageFeature(decode=False))
     first = _decode(rows[0][column], f"row 0 of {name}")
     height, width, _ = first.shape
-    factor = _factor(name, height, width, size)
+    factor = _shrink_factor(name, height, width, size)
     out = torch.empty((len(rows), 3, height // factor, width // factor), dtype=torch.uint8)
     chunk = 1000
     for start in range(0, len(rows), chunk):
@@ -234,19 +262,21 @@ def _decode_all(
     return out
 
 
-def _factor(name: str, height: int, width: int, size: int | None) -> int:
+def _shrink_factor(name: str, height: int, width: int, size: int | None) -> int:
+    """By how much pictures are averaged down to `size`. Raises PixelgenError if that is not a whole
+    number."""
     if size is None or height == width == size:
         return 1
     if height != width or height % size:
         raise PixelgenError(
             f"the {width}×{height} pictures of {name} cannot be averaged down to {size}×{size}",
-            "the size must divide that of square pictures",
+            "the pictures must be square, their side a multiple of the size",
         )
     return height // size
 
 
 def _decode(row: dict[str, Any], where: str) -> np.ndarray:
-    """uint8 [H, W, 3] of a row {"bytes", "path"}."""
+    """uint8 [H, W, 3] of a row {"bytes", "path"}. Raises PixelgenError if it is unreadable."""
     try:
         stored = io.BytesIO(row["bytes"]) if row["bytes"] else open_file(row["path"])
         with stored as file, Image.open(file, formats=known_formats()) as image:
@@ -254,4 +284,4 @@ def _decode(row: dict[str, Any], where: str) -> np.ndarray:
                 raise ValueError(f"it has {image.width}×{image.height} pixels")
             return np.asarray(image.convert("RGB"))
     except Exception as error:  # Pillow raises a dozen kinds for broken files
-        raise PixelgenError(f"{where} is no readable picture: {_line(error)}") from error
+        raise PixelgenError(f"{where} is not a readable picture: {_reason(error)}") from error

@@ -161,7 +161,7 @@ def measure_identity(
     eyes = (judge, EmbedderJudge(pipe, batch))
     comparison = _Comparison(cast, pictures.images, eyes, critic, portraits, told)
     reconstructed = None
-    if config.has_codec:
+    if config.can_encode:
         made = reconstruct(weights.codec, source, batch)
         reconstructed = comparison.marks("reconstructed", made)
     options = request.drawing.options

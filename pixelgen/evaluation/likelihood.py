@@ -124,7 +124,7 @@ def evaluate(
                 f"{data} has no column {label_column(weights)!r}", "it must say who is on them"
             )
         return Evaluation(len(pictures), None, None, None, _verification(weights, pictures, batch))
-    if config.has_codec:
+    if config.can_encode:
         codec = weights.codec
         made = reconstruct(codec, grids, batch, progress=told("reconstruction"))
         reconstruction = compare(grids, made, next(codec.parameters()).device, batch)
@@ -171,7 +171,7 @@ def _vectors(weights: LoadedCheckpoint, images: Tensor, progress: Told | None) -
     assert isinstance(vectors, ClassPrior)  # its configuration says so
     with suppress(PixelgenError):
         parts = load_classifier("lite0", "the vector of a picture", vectors.centre.device)
-        size = int(config.data.get("features_scale", 1)) * config.picture[1]
+        size = int(config.data.get("features_scale", 1)) * config.image_shape[1]
         features = Classifier(*parts, size=size).features(images, progress)
         with torch.inference_mode():
             return vectors.project(features.to(vectors.centre.device)).cpu()
@@ -209,7 +209,7 @@ def fitting_pictures(
     """The pictures of a split in the size that the weights are for: averaged down or, for weights
     that were trained on a cut of their data, that cut. Raises PixelgenError where they do not fit.
     """
-    channels, height, width = weights.config.picture
+    channels, height, width = weights.config.image_shape
     told = weights.config.data
     crop = told.get("crop") == height == width
     size = height if height == width else None

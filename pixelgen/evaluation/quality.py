@@ -115,7 +115,7 @@ def measure_quality(
     device = next(weights.network.parameters()).device
     alone = config.kind == "tokenizer"
     if config.kind in ("face-embedder", "autoencoder"):
-        raise config.refusal(name)
+        raise config.cannot_sample_error(name)
     if alone and any(option is not None for option in sampling.values()):
         raise UsageError(f"{name} is a tokenizer: it draws no samples")
     if not alone and not config.labels:
@@ -160,7 +160,7 @@ def measure_quality(
 
     real = see("real", images, labels)
     reconstructed = samples = None
-    if config.has_codec:
+    if config.can_encode:
         made = reconstruct(weights.codec, images, batch, progress=told("reconstruction"))
         reconstructed = _marks(see("reconstructed", made, labels), real, known)
     if request is not None:

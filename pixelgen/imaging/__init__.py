@@ -1,16 +1,17 @@
-"""Pictures outside of models: reading photos, faces, grids, enlargement, PNG files, animations."""
+"""Pictures without models: reading photos, faces, grids, enlargement, PNG files, animations."""
 
 from pixelgen.files import MAX_PIXELS, IfExists
 from pixelgen.imaging.alignment import align, residual
 from pixelgen.imaging.animation import ANIMATIONS, animation_bytes, animation_text, save_animation
-from pixelgen.imaging.faces import Face, FaceCrop, FaceCutter, FaceDetector, find_face
+from pixelgen.imaging.face_detector import Face, FaceDetector
+from pixelgen.imaging.faces import FaceCrop, FaceCropper, find_face
 from pixelgen.imaging.grid import Resample, enlarge, make_grid, square_columns, stack_rows
 from pixelgen.imaging.heatmap import check_rows, heat_sheet
-from pixelgen.imaging.hole import Hole, cut_hole, parse_box, parse_keep, veiled
+from pixelgen.imaging.hole import Hole, cut_hole, grey_out, parse_box, parse_keep
 from pixelgen.imaging.png import png_bytes, png_text, save_png
-from pixelgen.imaging.read import Fit, Photo, opened, read_image, square, to_rgb
+from pixelgen.imaging.read import Fit, Photo, load_photo, read_image, square, to_rgb
+from pixelgen.imaging.reconstruction_metrics import ReconstructionMetrics
 from pixelgen.imaging.sheets import path_sheet, portrait_sheet
-from pixelgen.imaging.similarity import ReconstructionMetrics
 from pixelgen.imaging.tiles import cut_tiles, join_tiles, shrink, tile_count
 
 __all__ = [
@@ -18,7 +19,7 @@ __all__ = [
     "MAX_PIXELS",
     "Face",
     "FaceCrop",
-    "FaceCutter",
+    "FaceCropper",
     "FaceDetector",
     "Fit",
     "Hole",
@@ -34,10 +35,11 @@ __all__ = [
     "cut_tiles",
     "enlarge",
     "find_face",
+    "grey_out",
     "heat_sheet",
     "join_tiles",
+    "load_photo",
     "make_grid",
-    "opened",
     "parse_box",
     "parse_keep",
     "path_sheet",
@@ -54,5 +56,4 @@ __all__ = [
     "stack_rows",
     "tile_count",
     "to_rgb",
-    "veiled",
 ]

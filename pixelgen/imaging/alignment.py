@@ -1,9 +1,9 @@
-"""Bringing a face to where all training faces are: eyes, nose and mouth onto fixed places.
+"""Aligning a face: eyes, nose and mouth are moved to the places of a template.
 
 The transform is the least-squares similarity (rotation, uniform scale, shift) of Umeyama,
 "Least-squares estimation of transformation parameters between two point patterns", 1991. In the
-plane it is one complex line, w = turn · z + shift, so points are complex numbers here, x + iy.
-Places are measured from the picture's upper left corner: the middle of its first pixel is at ½.
+plane it is w = rotation · z + shift with complex numbers, so points are complex here, x + iy.
+Coordinates start at the picture's upper left corner: the centre of its first pixel is at ½.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Point = tuple[float, float]
 
 FRAME = 64
-"""Side of the picture that the template is given in, pixels."""
+"""Side of the picture that the template belongs to, pixels."""
 TEMPLATE: tuple[Point, ...] = (
     (22.00, 27.06),
     (42.00, 26.94),
@@ -31,7 +31,7 @@ TEMPLATE: tuple[Point, ...] = (
 """Left eye, right eye, nose, left and right corner of the mouth as seen in the picture."""
 
 _TEMPLATE = [complex(x, y) for x, y in TEMPLATE]
-# Cubic interpolation looks two pixels around.
+# Cubic interpolation reads two pixels around.
 _REACH = 3
 
 
@@ -40,88 +40,89 @@ def align(
 ) -> Image.Image:
     """The face with these five `landmarks`, upright and centred, as RGB.
 
-    size×size pixels hold the template, `margin` more are shown on every side. Where the face
-    leaves the picture it is mirrored; a large one is averaged over areas before it is
-    interpolated. Raises ValueError for landmarks that lie in one place.
+    The template covers size×size pixels, with `margin` more on every side. Beyond its edges the
+    picture is mirrored; a large face is averaged over areas before it is interpolated. Raises
+    ValueError for landmarks that all lie in one place.
     """
-    turn, shift = similarity(landmarks)
+    rotation, shift = similarity_transform(landmarks)
     scale = size / FRAME
-    turn, shift = scale * turn, scale * shift + complex(margin, margin)
+    rotation, shift = scale * rotation, scale * shift + complex(margin, margin)
 
     photo = image.convert("RGB")
     width, height = photo.size
-    if abs(turn) < 1:
-        smaller = (max(round(width * abs(turn)), 1), max(round(height * abs(turn)), 1))
+    if abs(rotation) < 1:
+        smaller = (max(round(width * abs(rotation)), 1), max(round(height * abs(rotation)), 1))
         photo = photo.resize(smaller, Image.Resampling.BOX)
     across, down = photo.width / width, photo.height / height
 
     side = size + 2 * margin
-    back = 1 / turn
-    corners = [(complex(x, y) - shift) * back for x in (0, side) for y in (0, side)]
+    inverse = 1 / rotation
+    corners = [(complex(x, y) - shift) * inverse for x in (0, side) for y in (0, side)]
     xs, ys = [across * c.real for c in corners], [down * c.imag for c in corners]
     left, top = math.floor(min(xs)) - _REACH, math.floor(min(ys)) - _REACH
     right, bottom = math.ceil(max(xs)) + _REACH, math.ceil(max(ys)) + _REACH
 
-    start = -shift * back
+    start = -shift * inverse
     matrix = (
-        *(across * back.real, -across * back.imag, across * start.real - left),
-        *(down * back.imag, down * back.real, down * start.imag - top),
+        *(across * inverse.real, -across * inverse.imag, across * start.real - left),
+        *(down * inverse.imag, down * inverse.real, down * start.imag - top),
     )
-    around = _mirrored(photo, left, top, right, bottom)
-    return around.transform(
+    region = _mirrored_crop(photo, left, top, right, bottom)
+    return region.transform(
         (side, side), Image.Transform.AFFINE, matrix, resample=Image.Resampling.BICUBIC
     )
 
 
 def residual(landmarks: Sequence[Point]) -> float:
-    """How far the aligned `landmarks` are from the template: root mean square, in pixels of the
+    """The distance of the aligned `landmarks` from the template: root mean square, in pixels of the
     64×64 frame."""
-    turn, shift = similarity(landmarks)
-    misses = [
-        abs(turn * complex(x, y) + shift - goal)
-        for (x, y), goal in zip(landmarks, _TEMPLATE, strict=True)
+    rotation, shift = similarity_transform(landmarks)
+    distances = [
+        abs(rotation * complex(x, y) + shift - target)
+        for (x, y), target in zip(landmarks, _TEMPLATE, strict=True)
     ]
-    return math.sqrt(sum(miss**2 for miss in misses) / len(misses))
+    return math.sqrt(sum(distance**2 for distance in distances) / len(distances))
 
 
-def similarity(landmarks: Sequence[Point]) -> tuple[complex, complex]:
-    """`turn` and `shift` of w = turn · z + shift, which takes `landmarks` nearest to the template.
+def similarity_transform(landmarks: Sequence[Point]) -> tuple[complex, complex]:
+    """`rotation` (with the scale) and `shift` of w = rotation · z + shift, which maps `landmarks`
+    nearest to the template.
 
     Raises ValueError for landmarks that are not five finite points, or lie in one place.
     """
     points = [complex(x, y) for x, y in landmarks]
     if len(points) != len(_TEMPLATE) or not all(map(_finite, points)):
         raise ValueError(f"landmarks must be five points, not {landmarks}")
-    middle, goal = sum(points) / len(points), sum(_TEMPLATE) / len(_TEMPLATE)
-    spread = sum(abs(z - middle) ** 2 for z in points)
-    common = sum(
-        (z - middle).conjugate() * (w - goal) for z, w in zip(points, _TEMPLATE, strict=True)
+    centre, target = sum(points) / len(points), sum(_TEMPLATE) / len(_TEMPLATE)
+    variance = sum(abs(z - centre) ** 2 for z in points)
+    covariance = sum(
+        (z - centre).conjugate() * (w - target) for z, w in zip(points, _TEMPLATE, strict=True)
     )
-    if spread == 0 or common == 0:
-        raise ValueError(f"landmarks {landmarks} are no face")
-    turn = common / spread
-    return turn, goal - turn * middle
+    if variance == 0 or covariance == 0:
+        raise ValueError(f"landmarks {landmarks} are not those of a face")
+    rotation = covariance / variance
+    return rotation, target - rotation * centre
 
 
 def _finite(point: complex) -> bool:
     return math.isfinite(point.real) and math.isfinite(point.imag)
 
 
-def _mirrored(image: Image.Image, left: int, top: int, right: int, bottom: int) -> Image.Image:
-    """A box of `image` that may leave it on any side."""
+def _mirrored_crop(image: Image.Image, left: int, top: int, right: int, bottom: int) -> Image.Image:
+    """A box of `image`, which is mirrored beyond its edges."""
     import numpy as np
 
-    rows = _bounced(np.arange(top, bottom), image.height)
-    columns = _bounced(np.arange(left, right), image.width)
+    rows = _mirror_index(np.arange(top, bottom), image.height)
+    columns = _mirror_index(np.arange(left, right), image.width)
     return Image.fromarray(np.asarray(image)[rows[:, None], columns])
 
 
-def _bounced(places: np.ndarray, length: int) -> np.ndarray:
-    """Whole numbers → 0 … length - 1, mirrored at both ends as often as needed."""
+def _mirror_index(index: np.ndarray, length: int) -> np.ndarray:
+    """Whole numbers → 0 … length - 1, mirrored at both ends."""
     import numpy as np
 
     if length == 1:
-        return np.zeros_like(places)
+        return np.zeros_like(index)
     period = 2 * (length - 1)
-    places = places % period
-    return np.minimum(places, period - places)
+    index = index % period
+    return np.minimum(index, period - index)

@@ -1,4 +1,4 @@
-"""Animations that say how they were made: GIF, WebP and PNG, written whole or not at all."""
+"""GIF, WebP and PNG animations that record how they were made, written atomically."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from typing import Any
 from PIL import ExifTags, Image
 
 from pixelgen.files import IfExists, open_file, write_file
-from pixelgen.imaging.png import any_size, chunks, png_text
+from pixelgen.imaging.png import allow_any_size, png_text, text_chunks
 
 ANIMATIONS = (".gif", ".webp")
-"""File name suffixes of the kinds of animation; a .png moves only where no picture may be meant."""
+"""File name suffixes of animations. PNG, which may be animated too, counts as a picture."""
 _DESCRIPTION = ExifTags.Base.ImageDescription
 
 
@@ -27,11 +27,11 @@ def animation_bytes(
     text: Mapping[str, str],
     hold: float = 0.0,
 ) -> bytes:
-    """`frames` of one size, again and again, `fps` of them a second, the last one `hold` seconds
-    longer, as the kind of file that `suffix` (of `ANIMATIONS`, or .png) stands for; `text` is kept
-    in it. Equal input gives equal bytes.
+    """`frames` of one size as an endless animation of `fps` frames a second, the last one shown
+    `hold` seconds longer, in the format of `suffix` (of `ANIMATIONS`, or .png), with `text` as
+    metadata. Equal input gives equal bytes.
 
-    WebP and PNG keep every pixel; GIF has 256 colours a frame, and counts time in hundredths of a
+    WebP and PNG are lossless; GIF has 256 colours a frame and counts time in hundredths of a
     second.
     """
     first, *others = (frame.convert("RGB") for frame in frames)
@@ -49,7 +49,7 @@ def animation_bytes(
     if suffix == ".gif":
         first.save(buffer, "GIF", comment=note.encode(), **common)
     elif suffix == ".png":
-        first.save(buffer, "PNG", pnginfo=chunks(text), **common)
+        first.save(buffer, "PNG", pnginfo=text_chunks(text), **common)
     else:
         exif = Image.Exif()
         exif[_DESCRIPTION] = note
@@ -58,28 +58,28 @@ def animation_bytes(
 
 
 @contextmanager
-def _unwarned() -> Iterator[None]:
-    """Without what Pillow says on stderr about a damaged file."""
+def _without_warnings() -> Iterator[None]:
+    """Without Pillow's warnings about damaged files."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
 
 
 def animation_text(path: Path) -> dict[str, str]:
-    """The text in an animation of ours; none for any other file."""
+    """The text that `save_animation` stored; empty for any other file."""
     if path.suffix.lower() == ".png":
         return png_text(path)
     try:
-        kinds = ["GIF", "WEBP"]
+        formats = ["GIF", "WEBP"]
         with (
-            _unwarned(),
-            any_size(),
+            _without_warnings(),
+            allow_any_size(),
             open_file(path) as file,
-            Image.open(file, formats=kinds) as image,
+            Image.open(file, formats=formats) as image,
         ):
             note = image.info.get("comment") or image.getexif().get(_DESCRIPTION, "")
             text = json.loads(note)
-    except Exception:  # damaged EXIF fails in many ways
+    except Exception:  # damaged EXIF raises many kinds
         return {}
     return {str(k): str(v) for k, v in text.items()} if isinstance(text, dict) else {}
 
@@ -92,8 +92,7 @@ def save_animation(
     if_exists: IfExists = "fail",
     hold: float = 0.0,
 ) -> Path:
-    """Write `frames` as `animation_bytes` does to `path`, or as `if_exists` says where a file is
-    there already, and return where it went. Raises PixelgenError where the folder does not take
-    it."""
-    made = animation_bytes(frames, path.suffix.lower(), fps, text, hold)
-    return write_file(path, made, if_exists)
+    """Write `frames` to `path` as `animation_bytes` does and return where they went: `if_exists`
+    says what happens to an existing file. Raises PixelgenError if it cannot be written."""
+    data = animation_bytes(frames, path.suffix.lower(), fps, text, hold)
+    return write_file(path, data, if_exists)

@@ -1,42 +1,16 @@
-"""Faces in photos: what a detector says about one, and which one is meant."""
+"""Choosing a face in a photo and cropping it for an embedder."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 from PIL import Image
 
 from pixelgen.errors import InputError, UsageError
-from pixelgen.imaging.alignment import Point, align
+from pixelgen.imaging.alignment import align
+from pixelgen.imaging.face_detector import Face, FaceDetector
 from pixelgen.imaging.read import square, to_rgb
-
-
-@dataclass(frozen=True)
-class Face:
-    """A face in a picture, in pixels from the picture's upper left corner."""
-
-    box: tuple[float, float, float, float]
-    """x0, y0, x1, y1; it may leave the picture."""
-    score: float
-    """How sure the detector is, 0 … 1."""
-    landmarks: tuple[Point, ...]
-    """Left eye, right eye, nose, left and right corner of the mouth, as seen in the picture."""
-
-    @property
-    def area(self) -> float:
-        """Square pixels of the box."""
-        x0, y0, x1, y1 = self.box
-        return (x1 - x0) * (y1 - y0)
-
-
-class FaceDetector(Protocol):
-    """Whatever finds faces."""
-
-    def detect(self, image: Image.Image) -> list[Face]:
-        """The faces in `image` (RGB), largest first."""
-        ...
 
 
 def find_face(
@@ -46,40 +20,40 @@ def find_face(
     *,
     name: str = "the picture",
 ) -> Face:
-    """The largest face in `image` (RGB), or the one that `pixelgen faces` gives number `index`.
+    """The largest face in `image` (RGB), or face number `index` (from 1) by descending size.
 
-    Without `detector`, a new `MtcnnDetector` looks for it. Messages call the picture `name`.
-    Raises PixelgenError: exit code 3 where there is no face, 2 where there are fewer than `index`,
-    and for an `index` that is no whole number.
+    Without `detector`, a new `MtcnnDetector` is used. Messages call the picture `name`. Raises
+    InputError where there is no face, and UsageError where there are fewer than `index` or `index`
+    is not a whole number.
     """
     _check_number(index)
     if detector is None:
         from pixelgen.imaging.mtcnn import MtcnnDetector
 
         detector = MtcnnDetector()
-    return _pick(detector.detect(image), index, name)
+    return _choose(detector.detect(image), index, name)
 
 
 @dataclass(frozen=True)
 class FaceCrop:
-    """A face, cut out of a photo."""
+    """An aligned face, cropped from a photo."""
 
     image: Image.Image
     """Square, aligned, RGB."""
-    found: int
-    """Faces in the photo; 0 where none were looked for."""
+    face_count: int
+    """Faces detected in the photo; 0 where the detector did not run."""
 
 
-class FaceCutter:
-    """Cuts faces out of photos, as an embedder wants them."""
+class FaceCropper:
+    """Crops and aligns faces in photos for a face embedder."""
 
     def __init__(self, size: int, detector: FaceDetector | None = None) -> None:
-        """Crops are size×size pixels. Without `detector`, one is made when the first photo asks
-        for it."""
+        """Crops are size×size pixels. Without `detector`, an `MtcnnDetector` is loaded with the
+        first photo that needs one."""
         self.size = size
         self._detector = detector
 
-    def cut(
+    def crop(
         self,
         photo: Image.Image,
         *,
@@ -87,11 +61,11 @@ class FaceCutter:
         aligned: bool = False,
         name: str = "the photo",
     ) -> FaceCrop:
-        """The largest face in `photo`, or number `face` (from 1); with `aligned` the photo is such
-        a crop already. Raises PixelgenError as `find_face` does."""
+        """Crop the largest face in `photo`, or number `face` (from 1). An `aligned` photo is such
+        a crop already and is only resized. Raises as `find_face` does."""
         _check_number(face)
         if aligned and face is not None:
-            raise UsageError("an aligned face is the only one", "leave out face")
+            raise UsageError("face cannot be combined with aligned", "leave out face")
         if aligned:
             return FaceCrop(square(photo, self.size), 0)
         if self._detector is None:
@@ -99,23 +73,31 @@ class FaceCutter:
 
             self._detector = MtcnnDetector()
         rgb = to_rgb(photo)
-        found = self._detector.detect(rgb)
-        chosen = _pick(found, face, name)
-        return FaceCrop(align(rgb, chosen.landmarks, self.size), len(found))
+        faces = self._detector.detect(rgb)
+        chosen = _choose(faces, face, name)
+        return FaceCrop(align(rgb, chosen.landmarks, self.size), len(faces))
 
 
 def _check_number(index: int | None) -> None:
-    """Raises PixelgenError (exit code 2) for the number of a face that is none."""
+    """Raises UsageError for a face number that is not a whole number."""
     if index is not None and not hasattr(index, "__index__"):
         raise UsageError(f"face must be a whole number, not {index!r}")
 
 
-def _pick(found: Sequence[Face], index: int | None, name: str) -> Face:
-    """Number `index` of `found`, or the first. Raises PixelgenError where there is none."""
-    if not found:
-        raise InputError(f"no face found in {name}", "--no-align for an already aligned crop")
+def _choose(faces: Sequence[Face], index: int | None, name: str) -> Face:
+    """Number `index` of `faces`, or the first. Raises PixelgenError if there is no such face."""
+    if not faces:
+        raise InputError(
+            f"no face found in {name}",
+            "set aligned for a photo that is an aligned face crop already",
+            code="no-face-found",
+        )
     number = 1 if index is None else index
-    if not 1 <= number <= len(found):
-        count = f"{len(found)} face{'s' * (len(found) > 1)}"
-        raise UsageError(f"{name} has {count}, no number {number}", "--face N")
-    return found[number - 1]
+    if not 1 <= number <= len(faces):
+        count = f"{len(faces)} face{'s' * (len(faces) > 1)}"
+        raise UsageError(
+            f"{name} has {count}, no number {number}",
+            f"face must be 1 to {len(faces)}",
+            code="no-such-face",
+        )
+    return faces[number - 1]

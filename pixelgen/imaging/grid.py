@@ -1,4 +1,4 @@
-"""Enlarging small pictures for viewing, and laying several out as one."""
+"""Enlarging small pictures, and laying out several in a grid."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ _FILTERS = {"nearest": Image.Resampling.NEAREST, "lanczos": Image.Resampling.LAN
 
 
 def enlarge(image: Image.Image, scale: int, resample: Resample = "nearest") -> Image.Image:
-    """`image` with every side `scale` times as long."""
+    """`image` enlarged `scale` times."""
     if scale == 1:
         return image
     return image.resize((image.width * scale, image.height * scale), _FILTERS[resample])
 
 
 def square_columns(count: int) -> int:
-    """Columns of the grid nearest to a square that holds `count` pictures."""
+    """Columns of the most nearly square grid of `count` pictures."""
     return math.ceil(math.sqrt(count))
 
 
 def make_grid(
     images: Sequence[Image.Image], columns: int, gap: int = 2, background: str = "white"
 ) -> Image.Image:
-    """Pictures of one size, row by row, `gap` pixels apart; a single one is returned as it is."""
+    """Pictures of one size, row by row, `gap` pixels apart; a single picture is returned itself."""
     if len(images) == 1:
         return images[0]
     columns = min(columns, len(images))
@@ -44,8 +44,7 @@ def make_grid(
 def stack_rows(
     rows: Sequence[Sequence[Image.Image]], gap: int = 2, background: str = "white"
 ) -> Image.Image:
-    """Rows of pictures below one another, `gap` pixels apart; each row has pictures of its own
-    size."""
+    """Rows of pictures below each other, `gap` pixels apart; sizes may differ between rows."""
     widths = [sum(image.width + gap for image in row) - gap for row in rows]
     heights = [max(image.height for image in row) for row in rows]
     sheet = Image.new("RGB", (max(widths), sum(heights) + gap * (len(rows) - 1)), background)

@@ -1,4 +1,4 @@
-"""Maps of numbers as colours, beside the pictures that they belong to, with a legend."""
+"""Heat maps beside the pictures that they belong to, with a legend."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ from pixelgen.imaging.grid import enlarge
 if TYPE_CHECKING:
     import numpy as np
 
-_SHOWN = 256
+_MAX_SIDE = 256
 """Pictures are enlarged by the greatest whole factor that keeps them within this many pixels."""
 _GAP, _TEXT = 8, 14
-_LEGEND, _BETWEEN = 48, 2 * _GAP + _TEXT
+_LEGEND, _ROW_GAP = 48, 2 * _GAP + _TEXT
 _TICKS = 5
-_HIGHEST = 0.995
-"""Share of all values that the scale covers: a few extreme ones would darken the rest."""
+_QUANTILE = 0.995
+"""Share of the values that the scale covers: a few extreme ones would darken all others."""
 
 
 @cache
 def colours() -> np.ndarray:
     """uint8 [256, 3]: from dark violet over red to pale yellow. Lightness rises evenly in OKLab
-    (Ottosson 2020), so equal steps look equal, in print without colours too."""
+    (Ottosson 2020), so that equal steps look equal, in black-and-white print too."""
     import numpy as np
 
     t = np.linspace(0, 1, 256)
     lightness = 0.12 + 0.86 * t
     hue = np.radians(290 + 170 * t)
-    # A little less than screens can show at that lightness and hue: nothing is clipped.
+    # A little below what sRGB holds at that lightness and hue, so that nothing is clipped.
     chroma = np.interp(t, (0, 0.6, 1), (0.055, 0.225, 0.025))
     a, b = chroma * np.cos(hue), chroma * np.sin(hue)
     long = (lightness + 0.3963377774 * a + 0.2158037573 * b) ** 3
@@ -55,47 +55,46 @@ def colours() -> np.ndarray:
 
 @dataclass(frozen=True)
 class Scale:
-    """The values that a legend has numbers for."""
+    """The range of values of a legend."""
 
     top: float
-    """The value of the last colour; those above have it too."""
+    """The value of the last colour, which greater values have too."""
     step: float
-    """Between two numbers."""
+    """Between two ticks."""
     exceeded: bool
-    """Whether there are values above."""
+    """Whether there are greater values."""
 
     @classmethod
-    def of(cls, maps: Sequence[np.ndarray]) -> Scale:
+    def from_maps(cls, maps: Sequence[np.ndarray]) -> Scale:
         """From 0 to a round number that covers nearly all values."""
         import numpy as np
 
         values = np.concatenate([np.ravel(m) for m in maps])
-        need = max(float(np.quantile(values, _HIGHEST)), 1e-9)
+        need = max(float(np.quantile(values, _QUANTILE)), 1e-9)
         power = 10.0 ** math.floor(math.log10(need / _TICKS))
         step = next(m * power for m in (1, 2, 5, 10) if m * power * _TICKS >= need)
         top = math.ceil(need / step - 1e-9) * step
         return cls(top, step, bool(values.max() > top))
 
-    def paint(self, values: np.ndarray) -> Image.Image:
+    def colourise(self, values: np.ndarray) -> Image.Image:
         """Values [H, W] as RGB."""
         import numpy as np
 
-        places = (values / self.top * 255).round().clip(0, 255).astype(np.uint8)
-        return Image.fromarray(colours()[places])
+        indices = (values / self.top * 255).round().clip(0, 255).astype(np.uint8)
+        return Image.fromarray(colours()[indices])
 
 
 def check_rows(count: int, side: int) -> None:
-    """Raises PixelgenError (exit code 2) where `count` pictures of side×side pixels are more than
-    one sheet takes."""
+    """Raises UsageError if `count` pictures of side×side pixels do not fit one sheet."""
     most = (MAX_PIXELS // (2 * side * _factor(side) + 3 * _GAP) - _LEGEND) // (
-        side * _factor(side) + _BETWEEN
+        side * _factor(side) + _ROW_GAP
     )
     if count > most:
-        raise UsageError(f"{count} pictures are too many for one map", f"at most {most}")
+        raise UsageError(f"{count} pictures are too many for one heat map", f"at most {most}")
 
 
 def _factor(side: int) -> int:
-    return max(_SHOWN // side, 1)
+    return max(_MAX_SIDE // side, 1)
 
 
 def heat_sheet(
@@ -104,16 +103,16 @@ def heat_sheet(
     captions: Sequence[str],
     unit: str,
 ) -> Image.Image:
-    """Each picture beside its map [H, W] (stretched over it) with its caption below, one under the
-    other; all maps have one scale, whose legend on top names the `unit`.
+    """A sheet with one row per picture: the picture, its map [H, W] enlarged to its size, and its
+    caption below. All maps share one scale; the legend on top names the `unit`.
 
-    Pictures are square and have one size. Raises as `check_rows` does.
+    Pictures are square and of one size. Raises as `check_rows` does.
     """
     side = pictures[0].width
     check_rows(len(pictures), side)
-    scale, factor = Scale.of(maps), _factor(side)
+    scale, factor = Scale.from_maps(maps), _factor(side)
     width = height = side * factor
-    row = height + _BETWEEN
+    row = height + _ROW_GAP
     size = (2 * width + 3 * _GAP, _LEGEND + len(pictures) * row)
     sheet = Image.new("RGB", size, "white")
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(_TEXT)
@@ -121,9 +120,11 @@ def heat_sheet(
     for number, (picture, values, caption) in enumerate(zip(pictures, maps, captions, strict=True)):
         top = _LEGEND + number * row
         sheet.paste(enlarge(picture, factor), (_GAP, top))
-        heat = scale.paint(values).resize((width, height), Image.Resampling.NEAREST)
+        heat = scale.colourise(values).resize((width, height), Image.Resampling.NEAREST)
         sheet.paste(heat, (2 * _GAP + width, top))
-        draw.text((_GAP, top + height + 3), _fitting(caption, font, size[0] - 2 * _GAP), 0, font)
+        draw.text(
+            (_GAP, top + height + 3), _truncate_left(caption, font, size[0] - 2 * _GAP), 0, font
+        )
     return sheet
 
 
@@ -134,7 +135,7 @@ def _legend(
     scale: Scale,
     unit: str,
 ) -> None:
-    """A bar of all colours with numbers below it, and the unit at its right."""
+    """Draw a bar of all colours, numbers below it, and the unit at its right."""
     import numpy as np
 
     right = sheet.width - 3 * _GAP - math.ceil(draw.textlength(unit, font))
@@ -150,8 +151,10 @@ def _legend(
         draw.text((x, _GAP + _TEXT + 4), number, 0, font, anchor="ma")
 
 
-def _fitting(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> str:
-    """`text`, its start left out as far as it does not fit."""
+def _truncate_left(
+    text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int
+) -> str:
+    """`text`, without its start if it is wider than `width`."""
     if font.getlength(text) <= width:
         return text
     while text and font.getlength("… " + text) > width:

@@ -1,4 +1,4 @@
-"""PNG files that say how they were made, written whole or not at all."""
+"""PNG files with text chunks that record how they were made, written atomically."""
 
 from __future__ import annotations
 
@@ -15,34 +15,34 @@ from pixelgen.files import IfExists, open_file, write_file
 def png_bytes(image: Image.Image, text: Mapping[str, str]) -> bytes:
     """`image` as a PNG with a text chunk for every entry; equal input gives equal bytes."""
     buffer = io.BytesIO()
-    image.save(buffer, "PNG", pnginfo=chunks(text))
+    image.save(buffer, "PNG", pnginfo=text_chunks(text))
     return buffer.getvalue()
 
 
-def chunks(text: Mapping[str, str]) -> PngImagePlugin.PngInfo:
+def text_chunks(text: Mapping[str, str]) -> PngImagePlugin.PngInfo:
     """A text chunk for every entry."""
     info = PngImagePlugin.PngInfo()
     for key, value in text.items():
-        # Of a name that is no text, as file systems allow.
+        # A file name may hold bytes that are not UTF-8.
         info.add_itxt(key, value.encode("utf-8", "backslashreplace").decode())
     return info
 
 
 @contextmanager
-def any_size() -> Iterator[None]:
-    """Pillow opens pictures of any size here: whoever loads their pixels must look at it first."""
-    before = Image.MAX_IMAGE_PIXELS
+def allow_any_size() -> Iterator[None]:
+    """Let Pillow open pictures of any size. Check the size before loading pixels."""
+    limit = Image.MAX_IMAGE_PIXELS
     Image.MAX_IMAGE_PIXELS = None
     try:
         yield
     finally:
-        Image.MAX_IMAGE_PIXELS = before
+        Image.MAX_IMAGE_PIXELS = limit
 
 
 def png_text(path: Path) -> dict[str, str]:
-    """The text chunks of a PNG; none for a file that is no PNG or is broken."""
+    """The text chunks of a PNG; empty for a broken file or another format."""
     try:
-        with any_size(), open_file(path) as file, Image.open(file, formats=["PNG"]) as image:
+        with allow_any_size(), open_file(path) as file, Image.open(file, formats=["PNG"]) as image:
             return {str(k): v for k, v in image.info.items() if isinstance(v, str)}
     except (OSError, ValueError, SyntaxError):
         return {}
@@ -51,6 +51,6 @@ def png_text(path: Path) -> dict[str, str]:
 def save_png(
     path: Path, image: Image.Image, text: Mapping[str, str], if_exists: IfExists = "fail"
 ) -> Path:
-    """Write `image` to `path`, or as `if_exists` says where a file is there already, and return
-    where it went. Raises PixelgenError where the folder does not take it."""
+    """Write `image` to `path` and return where it went: `if_exists` says what happens to an
+    existing file. Raises PixelgenError if it cannot be written."""
     return write_file(path, png_bytes(image, text), if_exists)

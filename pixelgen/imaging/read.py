@@ -1,4 +1,4 @@
-"""Reading photos that nobody vouches for, and making them square."""
+"""Reading untrusted photos, and making them square."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from pixelgen.errors import InputError, PixelgenError, UsageError
 from pixelgen.files import MAX_PIXELS, expanded, open_input, read_up_to
-from pixelgen.imaging.downscale import averaged
-from pixelgen.imaging.png import any_size
+from pixelgen.imaging.downscale import downscale
+from pixelgen.imaging.png import allow_any_size
 
 Photo = Image.Image | str | Path
-"""A picture, or where its file is."""
+"""A picture, or the path of its file."""
 Fit = Literal["crop", "stretch"]
-"""How a picture becomes square: its middle is cut out, or all of it is squeezed."""
+"""How a picture becomes square: cropped to its middle, or stretched."""
 
 _LARGEST_STREAM = 2**30
-_STRIP = 256  # rows at a time, of what needs several times the room of a picture
-# Pillow knows more, among them formats that run other programs (EPS), have no signature (TGA), or
-# hide a second header with another size (ICO).
+_STRIP = 256  # rows converted at a time, where that needs several times the memory of a picture
+# Left out of Pillow's formats are those that run other programs (EPS), have no signature (TGA), or
+# hold a second header with another size (ICO).
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "AVIF", "JPEG2000", "PPM", "QOI")
 _ORIENTATIONS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -37,71 +37,69 @@ _ORIENTATIONS = {
     8: Image.Transpose.ROTATE_90,
 }
 
-# What Pillow says about a broken file reaches the user once, in our error, not also as a log line.
+# Our error repeats what Pillow logs about a broken file.
 logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 
 def read_image(
     source: str | Path | bytes | BinaryIO, *, name: str = "", max_pixels: int = MAX_PIXELS
 ) -> Image.Image:
-    """The picture of a file as RGB, the right way up; of an animation the first frame.
+    """The picture of a file as RGB, turned upright by its EXIF orientation; of an animation the
+    first frame.
 
     `source` is a path, the content of a file, or an open binary file, which is read to its end;
-    messages call it `name`. Transparency is laid over white. Of a picture with more than
+    messages call it `name`. Transparent pixels are laid over white. Of a picture with more than
     `max_pixels` only the header is read.
 
-    Raises PixelgenError (exit code 3) for what is missing, unreadable, broken, too large, or no
-    picture at all.
+    Raises InputError for a file that is missing, unreadable, broken, too large, or not a picture.
     """
     name = name or (str(source) if isinstance(source, str | Path) else "the picture")
     try:
-        with warnings.catch_warnings(), _opened(source) as file:
+        with warnings.catch_warnings(), _open_seekable(source) as file:
             warnings.simplefilter("ignore")
             return _decode(file, max_pixels)
     except Exception as error:  # Pillow raises a dozen kinds for broken files
-        hint = error.hint if isinstance(error, PixelgenError) else ""
-        raise InputError(f"cannot read {name}: {_why(error)}", hint) from error
+        hint, code = (error.hint, error.code) if isinstance(error, PixelgenError) else ("", "")
+        raise InputError(f"cannot read {name}: {_reason(error)}", hint, code=code) from error
 
 
-def opened(photo: object) -> Image.Image:
-    """The pixels of `photo`: of a path as `read_image` gives them, of a picture as they are,
-    without turning it. Raises PixelgenError: exit code 3 for what cannot be read, 2 for anything
-    but a picture or a path."""
+def load_photo(photo: object) -> Image.Image:
+    """`photo` with its pixels loaded: a path as by `read_image`, a PIL picture as it is, without
+    turning it. Raises InputError if it cannot be read, UsageError for any other type."""
     if isinstance(photo, str | Path):
         return read_image(expanded(photo), name=str(photo))
     if not isinstance(photo, Image.Image):
-        kind = type(photo).__name__
-        raise UsageError(f"a photo is a path or a PIL picture, not {kind}")
+        raise UsageError(f"a photo is a path or a PIL picture, not {type(photo).__name__}")
     try:
         photo.load()
-    except Exception as error:  # as many kinds as for files
+    except Exception as error:  # Pillow raises a dozen kinds for broken files
         name = getattr(photo, "filename", "") or "the picture"
-        raise InputError(f"cannot read {name}: {_why(error)}") from error
+        raise InputError(f"cannot read {name}: {_reason(error)}") from error
     return photo
 
 
 def square(image: Image.Image, size: int, fit: Fit = "crop") -> Image.Image:
-    """`image`, of any mode, as size×size pixels of RGB; those of such a picture stay as they are.
+    """`image`, of any mode, as size×size pixels of RGB, unchanged if it has that size already.
 
     A larger picture is averaged over areas, as training pictures are; a smaller one interpolated.
-    Raises PixelgenError for floating-point pixels, and for another `fit`.
+    Raises InputError for floating-point pixels, UsageError for another `fit`.
     """
-    box = kept_box(image.size, fit)
+    box = crop_box(image.size, fit)
     if box != (0, 0, *image.size):
-        with any_size():  # it is in memory already
+        with allow_any_size():  # the picture is in memory already
             image = image.crop(box)
-    # Of the largest photos there is no room for a copy more than needed.
+    # For the largest photos memory does not suffice for a needless copy.
     if image.mode != "RGB" or image.has_transparency_data or image.size == (size, size):
         image = to_rgb(image)
     if image.size == (size, size):
         return image
     if size > min(image.size):
         return image.resize((size, size), Image.Resampling.BICUBIC)
-    return averaged(image, size, size)
+    return downscale(image, size, size)
 
 
-def kept_box(size: tuple[int, int], fit: Fit) -> tuple[int, int, int, int]:
-    """What is used of a picture of `size` (width, height): x0, y0, x1, y1."""
+def crop_box(size: tuple[int, int], fit: Fit) -> tuple[int, int, int, int]:
+    """The part of a picture of `size` (width, height) that `fit` uses: x0, y0, x1, y1."""
     width, height = size
     if fit == "stretch":
         return 0, 0, width, height
@@ -113,40 +111,40 @@ def kept_box(size: tuple[int, int], fit: Fit) -> tuple[int, int, int, int]:
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """A copy of `image` as RGB, what is transparent laid over white.
+    """A copy of `image` as RGB, transparent pixels laid over white.
 
-    Greys of more than 8 bits are taken to span 0 … 65535. Raises PixelgenError for floating-point
-    pixels, which may span anything.
+    Greys of more than 8 bits are taken to span 0 … 65535. Raises InputError for floating-point
+    pixels, whose range is unknown.
     """
     if image.mode == "F":
         raise InputError("its pixels are floating-point numbers")
     if image.mode.startswith("I"):
-        image = _narrowed(image)
+        image = _to_8_bits(image)
     if not image.has_transparency_data:
         return image.convert("RGB")
-    clear = image.convert("RGBA")
+    rgba = image.convert("RGBA")
     white = Image.new("RGB", image.size, "white")
-    white.paste(clear, mask=clear.getchannel("A"))
+    white.paste(rgba, mask=rgba.getchannel("A"))
     return white
 
 
-def _narrowed(image: Image.Image) -> Image.Image:
+def _to_8_bits(image: Image.Image) -> Image.Image:
     """A grey picture of 0 … 65535 as one of 0 … 255."""
     import numpy as np
 
-    narrow = np.empty((image.height, image.width), np.uint8)
+    out = np.empty((image.height, image.width), np.uint8)
     for top in range(0, image.height, _STRIP):
-        below = min(top + _STRIP, image.height)
-        strip = image.crop((0, top, image.width, below))
+        bottom = min(top + _STRIP, image.height)
+        strip = image.crop((0, top, image.width, bottom))
         grey = np.asarray(strip.convert("I")).clip(0, 65535)
         grey[grey == image.info.get("transparency")] = 65535
-        narrow[top:below] = (grey + 128) // 257
-    return Image.fromarray(narrow)
+        out[top:bottom] = (grey + 128) // 257
+    return Image.fromarray(out)
 
 
 @contextmanager
-def _opened(source: str | Path | bytes | BinaryIO) -> Iterator[BinaryIO]:
-    """`source` as a file that can be read in any order."""
+def _open_seekable(source: str | Path | bytes | BinaryIO) -> Iterator[BinaryIO]:
+    """`source` as a file that allows seeking."""
     if isinstance(source, bytes):
         yield io.BytesIO(source)
     elif isinstance(source, str | Path):
@@ -163,40 +161,42 @@ def _buffered(stream: BinaryIO) -> BinaryIO:
 def _decode(file: BinaryIO, max_pixels: int) -> Image.Image:
     if not file.read(1):
         raise ValueError("it is empty")
-    with any_size():
-        opened = Image.open(file, formats=known_formats())
-    with opened as image:
+    with allow_any_size():
+        unread = Image.open(file, formats=known_formats())
+    with unread as image:
         if not 0 < image.width * image.height <= max_pixels:
-            raise PixelgenError(
-                f"it has {image.width}×{image.height} pixels",
-                f"at most {max_pixels / 1e6:g} million are read; --max-pixels N allows more",
+            raise InputError(
+                f"it has {image.width}×{image.height} pixels, "
+                f"more than {max_pixels / 1e6:g} million",
+                "raise max_pixels",
+                code="too-many-pixels",
             )
         image.load()
-        turn = _ORIENTATIONS.get(_orientation(image))
-        upright = to_rgb(image if turn is None else image.transpose(turn))
-    # Nobody shall turn it a second time.
+        transpose = _ORIENTATIONS.get(_orientation(image))
+        upright = to_rgb(image if transpose is None else image.transpose(transpose))
+    # Without EXIF data the picture is not turned a second time.
     upright.info.clear()
     return upright
 
 
 def known_formats() -> list[str]:
-    """The kinds of picture that are read, as Pillow calls them."""
+    """Pillow's names of the formats that are read."""
     Image.init()
     return [name for name in _FORMATS if name in Image.OPEN]
 
 
 def _orientation(image: Image.Image) -> int:
-    """What the picture's EXIF tags say, 1 … 8; 1 if they are broken, which spoils no pixel."""
+    """The EXIF orientation, 1 … 8; 1 for broken EXIF data, since the pixels are intact."""
     try:
         return int(image.getexif().get(ExifTags.Base.Orientation, 1))
-    except Exception:  # as many kinds as for broken pictures
+    except Exception:  # broken EXIF raises many kinds
         return 1
 
 
-def _why(error: Exception) -> str:
-    """What was wrong with a file, in one short line."""
+def _reason(error: Exception) -> str:
+    """What is wrong with a file, in one short line."""
     if isinstance(error, UnidentifiedImageError):
-        return "it is no picture, or of a kind that is not known"
+        return "it is not a picture in a known format"
     if isinstance(error, Image.DecompressionBombError):
         return "it has too many pixels"
     text = (error.strerror if isinstance(error, OSError) else None) or str(error)

@@ -1,4 +1,4 @@
-"""Pictures of any size as squares of one size, and put together again."""
+"""Cutting pictures of any size into square tiles, and joining them again."""
 
 from __future__ import annotations
 
@@ -6,33 +6,33 @@ from collections.abc import Sequence
 
 from PIL import Image
 
-from pixelgen.imaging.downscale import averaged
+from pixelgen.imaging.downscale import downscale
 
 
 def shrink(image: Image.Image, longest: int) -> Image.Image:
-    """An RGB picture averaged down so that its longer side is at most `longest` pixels long, in its
-    own proportions."""
+    """An RGB picture averaged down to a longer side of at most `longest` pixels, in its own
+    proportions."""
     if max(image.size) <= longest:
         return image
     factor = longest / max(image.size)
     width, height = (max(1, round(side * factor)) for side in image.size)
-    return averaged(image, width, height)
+    return downscale(image, width, height)
 
 
 def tile_count(width: int, height: int, size: int) -> int:
-    """How many tiles a picture is cut into."""
+    """The number of tiles that a picture is cut into."""
     return -(-width // size) * -(-height // size)
 
 
 def cut_tiles(image: Image.Image, size: int) -> list[Image.Image]:
-    """The size×size squares of an RGB picture, row by row; those at its right and lower edge show
-    it mirrored beyond the edge."""
+    """The size×size tiles of an RGB picture, row by row; the picture is mirrored beyond its right
+    and lower edge."""
     if image.size == (size, size):
         return [image]
     import numpy as np
 
-    beyond = ((0, -image.height % size), (0, -image.width % size), (0, 0))
-    whole = np.pad(np.asarray(image.convert("RGB")), beyond, mode="symmetric")
+    padding = ((0, -image.height % size), (0, -image.width % size), (0, 0))
+    whole = np.pad(np.asarray(image.convert("RGB")), padding, mode="symmetric")
     rows, columns = range(0, whole.shape[0], size), range(0, whole.shape[1], size)
     return [
         Image.fromarray(np.ascontiguousarray(whole[i : i + size, j : j + size]))
@@ -42,7 +42,7 @@ def cut_tiles(image: Image.Image, size: int) -> list[Image.Image]:
 
 
 def join_tiles(tiles: Sequence[Image.Image], width: int, height: int) -> Image.Image:
-    """The picture of `width` × `height` that was cut into such tiles."""
+    """The picture of width×height pixels that `cut_tiles` cut into `tiles`."""
     size = tiles[0].width
     if (width, height) == tiles[0].size:
         return tiles[0]

@@ -1,4 +1,4 @@
-"""Names of classes: facts, without torch."""
+"""Class numbers, WordNet ids and names. No torch here."""
 
 from pixelgen.labels.imagenet import (
     ImageClass,

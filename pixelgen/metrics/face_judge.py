@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pixelgen.data.images import cache_folder, keep_array, kept_array
+from pixelgen.data.images import cache_array, cache_folder, load_cached_array
 from pixelgen.errors import PixelgenError
 from pixelgen.imaging.alignment import FRAME, TEMPLATE
 from pixelgen.metrics.progress import Told
@@ -77,7 +77,7 @@ class DlibJudge:
         faces = chips(images)
         if keep:
             file = cache_folder() / f"dlib-{hashlib.sha256(faces.tobytes()).hexdigest()[:32]}.npy"
-            if (kept := kept_array(file)) is not None:
+            if (kept := load_cached_array(file)) is not None:
                 return kept
         vectors: list[Any] = []
         for start in range(0, len(faces), self.batch):
@@ -86,7 +86,7 @@ class DlibJudge:
                 told(len(vectors), len(faces))
         found = torch.from_numpy(np.array(vectors, dtype=np.float32))
         if keep:
-            keep_array(file, found)
+            cache_array(file, found)
         return found
 
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 from pixelgen.checkpoints import LoadedCheckpoint
 from pixelgen.errors import InputError
-from pixelgen.imaging import Fit, Photo, opened, square
+from pixelgen.imaging import Fit, Photo, load_photo, square
 from pixelgen.pipelines.codes_file import CodesFile
 from pixelgen.pipelines.conversion import PictureCallback, decode_images, encode_images
 from pixelgen.pipelines.pretrained import Pretrained
@@ -38,7 +38,7 @@ class CodecPipeline(Pretrained):
         if not images:
             return torch.empty((0, *self.codec.config.code_shape), dtype=torch.int64)
         size = self.codec.config.size
-        squares = [square(opened(image), size, fit) for image in images]
+        squares = [square(load_photo(image), size, fit) for image in images]
         return encode_images(self.codec, squares, progress)
 
     def encode_file(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from PIL import Image
 
 from pixelgen.checkpoints import LoadedCheckpoint
-from pixelgen.imaging import Hole, veiled
+from pixelgen.imaging import Hole, grey_out
 from pixelgen.pipelines.completion_request import CompletionRequest
 from pixelgen.pipelines.conversion import to_grids
 from pixelgen.pipelines.image_sampler import ImageSampler, KnownValues, OnStep
@@ -92,7 +92,7 @@ class CompletePipeline(Pretrained):
         original = hole.photo
         if self.sampler.tokenizer is None and self.sampler.model.config.channels == 1:
             original = original.convert("L")
-        return original, veiled(original, drawn)
+        return original, grey_out(original, drawn)
 
     def _sample_and_choose(
         self, request: CompletionRequest, known: KnownValues, on_step: OnStep | None

@@ -135,7 +135,7 @@ class ImageSampler:
         self.device = device
         self.model = (checkpoint.model if model is None else model).to(device)
         self.tokenizer = checkpoint.tokenizer and checkpoint.tokenizer.to(device)
-        self.height = checkpoint.config.picture[1]
+        self.height = checkpoint.config.image_shape[1]
 
     def sample(
         self,
@@ -215,7 +215,7 @@ class ImageSampler:
                 )
                 x, log_prob = x[:size], log_prob[:size]
             if log_prob.isnan().any():
-                raise self.checkpoint.overflow()
+                raise self.checkpoint.not_finite_error()
             yield x, log_prob
 
     @contextmanager
@@ -225,7 +225,7 @@ class ImageSampler:
         try:
             yield
         except IndexError as error:
-            raise self.checkpoint.overflow() from error
+            raise self.checkpoint.not_finite_error() from error
 
     def show(self, x: Tensor) -> list[Image.Image]:
         """Grids [B, C, H, W] as pictures."""

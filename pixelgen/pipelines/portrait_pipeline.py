@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from pixelgen.checkpoints import LoadedCheckpoint
-from pixelgen.imaging import FaceCutter, FaceDetector, Photo, opened, square
+from pixelgen.imaging import FaceCropper, FaceDetector, Photo, load_photo, square
 from pixelgen.pipelines.conversion import to_tensor
 from pixelgen.pipelines.image_sampler import ImageSampler, OnStep
 from pixelgen.pipelines.path import interpolate_path
@@ -36,7 +36,7 @@ class PortraitPipeline(Pretrained):
         self.device = device
         self.embedder = checkpoint.embedder.to(device)
         self.sampler = ImageSampler(checkpoint, device)
-        self.cutter = FaceCutter(self.embedder.config.size, detector)
+        self.cropper = FaceCropper(self.embedder.config.size, detector)
 
     def crop(
         self,
@@ -49,7 +49,7 @@ class PortraitPipeline(Pretrained):
         """The face in `photo` as the embedder wants it: of several the largest, or number `face`
         (from 1); with `aligned` the photo is such a crop already. Raises InputError where there is
         none; messages call the photo `name`."""
-        return self.cutter.cut(opened(photo), face=face, aligned=aligned, name=name).image
+        return self.cropper.crop(load_photo(photo), face=face, aligned=aligned, name=name).image
 
     def embed(self, crops: Sequence[Image.Image]) -> Tensor:
         """Aligned crops → embeddings [N, D] of length 1. One does not depend on the others."""

@@ -61,7 +61,7 @@ class ReconstructPipeline(Pretrained):
             self.autoencoders = {n: a.to(device) for n, a in checkpoint.autoencoders.items()}
         else:
             self.codec = checkpoint.codec.to(device)
-        self.size = checkpoint.config.picture[1]
+        self.size = checkpoint.config.image_shape[1]
 
     def run(
         self,
@@ -146,7 +146,14 @@ class ReconstructPipeline(Pretrained):
         decoded = decode_images(self.codec, encode_images(self.codec, patches))
         return [
             Reconstruction(
-                source, None, image, ReconstructionMetrics.of(source, image), [], [], None, None
+                source,
+                None,
+                image,
+                ReconstructionMetrics.compare(source, image),
+                [],
+                [],
+                None,
+                None,
             )
             for source, image in zip(images, self._joined(images, decoded), strict=True)
         ]
@@ -180,9 +187,11 @@ class ReconstructPipeline(Pretrained):
                     source=source,
                     bottleneck=bottleneck,
                     image=means[number],
-                    likeness=ReconstructionMetrics.of(source, means[number]),
+                    likeness=ReconstructionMetrics.compare(source, means[number]),
                     samples=samples,
-                    samples_likeness=[ReconstructionMetrics.of(source, one) for one in samples],
+                    samples_likeness=[
+                        ReconstructionMetrics.compare(source, one) for one in samples
+                    ],
                     bits_per_dim=sum(bits[first : first + count]) / count,
                     seed=request.drawing.seed,
                 )

@@ -42,7 +42,7 @@ class ReconstructRequest:
         """The request, completed by the defaults of the weights and, without `seed`, a random one.
         Raises UsageError for anything that these weights cannot do."""
         if not config.bottlenecks:
-            if not config.has_codec:
+            if not config.can_encode:
                 raise UsageError(
                     f"{weights} reconstructs nothing: it holds no auto-encoder and no tokenizer",
                 )

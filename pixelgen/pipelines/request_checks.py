@@ -23,19 +23,19 @@ def find_classes(
 
 def check_draws_pictures(config: CheckpointConfig, weights: str) -> None:
     """Raises UsageError for weights that draw nothing, or no pictures."""
-    if not config.draws:
-        raise config.refusal(weights)
-    if (channels := config.picture[0]) not in (1, 3):
+    if not config.can_sample:
+        raise config.cannot_sample_error(weights)
+    if (channels := config.image_shape[0]) not in (1, 3):
         raise UsageError(f"{weights} does not model pictures: it has {channels} channels")
 
 
 def check_reads_photos(config: CheckpointConfig, weights: str) -> None:
     """Raises UsageError for weights whose model does not read photos, as pixels or as codes."""
     if config.bottlenecks:
-        raise config.refusal(weights)
-    if not config.draws:
-        raise UsageError(f"{weights} is {config.called}: it has no likelihood")
-    channels, height, width = config.picture
+        raise config.cannot_sample_error(weights)
+    if not config.can_sample:
+        raise UsageError(f"{weights} is {config.kind_with_article}: it has no likelihood")
+    channels, height, width = config.image_shape
     levels = 256 if config.tokenizer is not None else getattr(config.model, "levels", 0)
     if channels not in (1, 3) or levels != 256:
         raise UsageError(f"{weights} models other values than those of pictures")

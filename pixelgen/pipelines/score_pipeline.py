@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from pixelgen.checkpoints import LoadedCheckpoint
-from pixelgen.imaging import Fit, Photo, opened, square
+from pixelgen.imaging import Fit, Photo, load_photo, square
 from pixelgen.pipelines.conversion import PictureCallback, to_grids
 from pixelgen.pipelines.pretrained import Pretrained
 from pixelgen.pipelines.results import RankedClass, Score, ScoreResult
@@ -42,7 +42,7 @@ class ScorePipeline(Pretrained):
         and mode, made square as `fit` says. `progress(done, total)` counts passes of the network
         for one picture."""
         started = time.perf_counter()
-        config, size = self.model.config, self.checkpoint.config.picture[1]
+        config, size = self.model.config, self.checkpoint.config.image_shape[1]
         ranked = range(config.classes) if request.classify else range(0)
         total, done = len(images) * (1 + len(ranked)), 0
 
@@ -55,7 +55,7 @@ class ScorePipeline(Pretrained):
         scores: list[Score] = []
         step = request.batch_size
         for first in range(0, len(images), step):
-            seen = [square(opened(i), size, fit) for i in images[first : first + step]]
+            seen = [square(load_photo(i), size, fit) for i in images[first : first + step]]
             grids = to_grids(seen, config, self.tokenizer)
             surprise = self._surprise(grids, [request.row] * len(seen))
             count(len(seen))
@@ -67,7 +67,7 @@ class ScorePipeline(Pretrained):
             items=scores,
             seconds=time.perf_counter() - started,
             label=request.label,
-            unit=self.checkpoint.config.unit,
+            unit=self.checkpoint.config.likelihood_unit,
             values=config.channels * config.height * config.width,
         )
 
@@ -83,7 +83,7 @@ class ScorePipeline(Pretrained):
         with torch.inference_mode():
             log_prob = self.model.log_prob(grids.to(self.device), condition)
             if log_prob.isnan().any():
-                raise self.checkpoint.overflow()
+                raise self.checkpoint.not_finite_error()
             return log_prob.cpu().double().sum(1) / -math.log(2.0)
 
     def _rank(

@@ -17,7 +17,7 @@ from pixelgen.checkpoints import (
 )
 from pixelgen.errors import PixelgenError, UsageError
 from pixelgen.files import expanded
-from pixelgen.imaging import Fit, Photo, cut_hole, opened, parse_box, parse_keep, square
+from pixelgen.imaging import Fit, Photo, cut_hole, load_photo, parse_box, parse_keep, square
 from pixelgen.imaging.hole import Box
 from pixelgen.pipelines.class_pipeline import ClassPipeline
 from pixelgen.pipelines.codec_pipeline import CodecPipeline
@@ -116,7 +116,7 @@ class Weights:
     @property
     def size(self) -> tuple[int, int]:
         """Width and height of their pictures, in pixels."""
-        _, height, width = self.config.picture
+        _, height, width = self.config.image_shape
         return width, height
 
     @property
@@ -226,7 +226,7 @@ class Weights:
             pipe = PortraitPipeline(self.checkpoint, self.device)
             sources = [pipe.crop(photo, face=face, aligned=aligned) for photo in shown]
         elif isinstance(request, InterpolationRequest):
-            sources = [square(opened(photo), self.size[0], fit) for photo in shown]
+            sources = [square(load_photo(photo), self.size[0], fit) for photo in shown]
         return InterpolatePipeline(self.checkpoint, self.device).run(request, sources, on_step)
 
     def complete(
@@ -259,10 +259,10 @@ class Weights:
             self.config, self.name, classes=_several(classes), n=n, refine=refine, **drawing
         )
         hole = cut_hole(
-            opened(photo),
+            load_photo(photo),
             self.size[1],
             fit,
-            mask=None if mask is None else opened(mask),
+            mask=None if mask is None else load_photo(mask),
             box=None if box is None else parse_box(box),
             keep=None if keep is None else parse_keep(str(keep)),
         )
@@ -315,7 +315,7 @@ class Weights:
             raise UsageError("longest requires patches", 'cut="patches"')
         longest = LONGEST if longest is None else longest
         shown: list[Photo] = _several(photos)
-        sources = [fit_photo(opened(photo), self.size[1], cut, longest) for photo in shown]
+        sources = [fit_photo(load_photo(photo), self.size[1], cut, longest) for photo in shown]
         return ReconstructPipeline(self.checkpoint, self.device).run(request, sources, on_step)
 
     def encode(self, photos: Photo | Sequence[Photo], fit: Fit = "crop") -> CodesFile:

@@ -168,7 +168,7 @@ def card_again(config: CheckpointConfig, name: str, sheet: bool) -> ModelCard:
     Raises PixelgenError where that does not hold the recipe and figures as `pixelgen export` writes
     them; without any recipe the card says what the weights are, and no more.
     """
-    training, (_, rows, columns) = config.training, config.picture
+    training, (_, rows, columns) = config.training, config.image_shape
     if "recipe" not in training:
         what = f"Weights of pixelgen, {config.kind}, for pictures of {columns}×{rows}."
         return ModelCard(name=name, summary=what)

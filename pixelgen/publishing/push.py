@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
-from pixelgen.checkpoints import Source, find, load_checkpoint
+from pixelgen.checkpoints import Source, load_checkpoint, resolve_weights
 from pixelgen.checkpoints.config import CONFIG_FILE
 from pixelgen.checkpoints.digests import verify
-from pixelgen.checkpoints.hub import HubRef, Pushed, push
-from pixelgen.checkpoints.source import CARD_FILE, hub_id, tensor_files
+from pixelgen.checkpoints.hub import PushResult, parse_hub_ref, push
+from pixelgen.checkpoints.layout import CARD_FILE, tensor_files
 from pixelgen.errors import PixelgenError, UsageError
 from pixelgen.publishing.model_card import SHEET, card_again
 
@@ -23,7 +24,7 @@ def push_to_hub(
     message: str = "",
     keep_card: bool = False,
     tell: Callable[[str], None] = lambda note: None,
-) -> Pushed:
+) -> PushResult:
     """Upload weights (bundled name or folder) to the Hub repository `owner/name[@branch]`.
 
     One commit holds the configuration, the tensors, the sheet of samples if there is one, and a
@@ -32,10 +33,10 @@ def push_to_hub(
     or `hf auth login` is used. `tell` takes notes on the way. Raises PixelgenError, and uploads
     nothing, for weights that cannot be loaded or are not what they were when they were saved.
     """
-    target = hub_id(repo)
+    target = parse_hub_ref(repo)
     if target is None:
         raise UsageError(f"{repo} is not a Hub id", "owner/name, or owner/name@branch")
-    source = find(weights, token=token)
+    source = resolve_weights(weights, token=token)
     for check in verify(source):
         if check.state in ("changed", "missing"):
             why = check.why or f"{check.file} is {check.state}"
@@ -48,10 +49,10 @@ def push_to_hub(
     if sheet.is_file():
         files[SHEET] = sheet
     if not keep_card:
-        files[CARD_FILE] = str(card_again(config, target[0], sheet.is_file())).encode()
+        files[CARD_FILE] = str(card_again(config, target.repo, sheet.is_file())).encode()
     elif card.is_file():
         files[CARD_FILE] = card
     else:
         raise UsageError(f"no {CARD_FILE} in {source.path}", "leave out --keep-card")
-    errand = HubRef(*target, pushing=True)
-    return push(errand, files, token=token, private=private, message=message, tell=tell)
+    ref = replace(target, pushing=True)
+    return push(ref, files, token=token, private=private, message=message, on_note=tell)

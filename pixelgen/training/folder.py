@@ -12,7 +12,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from torch import Tensor
 
-from pixelgen.checkpoints import find
+from pixelgen.checkpoints import resolve_weights
 from pixelgen.data.images import cache_folder
 from pixelgen.errors import PixelgenError, UsageError
 from pixelgen.models.config import AutoencoderConfig
@@ -74,7 +74,7 @@ def check_folder(
     if isinstance(config, AutoencoderConfig) and config.semantic and not taught and init is None:
         raise UsageError(*UNTAUGHT)
     if init is not None:
-        find(init)  # what is not there is missed before the work begins
+        resolve_weights(init)  # what is not there is missed before the work begins
     elif recipe.sampling.guidance != 1 and not recipe.data.class_dropout:
         raise UsageError(
             "sampling.guidance draws without the condition too, which is learnt from none",

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from pixelgen.imaging.similarity import BEST_PSNR
+from pixelgen.imaging.reconstruction_metrics import BEST_PSNR
 from pixelgen.metrics.perceptual import PerceptualDistance, disagreement, distance
 from pixelgen.models.likelihood import to_signed
 from pixelgen.models.tokenizer import Tokenizer, to_bytes

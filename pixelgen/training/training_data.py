@@ -94,7 +94,8 @@ def by_picture(
             )
         if len(labels) != config.classes:
             raise PixelgenError(
-                f"model.classes is {config.classes}, the data has {len(labels)} labels"
+                f"model.classes is {config.classes}, the data has {len(labels)} "
+                f"label{'s' * (len(labels) != 1)}"
             )
         classes = data.rows(labels)
     check_data(given, data)

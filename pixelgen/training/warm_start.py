@@ -75,8 +75,8 @@ def origin(
     )
     if not isinstance(network, type(model)) and not decodes:
         raise PixelgenError(
-            f"{loaded.name} is {loaded.config.called}: no run of a {recipe.model.model} can start "
-            "from it"
+            f"{loaded.name} is {loaded.config.kind_with_article}: no run of a "
+            f"{recipe.model.model} can start from it"
         )
     weights = {n: t.float() for n, t in network.state_dict().items()}
     known = shapes(weights) == shapes(model.state_dict())

@@ -12,13 +12,25 @@ import pytest
 from huggingface_hub import constants, try_to_load_from_cache
 
 import pixelgen
-from pixelgen.checkpoints import find, load_checkpoint
+from pixelgen.checkpoints import load_checkpoint, resolve_weights
 from pixelgen.checkpoints.digests import verify
-from pixelgen.checkpoints.hub import Transfer, cached, cached_weights, look_up, plan, pull, removal
+from pixelgen.checkpoints.hub import (
+    HubRef,
+    Transfer,
+    cached_weights,
+    execute_pull,
+    find_cached,
+    look_up,
+    plan_pull,
+    plan_removal,
+)
 from pixelgen.cli.errors import exit_code_of
+from pixelgen.cli.hints import HINTS
 from pixelgen.errors import PixelgenError, UsageError
 
 from ..hub_server import TOKEN, Hub
+
+REF = HubRef("owner/name")
 
 NEEDED = {"config.json", "model.safetensors", "README.md"}
 
@@ -50,7 +62,7 @@ def test_only_what_is_needed_goes_into_the_hubs_own_cache(hub: Hub, bigger: Path
     assert hub.leaks == []
     assert try_to_load_from_cache("owner/name", "config.json") == str(loaded.path / "config.json")
     assert loaded.path.is_relative_to(constants.HF_HUB_CACHE)
-    assert all(check.state == "ok" for check in verify(find("owner/name")))
+    assert all(check.state == "ok" for check in verify(resolve_weights("owner/name")))
 
 
 @pytest.mark.parametrize("kind", ["face_weights", "autoencoders"])
@@ -59,7 +71,7 @@ def test_every_part_is_pulled(kind: str, hub: Hub, request: pytest.FixtureReques
     hub.add("owner/name", folder)
     loaded = load_checkpoint("owner/name")
     assert {file.name for file in loaded.path.iterdir()} == {f.name for f in folder.iterdir()}
-    assert {check.state for check in verify(find("owner/name"))} == {"ok"}
+    assert {check.state for check in verify(resolve_weights("owner/name"))} == {"ok"}
 
 
 def test_two_lines_of_python(hub: Hub, weights: Path) -> None:
@@ -73,57 +85,57 @@ def test_what_the_cache_has_is_not_fetched_again(
     hub: Hub, weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     commit = hub.add("owner/name", weights)
-    first = find("owner/name")
+    first = resolve_weights("owner/name")
     hub.requests.clear()
-    assert find("owner/name") == first
+    assert resolve_weights("owner/name") == first
     assert hub.requests == ["GET /api/models/owner/name"]
-    assert find(f"owner/name@{commit}") == first
+    assert resolve_weights(f"owner/name@{commit}") == first
     assert len(hub.requests) == 1
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    assert find("owner/name") == first
+    assert resolve_weights("owner/name") == first
     assert len(hub.requests) == 1
 
 
 def test_revisions(hub: Hub, weights: Path, tmp_path: Path) -> None:
     old = hub.add("owner/name", weights)
     hub.repos["owner/name"].refs["v1"] = old
-    assert find("owner/name").commit == old
+    assert resolve_weights("owner/name").commit == old
     new = hub.add("owner/name", changed(weights, tmp_path))
-    assert find("owner/name").commit == new
-    assert find("owner/name@v1").commit == old
-    assert find(f"owner/name@{old}").commit == old
-    assert "changed" in (find("owner/name").path / "README.md").read_text()
+    assert resolve_weights("owner/name").commit == new
+    assert resolve_weights("owner/name@v1").commit == old
+    assert resolve_weights(f"owner/name@{old}").commit == old
+    assert "changed" in (resolve_weights("owner/name").path / "README.md").read_text()
     found = {w.source.commit: (w.refs, w.complete) for w in cached_weights()}
     assert found == {old: (("v1",), True), new: (("main",), True)}
     # Both share the tensors, so one of them costs only its card.
-    gone = removal("owner/name", "v1")
+    gone = plan_removal(HubRef("owner/name", "v1"))
     assert gone.commits == (old,)
     assert 0 < gone.size < 100
-    gone.carry_out()
-    assert cached("owner/name", "v1") is None
+    gone.execute()
+    assert find_cached(HubRef("owner/name", "v1")) is None
     assert [w.source.commit for w in cached_weights()] == [new]
-    removal("owner/name").carry_out()
+    plan_removal(REF).execute()
     assert cached_weights() == []
 
 
 def test_a_branch_that_moves_while_it_is_pulled(hub: Hub, weights: Path, tmp_path: Path) -> None:
     hub.add("owner/name", weights)
-    made = plan(look_up("owner/name"))
+    made = plan_pull(look_up(REF))
     new = hub.add("owner/name", changed(weights, tmp_path))
-    assert pull(made).commit == new
-    assert cached("owner/name").commit == new
+    assert execute_pull(made).commit == new
+    assert find_cached(REF).commit == new
 
 
 def test_sizes_before_a_pull_and_progress(hub: Hub, weights: Path) -> None:
     hub.add("owner/name", weights)
-    made = plan(look_up("owner/name"))
+    made = plan_pull(look_up(REF))
     sizes = {name: (weights / name).stat().st_size for name in NEEDED}
     assert {file.name: file.size for file in made.files} == sizes
     assert made.to_fetch == made.size - sizes["config.json"]
-    assert cached("owner/name") is None
+    assert find_cached(REF) is None
     assert [w.complete for w in cached_weights()] == [False]
     seen: list[Transfer] = []
-    pull(made, watch=seen.append)
+    execute_pull(made, on_transfer=seen.append)
     total = made.to_fetch
     assert (seen[0].done, seen[-1].done) == (0, total)
     assert {transfer.total for transfer in seen} == {total}
@@ -135,12 +147,13 @@ def test_a_private_repository(
 ) -> None:
     hub.add("owner/name", weights, private=True)
     with pytest.raises(PixelgenError) as caught:
-        find("owner/name")
+        resolve_weights("owner/name")
     assert "not found" in caught.value.message
-    assert "--token" in caught.value.hint
+    assert "token" in caught.value.hint
+    assert "--token" in HINTS[caught.value.code]
     if way == "variable":
         monkeypatch.setenv("HF_TOKEN", TOKEN)
-    assert find("owner/name", token=TOKEN if way == "option" else None).commit
+    assert resolve_weights("owner/name", token=TOKEN if way == "option" else None).commit
     assert hub.leaks == []
 
 
@@ -148,8 +161,8 @@ REFUSALS = {
     "nobody/nothing": ("not found at http://127", "check the name"),
     "owner/name@v9": ("no such revision", "branches, tags and commits"),
     "owner/gated": ("gated", "ask for access at http://127"),
-    "owner/empty": ("no config.json there", "does not hold weights of pixelgen"),
-    "owner/part": ("no model.safetensors there", "not complete"),
+    "owner/empty": ("has no config.json", "does not hold weights of pixelgen"),
+    "owner/part": ("has no model.safetensors", "not complete"),
     "owner/mixed": ("not the one that config.json was written with", "push both again"),
     "owner/bert": ('"format" must be 1', ""),
     "owner/na--me": ("not a valid Hub id", "owner/name"),
@@ -171,7 +184,7 @@ def test_what_the_hub_does_not_have(ref: str, hub: Hub, bigger: Path, tmp_path: 
     hub.add("owner/bert", bigger)
     says, hint = REFUSALS[ref]
     with pytest.raises(PixelgenError) as caught:
-        find(ref)
+        resolve_weights(ref)
     assert says in caught.value.message
     assert hint in caught.value.hint
     assert "\n" not in caught.value.message
@@ -182,10 +195,10 @@ def test_what_the_hub_does_not_have(ref: str, hub: Hub, bigger: Path, tmp_path: 
 def test_a_wrong_token_is_refused_and_never_repeated(hub: Hub, weights: Path) -> None:
     hub.add("owner/name", weights)
     with pytest.raises(PixelgenError, match="the token is refused") as caught:
-        find("owner/name", token="hf_wrong")
+        resolve_weights("owner/name", token="hf_wrong")
     assert "hf_wrong" not in caught.value.message + caught.value.hint
     with pytest.raises(PixelgenError, match="holds a character") as caught:
-        find("owner/name", token="hf_\nsecret")
+        resolve_weights("owner/name", token="hf_\nsecret")
     assert "secret" not in caught.value.message + caught.value.hint
     assert isinstance(caught.value, UsageError)
 
@@ -193,25 +206,25 @@ def test_a_wrong_token_is_refused_and_never_repeated(hub: Hub, weights: Path) ->
 def test_names_that_lead_out_of_the_cache_are_no_hub_ids(hub: Hub) -> None:
     for ref in ("a/b@../../c", "a/..", "a/b@x/../../../y", "../a/b"):
         with pytest.raises(PixelgenError, match="no weights folder"):
-            find(ref)
+            resolve_weights(ref)
     assert hub.requests == []
 
 
 def test_damaged_files_are_seen_and_fetched_again(hub: Hub, weights: Path) -> None:
     hub.add("owner/name", weights)
-    source = find("owner/name")
+    source = resolve_weights("owner/name")
     for name in ("config.json", "model.safetensors"):
         path = source.path / name
         path.write_bytes(path.read_bytes()[:-1])
     (source.path / "README.md").unlink()
     states = {check.file: check.state for check in verify(source)}
     assert states["config.json"] == "changed"
-    pull(plan(look_up("owner/name")))
+    execute_pull(plan_pull(look_up(REF)))
     assert {check.file: check.state for check in verify(source)} == dict.fromkeys(NEEDED, "ok")
     (source.path / "model.safetensors").resolve().unlink()
-    assert cached("owner/name") is None
-    assert find("owner/name") == source
-    assert cached("owner/name") == source
+    assert find_cached(REF) is None
+    assert resolve_weights("owner/name") == source
+    assert find_cached(REF) == source
 
 
 def test_offline_says_what_is_missing(
@@ -220,26 +233,26 @@ def test_offline_says_what_is_missing(
     hub.add("owner/name", weights)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(PixelgenError, match="not in the cache") as caught:
-        find("owner/name")
-    assert (exit_code_of(caught.value), "weights pull" in caught.value.hint) == (4, True)
+        resolve_weights("owner/name")
+    assert (exit_code_of(caught.value), caught.value.code) == (4, "weights-not-cached")
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-    source = find("owner/name")
+    source = resolve_weights("owner/name")
     (source.path / "model.safetensors").unlink()
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(PixelgenError, match=r"model\.safetensors is missing"):
-        find("owner/name")
+        resolve_weights("owner/name")
 
 
 def test_a_cache_that_the_library_cannot_read_can_be_removed(hub: Hub, weights: Path) -> None:
     hub.add("owner/name", weights)
-    folder = find("owner/name").path.parents[1]
+    folder = resolve_weights("owner/name").path.parents[1]
     (folder / "snapshots" / "not a folder").write_text("")
     with pytest.raises(PixelgenError, match="damaged"):
-        removal("owner/name", "main")
-    removal("owner/name").carry_out()
+        plan_removal(HubRef("owner/name", "main"))
+    plan_removal(REF).execute()
     assert not folder.exists()
     with pytest.raises(PixelgenError, match="is not in the cache"):
-        removal("owner/name")
+        plan_removal(REF)
 
 
 def test_the_library_keeps_quiet_and_is_left_as_it_was(
@@ -250,8 +263,8 @@ def test_the_library_keeps_quiet_and_is_left_as_it_was(
     hub.add("owner/name", weights)
     log = logging.getLogger("huggingface_hub")
     before = (log.level, are_progress_bars_disabled(), constants.DOWNLOAD_CHUNK_SIZE)
-    find("owner/name")
+    resolve_weights("owner/name")
     assert capsys.readouterr() == ("", "")
     after = (log.level, are_progress_bars_disabled(), constants.DOWNLOAD_CHUNK_SIZE)
     assert after == before
-    assert re.fullmatch("[0-9a-f]{40}", find("owner/name").revision())
+    assert re.fullmatch("[0-9a-f]{40}", resolve_weights("owner/name").revision())

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 from huggingface_hub import constants
 
-from pixelgen.checkpoints import find
-from pixelgen.checkpoints.hub import Transfer, cached, look_up, plan, pull
+from pixelgen.checkpoints import resolve_weights
+from pixelgen.checkpoints.hub import HubRef, Transfer, execute_pull, find_cached, look_up, plan_pull
 from pixelgen.errors import PixelgenError
 
 from ..hub_faults import (
@@ -33,6 +33,8 @@ from ..hub_faults import (
     trickle,
 )
 from ..hub_server import Fault, Hub, running_hub, sha256
+
+REF = HubRef("owner/name")
 
 
 @pytest.fixture
@@ -93,7 +95,7 @@ def test_a_fault_that_stays(case: Case, hub: Hub, weights: Path, slept: list[flo
     assert case.says in error.message
     assert case.hint in error.hint
     assert sum(slept) < 60
-    assert cached("owner/name") is None
+    assert find_cached(REF) is None
     assert_recovers(hub)
 
 
@@ -117,7 +119,7 @@ def test_a_fault_that_passes_is_not_noticed(
     hub.add("owner/name", weights)
     hub.when(pattern, fault, times=1)
     notes: list[Transfer] = []
-    find("owner/name", watch=notes.append)
+    resolve_weights("owner/name", on_transfer=notes.append)
     assert sum(slept) < 10
     if "busy" in " ".join(transfer.note for transfer in notes):
         assert 2 in slept
@@ -129,7 +131,7 @@ def test_a_date_to_wait_for(hub: Hub, weights: Path, slept: list[float]) -> None
     hub.add("owner/name", weights)
     then = format_datetime(datetime.now(timezone.utc) + timedelta(seconds=20), usegmt=True)
     hub.when("GET /api", status(503, Retry_After=then), times=1)
-    find("owner/name")
+    resolve_weights("owner/name")
     assert 15 < slept[0] <= 20
 
 
@@ -149,12 +151,12 @@ def test_a_hub_that_is_not_there(hub: Hub, weights: Path, monkeypatch: pytest.Mo
         error = fails()
         assert f"{gone.url} cannot be reached" in error.message
         assert "HF_ENDPOINT" in error.hint
-    find("owner/name")
+    resolve_weights("owner/name")
     with monkeypatch.context() as patch:
         patch.setattr(constants, "ENDPOINT", gone.url)
-        assert find("owner/name").commit == commit
+        assert resolve_weights("owner/name").commit == commit
         with pytest.raises(PixelgenError, match="cannot be reached"):
-            look_up("owner/name")
+            look_up(REF)
 
 
 def test_a_hub_that_says_nothing(hub: Hub, weights: Path, impatient: None) -> None:
@@ -172,12 +174,12 @@ def test_a_file_that_stops(hub: Hub, weights: Path, impatient: None, slept: list
 
 
 def test_a_slow_hub_is_followed(hub: Hub, weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pixelgen.checkpoints.hub.pulling._LOOK", 0.05)
+    monkeypatch.setattr("pixelgen.checkpoints.hub.pulling._POLL_INTERVAL", 0.05)
     monkeypatch.setattr("pixelgen.checkpoints.hub.client.CHUNK", 512)
     hub.add("owner/name", weights)
     hub.when(FILE, lambda handler: trickle(handler, parts=10, pause=0.1))
     seen: list[Transfer] = []
-    find("owner/name", watch=seen.append)
+    resolve_weights("owner/name", on_transfer=seen.append)
     amounts = [transfer.done for transfer in seen]
     assert amounts == sorted(amounts)
     assert len(set(amounts)) > 3
@@ -188,7 +190,7 @@ def test_a_pull_that_fails_leaves_the_old_weights_in_use(
     hub: Hub, weights: Path, tmp_path: Path, slept: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     old = hub.add("owner/name", weights)
-    find("owner/name")
+    resolve_weights("owner/name")
     newer = tmp_path / "newer"
     shutil.copytree(weights, newer)
     tensors = (newer / "model.safetensors").read_bytes()
@@ -197,12 +199,12 @@ def test_a_pull_that_fails_leaves_the_old_weights_in_use(
     hub.when(FILE, reset_after(300))
     fails()
     assert_sound()
-    assert cached("owner/name").commit == old
+    assert find_cached(REF).commit == old
     with monkeypatch.context() as patch:
         patch.setattr(constants, "HF_HUB_OFFLINE", True)
-        assert find("owner/name").commit == old
+        assert resolve_weights("owner/name").commit == old
     hub.rules.clear()
-    assert find("owner/name").commit != old
+    assert resolve_weights("owner/name").commit != old
 
 
 @pytest.fixture
@@ -249,13 +251,13 @@ def test_a_full_disk(
     with monkeypatch.context() as patch:
         patch.setattr(constants, "HF_HUB_CACHE", str(small_disk / "hub"))
         if not told:
-            patch.setattr("pixelgen.checkpoints.hub.pulling._check_space", lambda made: None)
+            patch.setattr("pixelgen.checkpoints.hub.pulling._check_space", lambda plan: None)
         error = fails()
         assert ("are free in" if told else "no space left") in error.message
         assert "HF_HOME" in error.hint
         assert hub.count(FILE) == (0 if told else 1)
         assert_sound()
-        assert cached("owner/name") is None
+        assert find_cached(REF) is None
     assert_recovers(hub)
 
 
@@ -300,9 +302,9 @@ def test_a_cache_that_is_a_file(
 
 def test_plans_are_made_of_what_is_whole(hub: Hub, weights: Path) -> None:
     hub.add("owner/name", weights)
-    find("owner/name")
-    made = plan(look_up("owner/name"))
+    resolve_weights("owner/name")
+    made = plan_pull(look_up(REF))
     assert made.missing == ()
     hub.requests.clear()
-    pull(made)
+    execute_pull(made)
     assert hub.count("GET") == 0

@@ -11,11 +11,13 @@ from typing import Any
 import pytest
 from huggingface_hub import constants
 
-from pixelgen.checkpoints.hub import cached, look_up
+from pixelgen.checkpoints.hub import HubRef, find_cached, look_up
 from pixelgen.errors import PixelgenError, UsageError
 
 from ..hub_faults import FILE, assert_recovers, fails
 from ..hub_server import Fault, Handler, Hub
+
+REF = HubRef("owner/name")
 
 ODD = "does not answer as a Hub does"
 LIST = "GET /api"
@@ -39,9 +41,9 @@ def every_file(**values: object) -> Change:
 
 
 ANSWERS: dict[str, tuple[Change, str]] = {
-    "no list": (lambda said: said | {"siblings": None}, "no config.json there"),
-    "names that lead elsewhere": (every_file(rfilename="../../x"), "no config.json there"),
-    "NUL in names": (every_file(rfilename="config.json\0"), "no config.json there"),
+    "no list": (lambda said: said | {"siblings": None}, "has no config.json"),
+    "names that lead elsewhere": (every_file(rfilename="../../x"), "has no config.json"),
+    "NUL in names": (every_file(rfilename="config.json\0"), "has no config.json"),
     "names of numbers": (every_file(rfilename=5), ODD),
     "names of lists": (every_file(rfilename=[]), ODD),
     "files of strings": (lambda said: said | {"siblings": ["config.json"]}, ODD),
@@ -146,14 +148,14 @@ def test_other_answers(
 def test_endpoints(endpoint: str, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(constants, "ENDPOINT", endpoint)
     assert "HF_ENDPOINT" in fails().hint
-    assert cached("owner/name") is None
+    assert find_cached(REF) is None
 
 
 @pytest.mark.parametrize("token", ["hf_ä€", "hf_a b", "hf_\x1b"])
 def test_tokens_of_the_environment(token: str, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_TOKEN", token)
     with pytest.raises(PixelgenError, match="HF_TOKEN") as caught:
-        look_up("owner/name")
+        look_up(REF)
     assert isinstance(caught.value, UsageError)
     assert token not in caught.value.message + caught.value.hint
     assert hub.requests == []

@@ -13,10 +13,12 @@ from typing import Any
 import pytest
 from huggingface_hub import constants
 
-from pixelgen.checkpoints.hub import cached
+from pixelgen.checkpoints.hub import HubRef, find_cached
 
 from ..hub_faults import FILE, assert_recovers, trickle
 from ..hub_server import Hub
+
+REF = HubRef("owner/name")
 
 Start = Callable[..., "subprocess.Popen[str]"]
 
@@ -54,7 +56,7 @@ def test_killed_in_the_middle_and_run_again(hub: Hub, weights: Path, start: Star
     assert hub.sending.wait(60)
     process.kill()
     process.wait()
-    assert cached("owner/name") is None
+    assert find_cached(REF) is None
     assert_recovers(hub)
 
 
@@ -66,7 +68,7 @@ def test_ctrl_c_in_the_middle(hub: Hub, weights: Path, start: Start) -> None:
     process.send_signal(signal.SIGINT)
     assert process.communicate(timeout=20) == ("", "")
     assert process.returncode == 130
-    assert cached("owner/name") is None
+    assert find_cached(REF) is None
     assert_recovers(hub)
 
 

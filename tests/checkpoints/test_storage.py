@@ -97,7 +97,7 @@ def test_weights_with_the_names_of_earlier_versions_load(tmp_path: Path) -> None
 
 
 def test_labels_must_fit_the_model(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="1 labels for a model of 2 classes"):
+    with pytest.raises(ValueError, match="1 label for a model of 2 classes"):
         save_checkpoint(tmp_path / "w", build_model(CONFIGS[0]), labels=[5])
     assert not (tmp_path / "w").exists()
 
@@ -163,7 +163,7 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
     "wrong type": (config_change(lambda c: c["model"].update(layers="3")), "layers must be"),
     "negative": (config_change(lambda c: c["model"].update(layers=-1)), "layers must not be"),
     "label": (config_change(lambda c: c.update(labels=["a", 1])), "labels must be whole numbers"),
-    "labels": (config_change(lambda c: c.update(labels=[1])), "1 labels for a model of 2 classes"),
+    "labels": (config_change(lambda c: c.update(labels=[1])), "1 label for a model of 2 classes"),
     "twice": (config_change(lambda c: c.update(labels=[1, 1])), "labels must differ"),
     "top-p": (config_change(lambda c: c["sampling"].update(top_p=3)), "top_p must be"),
     "option": (config_change(lambda c: c["sampling"].update(heat=3)), "unknown sampling option"),
@@ -249,7 +249,7 @@ def test_auto_encoders_of_several_bottlenecks_share_a_folder(tmp_path: Path) -> 
         tensors = found.state_dict()
         assert all(torch.equal(t, tensors[name]) for name, t in made.state_dict().items())
     assert list(load_checkpoint(tmp_path / "one").autoencoders) == [2]
-    with pytest.raises(PixelgenError, match="w is an autoencoder: it draws from a picture alone"):
+    with pytest.raises(PixelgenError, match="w is an autoencoder: it samples only reconstructions"):
         _ = loaded.model
     before = loaded.revision
     save_checkpoint(tmp_path / "w", two, others=[autoencoder(4)])
@@ -261,11 +261,11 @@ def test_auto_encoders_of_several_bottlenecks_share_a_folder(tmp_path: Path) -> 
 
 
 def test_auto_encoders_that_do_not_belong_together(weights: Path, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="bottlenecks must grow"):
+    with pytest.raises(ValueError, match="bottlenecks must increase"):
         save_checkpoint(tmp_path / "w", autoencoder(5), others=[autoencoder(2)])
-    with pytest.raises(ValueError, match="pictures of one size"):
+    with pytest.raises(ValueError, match="same image size"):
         save_checkpoint(tmp_path / "w", autoencoder(2), others=[autoencoder(5, size=16)])
-    with pytest.raises(ValueError, match="a pixelcnn has no other auto-encoders"):
+    with pytest.raises(ValueError, match="a pixelcnn cannot have auto-encoders"):
         save_checkpoint(tmp_path / "w", build_model(CONFIGS[2]), others=[autoencoder(5)])
     assert not (tmp_path / "w").exists()
     with pytest.raises(PixelgenError, match="tiny has no auto-encoder"):
@@ -277,7 +277,7 @@ def test_auto_encoders_that_do_not_belong_together(weights: Path, tmp_path: Path
     [
         (3, '"others" must be a list'),
         ([3], '"others" must hold objects'),
-        ([{}], "bottlenecks must grow|pictures of one size"),
+        ([{}], "bottlenecks must increase|same image size"),
         ([{"size": 8, "patch": 2, "bottleneck": 10**15}], "autoencoder-1000000000000000"),
     ],
 )

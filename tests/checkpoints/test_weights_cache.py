@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from pixelgen import PixelgenError
-from pixelgen.checkpoints import cache_weights, find, load_checkpoint
+from pixelgen.checkpoints import cache_weights, load_checkpoint, resolve_weights
+from pixelgen.checkpoints.hub import HubRef
 from pixelgen.checkpoints.source import Source
 from pixelgen.checkpoints.weights_cache import LRUCache
 
@@ -31,11 +32,11 @@ def test_only_the_last_few_stay(weights: Path, pixel_weights: Path, code_weights
 
 
 def test_there_are_never_more() -> None:
-    shelf: LRUCache[str] = LRUCache(1)
-    shelf.get("a", lambda: "a")
+    cache: LRUCache[str] = LRUCache(1)
+    cache.get("a", lambda: "a")
     with pytest.raises(ZeroDivisionError):
-        shelf.get("b", lambda: str(1 // 0))
-    assert shelf.get("a", lambda: "made again") == "made again"
+        cache.get("b", lambda: str(1 // 0))
+    assert cache.get("a", lambda: "rebuilt") == "rebuilt"
 
 
 def test_files_that_change_are_loaded_again(
@@ -57,15 +58,15 @@ def test_files_that_change_are_loaded_again(
 def test_a_branch_is_looked_up_once(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 
-    def obtain(repo: str, revision: str | None, **_: object) -> Source:
-        asked.append((repo, revision))
-        return Source(weights, repo, "c0ffee")
+    def fetch(ref: HubRef, **_: object) -> Source:
+        asked.append(ref)
+        return Source(weights, ref.repo, "c0ffee")
 
-    monkeypatch.setattr("pixelgen.checkpoints.hub.obtain", obtain)
+    monkeypatch.setattr("pixelgen.checkpoints.resolve.fetch", fetch)
     with cache_weights(1):
         for _ in range(3):
-            assert find("owner/name@main").revision() == "c0ffee"
-        find("owner/name")
-    assert asked == [("owner/name", "main"), ("owner/name", None)]
-    find("owner/name")
+            assert resolve_weights("owner/name@main").revision() == "c0ffee"
+        resolve_weights("owner/name")
+    assert asked == [HubRef("owner/name", "main"), HubRef("owner/name")]
+    resolve_weights("owner/name")
     assert len(asked) == 3

@@ -128,8 +128,10 @@ def test_jobs_make_what_the_commands_make_alone(
         said[name] = json.loads(outcome.out)
 
     loads = []
-    load = storage._loaded
-    monkeypatch.setattr(storage, "_loaded", lambda *given: loads.append(given) or load(*given))
+    load = storage._load_checkpoint
+    monkeypatch.setattr(
+        storage, "_load_checkpoint", lambda *given: loads.append(given) or load(*given)
+    )
     for job in jobs:
         job |= {"id": job["command"], "weights": str(job.pop("w"))}
     outcome = run(

@@ -207,7 +207,7 @@ BAD_ENCODE = [
     (["PHOTO", "missing.png"], 3, "cannot read missing.png: No such file or directory"),
     (["."], 3, "cannot read .: it is a folder"),
     (["/dev/null"], 3, "cannot read /dev/null: it is empty"),
-    ([__file__], 3, "it is no picture, or of a kind that is not known"),
+    ([__file__], 3, "it is not a picture in a known format"),
     (["-"], 3, "cannot read stdin: it is empty"),
     (["-", "-"], 2, "stdin holds one picture"),
     ([], 2, "Missing argument"),

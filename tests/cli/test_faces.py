@@ -129,7 +129,7 @@ BAD = [
     (["BLANK"], 3, "no face found in "),
     (["BLANK", "--json"], 3, "no face found in "),
     (["missing.jpg"], 3, "cannot read missing.jpg: No such file or directory"),
-    ([__file__], 3, "it is no picture, or of a kind that is not known"),
+    ([__file__], 3, "it is not a picture in a known format"),
     (["-"], 3, "cannot read stdin: it is empty"),
     (["-", "-"], 2, "stdin holds one picture"),
     ([], 2, "Missing argument"),

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 import pixelgen
-from pixelgen.imaging import FaceCutter, animation_text, png_text, read_image, square
+from pixelgen.imaging import FaceCropper, animation_text, png_text, read_image, square
 
 from .conftest import Run
 
@@ -80,8 +80,8 @@ def test_a_strip_with_the_sources_at_both_ends(
     with Image.open("a.png") as strip:
         assert strip.size == (lefts[-1] + 16, 16)
         cut = [strip.crop((left, 0, left + 16, 16)).tobytes() for left in lefts]
-    cutter = FaceCutter(16)
-    ends = [cutter.cut(read_image(path)).image for path in (A, B)]
+    cropper = FaceCropper(16)
+    ends = [cropper.crop(read_image(path)).image for path in (A, B)]
     assert cut == [image.tobytes() for image in (ends[0], *frames, ends[1])]
     run(*words, "-o", "b.png", "--batch-size", 2)
     assert Path("a.png").read_bytes() == Path("b.png").read_bytes()
@@ -234,7 +234,7 @@ BAD = [
     (["--class", "8", "--class", "3", "--bottleneck", "2"], 2, "bottleneck does not go with"),
     (["--class", "8", "--class", "3", "--weights", "AUTO"], 2, "auto is an autoencoder: it draws"),
     (["A", "missing.jpg"], 3, "cannot read missing.jpg: No such file or directory"),
-    (["A", __file__], 3, "it is no picture, or of a kind that is not known"),
+    (["A", __file__], 3, "it is not a picture in a known format"),
     (["A", "-"], 3, "cannot read stdin: it is empty"),
     (["-", "-"], 2, "stdin holds one picture"),
     (["A", "B", "--steps", "1"], 2, "steps must be at least 2, not 1"),

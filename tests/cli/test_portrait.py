@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 import pixelgen
-from pixelgen.imaging import FaceCutter, png_text, read_image
+from pixelgen.imaging import FaceCropper, png_text, read_image
 
 from .conftest import Pipe, Run
 
@@ -53,7 +53,7 @@ def test_the_source_stands_at_the_left_of_its_portraits(run: Run, face_weights: 
         assert sheet.size == (16 + 6 + 3 * 18 - 2, 16)
     expected = pixelgen.load(face_weights, "cpu").portrait([read_image(FACE)], n=3, seed=3)
     source, *portraits = parts(Path("a.png"), 0, 22, 40, 58)
-    assert source == FaceCutter(16).cut(read_image(FACE)).image.tobytes()
+    assert source == FaceCropper(16).crop(read_image(FACE)).image.tobytes()
     assert portraits == [image.tobytes() for image in expected.images]
     run(*words, "-o", "b.png", "--batch-size", 2)
     assert Path("a.png").read_bytes() == Path("b.png").read_bytes()
@@ -239,7 +239,7 @@ BAD = [
     (["dot.png"], 3, "no face found in "),
     (["cut.jpg"], 3, "cannot read "),
     (["."], 3, "cannot read .: it is a folder"),
-    ([__file__], 3, "it is no picture, or of a kind that is not known"),
+    ([__file__], 3, "it is not a picture in a known format"),
     (["-"], 3, "cannot read stdin: it is empty"),
     (["-", "-"], 2, "stdin holds one picture"),
     ([], 2, "Missing argument"),

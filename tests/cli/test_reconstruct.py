@@ -101,12 +101,12 @@ def test_json(run: Run, autoencoders: Path, folder: Path) -> None:
         for made, size in zip(picture["reconstructions"], (2, 5), strict=True):
             assert made["bottleneck"] == size
             assert made["bits_per_dim"] > 0
-            near = ReconstructionMetrics.of(
+            near = ReconstructionMetrics.compare(
                 original, read_image(Path(f"x-{number}-{size}-mean.png"))
             )
             assert made["psnr"] == pytest.approx(near.psnr, abs=1e-3)
             assert made["ssim"] == pytest.approx(near.ssim, abs=1e-4)
-            near = ReconstructionMetrics.of(
+            near = ReconstructionMetrics.compare(
                 original, read_image(Path(f"x-{number}-{size}-sample-2.png"))
             )
             assert made["samples"][1]["psnr"] == pytest.approx(near.psnr, abs=1e-3)
@@ -256,5 +256,6 @@ def test_other_commands_point_here(run: Run, autoencoders: Path, words: list[str
     outcome = run(*words, "--weights", autoencoders)
     assert (outcome.code, outcome.out) == (2, "")
     assert outcome.err == (
-        "error: auto is an autoencoder: it draws from a picture alone (pixelgen reconstruct)\n"
+        "error: auto is an autoencoder: it samples only reconstructions of a picture "
+        "(`pixelgen reconstruct`)\n"
     )

@@ -152,7 +152,7 @@ BAD = [
     ([], 2, "Missing argument"),
     (["missing.png"], 3, "cannot read missing.png: No such file or directory"),
     (["PHOTO", "missing.png", "--map", "m.png"], 3, "cannot read missing.png"),
-    (["NOTES"], 3, "notes.txt: it is no picture"),
+    (["NOTES"], 3, "notes.txt: it is not a picture"),
     (["."], 3, "no pictures in the folder ."),
     (["-", "-"], 2, "stdin holds one picture"),
     (["PHOTO", "--class", "3"], 2, "pixels was not trained on class 3"),

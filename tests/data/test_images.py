@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from pixelgen.data import average_down, images, load_images
 from pixelgen.errors import PixelgenError
@@ -55,6 +56,33 @@ def test_size_averages_every_picture(tmp_path: Path, write_pictures) -> None:
     whole = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).contiguous()
     assert torch.equal(data.images, average_down(whole, 2))
     assert data.labels is None
+
+
+def save_in_folders(folder: Path, counts: dict[str, int]) -> None:
+    """Pictures in class folders, or in `folder` itself for an empty name."""
+    for name, count in counts.items():
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        for i, pixels in enumerate(noise(count)):
+            Image.fromarray(pixels).save(folder / name / f"{i}.png")
+
+
+def test_one_class_folder_is_one_label(tmp_path: Path) -> None:
+    save_in_folders(tmp_path / "one", {"train/cat": 3})
+    data = load_images(tmp_path / "one", "train")
+    assert data.labels is not None
+    assert data.labels.tolist() == [0, 0, 0]
+    assert (data.occurring_labels(), data.label_names) == ([0], ("cat",))
+    save_in_folders(tmp_path / "flat", {"cat": 2})
+    assert load_images(tmp_path / "flat", "train").label_names == ("cat",)
+    save_in_folders(tmp_path / "two", {"train/cat": 2, "train/dog": 1})
+    data = load_images(tmp_path / "two", "train")
+    assert (data.occurring_labels(), data.label_names) == ([0, 1], ("cat", "dog"))
+
+
+@pytest.mark.parametrize("folder", ["", "train", "data/train"])
+def test_without_class_folders_there_are_no_labels(folder: str, tmp_path: Path) -> None:
+    save_in_folders(tmp_path, {folder: 2})
+    assert load_images(tmp_path, "train").labels is None
 
 
 def test_a_limit_is_spread_over_the_split(tmp_path: Path, write_pictures) -> None:
@@ -130,5 +158,5 @@ def test_a_broken_picture_is_named(tmp_path: Path) -> None:
         "image", datasets.Image()
     )
     broken.to_parquet(tmp_path / "data" / "train-00000-of-00001.parquet")
-    with pytest.raises(PixelgenError, match=r"row 0 of .* is no readable picture"):
+    with pytest.raises(PixelgenError, match=r"row 0 of .* is not a readable picture"):
         load_images(tmp_path, "train")

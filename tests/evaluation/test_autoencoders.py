@@ -209,4 +209,4 @@ def test_the_command(
     assert isinstance(refused.exception, UsageError)
     refused = CliRunner().invoke(app, [*words, "--identity", "--no-likelihood"])
     assert isinstance(refused.exception, PixelgenError)
-    assert "it draws from a picture alone" in refused.exception.message
+    assert "it samples only reconstructions of a picture" in refused.exception.message

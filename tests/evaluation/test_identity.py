@@ -267,7 +267,7 @@ def test_what_cannot_be_measured(
         return exit_code_of(error.value)
 
     assert fails(pixels, album, "has no face embedder") == 2
-    assert fails(tokenizer, album, "is a tokenizer: it draws nothing") == 2
+    assert fails(tokenizer, album, "is a tokenizer: it cannot sample pictures") == 2
     assert fails(faces, album, "n must be at least 1", portraits=0) == 2
     assert fails(faces, album, "people must be at least 1", people=0) == 2
     assert fails(faces, album, "temperature must be", temperature=0) == 2

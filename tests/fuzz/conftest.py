@@ -108,7 +108,7 @@ def box(
     monkeypatch.delitem(doctor.CHECKS, "faces")
     # Otherwise it depends on what the tests were started from.
     monkeypatch.setattr("shellingham.detect_shell", lambda: ("bash", "/bin/bash"))
-    monkeypatch.setattr("pixelgen.files._PATIENCE", 0.02)
+    monkeypatch.setattr("pixelgen.files._PIPE_TIMEOUT", 0.02)
     fuzz_root.troubles.clear()
     TALLY.files.add(request.path.name)
     yield fuzz_root

@@ -13,17 +13,18 @@ import pytest
 from PIL import Image
 
 from pixelgen.cli.errors import exit_code_of
+from pixelgen.cli.hints import HINTS
 from pixelgen.errors import InputError, PixelgenError
 from pixelgen.imaging import (
     Face,
-    FaceCutter,
+    FaceCropper,
     align,
     find_face,
     read_image,
     residual,
     square,
 )
-from pixelgen.imaging.alignment import TEMPLATE, similarity
+from pixelgen.imaging.alignment import TEMPLATE, similarity_transform
 from pixelgen.imaging.mtcnn import MtcnnDetector
 
 PORTRAITS = sorted((Path(__file__).parents[1] / "assets").glob("*.jpg"))
@@ -66,7 +67,7 @@ TURNS = [1, 3.7, 0.4, cmath.rect(2, 0.5), cmath.rect(5.3, -2.5), cmath.rect(0.8,
 def test_a_known_similarity_is_undone(turn: complex) -> None:
     turn, shift = complex(turn), complex(31.5, -80)
     landmarks = placed(turn, shift)
-    back, start = similarity(landmarks)
+    back, start = similarity_transform(landmarks)
     assert back == pytest.approx(1 / turn)
     assert start == pytest.approx(-shift / turn)
     assert residual(landmarks) == pytest.approx(0, abs=1e-9)
@@ -85,7 +86,7 @@ def test_the_similarity_is_that_of_umeyama() -> None:
         matrix = scale * u @ vt
         start = aim - matrix @ middle
         misses = given @ matrix.T + start - goal
-        turn, shift = similarity([(x, y) for x, y in given.tolist()])
+        turn, shift = similarity_transform([(x, y) for x, y in given.tolist()])
         assert [turn.real, -turn.imag, turn.imag, turn.real] == pytest.approx(matrix.ravel())
         assert [shift.real, shift.imag] == pytest.approx(start)
         rms = math.sqrt((misses**2).sum(1).mean())
@@ -187,7 +188,8 @@ def test_the_largest_face_comes_first(detector: MtcnnDetector) -> None:
     for index in (0, 3, -1):
         with pytest.raises(PixelgenError, match=f"a.png has 2 faces, no number {index}") as caught:
             find_face(both, index, detector, name="a.png")
-        assert (exit_code_of(caught.value), caught.value.hint) == (2, "--face N")
+        assert (exit_code_of(caught.value), caught.value.hint) == (2, "face must be 1 to 2")
+        assert HINTS[caught.value.code] == "--face N"
 
 
 @pytest.mark.parametrize("mode", ["L", "RGBA", "CMYK", "P", "LA"])
@@ -220,7 +222,8 @@ def test_blank_and_tiny_pictures_have_no_face(
         with pytest.raises(PixelgenError, match="no face found in the picture") as caught:
             find_face(image, detector=detector)
         assert isinstance(caught.value, InputError)
-        assert "--no-align" in caught.value.hint
+        assert caught.value.hint.startswith("set aligned")
+        assert "--no-align" in HINTS[caught.value.code]
     assert capfd.readouterr() == ("", "")
 
 
@@ -229,17 +232,17 @@ def test_faces_are_cut_out_of_photos(detector: MtcnnDetector) -> None:
     wide = Image.new("RGB", (520, 256))
     wide.paste(photo.resize((200, 200)), (0, 0))
     wide.paste(read_image(PORTRAITS[1]), (264, 0))
-    cutter = FaceCutter(32)
-    first, second = cutter.cut(wide), cutter.cut(wide, face=2)
-    assert (first.found, second.found) == (2, 2)
+    cropper = FaceCropper(32)
+    first, second = cropper.crop(wide), cropper.crop(wide, face=2)
+    assert (first.face_count, second.face_count) == (2, 2)
     for number, crop in ((1, first), (2, second)):
         face = find_face(wide, number, detector)
         assert crop.image.tobytes() == align(wide, face.landmarks, 32).tobytes()
-    whole = FaceCutter(32, detector).cut(photo, aligned=True)
-    assert whole.found == 0
+    whole = FaceCropper(32, detector).crop(photo, aligned=True)
+    assert whole.face_count == 0
     assert whole.image.tobytes() == square(photo, 32).tobytes()
     with pytest.raises(PixelgenError, match="no face found in me"):
-        cutter.cut(Image.new("L", (30, 30)), name="me")
+        cropper.crop(Image.new("L", (30, 30)), name="me")
 
 
 def test_another_detector_will_do() -> None:

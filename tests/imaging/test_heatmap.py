@@ -28,7 +28,7 @@ def test_colours_become_lighter_in_equal_steps() -> None:
     [(1, 1, 0.2), (4.1, 5, 1), (24, 25, 5), (40, 40, 10), (96, 100, 20), (0.013, 0.015, 0.005)],
 )
 def test_scales_have_round_numbers(highest: float, top: float, step: float) -> None:
-    scale = Scale.of([np.full((4, 4), highest), np.zeros((2, 2))])
+    scale = Scale.from_maps([np.full((4, 4), highest), np.zeros((2, 2))])
     assert (scale.top, scale.step) == pytest.approx((top, step))
     assert not scale.exceeded
 
@@ -36,12 +36,12 @@ def test_scales_have_round_numbers(highest: float, top: float, step: float) -> N
 def test_extreme_values_do_not_stretch_the_scale() -> None:
     values = np.ones((32, 32))
     values[3, 4] = 90
-    scale = Scale.of([values])
+    scale = Scale.from_maps([values])
     assert scale.top == pytest.approx(1)
     assert scale.exceeded
-    sampled = np.asarray(scale.paint(np.array([[0.0, 0.5, 1.0, 90.0]])))[0]
+    sampled = np.asarray(scale.colourise(np.array([[0.0, 0.5, 1.0, 90.0]])))[0]
     assert (sampled == colours()[[0, 128, 255, 255]]).all()
-    assert Scale.of([np.zeros((2, 2))]).top > 0
+    assert Scale.from_maps([np.zeros((2, 2))]).top > 0
 
 
 def test_a_sheet_holds_pictures_beside_their_maps() -> None:
@@ -54,7 +54,7 @@ def test_a_sheet_holds_pictures_beside_their_maps() -> None:
         top = 48 + row * 286
         assert (pixels[top : top + 256, 8:264] == colour).all()
         heat = pixels[top + 32 : top + 256 : 64, 272 + 32 : 272 + 256 : 64]
-        assert (heat == np.asarray(Scale.of(maps).paint(maps[row]))).all()
+        assert (heat == np.asarray(Scale.from_maps(maps).colourise(maps[row]))).all()
     # Something dark is written in the legend and in the captions, and nothing beside the sheet.
     assert (pixels[24:44] < 100).any()
     assert (pixels[48 + 256 : 48 + 286] < 100).any()
@@ -64,6 +64,6 @@ def test_a_sheet_holds_pictures_beside_their_maps() -> None:
 def test_too_many_rows() -> None:
     check_rows(600, 32)
     for count in (1000, 10**6):
-        with pytest.raises(PixelgenError, match="too many for one map") as caught:
+        with pytest.raises(PixelgenError, match="too many for one heat map") as caught:
             check_rows(count, 32)
         assert isinstance(caught.value, UsageError)

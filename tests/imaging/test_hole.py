@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from pixelgen.errors import PixelgenError, UsageError
-from pixelgen.imaging import cut_hole, parse_box, parse_keep, square, veiled
+from pixelgen.imaging import cut_hole, grey_out, parse_box, parse_keep, square
 
 DRAW = np.random.default_rng(0)
 
@@ -55,7 +55,7 @@ def test_pixels_outside_of_the_hole_are_as_without_it() -> None:
     assert (hole.hidden == expected).all()
     whole, around = np.asarray(square(photo, 16)), np.asarray(hole.around)
     assert (whole == around)[~expected].all()
-    assert (np.asarray(veiled(hole.photo, hole.hidden))[expected] == 128).all()
+    assert (np.asarray(grey_out(hole.photo, hole.hidden))[expected] == 128).all()
 
 
 def test_half_of_a_pixel_hides_it() -> None:
@@ -135,7 +135,7 @@ def test_what_does_not_lie_on_the_photo() -> None:
     assert parse_box(" -4, 0,8 ,8 ") == (-4, 0, 8, 8)
     assert cut_hole(noise(16, 16), 16, box=(-4, 0, 8, 8)).hidden.sum() == 4 * 8
     for box in ((16, 0, 4, 4), (0, 20, 4, 4), (-9, 0, 9, 4)):
-        with pytest.raises(PixelgenError, match="beside the picture, which has 16×16"):
+        with pytest.raises(PixelgenError, match="outside the picture, which has 16×16"):
             cut_hole(noise(16, 16), 16, box=box)
     with pytest.raises(PixelgenError, match="the mask has 8×9 pixels, the picture 16×17"):
         cut_hole(noise(16, 17), 16, mask=Image.new("L", (8, 9)))

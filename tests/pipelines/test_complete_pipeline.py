@@ -173,7 +173,7 @@ def test_what_cannot_be_done(loaded: Weights, tmp_path: Path) -> None:
         ({"refine": 2**63}, "refine must be below"),
         ({"n": 0}, "n must be at least 1"),
         ({"classes": [3]}, "pixels was not trained on class 3"),
-        ({"keep": "centre:5%"}, "no part of a picture"),
+        ({"keep": "centre:5%"}, "not a part of a picture"),
     ):
         with pytest.raises(PixelgenError, match=says) as caught:
             loaded.complete(PHOTO, **{"keep": "top:50%", **asked})  # type: ignore[arg-type]

@@ -58,10 +58,10 @@ def test_every_bottleneck_gives_a_mean_and_samples(loaded: Weights) -> None:
             assert made.bits_per_dim == pytest.approx(
                 float(bits_per_dim(model.log_prob(x.long(), h))), abs=1e-4
             )
-            assert made.likeness == ReconstructionMetrics.of(image, made.image)
+            assert made.likeness == ReconstructionMetrics.compare(image, made.image)
             assert len({sample.tobytes() for sample in made.samples}) == 4
             assert made.samples_likeness == [
-                ReconstructionMetrics.of(image, s) for s in made.samples
+                ReconstructionMetrics.compare(image, s) for s in made.samples
             ]
     assert [len(row) for row in result.rows()] == [11, 11]
     assert result.parameters == {

@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 import pixelgen
-from pixelgen.checkpoints import find, load_checkpoint
+from pixelgen.checkpoints import load_checkpoint, resolve_weights
 from pixelgen.cli.errors import exit_code_of
 from pixelgen.errors import UsageError
 from pixelgen.imaging import cut_hole, read_image, square
@@ -103,7 +103,7 @@ def test_one_is_as_good_as_a_list_of_one(weights: Path) -> None:
 
 
 def test_a_drawn_seed_draws_the_same_again(weights: Path) -> None:
-    loaded = pixelgen.load(find(weights), "cpu")
+    loaded = pixelgen.load(resolve_weights(weights), "cpu")
     (once,) = loaded.sample()
     assert once.label is None
     assert loaded.sample(seed=once.seed)[0].image.tobytes() == once.image.tobytes()
@@ -268,14 +268,14 @@ BAD = [
     ("weights", "interpolate", {"classes": [8, 207], "photos": [A]}, 2, "a photo does not go"),
     ("weights", "interpolate", {"classes": [8, 207], "slerp": True}, 2, "slerp does not go with"),
     ("weights", "complete", {"photo": A}, 2, "one part must be named: mask, box or keep"),
-    ("weights", "complete", {"photo": A, "keep": 0.5}, 2, "'0.5' is no part of a picture"),
-    ("weights", "complete", {"photo": A, "box": (1, 2)}, 2, "'1,2' is no box"),
-    ("weights", "complete", {"photo": A, "box": 5}, 2, "'5' is no box"),
-    ("weights", "complete", {"photo": A, "box": "all"}, 2, "'all' is no box"),
+    ("weights", "complete", {"photo": A, "keep": 0.5}, 2, "'0.5' is not a part of a picture"),
+    ("weights", "complete", {"photo": A, "box": (1, 2)}, 2, "'1,2' is not a box"),
+    ("weights", "complete", {"photo": A, "box": 5}, 2, "'5' is not a box"),
+    ("weights", "complete", {"photo": A, "box": "all"}, 2, "'all' is not a box"),
     ("weights", "complete", {"photo": A, "box": (0, 0, 0, 4)}, 2, "is empty"),
     ("weights", "complete", {"photo": 3, "keep": "top:5%"}, 2, "a photo is a path or a PIL pic"),
     ("weights", "score", {"photos": "no.jpg"}, 3, "cannot read no.jpg: No such file"),
-    ("weights", "score", {"photos": __file__}, 3, "it is no picture"),
+    ("weights", "score", {"photos": __file__}, 3, "it is not a picture"),
     ("weights", "score", {"photos": [broken]}, 3, "cannot read the picture: "),
     ("weights", "score", {"photos": A, "fit": "pad"}, 2, "fit must be crop or stretch"),
     ("face_weights", "portrait", {"photos": []}, 2, "a photo must be given"),

@@ -116,7 +116,7 @@ def test_private_and_by_variable(hub: Hub, mine: Path, monkeypatch: pytest.Monke
 
 
 REFUSED = {
-    "no token": ("owner/name", None, "push to owner/name: the token is refused, or one is needed"),
+    "no token": ("owner/name", None, "push to owner/name: the token is refused, or missing"),
     "wrong token": ("owner/name", "hf_wrong", "the token is refused"),
     "not mine": ("others/name", TOKEN, "the token does not permit this"),
     "no id": ("name", TOKEN, "name is not a Hub id"),
@@ -157,7 +157,7 @@ def test_figures_that_are_not_ours(hub: Hub, mine: Path) -> None:
 
 def test_offline(hub: Hub, mine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    with pytest.raises(PixelgenError, match="--offline is set"):
+    with pytest.raises(PixelgenError, match="in offline mode"):
         push_to_hub(mine, "owner/name", token=TOKEN)
 
 

@@ -124,7 +124,7 @@ def test_one_folder_draws_pictures_and_is_measured(
     export(run, folder)
     loaded = load_checkpoint(folder)
     assert loaded.config.kind == "coded-pixelcnn"
-    assert loaded.config.picture == (3, 8, 8)
+    assert loaded.config.image_shape == (3, 8, 8)
     seen: list[tuple[int, int, tuple[int, int]]] = []
     loaded_weights = pixelgen.load(folder)
     result = loaded_weights.sample(

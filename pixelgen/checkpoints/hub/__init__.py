@@ -1,37 +1,46 @@
-"""Weights on the Hugging Face Hub: looked up, pulled into its own cache, and pushed.
+"""Weights on the Hugging Face Hub: looking up, pulling into its own cache, and pushing.
 
 Importing this brings no web client along; looking up, pulling and pushing do.
 """
 
-from pixelgen.checkpoints.hub.cache import CachedWeights, Removal, cached, cached_weights, removal
-from pixelgen.checkpoints.hub.errors import HubRef
-from pixelgen.checkpoints.hub.pulling import (
-    Plan,
-    Remote,
-    Transfer,
-    Watch,
-    look_up,
-    obtain,
-    plan,
-    pull,
+from pixelgen.checkpoints.hub.cache import (
+    CachedWeights,
+    Removal,
+    cached_weights,
+    find_cached,
+    plan_removal,
+    require_cached,
 )
-from pixelgen.checkpoints.hub.pushing import Pushed, push
+from pixelgen.checkpoints.hub.pulling import (
+    OnTransfer,
+    PullPlan,
+    RemoteRepo,
+    Transfer,
+    execute_pull,
+    fetch,
+    look_up,
+    plan_pull,
+)
+from pixelgen.checkpoints.hub.pushing import PushResult, push
+from pixelgen.checkpoints.hub_ref import HubRef, parse_hub_ref
 
 __all__ = [
     "CachedWeights",
     "HubRef",
-    "Plan",
-    "Pushed",
-    "Remote",
+    "OnTransfer",
+    "PullPlan",
+    "PushResult",
+    "RemoteRepo",
     "Removal",
     "Transfer",
-    "Watch",
-    "cached",
     "cached_weights",
+    "execute_pull",
+    "fetch",
+    "find_cached",
     "look_up",
-    "obtain",
-    "plan",
-    "pull",
+    "parse_hub_ref",
+    "plan_pull",
+    "plan_removal",
     "push",
-    "removal",
+    "require_cached",
 ]

@@ -1,4 +1,4 @@
-"""Weights in the Hub's own cache: found, listed and removed, without asking the Hub."""
+"""Weights in the Hub's own cache: finding, listing and removing them, without the network."""
 
 from __future__ import annotations
 
@@ -12,45 +12,45 @@ from pathlib import Path
 from types import ModuleType
 
 from pixelgen.checkpoints.config import CONFIG_FILE, read_config
-from pixelgen.checkpoints.hub.errors import HubRef
-from pixelgen.checkpoints.source import Source, tensor_files
+from pixelgen.checkpoints.hub_ref import HubRef, is_commit
+from pixelgen.checkpoints.layout import tensor_files
+from pixelgen.checkpoints.source import Source
 from pixelgen.errors import PixelgenError, UsageError
 
-_COMMIT = re.compile(r"[0-9a-f]{40}")
 _TOKEN = re.compile(r"[\x21-\x7e]+")
 
 
 @dataclass(frozen=True)
 class CachedWeights:
-    """A snapshot in the cache whose configuration is one of ours."""
+    """A snapshot in the cache that is a checkpoint of pixelgen."""
 
     source: Source
     """The folder, the repository's name and the commit."""
     refs: tuple[str, ...]
-    """Branches and tags that led to this commit when the Hub was last asked."""
+    """Branches and tags that pointed to this commit when the Hub was last asked."""
     complete: bool
-    """Whether all files are there; not so where a pull was stopped."""
+    """Whether all files are present; a pull that was stopped leaves some out."""
 
 
 @dataclass(frozen=True)
 class Removal:
-    """What would be removed from the cache."""
+    """Snapshots that can be removed from the cache; nothing is removed before `execute`."""
 
     commits: tuple[str, ...]
     """The commits of the snapshots."""
     size: int
     """Bytes that become free."""
-    carry_out: Callable[[], None]
-    """Removes it."""
+    execute: Callable[[], None]
+    """Removes them. Raises PixelgenError where that fails."""
 
 
 def _settings() -> ModuleType:
-    """What the variables of the Hub say. Raises PixelgenError (exit code 2) where one of them stops
-    the library from being imported."""
+    """The library's settings, which come from environment variables. Raises UsageError where one of
+    these stops the library from being imported."""
     try:
         from huggingface_hub import constants
     except ValueError as error:
-        hint = "look at the variables that begin with HF_"
+        hint = "check the environment variables that begin with HF_"
         raise UsageError(f"settings of the Hub: {error}", hint) from error
     return constants
 
@@ -65,32 +65,35 @@ def repo_folder(repo: str) -> Path:
     return cache_root() / f"models--{repo.replace('/', '--')}"
 
 
-def is_commit(revision: str | None) -> bool:
-    """Whether a revision is a whole commit, which always means the same files."""
-    return revision is not None and _COMMIT.fullmatch(revision) is not None
-
-
 def is_offline() -> bool:
-    """Whether HF_HUB_OFFLINE (or `--offline`) keeps from the network."""
+    """Whether the network must not be used (HF_HUB_OFFLINE)."""
     return bool(_settings().HF_HUB_OFFLINE)
 
 
+def check_online(ref: HubRef) -> None:
+    """Raises PixelgenError in offline mode."""
+    if is_offline():
+        raise ref.error(
+            "the Hub cannot be asked in offline mode", "unset HF_HUB_OFFLINE", code="hub-offline"
+        )
+
+
 def check_token(token: str | None) -> None:
-    """Raises PixelgenError (exit code 2) for what cannot be a token, without repeating it: `token`,
-    or what would be used without one."""
+    """Raises UsageError if `token`, or what would be used without one, cannot be a token. The
+    message does not repeat it."""
     from huggingface_hub import get_token
 
-    whose = "--token"
+    origin = "the token"
     if token is None:
-        whose, token = "the token of HF_TOKEN or `hf auth login`", get_token()
+        origin, token = "the token of HF_TOKEN or `hf auth login`", get_token()
     if token is not None and not _TOKEN.fullmatch(token):
-        raise UsageError(f"{whose} is empty or holds a character that no token has")
+        raise UsageError(f"{origin} is empty or holds a character that no token has")
 
 
-def snapshot(repo: str, revision: str | None = None) -> Path | None:
-    """The folder in the cache that `revision` leads to, complete or not; None if there is none."""
-    folder = repo_folder(repo)
-    commit = revision or "main"
+def snapshot_folder(ref: HubRef) -> Path | None:
+    """The folder in the cache that `ref` points to, complete or not; None if there is none."""
+    folder = repo_folder(ref.repo)
+    commit = ref.revision or "main"
     try:
         if not is_commit(commit):
             commit = (folder / "refs" / commit).read_text("utf-8").strip()
@@ -101,7 +104,7 @@ def snapshot(repo: str, revision: str | None = None) -> Path | None:
 
 
 def is_complete(folder: Path) -> bool:
-    """Whether a snapshot has a configuration that is understood, and the tensors it needs."""
+    """Whether a snapshot has a valid configuration and all tensor files that this needs."""
     try:
         config = read_config(folder, folder.name)
     except PixelgenError:
@@ -109,40 +112,44 @@ def is_complete(folder: Path) -> bool:
     return all((folder / name).is_file() for name in tensor_files(config))
 
 
-def cached(repo: str, revision: str | None = None) -> Source | None:
+def find_cached(ref: HubRef) -> Source | None:
     """Complete weights in the cache, or None."""
-    folder = snapshot(repo, revision)
-    return Source(folder, repo, folder.name) if folder and is_complete(folder) else None
+    folder = snapshot_folder(ref)
+    return Source(folder, ref.repo, folder.name) if folder and is_complete(folder) else None
 
 
-def need_cached(errand: HubRef) -> Source:
-    """Complete weights in the cache. Raises PixelgenError that says what they lack."""
-    folder = snapshot(errand.repo, errand.revision)
-    pull = f"`pixelgen weights pull {errand.name}` with network"
+def require_cached(ref: HubRef) -> Source:
+    """Complete weights in the cache. Raises WeightsError that says what is missing."""
+    folder = snapshot_folder(ref)
     if folder is None or not (folder / CONFIG_FILE).is_file():
-        raise errand.error("not in the cache", pull)
-    config = read_config(folder, errand.name)
+        raise not_cached_error(ref)
+    config = read_config(folder, ref.name)
     for name in tensor_files(config):
         if not (folder / name).is_file():
-            raise errand.error(f"only partly in the cache, {name} is missing", pull)
-    return Source(folder, errand.repo, folder.name)
+            raise not_cached_error(ref, f"only partly in the cache, {name} is missing")
+    return Source(folder, ref.repo, folder.name)
+
+
+def not_cached_error(ref: HubRef, message: str = "not in the cache") -> PixelgenError:
+    """The WeightsError for weights that are not, or not all, in the cache."""
+    return ref.error(message, "load them once with network", code="weights-not-cached")
 
 
 def cached_weights() -> list[CachedWeights]:
-    """All weights of ours in the cache, by name."""
-    found: list[CachedWeights] = []
-    if not os.path.isdir(cache_root()):  # or nobody may look there
-        return found
+    """All checkpoints of pixelgen in the cache, by name."""
+    entries: list[CachedWeights] = []
+    if not os.path.isdir(cache_root()):  # or its permissions hide it
+        return entries
     for path in sorted(cache_root().glob(f"models--*--*/snapshots/*/{CONFIG_FILE}")):
         folder, home = path.parent, path.parents[2]
         repo = home.name.removeprefix("models--").replace("--", "/")
         try:
             read_config(folder, repo)
         except PixelgenError:
-            continue  # of another library, as most of the cache is
+            continue  # of another library, like most of the cache
         source = Source(folder, repo, folder.name)
-        found.append(CachedWeights(source, _refs(home, folder.name), is_complete(folder)))
-    return found
+        entries.append(CachedWeights(source, _refs(home, folder.name), is_complete(folder)))
+    return entries
 
 
 def _refs(home: Path, commit: str) -> tuple[str, ...]:
@@ -157,26 +164,27 @@ def _refs(home: Path, commit: str) -> tuple[str, ...]:
     return tuple(names)
 
 
-def drop(path: Path) -> None:
-    """Remove a file of a snapshot and what it links to, so that a pull brings it anew."""
+def delete_file(path: Path) -> None:
+    """Delete a file of a snapshot and the blob that it links to, so that it is fetched again."""
     if path.is_symlink():
         (path.parent / path.readlink()).unlink(missing_ok=True)
     path.unlink(missing_ok=True)
 
 
-def removal(repo: str, revision: str | None = None) -> Removal:
-    """What goes if `repo`, or one revision of it, is removed from the cache.
+def plan_removal(ref: HubRef) -> Removal:
+    """What to remove from the cache for a repository, or for one revision of it if `ref` has one.
 
-    Raises PixelgenError: exit code 2 where the cache does not have it.
+    Raises UsageError if the cache does not have it, PixelgenError if it cannot be read.
     """
     from huggingface_hub import scan_cache_dir
     from huggingface_hub.errors import CacheNotFound
 
-    folder = repo_folder(repo)
-    name = HubRef(repo, revision).name
-    target = snapshot(repo, revision) if revision else None
-    if not folder.is_dir() or (revision and target is None):
-        raise UsageError(f"{name} is not in the cache", "`pixelgen weights` lists it")
+    folder = repo_folder(ref.repo)
+    target = snapshot_folder(ref) if ref.revision else None
+    if not folder.is_dir() or (ref.revision and target is None):
+        raise UsageError(
+            f"{ref.name} is not in the cache", "see cached_weights()", code="weights-not-listed"
+        )
     try:
         info = scan_cache_dir(cache_root())
     except (CacheNotFound, ValueError, OSError) as error:
@@ -186,9 +194,9 @@ def removal(repo: str, revision: str | None = None) -> Removal:
         if target is not None:
             raise PixelgenError(
                 f"{folder} is damaged, no single revision can be removed",
-                f"`pixelgen weights remove {repo}` removes all",
+                f"remove all of {ref.repo}, without a revision",
             )
-        # The library does not touch what it cannot read; all of it can go nevertheless.
+        # The library does not touch what it cannot read; the whole folder can be removed.
         size = sum(f.lstat().st_size for f in folder.rglob("*") if not f.is_dir())
         return Removal((), size, lambda: _remove_all(folder))
     commits = [r.commit_hash for r in known.revisions]
@@ -196,22 +204,22 @@ def removal(repo: str, revision: str | None = None) -> Removal:
         commits = [commit for commit in commits if commit == target.name]
     strategy = info.delete_revisions(*commits)
 
-    def carry_out() -> None:
-        # What the library may not remove it only logs, with a traceback.
+    def execute() -> None:
+        # The library only logs what it cannot remove, with a traceback.
         logger = logging.getLogger("huggingface_hub")
         level = logger.level
         logger.setLevel(logging.CRITICAL)
         try:
             strategy.execute()
         except OSError as error:
-            raise PixelgenError(f"cannot remove {name}: {error.strerror or error}") from error
+            raise PixelgenError(f"cannot remove {ref.name}: {error.strerror or error}") from error
         finally:
             logger.setLevel(level)
         left = [r.snapshot_path for r in known.revisions if r.commit_hash in commits]
         if any(Path(path).exists() for path in left):
-            raise PixelgenError(f"cannot remove {name}", f"may you write to {folder}?")
+            raise PixelgenError(f"cannot remove {ref.name}", f"check the permissions of {folder}")
 
-    return Removal(tuple(sorted(commits)), strategy.expected_freed_size, carry_out)
+    return Removal(tuple(sorted(commits)), strategy.expected_freed_size, execute)
 
 
 def _remove_all(folder: Path) -> None:

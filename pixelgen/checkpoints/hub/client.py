@@ -1,4 +1,4 @@
-"""Calls of huggingface_hub that stay quiet, wait when the Hub asks for it, and give up in time."""
+"""Calls of huggingface_hub without its output, with bounded waits and retries."""
 
 from __future__ import annotations
 
@@ -13,74 +13,79 @@ from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 
 from pixelgen.checkpoints.hub.errors import (
-    HubRef,
-    OddAnswer,
-    chain,
+    InvalidResponse,
+    cause_chain,
+    class_names,
     explain,
-    is_inconsistent,
-    kinds,
+    is_wrong_length,
 )
+from pixelgen.checkpoints.hub_ref import HubRef
 from pixelgen.errors import PixelgenError
 
 TIMEOUT = 10.0
-"""Seconds for the Hub to begin an answer."""
-PATIENCE = 60.0
-"""Seconds that are waited at most, all together, because the Hub asks for it."""
+"""Seconds for the Hub to begin a response."""
+MAX_WAIT = 60.0
+"""Seconds to wait at most, in all, where the Hub asks to try again later."""
 TRIES = 3
-"""So often is a transfer begun again that broke off."""
+"""How often a transfer is tried whose connection breaks off."""
 CHUNK = 2**18
-"""Bytes that are written at once; the library's own 10 MB would hide the progress of most weights,
-and be lost where a connection breaks off."""
+"""Bytes that are written at once. The library's own 10 MB would hide the progress of most weights,
+and a broken connection would lose them."""
 
-_TAG = re.compile(r'(W/)?("[\w.+=-]{1,128}"|[\w.+=-]{0,128})')
-_NAMES = {"X-Repo-Commit": re.compile("([0-9a-f]{40})?"), "ETag": _TAG, "X-Linked-ETag": _TAG}
+_ETAG = re.compile(r'(W/)?("[\w.+=-]{1,128}"|[\w.+=-]{0,128})')
+_FILE_NAME_HEADERS = {
+    "X-Repo-Commit": re.compile("([0-9a-f]{40})?"),
+    "ETag": _ETAG,
+    "X-Linked-ETag": _ETAG,
+}
+"""Headers that the library builds file names of, and what they may hold."""
 
 T = TypeVar("T")
-Tell = Callable[[str], None]
-"""Takes a line about what is being waited for."""
+OnNote = Callable[[str], None]
+"""Is called with a line about what the transfer waits for."""
 
 
-class _Busy(Exception):
-    """The Hub asks to be left alone for a while."""
+class _RetryLater(Exception):
+    """The Hub asks to try again after some seconds."""
 
     def __init__(self, status: int, seconds: float) -> None:
-        super().__init__(f"{status}, in {seconds:.0f} s again")
+        super().__init__(f"{status}, try again in {seconds:.0f} s")
         self.status = status
         self.seconds = seconds
 
 
-def ask(call: Callable[[], T], errand: HubRef, tell: Tell) -> T:
-    """What `call`, a use of the library, returns. Raises PixelgenError for whatever it raises."""
+def call_hub(call: Callable[[], T], ref: HubRef, on_note: OnNote) -> T:
+    """The result of `call`, which uses the library. Raises PixelgenError for whatever it raises."""
     waited, tries = 0.0, 1
     while True:
         try:
-            with _mannered():
+            with _quiet_library():
                 return call()
         except (PixelgenError, MemoryError):
             raise
         except Exception as error:
-            busy = _busy(error)
-            if busy is not None:
-                waited += busy.seconds
-                if waited > PATIENCE:
-                    raise errand.error(
-                        f"the Hub is busy ({busy.status})",
-                        f"it asks to try again in {busy.seconds:.0f} s",
+            later = _retry_later(error)
+            if later is not None:
+                waited += later.seconds
+                if waited > MAX_WAIT:
+                    raise ref.error(
+                        f"the Hub is busy ({later.status})",
+                        f"it asks to try again in {later.seconds:.0f} s",
                     ) from error
-                tell(f"the Hub is busy, it asks to wait {busy.seconds:.0f} s")
-                time.sleep(busy.seconds)
-            elif tries < TRIES and _broke_off(error):
+                on_note(f"the Hub is busy, it asks to wait {later.seconds:.0f} s")
+                time.sleep(later.seconds)
+            elif tries < TRIES and _connection_broke(error):
                 tries += 1
-                tell(f"the connection broke off, try {tries} of {TRIES}")
+                on_note(f"the connection broke off, try {tries} of {TRIES}")
                 time.sleep(1)
             else:
-                raise explain(error, errand) from error
+                raise explain(error, ref) from error
 
 
 @contextmanager
-def _mannered() -> Iterator[None]:
-    """The library without bars and warnings of its own, in small chunks, and without waits of any
-    length."""
+def _quiet_library() -> Iterator[None]:
+    """The library without progress bars and warnings, in small chunks, and without waits of its
+    own."""
     from huggingface_hub import constants, get_session
     from huggingface_hub.utils import (
         are_progress_bars_disabled,
@@ -90,75 +95,75 @@ def _mannered() -> Iterator[None]:
 
     log = logging.getLogger("huggingface_hub")
     level = log.level
-    # Where the variable is set, the library warns of calls that it then ignores.
+    # With the variable set, the library ignores these calls, with a warning.
     bars = constants.HF_HUB_DISABLE_PROGRESS_BARS is None and not are_progress_bars_disabled()
     session: Any = get_session()
-    # The client before version 1.0 calls them otherwise.
+    # Before version 1.0 the client has another name for them.
     hooks = (session.hooks if hasattr(session, "hooks") else session.event_hooks)["response"]
     chunk = constants.DOWNLOAD_CHUNK_SIZE
     constants.DOWNLOAD_CHUNK_SIZE = CHUNK
     log.setLevel(logging.ERROR)
     if bars:
         disable_progress_bars()
-    hooks.append(_inspect)
+    hooks.append(_check_response)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        hooks.remove(_inspect)
+        hooks.remove(_check_response)
         if bars:
             enable_progress_bars()
         log.setLevel(level)
         constants.DOWNLOAD_CHUNK_SIZE = chunk
 
 
-def _inspect(response: Any, **_: object) -> None:
-    """Raises where the Hub asks to wait, which the library would do for as long as it is told, and
-    for names that would lead the library out of the cache, where it writes under them."""
+def _check_response(response: Any, **_: object) -> None:
+    """Raises `_RetryLater` where the Hub asks to wait, since the library would wait for any time,
+    and `InvalidResponse` for headers that would make the library write outside the cache."""
     if response.status_code in (429, 503):
-        seconds = _pause(response.headers)
+        seconds = _seconds_to_wait(response.headers)
         if seconds is not None:
             response.close()
-            raise _Busy(response.status_code, seconds)
+            raise _RetryLater(response.status_code, seconds)
     if response.request.method == "HEAD":
-        for header, name in _NAMES.items():
-            if not name.fullmatch(response.headers.get(header, "")):
+        for header, pattern in _FILE_NAME_HEADERS.items():
+            if not pattern.fullmatch(response.headers.get(header, "")):
                 response.close()
-                raise OddAnswer(f"{header} is {response.headers[header][:80]!r}")
+                raise InvalidResponse(f"{header} is {response.headers[header][:80]!r}")
 
 
-def _busy(error: Exception) -> _Busy | None:
-    """The request to wait that `error` is about."""
-    for link in chain(error):
-        if isinstance(link, _Busy):
+def _retry_later(error: Exception) -> _RetryLater | None:
+    """The Hub's request to wait that caused `error`, if one did."""
+    for link in cause_chain(error):
+        if isinstance(link, _RetryLater):
             return link
         response = getattr(link, "response", None)
         if response is not None and response.status_code in (429, 503):
-            seconds = _pause(response.headers)
-            return None if seconds is None else _Busy(response.status_code, seconds)
+            seconds = _seconds_to_wait(response.headers)
+            return None if seconds is None else _RetryLater(response.status_code, seconds)
     return None
 
 
-def _pause(headers: Mapping[str, str]) -> float | None:
-    """Seconds to wait, as `Retry-After` (a number or a date) or the Hub's `RateLimit` says."""
+def _seconds_to_wait(headers: Mapping[str, str]) -> float | None:
+    """Seconds to wait by `Retry-After` (a number or a date) or the Hub's `RateLimit`, if any."""
     after = (headers.get("Retry-After") or "").strip()
     if after.isdecimal():
         return float(after)
     if after:
         try:
-            then = parsedate_to_datetime(after)
-            return max((then - datetime.now(timezone.utc)).total_seconds(), 0.0)
+            moment = parsedate_to_datetime(after)
+            return max((moment - datetime.now(timezone.utc)).total_seconds(), 0.0)
         except (ValueError, TypeError):
             return None
     spent = re.search(r"\br\s*=\s*0\s*;\s*t\s*=\s*(\d+)", headers.get("RateLimit") or "")
     return float(spent[1]) if spent else None
 
 
-def _broke_off(error: Exception) -> bool:
-    """Whether an answer ended before its time, which another try may put right."""
-    names = kinds(error)
+def _connection_broke(error: Exception) -> bool:
+    """Whether a response ended too early, which another try may mend."""
+    names = class_names(error)
     if names & {"ConnectError", "NewConnectionError", "TimeoutException", "Timeout"}:
         return False
     broken = {"ReadError", "WriteError", "RemoteProtocolError", "ChunkedEncodingError"}
-    return bool(names & (broken | {"ProtocolError"})) or is_inconsistent(error)
+    return bool(names & (broken | {"ProtocolError"})) or is_wrong_length(error)

@@ -1,16 +1,24 @@
-"""What goes wrong with the Hub, in one line that says what to do."""
+"""Failures of the Hub, explained in one line with what to do."""
 
 from __future__ import annotations
 
 import errno
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
-from pixelgen.errors import PixelgenError, WeightsError
+from pixelgen.checkpoints.hub_ref import HubRef
+from pixelgen.errors import PixelgenError
 
-_FULL = (errno.ENOSPC, errno.EDQUOT)
-_CLOSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG)
-_ODD = {
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+_NOT_WRITABLE = (
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.ENOTDIR,
+    errno.EEXIST,
+    errno.ENAMETOOLONG,
+)
+_INVALID_RESPONSE = {
     "AttributeError",
     "ContentDecodingError",
     "DecodingError",
@@ -24,39 +32,24 @@ _ODD = {
     "TypeError",
     "ValueError",
 }
-"""What the library raises, or its web client, where an answer is not what they expect."""
-_LOGIN = "`hf auth login`, HF_TOKEN or --token"
+"""What the library or its web client raises where a response is not what they expect."""
+_GIVE_TOKEN = "give a token: `hf auth login`, HF_TOKEN or the parameter token"
 
 
-@dataclass(frozen=True)
-class HubRef:
-    """What is asked of the Hub."""
+class Explanation(NamedTuple):
+    """What a `PixelgenError` says; see there."""
 
-    repo: str
-    """`owner/name`."""
-    revision: str | None = None
-    """Branch, tag or commit; None: the main branch."""
-    pushing: bool = False
-    """Whether weights go there, or come from there."""
-
-    @property
-    def name(self) -> str:
-        """`owner/name` or `owner/name@revision`."""
-        return self.repo if self.revision is None else f"{self.repo}@{self.revision}"
-
-    def error(self, why: str, hint: str = "") -> PixelgenError:
-        """An error that says what was asked: exit code 4, or 1 for a push."""
-        if self.pushing:
-            return PixelgenError(f"push to {self.name}: {why}", hint)
-        return WeightsError(f"weights {self.name}: {why}", hint)
+    message: str
+    hint: str
+    code: str = ""
 
 
-class OddAnswer(ValueError):
-    """An answer that no Hub gives."""
+class InvalidResponse(ValueError):
+    """A response that no Hub gives."""
 
 
-def chain(error: BaseException) -> Iterator[BaseException]:
-    """`error` and what led to it, the latest first."""
+def cause_chain(error: BaseException) -> Iterator[BaseException]:
+    """`error` and what caused it, the latest first."""
     seen: list[BaseException] = []
     link: BaseException | None = error
     while link is not None and link not in seen:
@@ -65,96 +58,122 @@ def chain(error: BaseException) -> Iterator[BaseException]:
         link = link.__cause__ or link.__context__
 
 
-def kinds(error: BaseException) -> set[str]:
-    """Names of the classes of `error` and of what led to it. The library has changed its web client
-    twice; the names of what that raises stayed."""
-    return {kind.__name__ for link in chain(error) for kind in type(link).__mro__}
+def class_names(error: BaseException) -> set[str]:
+    """Names of the classes of `error` and of its causes. The library has changed its web client
+    twice; the names of what the clients raise stayed."""
+    return {kind.__name__ for link in cause_chain(error) for kind in type(link).__mro__}
 
 
-def status(error: BaseException) -> int | None:
-    """The status that the Hub answered with, if `error` tells of an answer."""
-    for link in chain(error):
-        # An answer that tells of an error counts as false in one of the clients.
+def http_status(error: BaseException) -> int | None:
+    """The status that the Hub answered with; None if `error` holds no response."""
+    for link in cause_chain(error):
+        # The response to a failed request counts as false in one of the clients.
         if (response := getattr(link, "response", None)) is not None:
             return int(response.status_code)
     return None
 
 
-def is_inconsistent(error: BaseException) -> bool:
+def is_wrong_length(error: BaseException) -> bool:
     """Whether a file came with another length than announced."""
     return "Consistency check failed" in str(error)
 
 
-def explain(error: Exception, errand: HubRef) -> PixelgenError:
+def explain(error: Exception, ref: HubRef) -> PixelgenError:
     """`error` of the library as an error of ours."""
-    for answer in (_of_the_hub, _of_this_computer, _of_the_network):
-        if (said := answer(error, errand)) is not None:
-            return errand.error(*said)
+    for explain_kind in (_hub_failure, _disk_failure, _network_failure):
+        if (known := explain_kind(error, ref)) is not None:
+            return ref.error(known.message, known.hint, code=known.code)
     line = next(iter(str(error).strip().splitlines()), "")
     what = f"{type(error).__name__}: {line}" if line else type(error).__name__
-    return errand.error(what, "--debug shows more")
+    return ref.error(what, "see the cause of this exception", code="hub-unexpected-error")
 
 
-def _of_the_hub(error: Exception, errand: HubRef) -> tuple[str, str] | None:
+def _hub_failure(error: Exception, ref: HubRef) -> Explanation | None:
     """What the Hub refuses."""
     from huggingface_hub import constants
     from huggingface_hub import errors as hub
 
-    page = f"{constants.ENDPOINT}/{errand.repo}"
+    page = f"{constants.ENDPOINT}/{ref.repo}"
 
     def has(kind: type[BaseException]) -> bool:
-        return any(isinstance(link, kind) for link in chain(error))
+        return any(isinstance(link, kind) for link in cause_chain(error))
 
-    answered = status(error)
+    status = http_status(error)
     if has(hub.GatedRepoError):
-        return "gated", f"ask for access at {page}, then {_LOGIN}"
+        return Explanation("gated", f"ask for access at {page}, then {_GIVE_TOKEN}")
     if has(hub.RevisionNotFoundError):
-        return "no such revision", f"branches, tags and commits are at {page}/tree/main"
+        return Explanation(
+            "no such revision", f"branches, tags and commits are at {page}/tree/main"
+        )
     if has(hub.RepositoryNotFoundError):
-        return f"not found at {constants.ENDPOINT}", f"check the name; if it is private: {_LOGIN}"
+        return Explanation(
+            f"not found at {constants.ENDPOINT}",
+            f"check the name; if it is private, {_GIVE_TOKEN}",
+            "hub-repo-not-found",
+        )
     if has(hub.HFValidationError):
-        return "not a valid Hub id", "owner/name, as in its address"
+        return Explanation("not a valid Hub id", "owner/name, as in its address")
     if has(hub.EntryNotFoundError) and not has(hub.LocalEntryNotFoundError):
-        return "a file is missing there", f"see {page}/tree/main"
-    if answered == 401:
-        return "the token is refused, or one is needed", _LOGIN
-    if answered == 403:
-        need = "write to" if errand.pushing else "read"
-        return "the token does not permit this", f"it must be allowed to {need} {errand.repo}"
-    if answered is not None and answered >= 400:
-        later = answered == 429 or answered >= 500
-        return f"the Hub answers {answered}", "try again later" if later else f"see {page}"
+        return Explanation("the repository lacks a file", f"see {page}/tree/main")
+    if status == 401:
+        return Explanation("the token is refused, or missing", _GIVE_TOKEN, "hub-token-refused")
+    if status == 403:
+        need = "write to" if ref.pushing else "read"
+        return Explanation(
+            "the token does not permit this", f"it must be allowed to {need} {ref.repo}"
+        )
+    if status is not None and status >= 400:
+        later = status == 429 or status >= 500
+        return Explanation(
+            f"the Hub answers {status}", "try again later" if later else f"see {page}"
+        )
     return None
 
 
-def _of_this_computer(error: Exception, errand: HubRef) -> tuple[str, str] | None:
-    """What keeps the cache from taking files."""
+def _disk_failure(error: Exception, ref: HubRef) -> Explanation | None:
+    """What keeps files from being written to the cache."""
     from huggingface_hub import constants
 
-    numbers = {link.errno for link in chain(error) if isinstance(link, OSError)}
-    elsewhere = "HF_HOME=FOLDER puts the cache elsewhere"
-    if numbers.intersection(_FULL):
-        return f"no space left in {constants.HF_HUB_CACHE}", f"free some, or {elsewhere}"
-    if numbers.intersection(_CLOSED):
-        return f"cannot write to {constants.HF_HUB_CACHE}", elsewhere
+    numbers = {link.errno for link in cause_chain(error) if isinstance(link, OSError)}
+    elsewhere = "HF_HOME=FOLDER moves the cache elsewhere"
+    if numbers.intersection(_DISK_FULL):
+        return Explanation(
+            f"no space left in {constants.HF_HUB_CACHE}", f"free some, or {elsewhere}"
+        )
+    if numbers.intersection(_NOT_WRITABLE):
+        return Explanation(f"cannot write to {constants.HF_HUB_CACHE}", elsewhere)
     return None
 
 
-def _of_the_network(error: Exception, errand: HubRef) -> tuple[str, str] | None:
+def _network_failure(error: Exception, ref: HubRef) -> Explanation | None:
     """What keeps bytes from arriving."""
     from huggingface_hub import constants
 
-    names, where = kinds(error), constants.ENDPOINT
+    names, endpoint = class_names(error), constants.ENDPOINT
     if "OfflineModeIsEnabled" in names:
-        return "not fetched: HF_HUB_OFFLINE or --offline is set", "unset it to use the network"
-    if is_inconsistent(error):
-        return "a file has another length than announced", "try again; a proxy may spoil it"
+        return Explanation(
+            "not fetched in offline mode", "unset HF_HUB_OFFLINE to use the network", "hub-offline"
+        )
+    if is_wrong_length(error):
+        return Explanation(
+            "a file has another length than announced", "try again; a proxy may damage it"
+        )
     if names & {"TimeoutException", "Timeout"}:
-        return f"{where} does not answer", "try again later; --offline uses what is in the cache"
+        return Explanation(
+            f"{endpoint} does not answer",
+            "try again later; HF_HUB_OFFLINE=1 uses only the cache",
+            "hub-timeout",
+        )
     if names & {"ReadError", "WriteError", "RemoteProtocolError", "ChunkedEncodingError"}:
-        return f"the connection to {where} breaks off", "try again: what is complete is kept"
+        return Explanation(
+            f"the connection to {endpoint} breaks off", "try again: complete files are not lost"
+        )
     if names & {"TransportError", "ConnectionError"}:
-        return f"{where} cannot be reached", "check the network, HF_ENDPOINT and proxies"
-    if names & _ODD:
-        return f"{where} does not answer as a Hub does", "check HF_ENDPOINT and proxies"
+        return Explanation(
+            f"{endpoint} cannot be reached", "check the network, HF_ENDPOINT and proxies"
+        )
+    if names & _INVALID_RESPONSE:
+        return Explanation(
+            f"{endpoint} does not answer as a Hub does", "check HF_ENDPOINT and proxies"
+        )
     return None

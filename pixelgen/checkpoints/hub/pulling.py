@@ -1,4 +1,5 @@
-"""Weights from the Hub into its own cache: only the files that are needed, and only whole ones."""
+"""Pulling weights from the Hub into its own cache: only the files that are needed, and only whole
+ones."""
 
 from __future__ import annotations
 
@@ -19,15 +20,18 @@ from pixelgen.checkpoints.config import (
 )
 from pixelgen.checkpoints.digests import is_digest, matches, recorded_digest
 from pixelgen.checkpoints.hub import cache
-from pixelgen.checkpoints.hub.errors import HubRef, OddAnswer, explain, is_inconsistent
-from pixelgen.checkpoints.source import CARD_FILE, Source, tensor_files
+from pixelgen.checkpoints.hub.errors import InvalidResponse, explain, is_wrong_length
+from pixelgen.checkpoints.hub_ref import HubRef, is_commit
+from pixelgen.checkpoints.layout import CARD_FILE, tensor_files
+from pixelgen.checkpoints.source import Source
 from pixelgen.errors import PixelgenError
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
-_LOOK = 0.2
-_MOVES = 3
+_POLL_INTERVAL = 0.2
+_MAX_BRANCH_MOVES = 3
+_NOT_OURS = "it does not hold weights of pixelgen"
 
 
 @dataclass(frozen=True)
@@ -37,37 +41,37 @@ class HubFile:
     name: str
     """Its name."""
     size: int | None
-    """Bytes, if the Hub tells."""
+    """Bytes, if the Hub reports them."""
     digest: str
-    """Its sha256, or git's sha1 of a file that git itself keeps; "" if the Hub does not tell."""
+    """Its sha256, or git's sha1 of a file that git itself stores; "" if the Hub reports neither."""
 
 
 @dataclass(frozen=True)
-class Remote:
-    """A repository as the Hub describes it at one commit."""
+class RemoteRepo:
+    """A repository at one commit, as the Hub describes it."""
 
-    errand: HubRef
-    """What was asked for."""
+    ref: HubRef
+    """What was looked up."""
     commit: str
-    """The commit that the revision led to."""
+    """The commit that the revision points to."""
     files: dict[str, HubFile]
     """All files, by name."""
 
 
 @dataclass(frozen=True)
-class Plan:
-    """The files that weights need, and which of them are to be fetched."""
+class PullPlan:
+    """The files that weights need, and which of them must be fetched."""
 
-    remote: Remote
+    remote: RemoteRepo
     """Where they are."""
     config: CheckpointConfig
-    """The configuration, which is fetched already."""
+    """The configuration, which has been fetched already."""
     folder: Path
     """The snapshot in the cache that they go to."""
     files: tuple[HubFile, ...]
-    """All that is needed."""
+    """All files that are needed."""
     missing: tuple[HubFile, ...]
-    """Those of them that the cache does not have whole."""
+    """Those that are missing or damaged in the cache."""
 
     @property
     def size(self) -> int:
@@ -82,123 +86,123 @@ class Plan:
 
 @dataclass(frozen=True)
 class Transfer:
-    """How far a pull has come."""
+    """The progress of a pull."""
 
     name: str
-    """What is pulled."""
+    """The weights."""
     done: int
     """Bytes that have arrived."""
     total: int
-    """Bytes that are to arrive."""
+    """Bytes to fetch."""
     note: str = ""
-    """What is being waited for."""
+    """What the pull waits for."""
 
 
-Watch = Callable[[Transfer], None]
-"""Is called when a pull begins, several times a second on the way, and with every note."""
+OnTransfer = Callable[[Transfer], None]
+"""Is called when a pull begins, several times a second while it runs, and with every note."""
 
 
-def obtain(
-    repo: str, revision: str | None = None, *, token: str | None = None, watch: Watch | None = None
+def fetch(
+    ref: HubRef, *, token: str | None = None, on_transfer: OnTransfer | None = None
 ) -> Source:
-    """Weights of the Hub, from its cache if that has what the Hub has; without network whatever the
-    cache has of this revision. Raises PixelgenError (exit code 4)."""
-    errand = HubRef(repo, revision)
+    """Weights of the Hub: from its cache if that is up to date or the Hub cannot be reached, else
+    pulled. Raises WeightsError."""
     if cache.is_offline():
-        return cache.need_cached(errand)
-    held = cache.cached(repo, revision)
-    if held is not None and cache.is_commit(revision):
-        return held
+        return cache.require_cached(ref)
+    cached = cache.find_cached(ref)
+    if cached is not None and ref.is_pinned:
+        return cached
     try:
-        remote = look_up(repo, revision, token=token, watch=watch)
+        remote = look_up(ref, token=token, on_transfer=on_transfer)
     except PixelgenError:
-        if held is not None:
-            return held
+        if cached is not None:
+            return cached
         raise
-    if held is not None and held.commit == remote.commit:
-        return held
-    return pull(plan(remote, token=token, watch=watch), token=token, watch=watch)
+    if cached is not None and cached.commit == remote.commit:
+        return cached
+    plan = plan_pull(remote, token=token, on_transfer=on_transfer)
+    return execute_pull(plan, token=token, on_transfer=on_transfer)
 
 
 def look_up(
-    repo: str, revision: str | None = None, *, token: str | None = None, watch: Watch | None = None
-) -> Remote:
+    ref: HubRef, *, token: str | None = None, on_transfer: OnTransfer | None = None
+) -> RemoteRepo:
     """Ask the Hub for the commit and the files of a revision. Raises PixelgenError."""
-    from pixelgen.checkpoints.hub.client import TIMEOUT, ask
+    from pixelgen.checkpoints.hub.client import TIMEOUT, call_hub
 
-    errand = HubRef(repo, revision)
-    if cache.is_offline():
-        raise errand.error("HF_HUB_OFFLINE or --offline is set", "unset it to ask the Hub")
+    cache.check_online(ref)
     cache.check_token(token)
-    info: Any = ask(
+    info: Any = call_hub(
         lambda: _api(token).model_info(
-            repo, revision=revision, files_metadata=True, timeout=TIMEOUT
+            ref.repo, revision=ref.revision, files_metadata=True, timeout=TIMEOUT
         ),
-        errand,
-        _teller(errand, watch),
+        ref,
+        _report_note(ref, on_transfer),
     )
     try:
-        if not cache.is_commit(info.sha):
-            raise OddAnswer("it names no commit")
-        files = [_described(sibling) for sibling in info.siblings or ()]
+        if not is_commit(info.sha):
+            raise InvalidResponse("it names no commit")
+        files = [_hub_file(sibling) for sibling in info.siblings or ()]
     except (ValueError, TypeError, AttributeError) as error:
-        raise explain(error, errand) from error
-    return Remote(errand, info.sha, {file.name: file for file in files})
+        raise explain(error, ref) from error
+    return RemoteRepo(ref, info.sha, {file.name: file for file in files})
 
 
-def plan(remote: Remote, *, token: str | None = None, watch: Watch | None = None) -> Plan:
-    """Which files a pull needs. Fetches the configuration, which says it, and nothing else.
+def plan_pull(
+    remote: RemoteRepo, *, token: str | None = None, on_transfer: OnTransfer | None = None
+) -> PullPlan:
+    """Which files a pull needs. Fetches the configuration, which says so, and nothing else.
 
-    Raises PixelgenError, also for a repository that holds no weights of ours.
+    Raises PixelgenError, also for a repository that does not hold weights of pixelgen.
     """
-    errand = remote.errand
+    ref = remote.ref
     if CONFIG_FILE not in remote.files:
-        raise errand.error(f"no {CONFIG_FILE} there", "it does not hold weights of pixelgen")
-    folder = cache.repo_folder(errand.repo) / "snapshots" / remote.commit
-    described = remote.files[CONFIG_FILE]
-    if (described.size or 0) > LARGEST_CONFIG:
-        raise errand.error(
-            f"{CONFIG_FILE} there is larger than a configuration can be",
-            "it does not hold weights of pixelgen",
-        )
-    if not _whole(folder, described):
-        _fetch(remote, described, token, watch)
-    config = read_config(folder, errand.name)
+        raise ref.error(f"the repository has no {CONFIG_FILE}", _NOT_OURS)
+    folder = cache.repo_folder(ref.repo) / "snapshots" / remote.commit
+    config_file = remote.files[CONFIG_FILE]
+    if (config_file.size or 0) > LARGEST_CONFIG:
+        raise ref.error(f"{CONFIG_FILE} is larger than a configuration can be", _NOT_OURS)
+    if not _is_whole(folder, config_file):
+        _fetch_file(remote, config_file, token, on_transfer)
+    config = read_config(folder, ref.name)
     names = [CONFIG_FILE, *tensor_files(config)]
     for name in names:
         if name not in remote.files:
-            raise errand.error(f"no {name} there", "the repository is not complete")
-        listed, digest = config.sha256.get(name), remote.files[name].digest
-        if listed and len(digest) == len(listed) and digest != listed:
-            raise errand.error(
-                f"{name} there is not the one that {CONFIG_FILE} was written with",
+            raise ref.error(f"the repository has no {name}", "the repository is not complete")
+        expected, digest = config.sha256.get(name), remote.files[name].digest
+        if expected and len(digest) == len(expected) and digest != expected:
+            raise ref.error(
+                f"{name} is not the one that {CONFIG_FILE} was written with",
                 "its owner should push both again",
             )
     if CARD_FILE in remote.files:
         names.append(CARD_FILE)
     files = tuple(remote.files[name] for name in names)
-    missing = tuple(file for file in files if not _whole(folder, file))
-    return Plan(remote, config, folder, files, missing)
+    missing = tuple(file for file in files if not _is_whole(folder, file))
+    return PullPlan(remote, config, folder, files, missing)
 
 
-def pull(made: Plan, *, token: str | None = None, watch: Watch | None = None) -> Source:
-    """Fetch what is missing, compare it with the Hub's digests, and only then let the branch or tag
-    lead to it: a pull that was stopped leaves what was there before. Raises PixelgenError."""
-    errand = made.remote.errand
-    if made.missing:
-        _check_space(made)
-        with _watching(made, watch):
-            for file in made.missing:
-                _fetch(made.remote, file, token, watch)
-    for _ in range(_MOVES):
-        if _lead_to(made, token, watch):
-            return Source(made.folder, errand.repo, made.remote.commit)
-        # The branch has moved in the meantime.
-        remote = look_up(errand.repo, errand.revision, token=token, watch=watch)
-        made = plan(remote, token=token, watch=watch)
-        for file in made.missing:
-            _fetch(made.remote, file, token, watch)
-    raise errand.error("changes while it is pulled", "try again, or name a commit")
+def execute_pull(
+    plan: PullPlan, *, token: str | None = None, on_transfer: OnTransfer | None = None
+) -> Source:
+    """Fetch the missing files and compare them with the Hub's digests. Only then the branch or tag
+    in the cache is moved: a pull that was stopped leaves the previous weights usable. Raises
+    PixelgenError."""
+    ref = plan.remote.ref
+    if plan.missing:
+        _check_space(plan)
+        with _reporting(plan, on_transfer):
+            for file in plan.missing:
+                _fetch_file(plan.remote, file, token, on_transfer)
+    for _ in range(_MAX_BRANCH_MOVES):
+        if _move_branch(plan, token, on_transfer):
+            return Source(plan.folder, ref.repo, plan.remote.commit)
+        # The branch has moved on the Hub in the meantime.
+        remote = look_up(ref, token=token, on_transfer=on_transfer)
+        plan = plan_pull(remote, token=token, on_transfer=on_transfer)
+        for file in plan.missing:
+            _fetch_file(plan.remote, file, token, on_transfer)
+    raise ref.error("changes while it is pulled", "try again, or name a commit")
 
 
 def _api(token: str | None) -> HfApi:
@@ -207,157 +211,165 @@ def _api(token: str | None) -> HfApi:
     return HfApi(token=token, library_name="pixelgen", library_version=__version__)
 
 
-def _described(sibling: Any) -> HubFile:
+def _hub_file(sibling: Any) -> HubFile:
+    """A file of the Hub's answer. Raises InvalidResponse for impossible values."""
     digest = sibling.lfs.sha256 if sibling.lfs is not None else sibling.blob_id or ""
     name, size = sibling.rfilename, sibling.size
     if not isinstance(name, str) or (digest and not is_digest(digest)):
-        raise OddAnswer(f"a file is {name!r}, its digest {digest!r}")
+        raise InvalidResponse(f"a file is {name!r}, its digest {digest!r}")
     if size is not None and (type(size) is not int or not 0 <= size < 2**63):
-        raise OddAnswer(f"{name} is of the size {size!r}")
+        raise InvalidResponse(f"{name} is of the size {size!r}")
     return HubFile(name, size, digest)
 
 
-def _teller(errand: HubRef, watch: Watch | None) -> Callable[[str], None]:
-    def tell(note: str) -> None:
-        if watch is not None:
-            watch(Transfer(errand.name, 0, 0, note))
+def _report_note(ref: HubRef, on_transfer: OnTransfer | None) -> Callable[[str], None]:
+    def report(note: str) -> None:
+        if on_transfer is not None:
+            on_transfer(Transfer(ref.name, 0, 0, note))
 
-    return tell
+    return report
 
 
-def _whole(folder: Path, file: HubFile) -> bool:
-    """Whether a snapshot has a file as the Hub describes it. A spoilt one is removed."""
+def _is_whole(folder: Path, file: HubFile) -> bool:
+    """Whether a snapshot has a file as the Hub describes it. A damaged one is deleted."""
     path = folder / file.name
     if not path.is_file():
         return False
-    recorded = file.digest or recorded_digest(path)
+    expected = file.digest or recorded_digest(path)
     try:
-        if recorded and not matches(path, recorded):
-            cache.drop(path)
+        if expected and not matches(path, expected):
+            cache.delete_file(path)
             return False
     except OSError:
         return False
     return True
 
 
-def _fetch(remote: Remote, file: HubFile, token: str | None, watch: Watch | None) -> None:
-    """Bring one file into the cache. Twice, if the first time other bytes come than announced."""
+def _fetch_file(
+    remote: RemoteRepo, file: HubFile, token: str | None, on_transfer: OnTransfer | None
+) -> None:
+    """Fetch one file into the cache; a second time if the first differs from the announced one."""
     for _ in range(2):
-        path = _download(remote, file.name, remote.commit, token, watch)
+        path = _download(remote, file.name, remote.commit, token, on_transfer)
         if path.parent.name != remote.commit:
-            raise remote.errand.error(
-                f"{file.name} comes from another commit than asked for",
+            raise remote.ref.error(
+                f"{file.name} comes from another commit than requested",
                 "check HF_ENDPOINT and proxies",
             )
-        if _whole(path.parent, file):
+        if _is_whole(path.parent, file):
             return
-    raise remote.errand.error(
+    raise remote.ref.error(
         f"{file.name} does not have the digest that the Hub announced",
-        "nothing of it was kept; a proxy or mirror may spoil it",
+        "it was deleted; a proxy or mirror may damage it",
     )
 
 
 def _download(
-    remote: Remote, name: str, revision: str, token: str | None, watch: Watch | None
+    remote: RemoteRepo,
+    name: str,
+    revision: str,
+    token: str | None,
+    on_transfer: OnTransfer | None,
 ) -> Path:
     from huggingface_hub import hf_hub_download
 
-    from pixelgen.checkpoints.hub.client import ask
+    from pixelgen.checkpoints.hub.client import call_hub
 
-    spoilt = False
+    is_damaged = False
 
     def call() -> Path:
-        nonlocal spoilt
+        nonlocal is_damaged
         try:
             return Path(
                 hf_hub_download(
-                    remote.errand.repo,
+                    remote.ref.repo,
                     name,
                     revision=revision,
                     token=token,
-                    # Else the library, before version 1.0, adds to what is too long already.
-                    force_download=spoilt,
+                    # Before version 1.0 the library would append to a file that is too long.
+                    force_download=is_damaged,
                     library_name="pixelgen",
                     library_version=__version__,
                 )
             )
         except OSError as error:
-            spoilt = is_inconsistent(error)
+            is_damaged = is_wrong_length(error)
             raise
 
-    return ask(call, remote.errand, _teller(remote.errand, watch))
+    return call_hub(call, remote.ref, _report_note(remote.ref, on_transfer))
 
 
-def _lead_to(made: Plan, token: str | None, watch: Watch | None) -> bool:
-    """Let the branch or tag in the cache lead to the snapshot; False where it has moved on."""
-    revision = made.remote.errand.revision or "main"
-    if cache.is_commit(revision):
+def _move_branch(plan: PullPlan, token: str | None, on_transfer: OnTransfer | None) -> bool:
+    """Point the branch or tag in the cache to the snapshot; False if it has moved on the Hub."""
+    if plan.remote.ref.is_pinned:
         return True
-    # What the cache has already is not fetched again, only the way to it is noted.
-    path = _download(made.remote, CONFIG_FILE, revision, token, watch)
-    return path.parent.name == made.remote.commit
+    revision = plan.remote.ref.revision or "main"
+    # The library notes the commit of the branch; the file itself is in the cache already.
+    path = _download(plan.remote, CONFIG_FILE, revision, token, on_transfer)
+    return path.parent.name == plan.remote.commit
 
 
-def _check_space(made: Plan) -> None:
-    """Raises PixelgenError where the disk cannot take what is to be fetched."""
-    folder = made.folder
+def _check_space(plan: PullPlan) -> None:
+    """Raises PixelgenError where the disk has too little space for the missing files."""
+    folder = plan.folder
     while not folder.exists():
         folder = folder.parent
     free = shutil.disk_usage(folder).free
-    if free < made.to_fetch:
-        needed, left = megabytes(made.to_fetch), megabytes(free)
-        raise made.remote.errand.error(
-            f"{needed} are to be fetched, {left} are free in {cache.cache_root()}",
-            "free some, or HF_HOME=FOLDER puts the cache elsewhere",
+    if free < plan.to_fetch:
+        raise plan.remote.ref.error(
+            f"{megabytes(plan.to_fetch)} must be fetched, "
+            f"{megabytes(free)} are free in {cache.cache_root()}",
+            "free some, or HF_HOME=FOLDER moves the cache elsewhere",
         )
 
 
 def megabytes(size: int) -> str:
-    """Bytes for people."""
+    """Bytes as text: `1.5 MB`."""
     return f"{size / 1e6:.1f} MB"
 
 
 @contextmanager
-def _watching(made: Plan, watch: Watch | None) -> Iterator[None]:
-    """Tell `watch` how far the pull is. The sizes on disk show it, whatever brings the bytes."""
-    if watch is None:
+def _reporting(plan: PullPlan, on_transfer: OnTransfer | None) -> Iterator[None]:
+    """Report the progress of the pull. It is read from the sizes of the files on disk, which works
+    for every client of the library."""
+    if on_transfer is None:
         yield
         return
-    name, total = made.remote.errand.name, made.to_fetch
-    over = threading.Event()
+    name, total = plan.remote.ref.name, plan.to_fetch
+    finished = threading.Event()
 
-    def look() -> None:
-        while not over.wait(_LOOK):
-            watch(Transfer(name, min(_arrived(made), total), total))
+    def poll() -> None:
+        while not finished.wait(_POLL_INTERVAL):
+            on_transfer(Transfer(name, min(_arrived(plan), total), total))
 
-    watch(Transfer(name, 0, total))
-    thread = threading.Thread(target=look, daemon=True)
+    on_transfer(Transfer(name, 0, total))
+    thread = threading.Thread(target=poll, daemon=True)
     thread.start()
     try:
         yield
     finally:
-        over.set()
+        finished.set()
         thread.join()
-    watch(Transfer(name, total, total))
+    on_transfer(Transfer(name, total, total))
 
 
-def _arrived(made: Plan) -> int:
+def _arrived(plan: PullPlan) -> int:
     """Bytes on disk of the files that were missing."""
-    blobs = cache.repo_folder(made.remote.errand.repo) / "blobs"
+    blobs = cache.repo_folder(plan.remote.ref.repo) / "blobs"
     arrived = 0
-    for file in made.missing:
-        if (made.folder / file.name).is_file():
+    for file in plan.missing:
+        if (plan.folder / file.name).is_file():
             arrived += file.size or 0
         elif file.digest:
-            # A pull that was killed may have left a part; the latest is ours.
-            parts = [_stat(path) for path in blobs.glob(f"{file.digest}*")]
+            # A pull that was killed may have left a part; the latest one is being written now.
+            parts = [_modified_and_size(path) for path in blobs.glob(f"{file.digest}*")]
             arrived += max(parts, default=(0.0, 0))[1]
     return arrived
 
 
-def _stat(path: Path) -> tuple[float, int]:
+def _modified_and_size(path: Path) -> tuple[float, int]:
     try:
-        found = path.stat()
-        return found.st_mtime, found.st_size
+        stat = path.stat()
+        return stat.st_mtime, stat.st_size
     except OSError:
         return 0.0, 0

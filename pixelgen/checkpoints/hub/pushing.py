@@ -1,4 +1,4 @@
-"""Weights to the Hub, as one commit."""
+"""Pushing weights to the Hub, as one commit."""
 
 from __future__ import annotations
 
@@ -8,59 +8,61 @@ from pathlib import Path
 
 from pixelgen._version import __version__
 from pixelgen.checkpoints.hub import cache
-from pixelgen.checkpoints.hub.errors import HubRef
 from pixelgen.checkpoints.hub.pulling import megabytes
+from pixelgen.checkpoints.hub_ref import HubRef
 
 
 @dataclass(frozen=True)
-class Pushed:
-    """What a push made."""
+class PushResult:
+    """The commit of a push."""
 
     repo: str
     """`owner/name`."""
     commit: str
-    """The commit; `owner/name@commit` means these very weights for ever."""
+    """The commit; `owner/name@commit` always means exactly these weights."""
     url: str
-    """Where people see it."""
+    """Its page."""
     files: tuple[str, ...]
-    """What the commit holds."""
+    """The names of its files."""
 
 
 def push(
-    errand: HubRef,
+    ref: HubRef,
     files: Mapping[str, Path | bytes],
     *,
     token: str | None = None,
     private: bool = False,
     message: str = "",
-    tell: Callable[[str], None] = lambda note: None,
-) -> Pushed:
+    on_note: Callable[[str], None] = lambda note: None,
+) -> PushResult:
     """Upload `files`, by their names in the repository, in one commit: all of them, or none.
 
-    The repository is made if there is none, `private` or not. Raises PixelgenError.
+    A missing repository is created, `private` or not. `on_note` is called with notes on the
+    progress. Raises PixelgenError.
     """
-    if cache.is_offline():
-        raise errand.error("HF_HUB_OFFLINE or --offline is set", "unset it to push")
+    cache.check_online(ref)
     cache.check_token(token)
 
     from huggingface_hub import CommitInfo, CommitOperationAdd, HfApi, constants
 
-    from pixelgen.checkpoints.hub.client import ask
+    from pixelgen.checkpoints.hub.client import call_hub
 
     api = HfApi(token=token, library_name="pixelgen", library_version=__version__)
-    ask(lambda: api.create_repo(errand.repo, private=private or None, exist_ok=True), errand, tell)
+    call_hub(
+        lambda: api.create_repo(ref.repo, private=private or None, exist_ok=True), ref, on_note
+    )
 
     def commit() -> CommitInfo:
-        # Made anew for every try: an operation that was carried out once cannot be used again.
+        # Built for every try: an operation that was carried out cannot be used again.
         operations = [CommitOperationAdd(name, data) for name, data in files.items()]
         return api.create_commit(
-            errand.repo,
+            ref.repo,
             operations,
             commit_message=message or f"Weights of pixelgen {__version__}",
-            revision=errand.revision,
+            revision=ref.revision,
         )
 
     size = sum(len(d) if isinstance(d, bytes) else d.stat().st_size for d in files.values())
-    tell(f"uploading {len(files)} files, {megabytes(size)}")
-    made = ask(commit, errand, tell)
-    return Pushed(errand.repo, made.oid, f"{constants.ENDPOINT}/{errand.repo}", tuple(files))
+    on_note(f"uploading {len(files)} files, {megabytes(size)}")
+    created = call_hub(commit, ref, on_note)
+    return PushResult(ref.repo, created.oid, f"{constants.ENDPOINT}/{ref.repo}", tuple(files))

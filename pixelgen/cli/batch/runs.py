@@ -14,8 +14,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from pixelgen.checkpoints import cache_weights, find
-from pixelgen.checkpoints.source import local
+from pixelgen.checkpoints import cache_weights, resolve_weights
+from pixelgen.checkpoints.source import resolve_local
 from pixelgen.cli.batch.jobs import BrokenJobs, Job, make_jobs, read_jobs
 from pixelgen.cli.batch.results_log import JobResult, ResultsLog
 from pixelgen.cli.batch.share import Share
@@ -150,7 +150,7 @@ class Run:
     """Whether files of others may be replaced."""
     fail_fast: bool
     """Whether the first failure ends it."""
-    pull: Callable[[str], object] = find
+    pull: Callable[[str], object] = resolve_weights
     """Fetches weights that are not on this computer, before the output of a job is caught."""
     parent: Any = None
     """The context of the command line."""
@@ -221,7 +221,7 @@ class Run:
         words = job.words.line(places, self.device)
         with begin(job.command, words, self.parent) as context:
             weights = context.params.get("weights")
-            if weights is not None and local(weights) is None:
+            if weights is not None and resolve_local(weights) is None:
                 self.pull(weights)
             with caught:
                 command_named(job.command).invoke(context)

@@ -9,9 +9,16 @@ from typing import Any
 import typer
 
 from pixelgen.checkpoints import CheckpointConfig, Source, bundled, read_config
-from pixelgen.checkpoints.hub import HubRef, cached, cached_weights, look_up, plan
-from pixelgen.checkpoints.hub.cache import need_cached
-from pixelgen.checkpoints.source import hub_id, local, not_found
+from pixelgen.checkpoints.hub import (
+    HubRef,
+    cached_weights,
+    find_cached,
+    look_up,
+    parse_hub_ref,
+    plan_pull,
+    require_cached,
+)
+from pixelgen.checkpoints.source import resolve_local, unknown_weights_error
 from pixelgen.cli import options
 from pixelgen.cli.downloads import Download, size_text
 
@@ -36,7 +43,7 @@ def list_weights(as_json: options.Json = False) -> None:
         typer.echo(json.dumps(rows, ensure_ascii=False))
         return
     for row in rows:
-        what = f"{row['classes'] or 'no'} classes"
+        what = f"{row['classes'] or 'no'} class{'es' * (row['classes'] != 1)}"
         if row["bottlenecks"]:
             what = f"bottlenecks {', '.join(map(str, row['bottlenecks']))}"
         part = "" if row["complete"] else "incomplete, "
@@ -61,13 +68,13 @@ def show(
       pixelgen weights show imagenet32
       pixelgen weights show owner/name@v1 --json
     """
-    source = local(ref)
+    source = resolve_local(ref)
     if source is None:
-        if (asked := hub_id(ref)) is None:
-            raise not_found(ref)
-        source = cached(*asked)
+        if (hub_ref := parse_hub_ref(ref)) is None:
+            raise unknown_weights_error(ref)
+        source = find_cached(hub_ref)
         if source is None:
-            _show_remote(*asked, token, as_json, quiet)
+            _show_remote(hub_ref, token, as_json, quiet)
             return
     config = read_config(source.path, source.name)
     facts = {
@@ -93,22 +100,20 @@ def path(ref: options.Ref, as_json: options.Json = False) -> None:
 
 def _here(ref: str) -> Source:
     """Weights on this computer."""
-    source = local(ref)
+    source = resolve_local(ref)
     if source is None:
-        if (asked := hub_id(ref)) is None:
-            raise not_found(ref)
-        source = need_cached(HubRef(*asked))
+        if (hub_ref := parse_hub_ref(ref)) is None:
+            raise unknown_weights_error(ref)
+        source = require_cached(hub_ref)
     return source
 
 
-def _show_remote(
-    repo: str, revision: str | None, token: str | None, as_json: bool, quiet: bool
-) -> None:
+def _show_remote(ref: HubRef, token: str | None, as_json: bool, quiet: bool) -> None:
     with Download(quiet) as download:
-        remote = look_up(repo, revision, token=token, watch=download)
-        made = plan(remote, token=token, watch=download)
+        remote = look_up(ref, token=token, on_transfer=download)
+        made = plan_pull(remote, token=token, on_transfer=download)
     facts = {
-        "name": repo,
+        "name": ref.repo,
         "path": None,
         "revision": remote.commit,
         "files": {file.name: file.size for file in made.files},
@@ -121,7 +126,7 @@ def _tell(facts: dict[str, Any], config: CheckpointConfig, as_json: bool) -> Non
     if as_json:
         typer.echo(json.dumps(facts | config.to_dict(), ensure_ascii=False))
         return
-    channels, height, width = config.picture
+    channels, height, width = config.image_shape
     sampling, training = config.sampling, config.training
     trained = [
         f"{training[what]} {what}" for what in ("steps", "images", "minutes") if what in training
@@ -142,7 +147,7 @@ def _tell(facts: dict[str, Any], config: CheckpointConfig, as_json: bool) -> Non
         "path": facts["path"]
         or f"not in the cache, `pixelgen weights pull {facts['name']}` fetches it",
     }
-    if not config.draws:
+    if not config.can_sample:
         del lines["classes"]
         if not config.bottlenecks:
             del lines["sampling"]
@@ -158,8 +163,8 @@ def _summary(source: Source) -> dict[str, Any]:
         "name": source.name,
         "path": str(source.path),
         "kind": config.kind,
-        "width": config.picture[2],
-        "height": config.picture[1],
+        "width": config.image_shape[2],
+        "height": config.image_shape[1],
         "classes": len(config.labels),
         "bottlenecks": list(config.bottlenecks),
         "megabytes": round(size / 1e6, 1),

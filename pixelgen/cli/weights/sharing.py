@@ -7,11 +7,15 @@ from typing import Annotated, Any
 
 import typer
 
-from pixelgen.checkpoints.hub import HubRef, Plan, look_up
-from pixelgen.checkpoints.hub import plan as plan_pull
-from pixelgen.checkpoints.hub import pull as pull_planned
-from pixelgen.checkpoints.hub.cache import is_offline, need_cached
-from pixelgen.checkpoints.source import hub_id
+from pixelgen.checkpoints.hub import (
+    PullPlan,
+    execute_pull,
+    look_up,
+    parse_hub_ref,
+    plan_pull,
+    require_cached,
+)
+from pixelgen.checkpoints.hub.cache import is_offline
 from pixelgen.cli import options
 from pixelgen.cli.downloads import Download, size_text
 from pixelgen.errors import UsageError, WeightsError
@@ -39,26 +43,26 @@ def pull(
       pixelgen weights pull owner/name@v1
       pixelgen weights pull owner/name --dry-run
     """
-    asked = hub_id(ref)
-    if asked is None:
+    hub_ref = parse_hub_ref(ref)
+    if hub_ref is None:
         raise UsageError(f"{ref!r} is not a Hub id", "owner/name, or owner/name@revision")
     if is_offline():
-        need_cached(HubRef(*asked))
+        require_cached(hub_ref)
         raise WeightsError(
             f"offline, so {ref} cannot be compared with the Hub",
             "it is complete in the cache and can be used",
         )
     with Download(quiet) as download:
-        remote = look_up(*asked, token=token, watch=download)
-        made = plan_pull(remote, token=token, watch=download)
+        remote = look_up(hub_ref, token=token, on_transfer=download)
+        made = plan_pull(remote, token=token, on_transfer=download)
         if dry_run:
             _tell_plan(made, as_json)
             return
         listed = ", ".join(f"{file.name} {size_text(file.size)}" for file in made.files)
-        download.note(f"{remote.errand.repo}@{remote.commit}: {listed}")
+        download.note(f"{remote.ref.repo}@{remote.commit}: {listed}")
         kept = size_text(made.size - made.to_fetch)
         download.note(f"{size_text(made.to_fetch)} to fetch, {kept} in the cache")
-        source = pull_planned(made, token=token, watch=download)
+        source = execute_pull(made, token=token, on_transfer=download)
     if as_json:
         typer.echo(json.dumps(_facts(made) | {"path": str(source.path)}, ensure_ascii=False))
         return
@@ -67,10 +71,10 @@ def pull(
         typer.echo(f"verified; {source.name}@{source.commit} always means these files", err=True)
 
 
-def _facts(made: Plan) -> dict[str, Any]:
+def _facts(made: PullPlan) -> dict[str, Any]:
     fetched = {file.name for file in made.missing}
     return {
-        "name": made.remote.errand.repo,
+        "name": made.remote.ref.repo,
         "revision": made.remote.commit,
         "files": [
             {"file": f.name, "bytes": f.size, "digest": f.digest, "fetch": f.name in fetched}
@@ -81,7 +85,7 @@ def _facts(made: Plan) -> dict[str, Any]:
     }
 
 
-def _tell_plan(made: Plan, as_json: bool) -> None:
+def _tell_plan(made: PullPlan, as_json: bool) -> None:
     facts = _facts(made)
     if as_json:
         typer.echo(json.dumps(facts | {"path": None}, ensure_ascii=False))

@@ -11,9 +11,9 @@ import typer
 from pixelgen.checkpoints import Source, bundled
 from pixelgen.checkpoints.digests import FileCheck
 from pixelgen.checkpoints.digests import verify as verify_files
-from pixelgen.checkpoints.hub import HubRef, cached_weights, removal
-from pixelgen.checkpoints.hub.cache import snapshot
-from pixelgen.checkpoints.source import hub_id, local, not_found
+from pixelgen.checkpoints.hub import cached_weights, parse_hub_ref, plan_removal
+from pixelgen.checkpoints.hub.cache import not_cached_error, snapshot_folder
+from pixelgen.checkpoints.source import resolve_local, unknown_weights_error
 from pixelgen.cli import completions, options
 from pixelgen.cli.downloads import size_text
 from pixelgen.errors import PixelgenError, UsageError
@@ -86,15 +86,15 @@ def _all() -> list[Source]:
 
 def _on_disk(ref: str) -> Source:
     """Weights on this computer, complete or not."""
-    source = local(ref)
+    source = resolve_local(ref)
     if source is not None:
         return source
-    if (asked := hub_id(ref)) is None:
-        raise not_found(ref)
-    folder = snapshot(*asked)
+    if (hub_ref := parse_hub_ref(ref)) is None:
+        raise unknown_weights_error(ref)
+    folder = snapshot_folder(hub_ref)
     if folder is None:
-        raise HubRef(*asked).error("not in the cache", f"`pixelgen weights pull {ref}`")
-    return Source(folder, asked[0], folder.name)
+        raise not_cached_error(hub_ref)
+    return Source(folder, hub_ref.repo, folder.name)
 
 
 def remove(
@@ -120,12 +120,12 @@ def remove(
       pixelgen weights remove owner/name@v1
       pixelgen weights remove owner/name --yes
     """
-    asked = hub_id(ref)
-    if local(ref) is not None or asked is None:
+    hub_ref = parse_hub_ref(ref)
+    if resolve_local(ref) is not None or hub_ref is None:
         raise UsageError(
             f"{ref!r} is not in the Hub's cache", "only weights owner/name can be removed"
         )
-    found = removal(*asked)
+    found = plan_removal(hub_ref)
     count = len(found.commits)
     what = f"{ref}: {count} revision{'s' * (count != 1)}, {size_text(found.size)}"
     if not yes:
@@ -133,9 +133,9 @@ def remove(
             raise UsageError(f"{what} would be removed", "--yes removes without asking")
         if not typer.confirm(f"Remove {what}?", err=True):
             raise PixelgenError("nothing was removed")
-    found.carry_out()
+    found.execute()
     if as_json:
-        facts = {"name": asked[0], "revisions": found.commits, "bytes": found.size}
+        facts = {"name": hub_ref.repo, "revisions": found.commits, "bytes": found.size}
         typer.echo(json.dumps(facts))
     elif not quiet:
         typer.echo(f"removed {what}", err=True)

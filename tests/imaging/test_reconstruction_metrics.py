@@ -24,7 +24,7 @@ def test_as_torchmetrics(share: float) -> None:
     a = picture(0)
     b = Image.blend(a, picture(1), share)
     one, two = (torch.from_numpy(np.array(i)).permute(2, 0, 1)[None].double() for i in (a, b))
-    found = ReconstructionMetrics.of(a, b)
+    found = ReconstructionMetrics.compare(a, b)
     assert found.psnr == pytest.approx(float(peak_signal_noise_ratio(two, one, data_range=255)))
     expected = structural_similarity_index_measure(two, one, data_range=255.0)
     assert isinstance(expected, torch.Tensor)
@@ -33,11 +33,11 @@ def test_as_torchmetrics(share: float) -> None:
 
 def test_the_same_picture() -> None:
     for size in ((32, 32), (3, 40), (1, 1)):
-        found = ReconstructionMetrics.of(picture(2, *size), picture(2, *size))
+        found = ReconstructionMetrics.compare(picture(2, *size), picture(2, *size))
         assert found.psnr == 100
         assert found.ssim == pytest.approx(1)
 
 
 def test_different_sizes() -> None:
     with pytest.raises(ValueError, match="cannot be compared"):
-        ReconstructionMetrics.of(picture(0, 8, 8), picture(0, 8, 9))
+        ReconstructionMetrics.compare(picture(0, 8, 8), picture(0, 8, 9))

@@ -1,4 +1,4 @@
-"""Weights are found by bundled name, then as a folder, then on the Hub (see `test_hub.py`)."""
+"""Weights are resolved as a bundled name, then as a folder, then on the Hub (see `test_hub.py`)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pixelgen.checkpoints import bundled, find, resolve
+from pixelgen.checkpoints import bundled, resolve_weights
 from pixelgen.errors import PixelgenError, UsageError, WeightsError
 
 
@@ -18,25 +18,25 @@ def test_bundled_name_comes_first(
     monkeypatch.chdir(tmp_path)
     shutil.copytree(weights, "tiny")
     assert list(bundled()) == ["tiny"]
-    assert find("tiny").path == weights
-    assert resolve("./tiny") == Path("tiny")
-    assert find(".").name == tmp_path.name
+    assert resolve_weights("tiny").path == weights
+    assert resolve_weights("./tiny").path == Path("tiny")
+    assert resolve_weights(".").name == tmp_path.name
 
 
 @pytest.mark.parametrize("ref", ["nowhere", "./a", "/a/b/c", "a/b/c", "a b", "../x", "a/b@"])
 def test_not_there(ref: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(PixelgenError, match="no weights") as caught:
-        find(ref)
+        resolve_weights(ref)
     assert isinstance(caught.value, UsageError)
 
 
 def test_a_file_is_no_folder(weights: Path) -> None:
     with pytest.raises(PixelgenError, match="is a file"):
-        find(weights / "config.json")
+        resolve_weights(weights / "config.json")
 
 
 def test_without_network() -> None:
     with pytest.raises(PixelgenError, match="not in the cache") as caught:
-        find("owner/name")
+        resolve_weights("owner/name")
     assert isinstance(caught.value, WeightsError)
