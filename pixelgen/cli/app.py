@@ -15,8 +15,9 @@ from typer.core import TyperGroup
 
 from pixelgen._version import __version__
 from pixelgen.cli import global_options
-from pixelgen.cli.console import listen, note
 from pixelgen.cli.errors import report
+from pixelgen.cli.logs import log_to_stderr
+from pixelgen.cli.terminal import note
 from pixelgen.errors import PixelgenError, UsageError, did_you_mean
 
 # Module, function and command have one name.
@@ -105,7 +106,7 @@ def pixelgen(
       pixelgen classes retriever
       pixelgen complete cat.jpg --keep top:50%
     """
-    from pixelgen.cli.settings import defaults_of, settings, strange_variables
+    from pixelgen.cli.settings import defaults_of, settings, unknown_variables
 
     words, command = context.obj or [], context.invoked_subcommand or ""
     try:
@@ -125,7 +126,7 @@ def pixelgen(
     context.default_map = {name: defaults_of(name, found) for name in COMMANDS}
     for each in found.values():
         _log.info("setting %s = %s (%s)", each.setting.key, each, each.where)
-    for strange in strange_variables():
+    for strange in unknown_variables():
         note(strange, quiet=bool({"-q", "--quiet"} & {*words}))
 
 
@@ -152,5 +153,5 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except BaseException as error:
         code = report(error, debug="--debug" in words)
     finally:
-        listen(0)
+        log_to_stderr(0)
     sys.exit(code if isinstance(code, int) else 0)

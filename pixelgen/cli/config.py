@@ -11,7 +11,6 @@ import typer
 
 from pixelgen.checkpoints.source import bundled, hub_id, local, not_found
 from pixelgen.cli import completions, options
-from pixelgen.cli.console import note
 from pixelgen.cli.settings import (
     FILE_VARIABLE,
     Setting,
@@ -23,6 +22,7 @@ from pixelgen.cli.settings import (
     in_environment,
     read_table,
 )
+from pixelgen.cli.terminal import note
 from pixelgen.errors import PixelgenError, UsageError
 from pixelgen.files import expanded, write_atomically
 

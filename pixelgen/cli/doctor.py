@@ -21,9 +21,9 @@ from pixelgen._version import __version__
 from pixelgen.checkpoints import Source, bundled, read_config
 from pixelgen.checkpoints.digests import verify
 from pixelgen.cli import options
-from pixelgen.cli.console import has_colours
 from pixelgen.cli.downloads import size_text
-from pixelgen.cli.settings import all_settings, config_file, settings, strange_variables
+from pixelgen.cli.settings import all_settings, config_file, settings, unknown_variables
+from pixelgen.cli.terminal import has_colours
 from pixelgen.errors import PixelgenError
 
 _COLOURS = {"ok": "green", "note": "yellow", "problem": "red"}
@@ -128,7 +128,7 @@ def _settings() -> Iterator[Finding]:
     there = "" if path.is_file() else ", which is not there"
     listed = ", ".join(f"{each.setting.key} = {each}" for each in found.values()) or "nothing"
     yield Finding("settings", "ok", f"{listed} set; {path}{there}")
-    for strange in strange_variables():
+    for strange in unknown_variables():
         yield Finding("settings", "note", strange, "`pixelgen config` lists all")
 
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-import traceback
 from typing import Any
 
 import typer
 
-from pixelgen.cli.console import say
+from pixelgen.cli import terminal
 from pixelgen.cli.hints import HINTS
 from pixelgen.errors import InputError, PixelgenError, UsageError, WeightsError, did_you_mean
 
@@ -36,11 +35,11 @@ def report(error: BaseException, debug: bool) -> int:
         let_go_of_stdout()
         return 1
     if debug:
-        traceback.print_exception(error)
+        terminal.traceback(error)
     if isinstance(error, KeyboardInterrupt | typer.Abort):
         return INTERRUPTED
     line, code = explain(error)
-    say("error:", line, "red")
+    terminal.error(line)
     return code
 
 

@@ -12,9 +12,9 @@ import typer
 
 from pixelgen.checkpoints import CheckpointConfig, read_config
 from pixelgen.cli import completions, options
-from pixelgen.cli.console import shows_progress, stderr_console
 from pixelgen.cli.downloads import obtain
 from pixelgen.cli.identity_table import tell_identity
+from pixelgen.cli.terminal import shows_progress, stderr_console
 from pixelgen.errors import UsageError
 from pixelgen.pipelines.devices import check_device_name
 

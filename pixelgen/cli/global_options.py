@@ -11,7 +11,8 @@ from typing import Annotated, Any
 
 import typer
 
-from pixelgen.cli.console import Colours, choose_colours, listen
+from pixelgen.cli.logs import log_to_stderr
+from pixelgen.cli.terminal import Colours, choose_colours
 from pixelgen.files import MAX_PIXELS
 
 NAMES = ("verbose", "threads", "color", "max_pixels", "offline", "debug")
@@ -61,7 +62,7 @@ def use_max_pixels(count: int | None) -> int | None:
 def use_verbose(level: int) -> int:
     """Log what is done, if `level` is above 0."""
     if level:
-        listen(level)
+        log_to_stderr(level)
     return level
 
 

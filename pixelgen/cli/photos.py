@@ -10,9 +10,9 @@ from typing import Any
 
 from PIL import Image
 
-from pixelgen.cli.console import note, stdin_bytes
 from pixelgen.cli.global_options import largest
 from pixelgen.cli.results import fingerprint
+from pixelgen.cli.terminal import note, stdin_bytes
 from pixelgen.errors import InputError, PixelgenError, UsageError
 from pixelgen.files import expanded
 from pixelgen.imaging import MAX_PIXELS, FaceCutter, read_image

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from PIL import Image
 
-from pixelgen.cli.console import shows_progress, stderr_console
+from pixelgen.cli.terminal import shows_progress, stderr_console
 from pixelgen.imaging import make_grid, veiled
 
 if TYPE_CHECKING:
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 _PATIENCE = 2.0
 _DARK = 48
 _GAP = 2
-_larger: ContextVar[Meter | None] = ContextVar("larger", default=None)
+_larger: ContextVar[ProgressLine | None] = ContextVar("larger", default=None)
 
 Item = TypeVar("Item")
 
 
-class Pace:
+class RateLimiter:
     """Says when something is due again: at most every `every` seconds, and so seldom that it takes
     no more than a tenth of the time."""
 
@@ -48,7 +48,7 @@ class Pace:
         self._next = max(started + self._every, ended + 9 * (ended - started))
 
 
-class Meter:
+class ProgressLine:
     """A context with a line on stderr about how much is done and how long the rest will take. It
     appears after two seconds, and only on a terminal."""
 
@@ -57,7 +57,7 @@ class Meter:
         self._console = stderr_console()
         self._live: Any = None
         self._started: float | None = None
-        self._pace = Pace(0.2, _PATIENCE)
+        self._pace = RateLimiter(0.2, _PATIENCE)
         self.active = not quiet and shows_progress()
         # Inside of something larger, the line is about that.
         self._larger = _larger.get()
@@ -142,7 +142,7 @@ class Meter:
         return f"{clock} left"
 
 
-class DrawingMeter(Meter):
+class SamplingProgress(ProgressLine):
     """The same about pictures that are drawn; with `live` they are seen growing above the line,
     from the start."""
 
@@ -150,7 +150,7 @@ class DrawingMeter(Meter):
         super().__init__("drawing", quiet)
         self._pictures = live
         if live:
-            self._pace = Pace(0.1)
+            self._pace = RateLimiter(0.1)
 
     def see(self, moment: Progress) -> None:
         """Show how far it is."""
@@ -182,7 +182,7 @@ class DrawingMeter(Meter):
         return [HalfBlocks(sheet), Text(f"{which} of {moment.total}")]
 
 
-def shows_pictures() -> bool:
+def can_show_pictures() -> bool:
     """Whether stderr is a terminal with colours."""
     console = stderr_console()
     return shows_progress() and console.color_system is not None and not console.no_color

@@ -17,7 +17,7 @@ from pixelgen.checkpoints import (
     DEFAULT_REDRAWING_WEIGHTS,
     DEFAULT_WEIGHTS,
 )
-from pixelgen.cli.console import Colours
+from pixelgen.cli.terminal import Colours
 from pixelgen.errors import PixelgenError, UsageError, did_you_mean
 from pixelgen.files import MAX_PIXELS, expanded, read_file
 from pixelgen.toml import parse_toml
@@ -280,7 +280,7 @@ def all_settings() -> dict[str, Value]:
     return {k: found.get(k, Value(s, s.default, "default", "")) for k, s in SETTINGS.items()}
 
 
-def strange_variables() -> list[str]:
+def unknown_variables() -> list[str]:
     """What to say of variables that look like one of ours and are none."""
     names = [FILE_VARIABLE, *(setting.variable for setting in SETTINGS.values())]
     known = [name.removeprefix(_PREFIX) for name in names]

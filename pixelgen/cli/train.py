@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pixelgen.cli import options
-from pixelgen.cli.console import shows_progress, stderr_console
+from pixelgen.cli.terminal import shows_progress, stderr_console
 
 if TYPE_CHECKING:
     from pixelgen.training.logs import Progress

@@ -14,7 +14,7 @@ from PIL import Image
 
 from pixelgen.cli import live_preview, settings
 from pixelgen.cli.app import COMMANDS, app
-from pixelgen.cli.progress import DrawingMeter
+from pixelgen.cli.progress import SamplingProgress
 from pixelgen.cli.settings import SETTINGS
 from pixelgen.imaging import png_text
 
@@ -102,12 +102,12 @@ def test_not_seen_growing(
 ) -> None:
     seen = []
 
-    class Meter(DrawingMeter):
+    class ProgressLine(SamplingProgress):
         def __init__(self, live: bool, quiet: bool) -> None:
             seen.append(live)
             super().__init__(False, True)
 
-    monkeypatch.setattr(live_preview, "DrawingMeter", Meter)
+    monkeypatch.setattr(live_preview, "DrawingMeter", ProgressLine)
     monkeypatch.setattr(live_preview, "shows_pictures", lambda: True)
     for value in ("true", "false"):
         monkeypatch.setenv("PIXELGEN_LIVE", value)
