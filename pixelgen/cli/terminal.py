@@ -20,9 +20,6 @@ from pixelgen.errors import InputError, UsageError
 Colours = Literal["auto", "always", "never"]
 """When to use colours: on terminals that have them, everywhere, nowhere."""
 
-_UNLIMITED = 2**16
-"""Columns of a line that is never wrapped."""
-
 
 def harmless(text: str) -> str:
     """`text` with ? for every character that a terminal would act on or cannot show: control
@@ -64,30 +61,18 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], align: str =
     `columns` are the headings, empty for a table without. `align` has < or > for each column, <
     where it is shorter. A value of None is shown as –.
     """
-    from io import StringIO
+    from rich.cells import cell_len
 
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    cells = [[Text("–" if cell is None else one_line(str(cell))) for cell in row] for row in rows]
-    grid = Table(box=None, show_header=bool(columns), padding=(0, 2, 0, 0), pad_edge=False)
-    for i in range(max((len(row) for row in cells), default=len(columns))):
-        heading = Text(columns[i] if columns else "", style="bold")
-        right = align[i : i + 1] == ">"
-        grid.add_column(heading, justify="right" if right else "left", no_wrap=True)
-    for row in cells:
-        grid.add_row(*row)
-    coloured = sys.stdout is not None and has_colours(sys.stdout)
-    console = Console(
-        file=StringIO(),
-        width=_UNLIMITED,
-        color_system="standard" if coloured else None,
-        force_terminal=coloured,
-    )
-    console.print(grid)
-    for printed in console.file.getvalue().splitlines():  # type: ignore[attr-defined]
-        typer.echo(printed.rstrip(), file=sys.stdout, color=coloured)
+    texts = [["–" if cell is None else one_line(str(cell)) for cell in row] for row in rows]
+    if columns:
+        texts.insert(0, [*columns])
+    lengths = [[cell_len(cell) for cell in row] for row in texts]
+    widths = [max(column) for column in zip(*lengths, strict=True)]
+    right = [letter == ">" for letter in align.ljust(len(widths), "<")]
+    for number, (row, own) in enumerate(zip(texts, lengths, strict=True)):
+        gaps = [" " * (width - length) for width, length in zip(widths, own, strict=True)]
+        cells = [g + c if r else c + g for c, g, r in zip(row, gaps, right, strict=True)]
+        _write("  ".join(cells).rstrip(), sys.stdout, bold=bool(columns) and number == 0)
 
 
 def status(text: str, quiet: bool = False, console: Any = None) -> None:
@@ -133,14 +118,17 @@ def write_bytes(data: bytes) -> None:
     sys.stdout.buffer.flush()
 
 
-def _write(text: str, stream: TextIO | None, label: str = "", colour: str = "") -> None:
-    if stream is None:  # it is closed
+def _write(
+    text: str, stream: TextIO | None, label: str = "", colour: str = "", bold: bool = False
+) -> None:
+    """Print harmless text on a stream, which is None where it is closed."""
+    if stream is None:
         return
-    coloured = has_colours(stream)
+    text, coloured = harmless(text), has_colours(stream)
     if label:
-        text = f"{typer.style(label, fg=colour, bold=True) if coloured else label} {harmless(text)}"
-    else:
-        text = harmless(text)
+        text = f"{typer.style(label, fg=colour, bold=True) if coloured else label} {text}"
+    elif bold and coloured:
+        text = typer.style(text, bold=True)
     typer.echo(text, file=stream, color=coloured)
 
 
