@@ -252,7 +252,7 @@ def _measure(
     elif weights.config.bottlenecks:
         from pixelgen.evaluation.autoencoders import measure_autoencoders
 
-        judged = {"likelihood": likelihood, "quality": "quality" in chosen}
+        judged: dict[str, Any] = {"likelihood": likelihood, "quality": "quality" in chosen}
         options = arguments("reconstructions", *_SAMPLING)
         return measure_autoencoders(weights, **options, **judged), None, None
     elif "quality" in chosen:

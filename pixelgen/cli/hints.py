@@ -1,6 +1,6 @@
-"""What to do about an error, in terms of the command line: the only place that names options."""
+"""What to do about an error in terms of the command line, for errors that libraries raise."""
 
 from __future__ import annotations
 
 HINTS: dict[str, str] = {}
-"""By `PixelgenError.code`; takes the place of the hint of the library."""
+"""By `PixelgenError.code`; replaces the hint of the library, which names no options."""
