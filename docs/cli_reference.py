@@ -1,6 +1,6 @@
-"""The commands of pixelgen as data, read off the definitions that the command line runs by.
+"""The commands of pixelgen as data, from the definitions that the command line runs.
 
-What is here is what `--help` says; the pages of the site and the man pages are made of it.
+It is the text of `--help`; the pages of the site and the man pages are generated from it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Entry:
     name: str
     """As it is typed: `-o, --output FILE|DIR|-`."""
     help: str
-    """With the default, or that it is required, in brackets at its end."""
+    """Ends with the default, or [required], in brackets."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Text:
     words: str
     """Markdown, in one line, or lines as they are typed."""
     literal: bool
-    """Whether it is to be shown as it stands: commands, tables."""
+    """Whether line breaks and spaces are significant: commands, tables."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Command:
 
     @property
     def summary(self) -> str:
-        """What it does, in a line without the example."""
+        """What it does, in one line."""
         first = self.texts[0].words if self.texts else ""
         return re.split(r":\s+`|;\s|\.(?:\s|$)", first, maxsplit=1)[0].strip()
 
@@ -71,7 +71,7 @@ def commands() -> list[Command]:
 def _walk(
     command: Any, parent: Any, name: str, shared: frozenset[str] = frozenset()
 ) -> Iterator[Command]:
-    """`command` and what is below it; options in `shared` are told of by `pixelgen` itself."""
+    """`command` and its subcommands, without options in `shared`, those of `pixelgen`."""
     context = command.context_class(
         command, info_name=name, parent=parent, **command.context_settings
     )
@@ -109,7 +109,7 @@ def _walk(
 
 
 def _typed(parameter: Any, name: str) -> str:
-    """An argument as the usage shows it: [IMG]…"""
+    """An argument in the usage: [IMG]…"""
     if name.endswith("…"):
         return name
     optional = name if parameter.required or name.startswith("[") else f"[{name}]"
@@ -117,8 +117,8 @@ def _typed(parameter: Any, name: str) -> str:
 
 
 def _paragraphs(described: str) -> Iterator[Text]:
-    """The paragraphs of a docstring; those that click keeps as they are (after \\b), those that
-    are indented, and JSON are literal."""
+    """The paragraphs of a docstring. Those that click does not wrap (after \\b), indented ones and
+    JSON are literal."""
     for part in re.split(r"\n\s*\n", inspect.cleandoc(described)):
         lines = [line for line in part.split("\n") if line.strip() != "\b"]
         if not any(line.strip() for line in lines):

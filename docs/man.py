@@ -6,7 +6,6 @@ man -l man/pixelgen-sample.1
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -14,11 +13,10 @@ from pathlib import Path
 from cli_reference import Command, Entry, commands
 
 from pixelgen import __version__
+from pixelgen.cli.errors import EXIT_CODE_MEANINGS
 
-_CODES = Path(__file__).parent / "output.md"
 
-
-def page(command: Command, exit_codes: Iterable[tuple[str, str]]) -> str:
+def page(command: Command) -> str:
     """The man page of one command, as roff."""
     title = "-".join(command.words)
     lines = [
@@ -37,7 +35,8 @@ def page(command: Command, exit_codes: Iterable[tuple[str, str]]) -> str:
     lines += _entries("ARGUMENTS", command.arguments)
     lines += _entries("OPTIONS", command.options)
     if len(command.words) == 1:
-        lines += _entries("EXIT STATUS", [Entry(code, meaning) for code, meaning in exit_codes])
+        codes = [Entry(str(code), meaning) for code, meaning in EXIT_CODE_MEANINGS.items()]
+        lines += _entries("EXIT STATUS", codes)
     others = ["-".join((*command.words, name)) for name in command.commands]
     if len(command.words) > 1:
         others.insert(0, "-".join(command.words[:-1]))
@@ -46,19 +45,12 @@ def page(command: Command, exit_codes: Iterable[tuple[str, str]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def exit_codes() -> list[tuple[str, str]]:
-    """Code and meaning, from the table of docs/output.md."""
-    rows = re.findall(r"^\| (\d+) \| (.+?) \|$", _CODES.read_text("utf-8"), re.MULTILINE)
-    return [(code, meaning) for code, meaning in rows]
-
-
 def main(folder: Path) -> None:
-    """Write the pages into `folder`, which is made if it is not there."""
+    """Write the pages into `folder`, which is created if need be."""
     folder.mkdir(parents=True, exist_ok=True)
-    codes = exit_codes()
     for command in commands():
         path = folder / f"{'-'.join(command.words)}.1"
-        path.write_text(page(command, codes), "utf-8")
+        path.write_text(page(command), "utf-8")
         print(path)
 
 
@@ -70,7 +62,7 @@ def _entries(title: str, entries: Iterable[Entry]) -> list[str]:
 
 
 def _line(text: str) -> str:
-    """Text with `code` in bold, and safe from being taken for a request."""
+    """Text with `code` in bold; a leading . or ' does not make it a request."""
     parts = text.split("`")
     line = "".join(_bold(part) if i % 2 else _roff(part) for i, part in enumerate(parts))
     return rf"\&{line}" if line[:1] in (".", "'") else line
@@ -85,7 +77,7 @@ def _plain(text: str) -> str:
 
 
 def _roff(text: str) -> str:
-    """Characters that roff would take for something else; hyphens stay such that can be copied."""
+    """Escape characters that are special in roff; hyphens stay such that can be copied."""
     return text.replace("\\", r"\e").replace("-", r"\-")
 
 

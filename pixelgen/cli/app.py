@@ -1,4 +1,4 @@
-"""The `pixelgen` command: finds the asked command's module, and imports only that one."""
+"""The `pixelgen` command, which imports only the module of the command that is run."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ import typer
 from typer.core import TyperGroup
 
 from pixelgen._version import __version__
-from pixelgen.cli import global_options
-from pixelgen.cli.console import listen, note
+from pixelgen.cli import global_options, terminal
 from pixelgen.cli.errors import report
+from pixelgen.cli.logs import log_to_stderr
 from pixelgen.errors import PixelgenError, UsageError, did_you_mean
 
-# Module, function and command have one name.
+# Each name is that of the command, of its module and of the function in it.
 COMMANDS = (
     "sample",
     "portrait",
@@ -54,30 +54,30 @@ class LazyGroup(TyperGroup):
             if command is None:  # one command, not a group of them
                 command = typer.Typer(add_completion=False, context_settings=_HELP)
                 command.command(cmd_name)(getattr(module, cmd_name))
-            made = typer.main.get_command(command)
-            made.name = cmd_name  # a group has none of its own
-            global_options.spread(made, global_options.shared(self.params))
-            self.commands[cmd_name] = made
+            parsed = typer.main.get_command(command)
+            parsed.name = cmd_name  # a group has none of its own
+            global_options.add_to(parsed, global_options.shared(self.params))
+            self.commands[cmd_name] = parsed
         return self.commands.get(cmd_name)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         name = args[0] if args else ""
         if name not in COMMANDS and not name.startswith("-") and not ctx.resilient_parsing:
-            near = did_you_mean(name, COMMANDS)
-            raise UsageError(f"no command {name!r}{near}", "`pixelgen --help`")
+            suggestion = did_you_mean(name, COMMANDS)
+            raise UsageError(f"no command {name!r}{suggestion}", "`pixelgen --help`")
         return super().resolve_command(ctx, args)
 
 
 _log = logging.getLogger(__name__)
 _HELP = {"help_option_names": ["-h", "--help"]}
-# For these, and for help, settings that make no sense are no reason to fail.
-_MENDING = ("config", "doctor")
+# These, and --help, work with invalid settings too: they are how to find and repair them.
+_WITHOUT_SETTINGS = ("config", "doctor")
 app = typer.Typer(cls=LazyGroup, context_settings=_HELP)
 
 
-def _version(asked: bool) -> None:
-    if asked:
-        typer.echo(f"pixelgen {__version__}")
+def _version(wanted: bool) -> None:
+    if wanted:
+        terminal.line(f"pixelgen {__version__}")
         raise typer.Exit
 
 
@@ -94,10 +94,10 @@ def pixelgen(
     offline: global_options.Offline = False,
     debug: global_options.Debug = False,
 ) -> None:
-    """Pictures from a Gated PixelCNN, pixel by pixel, with exact likelihoods.
+    """Generate pictures with a Gated PixelCNN, pixel by pixel, with exact likelihoods.
 
-    What options are where none are given is set by `pixelgen config`; `pixelgen doctor` tells
-    whether all is well.
+    Change the default values of options with `pixelgen config`; check the installation with
+    `pixelgen doctor`.
 
     \b
     Examples:
@@ -105,39 +105,37 @@ def pixelgen(
       pixelgen classes retriever
       pixelgen complete cat.jpg --keep top:50%
     """
-    from pixelgen.cli.settings import defaults_of, settings, strange_variables
+    from pixelgen.cli.settings import defaults_of, read_settings, unknown_variables
 
     words, command = context.obj or [], context.invoked_subcommand or ""
     try:
-        found = settings()
+        settings = read_settings()
     except PixelgenError:
-        if command not in _MENDING and not {"-h", "--help"} & {*words}:
+        if command not in _WITHOUT_SETTINGS and not {"-h", "--help"} & {*words}:
             raise
         return
-    # An option before the name of the command counts more than a setting; one after it is yet to
-    # be read.
-    own = defaults_of("", found)
-    global_options.use_threads(threads or own.get("threads"))
-    global_options.use_colours(color or own.get("color"))
-    global_options.largest.set(max_pixels or own.get("max_pixels"))
-    global_options.use_offline(offline or own.get("offline", False))
-    # Of all commands, since `batch` runs others.
-    context.default_map = {name: defaults_of(name, found) for name in COMMANDS}
-    for each in found.values():
-        _log.info("setting %s = %s (%s)", each.setting.key, each, each.where)
-    for strange in strange_variables():
-        note(strange, quiet=bool({"-q", "--quiet"} & {*words}))
+    # Options before the name of the command override settings; those after it are parsed later.
+    defaults = defaults_of("", settings)
+    global_options.use_threads(threads or defaults.get("threads"))
+    global_options.use_colours(color or defaults.get("color"))
+    global_options.max_pixels_read.set(max_pixels or defaults.get("max_pixels"))
+    global_options.use_offline(offline or defaults.get("offline", False))
+    # For all commands, since `batch` runs others.
+    context.default_map = {name: defaults_of(name, settings) for name in COMMANDS}
+    for value in settings.values():
+        _log.info("setting %s = %s (%s)", value.setting.key, value, value.where)
+    for warning in unknown_variables():
+        terminal.note(warning, quiet=bool({"-q", "--quiet"} & {*words}))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line and exit: 0 success, 1 failure, 2 usage, 3 unreadable input, 4 weights
-    unavailable, 130 interrupted."""
+    """Run a command line and exit with a code of `pixelgen.cli.errors`."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     if isinstance(sys.stdout, io.TextIOWrapper):
-        # A name that is no text, as file systems allow, is printed as it is; where only some
-        # letters can be printed, the others are spelt.
-        plain = codecs.lookup(sys.stdout.encoding).name == "utf-8"
-        sys.stdout.reconfigure(errors="surrogateescape" if plain else "backslashreplace")
+        # File names need not be valid text: in UTF-8 their bytes are printed unchanged. Other
+        # encodings have no letter for some characters, which are printed as escapes.
+        utf8 = codecs.lookup(sys.stdout.encoding).name == "utf-8"
+        sys.stdout.reconfigure(errors="surrogateescape" if utf8 else "backslashreplace")
     try:
         command = typer.main.get_command(app)
         only_options = {*words} <= {"--debug", "--offline", "-v", "--verbose"}
@@ -152,5 +150,5 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except BaseException as error:
         code = report(error, debug="--debug" in words)
     finally:
-        listen(0)
+        log_to_stderr(0)
     sys.exit(code if isinstance(code, int) else 0)

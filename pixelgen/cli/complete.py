@@ -11,13 +11,13 @@ from PIL import Image
 
 from pixelgen.checkpoints import DEFAULT_PIXEL_WEIGHTS, read_config
 from pixelgen.cli import options
-from pixelgen.cli.console import note
 from pixelgen.cli.downloads import obtain
 from pixelgen.cli.live_preview import LivePreview
 from pixelgen.cli.output import Output, check_stdout, photo_slug
 from pixelgen.cli.partial_results import save_finished_on_interrupt
 from pixelgen.cli.photos import check_photos, read_photo
 from pixelgen.cli.results import describe, drawn_facts, fingerprint, tell
+from pixelgen.cli.terminal import note
 from pixelgen.cli.view import View, first_of_each
 from pixelgen.errors import UsageError
 from pixelgen.imaging import cut_hole, make_grid, parse_box, parse_keep

@@ -1,5 +1,4 @@
-"""What the shell is offered on Tab: classes, weights, devices, settings. Quick, and never an error:
-where something is wrong, nothing is offered."""
+"""Shell completion of classes, weights, devices and settings: fast, and never an error."""
 
 from __future__ import annotations
 
@@ -15,19 +14,19 @@ from pixelgen.cli.output import slug
 from pixelgen.errors import PixelgenError
 from pixelgen.labels import imagenet
 
-Offer = tuple[str, str]
-"""What is put in, and what is told about it."""
-_LONGEST = 60
+Completion = tuple[str, str]
+"""The completed word and its description."""
+_MAX_DESCRIPTION = 60
 
 
-def weights(incomplete: str) -> list[Offer]:
+def weights(incomplete: str) -> list[Completion]:
     """Bundled weights, and those in the cache of the Hub."""
     return _starting(incomplete, _weights())
 
 
-def classes(context: typer.Context, incomplete: str) -> list[Offer]:
-    """Classes that the weights on the command line know, or all: names without spaces, which need
-    no quotes, and numbers if a number was begun."""
+def classes(context: typer.Context, incomplete: str) -> list[Completion]:
+    """Classes of the weights on the command line, or all of ILSVRC: names with hyphens, which need
+    no quotes; numbers after a digit, WordNet ids after n and a digit."""
     known = imagenet()
     with suppress(PixelgenError, OSError):
         source = resolve_local(str(context.params.get("weights") or DEFAULT_WEIGHTS))
@@ -39,26 +38,26 @@ def classes(context: typer.Context, incomplete: str) -> list[Offer]:
     if incomplete[:1] == "n" and incomplete[1:2].isdigit():
         return _starting(incomplete, ((c.wnid, c.names[0]) for c in known))
     shared = Counter(slug(name) for c in imagenet() for name in {*c.names})
-    # A name that several classes have says nothing.
+    # Names of several classes are ambiguous.
     names = [(slug(name), c) for c in known for name in c.names if shared[slug(name)] == 1]
-    offers = ((name, f"{c.index} {', '.join(c.names)}"[:_LONGEST]) for name, c in names)
-    return _starting(incomplete.casefold().replace(" ", "-"), offers)
+    described = ((name, f"{c.index} {', '.join(c.names)}"[:_MAX_DESCRIPTION]) for name, c in names)
+    return _starting(incomplete.casefold().replace(" ", "-"), described)
 
 
-def devices(incomplete: str) -> list[Offer]:
-    """The kinds of devices."""
-    about = {"auto": "the best there is", "cpu": "", "cuda": "the first NVIDIA GPU", "mps": "Apple"}
-    return _starting(incomplete, about.items())
+def devices(incomplete: str) -> list[Completion]:
+    """Devices."""
+    descriptions = {"auto": "fastest", "cpu": "", "cuda": "first NVIDIA GPU", "mps": "Apple GPU"}
+    return _starting(incomplete, descriptions.items())
 
 
-def keys(incomplete: str) -> list[Offer]:
-    """Settings."""
+def keys(incomplete: str) -> list[Completion]:
+    """Keys of settings."""
     from pixelgen.cli.settings import SETTINGS
 
     return _starting(incomplete, ((key, setting.help) for key, setting in SETTINGS.items()))
 
 
-def values(context: typer.Context, incomplete: str) -> list[Offer]:
+def values(context: typer.Context, incomplete: str) -> list[Completion]:
     """Values of the setting whose key is on the command line."""
     key = str(context.params.get("key") or "")
     if key.endswith(".weights"):
@@ -70,7 +69,7 @@ def values(context: typer.Context, incomplete: str) -> list[Offer]:
     return _starting(incomplete, ((value, "") for value in known.get(key, ())))
 
 
-def _weights() -> Iterator[Offer]:
+def _weights() -> Iterator[Completion]:
     for name, path in bundled().items():
         with suppress(PixelgenError):
             yield name, f"{read_config(path, name).kind}, bundled"
@@ -83,5 +82,5 @@ def _weights() -> Iterator[Offer]:
                 yield (name if ref == "main" else f"{name}@{ref}"), "in the cache of the Hub"
 
 
-def _starting(incomplete: str, offers: Iterable[Offer]) -> list[Offer]:
-    return [offer for offer in offers if offer[0].startswith(incomplete)]
+def _starting(incomplete: str, completions: Iterable[Completion]) -> list[Completion]:
+    return [word for word in completions if word[0].startswith(incomplete)]

@@ -1,8 +1,7 @@
-"""`pixelgen config`: what is set once for all, and where."""
+"""`pixelgen config`: list and change the default values of options."""
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,18 +10,16 @@ import typer
 
 from pixelgen.checkpoints.hub_ref import parse_hub_ref
 from pixelgen.checkpoints.source import bundled, resolve_local, unknown_weights_error
-from pixelgen.cli import completions, options
-from pixelgen.cli.console import note
+from pixelgen.cli import completions, options, terminal
 from pixelgen.cli.settings import (
     FILE_VARIABLE,
-    Setting,
     Value,
     all_settings,
-    check,
     config_file,
     find_setting,
-    in_environment,
-    read_table,
+    from_environment,
+    parse_value,
+    read_file_values,
 )
 from pixelgen.errors import PixelgenError, UsageError
 from pixelgen.files import expanded, write_atomically
@@ -34,7 +31,7 @@ Key = Annotated[
     str,
     typer.Argument(
         metavar="KEY",
-        help="`pixelgen config` lists them.",
+        help="A setting of `pixelgen config`.",
         autocompletion=completions.keys,
         show_default=False,
     ),
@@ -49,9 +46,9 @@ app = typer.Typer(
 
 @app.callback()
 def config(context: typer.Context, as_json: options.Json = False) -> None:
-    """List and change settings: what options are where none are given.
+    """List and change settings, the default values of options.
 
-    An option counts more than a variable of the environment, a variable more than the file.
+    An option overrides an environment variable, a variable overrides the file.
 
     \b
     Examples:
@@ -67,42 +64,40 @@ def config(context: typer.Context, as_json: options.Json = False) -> None:
 
 @app.command("list")
 def list_settings(as_json: options.Json = False) -> None:
-    """List all settings, what they are, and where from.
+    """List all settings with their values and where these come from.
 
     \b
     Examples:
       pixelgen config list
       pixelgen config list --json
     """
-    found = all_settings().values()
+    values = all_settings().values()
     if as_json:
-        typer.echo(json.dumps([_facts(each) for each in found], ensure_ascii=False))
-        return
-    names = max(len(each.setting.key) for each in found)
-    values = max(len(str(each)) for each in found)
-    for each in found:
-        where = each.where or "default"
-        typer.echo(f"{each.setting.key:<{names}}  {str(each) or '–':<{values}}  {where}")
+        terminal.json([_json_of(value) for value in values])
+    else:
+        rows = [(v.setting.key, str(v) or None, v.where or "default") for v in values]
+        terminal.table((), rows)
 
 
 @app.command("get")
 def get(key: Key, as_json: options.Json = False) -> None:
-    """Print what a setting is. Exit code 1 if it is not set and has no default.
+    """Print the value of a setting.
+
+    Exit code 1 if it is not set and has no default.
 
     \b
     Examples:
       pixelgen config get device
       pixelgen config get sample.weights --json
     """
-    found = all_settings()[find_setting(key).key]
+    name = find_setting(key).key
+    value = all_settings()[name]
     if as_json:
-        typer.echo(json.dumps(_facts(found), ensure_ascii=False))
-    elif found.value is None:
-        raise PixelgenError(
-            f"{found.setting.key} is not set", f"`pixelgen config set {found.setting.key} VALUE`"
-        )
+        terminal.json(_json_of(value))
+    elif value.value is None:
+        raise PixelgenError(f"{name} is not set", f"`pixelgen config set {name} VALUE`")
     else:
-        typer.echo(str(found))
+        terminal.line(str(value))
 
 
 @app.command("set")
@@ -112,14 +107,16 @@ def set_value(
         str,
         typer.Argument(
             metavar="VALUE",
-            help="What it is to be.",
+            help="The new value.",
             autocompletion=completions.values,
             show_default=False,
         ),
     ],
     quiet: options.Quiet = False,
 ) -> None:
-    """Set a value in the file, which is made if need be; what else is in it stays.
+    """Write the value of a setting into the settings file.
+
+    The file is created if there is none; comments and other settings in it stay.
 
     \b
     Examples:
@@ -128,22 +125,22 @@ def set_value(
       pixelgen config set sample.weights imagenet32
     """
     setting = find_setting(key)
-    wanted = check(setting, value, "variable", setting.key).value
+    new: Any = parse_value(setting, value, "variable", setting.key).value
     if setting.option == "weights":
-        wanted = _reachable(value)
+        new = _absolute_ref(value)
     if setting.option == "output":
-        wanted = str(expanded(value).absolute())
+        new = str(expanded(value).absolute())
     path = config_file()
     document = _document(path)
-    _put(document, setting.key, wanted)
+    _put(document, setting.key, new)
     _write(path, document)
-    if setting.key in in_environment():
-        note(f"{setting.variable} is set too, and counts more", quiet)
+    if setting.key in from_environment():
+        terminal.note(f"{setting.variable} is set too and overrides the file", quiet)
 
 
 @app.command("unset")
 def unset(key: Key, quiet: options.Quiet = False) -> None:
-    """Take a setting out of the file.
+    """Remove a setting from the settings file.
 
     \b
     Examples:
@@ -152,65 +149,67 @@ def unset(key: Key, quiet: options.Quiet = False) -> None:
     """
     path = config_file()
     document = _document(path)
-    there = read_table(path)
-    # What the file holds wrongly can be taken out too.
-    name = key if key in there else find_setting(key).key
-    spelt = [k for k in there if k.replace("-", "_") == name.replace("-", "_")]
-    for each in spelt:
-        _drop(document, each)
-    if spelt:
+    present = read_file_values(path)
+    # Keys that are no settings can be removed too.
+    name = key if key in present else find_setting(key).key
+    spellings = [k for k in present if k.replace("-", "_") == name.replace("-", "_")]
+    for spelling in spellings:
+        _drop(document, spelling)
+    if spellings:
         _write(path, document)
     else:
-        note(f"{name} was not set in {path}", quiet)
+        terminal.note(f"{name} was not set in {path}", quiet)
 
 
 @app.command("path")
 def path(as_json: options.Json = False) -> None:
-    """Print where the file of settings is, or would be.
+    """Print the path of the settings file, which need not exist.
 
     \b
     Examples:
       pixelgen config path
       pixelgen config path --json
     """
-    found = str(config_file())
-    typer.echo(json.dumps({"path": found}, ensure_ascii=False) if as_json else found)
+    file = str(config_file())
+    if as_json:
+        terminal.json({"path": file})
+    else:
+        terminal.path(file)
 
 
-def _facts(found: Value) -> dict[str, Any]:
-    """What `--json` says of a setting."""
-    setting: Setting = found.setting
+def _json_of(value: Value) -> dict[str, Any]:
+    setting = value.setting
     return {
         "key": setting.key,
-        "value": found.value,
-        "origin": found.origin,
-        "where": found.where or None,
+        "value": value.value,
+        "origin": value.origin,
+        "where": value.where or None,
         "default": setting.default,
         "variable": setting.variable,
         "help": setting.help,
     }
 
 
-def _reachable(given: str) -> str:
-    """Weights as they can be named from any folder. Raises PixelgenError (exit code 2) for what
-    neither is here nor can be on the Hub."""
-    if (source := resolve_local(given)) is None:
-        if parse_hub_ref(given) is None:
-            raise unknown_weights_error(given)
-        return given
-    return given if given in bundled() else str(source.path.resolve())
+def _absolute_ref(ref: str) -> str:
+    """A reference to weights that is valid in any folder. Raises UsageError for one that is neither
+    on this computer nor a Hub id."""
+    if (source := resolve_local(ref)) is None:
+        if parse_hub_ref(ref) is None:
+            raise unknown_weights_error(ref)
+        return ref
+    return ref if ref in bundled() else str(source.path.resolve())
 
 
 def _document(path: Path) -> TOMLDocument:
-    """The file as it is written, with its comments."""
+    """The parsed file, with its comments."""
     import tomlkit
 
-    read_table(path)  # says what is wrong with it
+    read_file_values(path)  # raises a UsageError that says what is wrong
     if not os.path.isfile(path):
         return tomlkit.document()
     try:
         return tomlkit.parse(path.read_text("utf-8"))
-    except ValueError as error:  # it is stricter than what reads settings
+    except ValueError as error:  # tomlkit is stricter than tomllib
         raise UsageError(f"cannot change the settings {path}: {error}") from error
 
 
@@ -219,7 +218,7 @@ def _put(document: TOMLDocument, key: str, value: Any) -> None:
 
     table, _, name = key.rpartition(".")
     if (other := key.replace("_", "-")) != key:
-        _drop(document, other)  # another spelling of the same
+        _drop(document, other)  # another spelling of the key
     if not table:
         document[name] = value
         return
@@ -239,14 +238,14 @@ def _drop(document: TOMLDocument, key: str) -> None:
 
 
 def _write(path: Path, document: TOMLDocument) -> None:
-    """Replace the file. Raises PixelgenError where its folder does not take it, and for what is no
-    file, such as /dev/null."""
+    """Replace the file. Raises UsageError if it is not a regular file, such as /dev/null, and
+    PixelgenError if it cannot be written."""
     import tomlkit
 
     if os.path.exists(path) and not os.path.isfile(path):
-        raise UsageError(f"{path} is no file", f"{FILE_VARIABLE}=FILE")
+        raise UsageError(f"{path} is not a file", f"{FILE_VARIABLE}=FILE")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise PixelgenError(f"cannot make {path.parent}: {error.strerror or error}") from error
+        raise PixelgenError(f"cannot create {path.parent}: {error.strerror or error}") from error
     write_atomically(path.resolve(), tomlkit.dumps(document).encode())

@@ -13,12 +13,12 @@ from PIL import Image
 
 from pixelgen.checkpoints import LoadedCheckpoint, Source, read_config
 from pixelgen.cli import options
-from pixelgen.cli.console import note, stdin_bytes
 from pixelgen.cli.downloads import obtain
 from pixelgen.cli.output import Output, check_stdout
 from pixelgen.cli.photos import photo_name
-from pixelgen.cli.progress import Meter
+from pixelgen.cli.progress import ProgressLine
 from pixelgen.cli.results import describe, fingerprint, tell
+from pixelgen.cli.terminal import note, stdin_bytes
 from pixelgen.cli.view import View
 from pixelgen.errors import InputError, PixelgenError, UsageError
 from pixelgen.files import expanded
@@ -66,7 +66,7 @@ def decode(
     target.refuse_to_overwrite(texts)
 
     pipe = CodecPipeline.from_pretrained(source, device)
-    with Meter("decoding", quiet or as_json) as meter:
+    with ProgressLine("decoding", quiet or as_json) as meter:
         images = pipe.decode(stored, meter)
     _compare(stored, name, pipe.checkpoint, quiet)
     shown = View(grid, scale)

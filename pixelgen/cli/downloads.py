@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pixelgen.checkpoints import Source, resolve_weights
-from pixelgen.cli.console import shows_progress, stderr_console
+from pixelgen.cli.terminal import shows_progress, stderr_console
 
 if TYPE_CHECKING:
     from pixelgen.checkpoints.hub import Transfer

@@ -12,12 +12,12 @@ import typer
 
 from pixelgen.checkpoints import DEFAULT_WEIGHTS, read_config
 from pixelgen.cli import options
-from pixelgen.cli.console import check_takes_bytes
 from pixelgen.cli.downloads import obtain
 from pixelgen.cli.output import check_folder, check_name, check_stdout
 from pixelgen.cli.photos import check_photos, photo_name, read_photo
-from pixelgen.cli.progress import Meter
+from pixelgen.cli.progress import ProgressLine
 from pixelgen.cli.results import tell
+from pixelgen.cli.terminal import check_takes_bytes
 from pixelgen.errors import UsageError
 from pixelgen.files import expanded
 from pixelgen.imaging import square
@@ -69,12 +69,12 @@ def encode(
     size = read_config(source.path, source.name).image_shape[1]
     check_amount(len(images), size)
     # One at a time: a photo may be a thousand times as large as what is kept of it.
-    with Meter("reading", quiet or as_json) as meter:
+    with ProgressLine("reading", quiet or as_json) as meter:
         squares = [square(read_photo(image), size, fit) for image in meter.track(images)]
 
     pipe = CodecPipeline.from_pretrained(source, device)
     names = [Path(photo_name(image)).name for image in images]
-    with Meter("encoding", quiet or as_json) as meter:
+    with ProgressLine("encoding", quiet or as_json) as meter:
         made = pipe.encode_file(squares, weights=weights, files=names, progress=meter)
     if piped:
         sys.stdout.buffer.write(made.to_bytes())

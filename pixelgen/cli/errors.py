@@ -1,46 +1,54 @@
-"""Every error as one line on stderr and an exit code."""
+"""Exit codes, and every error as one line on stderr."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import sys
-import traceback
 from typing import Any
 
 import typer
 
-from pixelgen.cli.console import say
+from pixelgen.cli import terminal
 from pixelgen.cli.hints import HINTS
 from pixelgen.errors import InputError, PixelgenError, UsageError, WeightsError, did_you_mean
 
 INTERRUPTED = 130
+EXIT_CODE_MEANINGS: dict[int, str] = {
+    0: "success",
+    1: "failure; also damaged weights, and problems that `doctor` finds",
+    2: "usage: an invalid option, name or place, or a file that exists already",
+    3: "input that cannot be read, or that shows no face where one is needed",
+    4: "weights unavailable: no network, no permission, not in the cache",
+    INTERRUPTED: "interrupted",
+}
+"""What the documentation and the man pages say of each exit code."""
 EXIT_CODES: dict[type[PixelgenError], int] = {
     PixelgenError: 1,
     UsageError: 2,
     InputError: 3,
     WeightsError: 4,
 }
-_NO_MEMORY = ("out of memory", "can't allocate memory")
-_LONGEST = 1000
+_OUT_OF_MEMORY = ("out of memory", "can't allocate memory")
+_MAX_LENGTH = 1000
 
 
 def report(error: BaseException, debug: bool) -> int:
-    """Print what `error` means to a user, with a traceback if `debug`, and return the exit code."""
+    """Print an error for users, with a traceback if `debug`, and return the exit code."""
     if isinstance(error, typer.Exit):
         return error.exit_code
     if isinstance(error, SystemExit):
         return error.code if isinstance(error.code, int) else 1
     if isinstance(error, BrokenPipeError):
-        # Whoever read the output has gone; nothing more may be written at exit either.
-        let_go_of_stdout()
+        # The reader of the pipe has gone; nothing more may be written at exit either.
+        discard_stdout()
         return 1
     if debug:
-        traceback.print_exception(error)
+        terminal.traceback(error)
     if isinstance(error, KeyboardInterrupt | typer.Abort):
         return INTERRUPTED
     line, code = explain(error)
-    say("error:", line, "red")
+    terminal.error(line)
     return code
 
 
@@ -49,44 +57,44 @@ def exit_code_of(error: PixelgenError) -> int:
     return next(EXIT_CODES[kind] for kind in type(error).__mro__ if kind in EXIT_CODES)
 
 
-def let_go_of_stdout() -> None:
-    """Write nowhere what is left for stdout, which takes no more."""
+def discard_stdout() -> None:
+    """Send what is still buffered for stdout, a closed pipe, to the null device."""
     with contextlib.suppress(OSError, AttributeError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def explain(error: BaseException) -> tuple[str, int]:
-    """What `error` means to a user, in one line, and the exit code it ends with."""
+    """The line that explains an error to users, and the exit code."""
     if isinstance(error, PixelgenError):
-        line, code = (
-            _with_hint(error.message, HINTS.get(error.code, error.hint)),
-            exit_code_of(error),
-        )
+        line = _with_hint(error.message, HINTS.get(error.code, error.hint))
+        code = exit_code_of(error)
     elif hasattr(error, "format_message"):
-        # Typer's own errors; their class lives in a different place in every version of it.
+        # An error of Typer's; where its class is defined differs between versions of Typer.
         context = getattr(error, "ctx", None)
         hint = f"`{context.command_path} --help`" if context is not None else ""
-        line = _with_hint(_usage(error, context), hint)
+        line = _with_hint(_usage_message(error, context), hint)
         code = getattr(error, "exit_code", 2)
-    elif isinstance(error, MemoryError) or any(sign in str(error) for sign in _NO_MEMORY):
-        line, code = _with_hint("not enough memory", "a smaller --batch-size needs less"), 1
+    elif isinstance(error, MemoryError) or any(text in str(error) for text in _OUT_OF_MEMORY):
+        line, code = _with_hint("not enough memory", "a smaller --batch-size needs less memory"), 1
     elif isinstance(error, OSError) and error.strerror:
         where = f"{error.filename}: " if error.filename is not None else ""
         line, code = f"{where}{error.strerror}", 1
     else:
-        line = _with_hint(f"unexpected {type(error).__name__}: {error}", "--debug shows where")
+        line = _with_hint(
+            f"unexpected {type(error).__name__}: {error}", "--debug shows the traceback"
+        )
         code = 1
     return _one_line(line), code
 
 
-def _usage(error: Any, context: Any) -> str:
-    """What is wrong with the words of a command line."""
+def _usage_message(error: Any, context: Any) -> str:
+    """What is wrong with a command line."""
     if context is not None and getattr(error, "possibilities", None) is not None:
         params = context.command.get_params(context)
         names = [name for param in params for name in (*param.opts, *param.secondary_opts)]
         known = [name[2:] for name in names if name.startswith("--")]
         return f"{error.message}{did_you_mean(error.option_name.lstrip('-'), known, '--')}"
-    # Of a choice that there is not, pydantic says first what kind of error it is.
+    # For an invalid choice the message begins with the kind of error.
     return str(error.format_message()).rstrip(".").replace("Value error, ", "")
 
 
@@ -96,4 +104,4 @@ def _with_hint(message: str, hint: str) -> str:
 
 def _one_line(text: str) -> str:
     line = " ".join(text.split())
-    return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}…"
+    return line if len(line) <= _MAX_LENGTH else f"{line[:_MAX_LENGTH]}…"

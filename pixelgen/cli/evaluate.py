@@ -2,122 +2,147 @@
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from pixelgen.checkpoints import CheckpointConfig, read_config
-from pixelgen.cli import completions, options
-from pixelgen.cli.console import shows_progress, stderr_console
+from pixelgen.cli import completions, options, terminal
 from pixelgen.cli.downloads import obtain
-from pixelgen.cli.identity_table import tell_identity
+from pixelgen.cli.evaluation_tables import print_evaluation, print_identity, print_quality
 from pixelgen.errors import UsageError
 from pixelgen.pipelines.devices import check_device_name
 
 if TYPE_CHECKING:
-    from pixelgen.evaluation.autoencoders import AutoencoderFigures, DecoderFigures
-    from pixelgen.evaluation.likelihood import Bits, Evaluation
-    from pixelgen.evaluation.quality import Quality, QualityScores
+    from pixelgen.checkpoints import LoadedCheckpoint
+    from pixelgen.evaluation.identity import Identity
+    from pixelgen.evaluation.likelihood import Evaluation
+    from pixelgen.evaluation.quality import Quality
+
+    Results = tuple[Evaluation, Quality | None, Identity | None]
+
+_CONFLICTS = (
+    ("unconditional", "no_likelihood"),
+    ("quality", "identity"),
+    ("reconstructions", "identity"),
+)
+"""Pairs of options of which only one can be given."""
+_SAMPLING = ("temperature", "top_p", "guidance", "seed")
+_REQUIRES = {
+    ("quality",): ("samples_per_class", "vector_temperature"),
+    ("identity",): ("portraits", "candidates", "people"),
+    ("quality", "identity"): ("no_likelihood", "part", *_SAMPLING),
+}
+"""Options that require one of others; auto-encoders, which always draw, require none for the
+last."""
+_INEFFECTIVE = {
+    "autoencoder": ("samples_per_class", "vector_temperature", "part", "unconditional"),
+    "tokenizer": ("samples_per_class", "seed", "unconditional"),
+    "face-embedder": ("unconditional",),
+}
+"""Options without effect, by the kind of the weights."""
 
 
 def evaluate(
     weights: Annotated[
         str,
         typer.Argument(
-            help="A name, a folder, or a Hub owner/name.",
+            help="A bundled name, a folder, or a Hub id owner/name.",
             autocompletion=completions.weights,
             show_default=False,
         ),
     ],
     data: Annotated[
-        str, typer.Option(help="A folder, or a Hub data set owner/name.", show_default=False)
+        str, typer.Option(help="A folder, or a data set owner/name on the Hub.", show_default=False)
     ],
-    split: Annotated[str, typer.Option(help="The split to measure on.")] = "validation",
+    split: Annotated[str, typer.Option(help="Split to evaluate on.")] = "validation",
     limit: Annotated[
-        int | None, typer.Option(min=1, help="Take so many rows, spread evenly over the split.")
+        int | None,
+        typer.Option(min=1, help="Use only this many rows, spread evenly over the split."),
     ] = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Pictures at a time.")] = 64,
+    batch_size: Annotated[int, typer.Option(min=1, help="Pictures in a batch.")] = 64,
     unconditional: Annotated[
-        bool, typer.Option("--unconditional", help="Measure without classes only.")
+        bool, typer.Option("--unconditional", help="Measure the likelihood without classes only.")
     ] = False,
     quality: Annotated[
-        bool, typer.Option("--quality", help="Judge reconstructions and samples by a classifier.")
+        bool, typer.Option("--quality", help="Judge reconstructions and samples with a classifier.")
     ] = False,
     identity: Annotated[
         bool,
-        typer.Option("--identity", help="Judge whether portraits are of the people in the photos."),
+        typer.Option("--identity", help="Judge whether portraits show the people in the photos."),
     ] = False,
     no_likelihood: Annotated[
         bool,
-        typer.Option("--no-likelihood", help="With --quality or --identity: nothing else."),
+        typer.Option("--no-likelihood", help="With --quality or --identity: skip the likelihood."),
     ] = False,
     samples_per_class: Annotated[
         int | None,
         typer.Option(
             min=1,
-            help="With --quality: pictures to draw of every class. Default: 4.",
+            help="With --quality: pictures to draw of each class. Default: 4.",
         ),
     ] = None,
     reconstructions: Annotated[
         int | None,
         typer.Option(
             min=1,
-            help="With auto-encoders: so many pictures are reconstructed, spread evenly. "
-            "Default: 1000.",
+            help="With auto-encoders: pictures to reconstruct, spread evenly. Default: 1000.",
         ),
     ] = None,
     portraits: Annotated[
         int | None,
-        typer.Option(min=1, help="With --identity: portraits of every person. Default: 8."),
+        typer.Option(min=1, help="With --identity: portraits to draw of each person. Default: 8."),
     ] = None,
     candidates: Annotated[
         int | None,
         typer.Option(
             min=1,
-            help="With --identity: pictures to draw for every portrait. Default: the weights' own.",
+            help="With --identity: candidates for each portrait. Default: the weights' own.",
         ),
     ] = None,
     people: Annotated[
         int | None,
-        typer.Option(min=1, help="With --identity: so many people, spread evenly. Default: all."),
+        typer.Option(min=1, help="With --identity: people to draw, spread evenly. Default: all."),
     ] = None,
     part: Annotated[
         Literal["tune", "report", "all"] | None,
         typer.Option(
-            help="With --quality or --identity: every second class or person, to choose settings "
-            "by; the others, to report; or all, the default."
+            help="With --quality or --identity: half of the classes or people, one to tune options "
+            "on and one to report. Default: all."
         ),
     ] = None,
     temperature: Annotated[
-        float | None, typer.Option(help="Of what is drawn. Default: the weights' own.")
+        float | None, typer.Option(help="Temperature of samples. Default: the weights' own.")
     ] = None,
     top_p: Annotated[
-        float | None, typer.Option(help="Of what is drawn. Default: the weights' own.")
+        float | None, typer.Option(help="Top-p of samples. Default: the weights' own.")
     ] = None,
     guidance: Annotated[
-        float | None, typer.Option(help="Of what is drawn. Default: the weights' own.")
+        float | None, typer.Option(help="Guidance of samples. Default: the weights' own.")
     ] = None,
     vector_temperature: Annotated[
         float | None,
-        typer.Option(help="With --quality: of vectors of classes. Default: the weights' own."),
+        typer.Option(
+            help="With --quality: temperature of class vectors. Default: the weights' own."
+        ),
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Of what is drawn. Default: 0.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of samples. Default: 0.")] = None,
     device: options.Device = "auto",
     as_json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Measure weights on a data set.
+    """Evaluate weights on a data set.
 
-    Exact bits per dimension over every row of a split, with its standard
-    error. Of auto-encoders also how near to the pictures both decoders come.
+    Measures exact bits per dimension over every row of a split, with the
+    standard error; for auto-encoders also the quality of reconstructions.
 
-    --quality judges by a classifier: how recognisable, near to real pictures
-    and diverse samples are. --identity judges whether portraits are of the
-    people in the photos, and no copies of these.
+    --quality judges samples with a classifier: how recognisable, diverse and
+    similar to real pictures they are. --identity judges whether portraits
+    show the people in the photos without copying these.
 
     \b
     Examples:
@@ -126,201 +151,133 @@ def evaluate(
       pixelgen evaluate faces64 --data people --identity --part report --json
     """
     check_device_name(device)
-    if unconditional and no_likelihood:
-        raise UsageError("--unconditional is of the likelihood", "drop --no-likelihood")
-    if quality and identity:
-        raise UsageError("--quality is of classes, --identity of people", "choose one")
-    if reconstructions is not None and identity:
-        raise UsageError("--reconstructions is of auto-encoders, --identity of people")
-    given = {
+    every = {
+        "unconditional": unconditional or None,
+        "quality": quality or None,
+        "identity": identity or None,
         "no_likelihood": no_likelihood or None,
+        "samples_per_class": samples_per_class,
+        "reconstructions": reconstructions,
+        "portraits": portraits,
+        "candidates": candidates,
+        "people": people,
         "part": part,
         "temperature": temperature,
         "top_p": top_p,
         "guidance": guidance,
+        "vector_temperature": vector_temperature,
         "seed": seed,
     }
+    chosen = {name: value for name, value in every.items() if value is not None}
+    for one, other in _CONFLICTS:
+        if one in chosen and other in chosen:
+            raise UsageError(f"{_flag(one)} cannot be combined with {_flag(other)}")
     source = obtain(weights, quiet)
     config = read_config(source.path, source.name)
-    # Auto-encoders draw what they reconstruct also where nobody judges it.
-    draws = quality or identity or bool(config.bottlenecks)
-    options: dict[str, Any] = _given(given, "--quality or --identity", draws)
-    options.pop("no_likelihood", None)
-    of_classes = {"samples_per_class": samples_per_class, "vector_temperature": vector_temperature}
-    options |= _given(of_classes, "--quality", quality)
-    of_people = {"portraits": portraits, "candidates": candidates, "people": people}
-    options |= _given(of_people, "--identity", identity)
-    foreign = of_classes | {"unconditional": unconditional or None, "part": part, "seed": seed}
-    _refuse(source.name, config, foreign)
-    if reconstructions is not None and not config.bottlenecks:
-        what = "--reconstructions is for what auto-encoders make"
-        raise UsageError(what, f"{source.name} is {config.kind_with_article}")
-
-    from rich.progress import Progress
+    _check(chosen, source.name, config)
 
     from pixelgen.checkpoints import load_checkpoint
     from pixelgen.cli.memory import keep_freed_memory
-    from pixelgen.evaluation.likelihood import Evaluation
-    from pixelgen.evaluation.likelihood import evaluate as measure
     from pixelgen.pipelines.devices import pick_device
 
     start = time.perf_counter()
     keep_freed_memory()
     loaded = load_checkpoint(source, pick_device(device))
-    hidden = quiet or as_json or not shows_progress()
-    with Progress(console=stderr_console(), transient=True, disable=hidden) as bar:
-        tasks: dict[str, Any] = {}
-
-        def show(what: str, done: int, total: int) -> None:
-            if what not in tasks:
-                tasks[what] = bar.add_task(what, total=total)
-            bar.update(tasks[what], completed=done)
-
-        shared: dict[str, Any] = {"limit": limit, "batch": batch_size, "progress": show}
-        judged = people_judged = None
-        if identity:
-            from pixelgen.evaluation.identity import measure_identity
-
-            people_judged = measure_identity(loaded, data, split, **shared, **options)
-        if people_judged is not None and no_likelihood:
-            result = Evaluation(people_judged.photos, None, None, None)
-        elif config.bottlenecks:
-            from pixelgen.evaluation.autoencoders import measure_autoencoders
-
-            options |= {"likelihood": not no_likelihood, "quality": quality}
-            if reconstructions is not None:
-                options["reconstructions"] = reconstructions
-            result = measure_autoencoders(loaded, data, split, **shared, **options)
-        else:
-            if quality:
-                from pixelgen.evaluation.quality import measure_quality
-
-                judged = measure_quality(loaded, data, split, **shared, **options)
-            if judged is not None and no_likelihood:
-                result = Evaluation(judged.real.pictures, None, None, None)
-            else:
-                result = measure(loaded, data, split, unconditional=unconditional, **shared)
+    with _progress(quiet or as_json) as progress:
+        split_of = {"data": data, "split": split, "limit": limit}
+        common = split_of | {"batch": batch_size, "progress": progress}
+        result, judged, people_judged = _measure(loaded, chosen, common)
     if as_json:
         values = {
             "weights": loaded.name,
             "revision": loaded.revision,
-            "data": data,
-            "split": split,
-            "limit": limit,
+            **split_of,
             **asdict(result),
             **({} if result.main is None else asdict(result.main)),
             "quality": None if judged is None else asdict(judged),
             "identity": None if people_judged is None else asdict(people_judged),
             "seconds": round(time.perf_counter() - start, 1),
         }
-        typer.echo(json.dumps(values, indent=2))
+        terminal.json(values, indent=2)
         return
-    typer.echo(f"{loaded.name} on {result.images} pictures of {data} ({split})")
-    _tell_likelihood(result, config.likelihood_unit)
-    if result.autoencoders is not None:
-        _tell_autoencoders(result.autoencoders)
+    terminal.line(f"{loaded.name} on {result.images} pictures of {data} ({split})")
+    print_evaluation(result, config.likelihood_unit)
     if judged is not None:
-        _tell_quality(judged)
+        print_quality(judged)
     if people_judged is not None:
-        tell_identity(people_judged)
+        print_identity(people_judged)
 
 
-def _given(options: dict[str, Any], what: str, wanted: bool) -> dict[str, Any]:
-    """The options that were given. Raises PixelgenError (exit code 2) where they are not `wanted`,
-    being for `what`."""
-    found = {name: value for name, value in options.items() if value is not None}
-    if found and not wanted:
-        name = next(iter(found)).replace("_", "-")
-        raise UsageError(f"--{name} is for {what}", f"add {what}")
-    return found
+def _flag(option: str) -> str:
+    return f"--{option.replace('_', '-')}"
 
 
-_IDLE = {
-    "autoencoder": ("samples_per_class", "vector_temperature", "part", "unconditional"),
-    "tokenizer": ("samples_per_class", "seed", "unconditional"),
-    "face-embedder": ("unconditional",),
-}
-"""Options that would do nothing, by the kind of the weights."""
-
-
-def _refuse(name: str, config: CheckpointConfig, options: Mapping[str, object]) -> None:
-    """Raises PixelgenError (exit code 2) for options that do nothing with these weights."""
-    for option in _IDLE.get(config.kind, ()):
-        if options[option] is not None:
-            what = f"--{option.replace('_', '-')} does nothing here"
-            raise UsageError(what, f"{name} is {config.kind_with_article}")
-
-
-def _tell_likelihood(result: Evaluation, unit: str) -> None:
-    for name in ("given_vectors", "conditional", "unconditional"):
-        figure: Bits | None = getattr(result, name)
-        if figure is not None:
-            error = "" if figure.standard_error is None else f" ± {figure.standard_error:.4f}"
-            typer.echo(f"{name.replace('_', ' '):>13}  {figure.bits_per_dim:.4f}{error} {unit}")
-    if (near := result.reconstruction) is not None:
-        apart = "" if near.perceptual is None else f", perceptual distance {near.perceptual:.4f}"
-        typer.echo(f"{'reconstructed':>13}  {near.psnr:.2f} dB PSNR, {near.ssim:.4f} SSIM{apart}")
-
-    if (told := result.verification) is not None:
-        typer.echo(
-            f"{'people':>13}  {told.auc:.4f} ROC AUC, {told.accepted:.1%} of {told.pairs} pairs "
-            f"accepted at 1 % of {told.others} others"
-        )
-
-
-def _tell_quality(quality: Quality) -> None:
-    """What was judged, and a table."""
-    how = ""
-    if (drawn := quality.sampling) is not None:
-        how = (
-            f"; samples: {drawn.samples_per_class} a class, temperature {drawn.temperature:g}, "
-            f"top-p {drawn.top_p:g}, guidance {drawn.guidance:g}, seed {drawn.seed}"
-        )
-        if drawn.vector_temperature is not None:
-            how += f", vector temperature {drawn.vector_temperature:g}"
-    size, few = quality.judge_size, "" if quality.part == "all" else f" (part {quality.part})"
-    typer.echo(f"{quality.classes} classes{few}, judged at {size}×{size}{how}")
-    typer.echo(f"{'':13}  {'top-1':>7}  {'top-5':>7}  {'KID':>16}  {'diversity':>9}")
-    for name in ("real", "reconstructed", "samples"):
-        marks: QualityScores | None = getattr(quality, name)
-        if marks is None:
+def _check(chosen: Mapping[str, object], name: str, config: CheckpointConfig) -> None:
+    """Raises UsageError for options that lack another one, and for those that have no effect with
+    the weights."""
+    for alternatives, dependents in _REQUIRES.items():
+        satisfied = any(option in chosen for option in alternatives)
+        if satisfied or (len(alternatives) > 1 and config.bottlenecks):
             continue
-        kid = "–"
-        if marks.kid is not None:
-            error = marks.kid.standard_error
-            kid = f"{marks.kid.mean:.4f}" + ("" if error is None else f" ± {error:.4f}")
-        diversity = "–" if marks.diversity is None else f"{marks.diversity:.3f}"
-        shares = f"{marks.top1:>7.1%}  {marks.top5:>7.1%}"
-        typer.echo(f"{name:>13}  {shares}  {kid:>16}  {diversity:>9}")
+        for option in dependents:
+            if option in chosen:
+                needed = " or ".join(map(_flag, alternatives))
+                raise UsageError(f"{_flag(option)} requires {needed}")
+    what = f"{name} is {config.kind_with_article}"
+    for option in _INEFFECTIVE.get(config.kind, ()):
+        if option in chosen:
+            raise UsageError(f"{_flag(option)} has no effect here", what)
+    if "reconstructions" in chosen and not config.bottlenecks:
+        raise UsageError("--reconstructions requires auto-encoders", what)
 
 
-def _tell_autoencoders(figures: AutoencoderFigures) -> None:
-    """Likelihoods, and a table of both decoders, for every bottleneck."""
-    drawn, size = figures.sampling, figures.judge_size
-    judged = "" if size is None else f", judged at {size}×{size}"
-    typer.echo(
-        f"{figures.pictures} pictures made anew, one sample each: temperature "
-        f"{drawn.temperature:g}, top-p {drawn.top_p:g}, guidance {drawn.guidance:g}, "
-        f"seed {drawn.seed}{judged}"
-    )
-    for each in figures.bottlenecks:
-        typer.echo(f"{each.bottleneck} numbers")
-        for name, called in (
-            ("given", "given"),
-            ("shuffled", "of another"),
-            ("without", "without"),
-        ):
-            bits: Bits | None = getattr(each, name)
-            if bits is not None:
-                error = "" if bits.standard_error is None else f" ± {bits.standard_error:.4f}"
-                typer.echo(f"{called:>13}  {bits.bits_per_dim:.4f}{error} bits/dim")
-        for name in ("mean", "samples"):
-            made: DecoderFigures = getattr(each, name)
-            line = f"{made.psnr:.2f} dB PSNR, {made.ssim:.4f} SSIM"
-            if made.perceptual is not None:
-                line += f", perceptual distance {made.perceptual:.4f}"
-            line += f", sharpness {made.sharpness:.3f}"
-            if (seen := made.judged) is not None:
-                line += f", same class {seen.top1:.1%}, among five {seen.top5:.1%}"
-                line += "" if seen.kid is None else f", KID {seen.kid.mean:.4f}"
-            typer.echo(f"{name:>13}  {line}")
+def _measure(
+    weights: LoadedCheckpoint, chosen: Mapping[str, Any], common: Mapping[str, Any]
+) -> Results:
+    """Run the evaluations that the options ask for; `common` are arguments of all of them."""
+    from pixelgen.evaluation.likelihood import Evaluation
+    from pixelgen.evaluation.likelihood import evaluate as measure_likelihood
+
+    def arguments(*names: str) -> dict[str, Any]:
+        return {name: chosen[name] for name in names if name in chosen} | dict(common)
+
+    likelihood = "no_likelihood" not in chosen
+    quality = identity = None
+    if "identity" in chosen:
+        from pixelgen.evaluation.identity import measure_identity
+
+        people = ("portraits", "candidates", "people", "part")
+        identity = measure_identity(weights, **arguments(*people, *_SAMPLING))
+        if not likelihood:
+            return Evaluation(identity.photos, None, None, None), None, identity
+    elif weights.config.bottlenecks:
+        from pixelgen.evaluation.autoencoders import measure_autoencoders
+
+        judged: dict[str, Any] = {"likelihood": likelihood, "quality": "quality" in chosen}
+        options = arguments("reconstructions", *_SAMPLING)
+        return measure_autoencoders(weights, **options, **judged), None, None
+    elif "quality" in chosen:
+        from pixelgen.evaluation.quality import measure_quality
+
+        classes = ("samples_per_class", "vector_temperature", "part")
+        quality = measure_quality(weights, **arguments(*classes, *_SAMPLING))
+        if not likelihood:
+            return Evaluation(quality.real.pictures, None, None, None), quality, None
+    return measure_likelihood(weights, **arguments("unconditional")), quality, identity
+
+
+@contextmanager
+def _progress(hidden: bool) -> Iterator[Callable[[str, int, int], None]]:
+    """A context with a function that shows on a terminal how far each step is, unless `hidden`."""
+    from rich.progress import Progress
+
+    hidden = hidden or not terminal.shows_progress()
+    with Progress(console=terminal.stderr_console(), transient=True, disable=hidden) as bar:
+        tasks: dict[str, Any] = {}
+
+        def show(step: str, done: int, total: int) -> None:
+            if step not in tasks:
+                tasks[step] = bar.add_task(step, total=total)
+            bar.update(tasks[step], completed=done)
+
+        yield show

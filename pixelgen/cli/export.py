@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from pixelgen.cli import options
+from pixelgen.cli import options, terminal
 
 
 def export(
@@ -16,31 +15,32 @@ def export(
         list[Path],
         typer.Argument(
             metavar="RUN",
-            help="Folder of the run; of auto-encoders one run for each bottleneck.",
+            help="Folder of the run; for auto-encoders one run for each bottleneck.",
             show_default=False,
         ),
     ],
     output: Annotated[
-        Path, typer.Option("-o", "--output", help="Folder to write.", show_default=False)
+        Path, typer.Option("-o", "--output", help="Folder to write to.", show_default=False)
     ],
     evaluation: Annotated[
         Path | None,
-        typer.Option(help="Output of `pixelgen evaluate --json`, for the model card."),
+        typer.Option(help="Add this output of `pixelgen evaluate --json` to the model card."),
     ] = None,
     sheet: Annotated[
-        Path | None, typer.Option(help="A PNG of samples, for the model card.")
+        Path | None, typer.Option(help="Add this PNG of samples to the model card.")
     ] = None,
     tokenizer: Annotated[
         str | None,
         typer.Option(
-            help="Weights whose decoder is better than that of the tokenizer which the model was "
-            "trained with, and whose encoder is the same."
+            help="Replace the tokenizer by these weights: a better decoder for the same encoder."
         ),
     ] = None,
     as_json: options.Json = False,
-    force: Annotated[bool, typer.Option("--force", help="Write into a folder in use.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Write into a folder that is not empty.")
+    ] = False,
 ) -> None:
-    """Write a run's averaged weights as a checkpoint folder. Its path is printed.
+    """Export the averaged weights of a training run as a checkpoint folder.
 
     \b
     Examples:
@@ -59,4 +59,7 @@ def export(
         tokenizer=tokenizer,
         overwrite=force,
     )
-    typer.echo(json.dumps({"folder": str(folder)}) if as_json else folder)
+    if as_json:
+        terminal.json({"folder": str(folder)})
+    else:
+        terminal.path(folder)

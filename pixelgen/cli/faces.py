@@ -12,10 +12,10 @@ import typer
 
 from pixelgen._version import __version__
 from pixelgen.cli import options
-from pixelgen.cli.console import note, one_line
 from pixelgen.cli.output import check_folder
 from pixelgen.cli.photos import check_photos, photo_name, read_photo
-from pixelgen.cli.progress import Meter
+from pixelgen.cli.progress import ProgressLine
+from pixelgen.cli.terminal import note, one_line
 from pixelgen.errors import InputError, PixelgenError
 from pixelgen.files import expanded, folded
 from pixelgen.imaging import Face, FaceDetector, IfExists, align, residual, save_png
@@ -70,7 +70,7 @@ def faces(
     detector = MtcnnDetector()
     written: set[str] = set()
     done = []
-    with Meter("searching", quiet or as_json) as meter:
+    with ProgressLine("searching", quiet or as_json) as meter:
         for given in meter.track(photos):
             photo = _Photo(photo_name(given))
             image = _search(given, photo, detector)

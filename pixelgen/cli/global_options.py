@@ -1,4 +1,4 @@
-"""Options of `pixelgen` itself that every command takes too: before its name, or after."""
+"""Options that every command takes, before its name or after it."""
 
 from __future__ import annotations
 
@@ -11,33 +11,32 @@ from typing import Annotated, Any
 
 import typer
 
-from pixelgen.cli.console import Colours, choose_colours, listen
+from pixelgen.cli.logs import log_to_stderr
+from pixelgen.cli.terminal import Colours, choose_colours
 from pixelgen.files import MAX_PIXELS
 
 NAMES = ("verbose", "threads", "color", "max_pixels", "offline", "debug")
-"""The parameters they are."""
-largest: ContextVar[int | None] = ContextVar("largest", default=None)
-"""Pixels of the largest picture that is read; None: as many as without `--max-pixels`."""
-_PANEL = "Anywhere"
-_EACH_PROCESSOR = 4
+"""Names of their parameters."""
+max_pixels_read: ContextVar[int | None] = ContextVar("max_pixels_read", default=None)
+"""The largest picture to read, in pixels; None: the default of the library."""
+_PANEL = "Options of every command"
+_THREADS_PER_PROCESSOR = 4
 
 
 def use_offline(wanted: bool) -> bool:
-    """Keep from the network, if `wanted`. This and the others return what they are given, as
-    callbacks of options do."""
+    """Use no network, if `wanted`. Like every callback of an option it returns the value."""
     if wanted:
-        # Read when huggingface_hub is imported, which is later.
+        # huggingface_hub reads it when it is imported, which is later.
         os.environ["HF_HUB_OFFLINE"] = "1"
     return wanted
 
 
 def use_threads(count: int | None) -> int | None:
-    """Let torch use `count` processor threads, at most a few for each processor; None: as many as
-    without."""
+    """Let torch use `count` processor threads, at most 4 for each processor; None: its default."""
     if count is not None:
-        # More get in each other's way, and no system has room for the stacks of a thousand.
-        count = min(count, _EACH_PROCESSOR * (os.cpu_count() or 1))
-        # Read when torch is imported, which is later, but for programs that call `main` again.
+        # More are slower, and the stacks of a thousand threads need too much memory.
+        count = min(count, _THREADS_PER_PROCESSOR * (os.cpu_count() or 1))
+        # torch reads it when it is imported, which is later unless a program calls `main` again.
         os.environ["OMP_NUM_THREADS"] = str(count)
         if (torch := sys.modules.get("torch")) is not None:
             torch.set_num_threads(count)
@@ -45,23 +44,23 @@ def use_threads(count: int | None) -> int | None:
 
 
 def use_colours(when: Colours | None) -> Colours | None:
-    """Use colours as said; None: as without."""
+    """Choose when to use colours; None: leave it as it is."""
     if when is not None:
         choose_colours(when)
     return when
 
 
 def use_max_pixels(count: int | None) -> int | None:
-    """Read pictures of so many pixels; None: as without."""
+    """Read pictures of up to `count` pixels; None: leave it as it is."""
     if count is not None:
-        largest.set(count)
+        max_pixels_read.set(count)
     return count
 
 
 def use_verbose(level: int) -> int:
-    """Log what is done, if `level` is above 0."""
+    """Log to stderr, if `level` is above 0."""
     if level:
-        listen(level)
+        log_to_stderr(level)
     return level
 
 
@@ -72,7 +71,7 @@ Verbose = Annotated[
         "--verbose",
         count=True,
         callback=use_verbose,
-        help="Log what is done to stderr; -vv also what the Hub is asked.",
+        help="Log to stderr; -vv also logs requests to the Hub.",
         rich_help_panel=_PANEL,
         show_default=False,
     ),
@@ -85,7 +84,7 @@ Threads = Annotated[
         max=1024,
         metavar="N",
         callback=use_threads,
-        help="Processor threads.",
+        help="Number of processor threads.",
         rich_help_panel=_PANEL,
         show_default=False,
     ),
@@ -95,7 +94,7 @@ Color = Annotated[
     typer.Option(
         "--color",
         callback=use_colours,
-        help="Colours; auto heeds NO_COLOR and FORCE_COLOR.",
+        help="When to use colours; auto follows NO_COLOR and FORCE_COLOR.",
         rich_help_panel=_PANEL,
         show_default=False,
     ),
@@ -107,7 +106,7 @@ MaxPixels = Annotated[
         min=1,
         metavar="N",
         callback=use_max_pixels,
-        help=f"Pixels of the largest picture that is read. Default: {MAX_PIXELS // 10**6} million.",
+        help=f"Read pictures of at most N pixels. Default: {MAX_PIXELS // 10**6} million.",
         rich_help_panel=_PANEL,
         show_default=False,
     ),
@@ -117,26 +116,26 @@ Offline = Annotated[
     typer.Option(
         "--offline",
         callback=use_offline,
-        help="Use only what is on this computer.",
+        help="Use only files on this computer, no network.",
         rich_help_panel=_PANEL,
     ),
 ]
 Debug = Annotated[
     bool,
-    typer.Option("--debug", help="Show a traceback with an error.", rich_help_panel=_PANEL),
+    typer.Option("--debug", help="Show the traceback of an error.", rich_help_panel=_PANEL),
 ]
 
 
 def shared(params: Iterable[Any]) -> list[Any]:
-    """Those of the parameters of `pixelgen` that every command takes, for `spread`."""
-    found = [copy.copy(param) for param in params if param.name in NAMES]
-    for param in found:
-        param.expose_value = False  # all that they do, their callbacks do
-    return found
+    """Copies of those parameters of `pixelgen` that every command takes, for `add_to`."""
+    copies = [copy.copy(param) for param in params if param.name in NAMES]
+    for param in copies:
+        param.expose_value = False  # their callbacks do everything
+    return copies
 
 
-def spread(command: Any, params: list[Any]) -> None:
-    """Let a command, and those below it, take `params` too."""
+def add_to(command: Any, params: list[Any]) -> None:
+    """Add parameters to a command, and to those of a group."""
     command.params += params
-    for below in getattr(command, "commands", {}).values():
-        spread(below, params)
+    for subcommand in getattr(command, "commands", {}).values():
+        add_to(subcommand, params)

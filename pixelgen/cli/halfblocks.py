@@ -1,5 +1,5 @@
-"""Pictures in a terminal, two pixels a cell: the upper one colours a half block, the lower one what
-is behind it."""
+"""Pictures in a terminal, two pixels a cell: the upper one is the colour of a half block, the lower
+one its background."""
 
 from __future__ import annotations
 

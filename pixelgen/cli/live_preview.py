@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from pixelgen.checkpoints import Source
-from pixelgen.cli.console import on_terminal
 from pixelgen.cli.output import Output, check_folder, check_name
-from pixelgen.cli.progress import DrawingMeter, Pace, shows_pictures
+from pixelgen.cli.progress import RateLimiter, SamplingDisplay, can_show_pictures
 from pixelgen.cli.results import describe
+from pixelgen.cli.terminal import on_terminal
 from pixelgen.cli.view import Sheet
 from pixelgen.errors import PixelgenError, UsageError
 from pixelgen.files import expanded
@@ -60,7 +60,7 @@ class LivePreview:
         """Raises PixelgenError (exit code 2) for what cannot be had; `live` None: if it can."""
         if live and quiet:
             raise UsageError("--live does not go with --quiet")
-        able = shows_pictures()
+        able = can_show_pictures()
         if live and not able:
             why = "it has no colours" if on_terminal() else "stderr is none"
             raise UsageError(f"--live needs a terminal: {why}", "--watch FILE.png")
@@ -116,7 +116,7 @@ class LivePreview:
     def follow(self, sheet: Sheet, first: OnStep | None = None) -> Iterator[OnStep | None]:
         """A context for the drawing, with what is to be told of every step, which tells it `first`
         to another, or None where nobody wants to know."""
-        with DrawingMeter(self.live, self._silent) as meter:
+        with SamplingDisplay(self.live, self._silent) as meter:
             see = meter.see if meter.active else None
             keep = self._keeper(sheet) if self.files else None
             told = [each for each in (first, see, keep) if each is not None]
@@ -148,7 +148,7 @@ class LivePreview:
     def _keeper(self, sheet: Sheet) -> OnStep:
         """Rewrites the watched file, and keeps frames of the animation."""
         images: list[Image.Image] = []
-        pace = Pace(_REWRITTEN)
+        pace = RateLimiter(_REWRITTEN)
         most, newest = _FRAMES, -1
 
         def keep(moment: SamplingProgress) -> None:

@@ -1,11 +1,11 @@
-"""How the process keeps its memory."""
+"""Tuning of the memory allocator."""
 
 from __future__ import annotations
 
 import ctypes
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # malloc.h
-_MOST, _LESS = 2**30, 2**25  # which older versions allow
+_MAX_MMAP, _OLD_MAX_MMAP = 2**30, 2**25  # the second is the maximum of older versions
 
 
 def keep_freed_memory() -> None:
@@ -20,5 +20,5 @@ def keep_freed_memory() -> None:
     except (OSError, AttributeError, TypeError):  # not Linux, or musl
         return
     # By the second setting alone the first would stay at what it is, and no longer grow by itself.
-    if mallopt(_MMAP_THRESHOLD, _MOST) or mallopt(_MMAP_THRESHOLD, _LESS):
-        mallopt(_TRIM_THRESHOLD, _MOST)
+    if mallopt(_MMAP_THRESHOLD, _MAX_MMAP) or mallopt(_MMAP_THRESHOLD, _OLD_MAX_MMAP):
+        mallopt(_TRIM_THRESHOLD, _MAX_MMAP)

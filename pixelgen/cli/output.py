@@ -11,8 +11,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from pixelgen.cli.console import check_takes_bytes
 from pixelgen.cli.photos import photo_name
+from pixelgen.cli.terminal import check_takes_bytes
 from pixelgen.errors import UsageError
 from pixelgen.files import expanded
 from pixelgen.imaging import (

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import typer
 from PIL import Image
 
-from pixelgen.cli.console import note
 from pixelgen.cli.output import Output
+from pixelgen.cli.terminal import note
 from pixelgen.cli.view import Sheet, View
 from pixelgen.imaging import png_text
 

@@ -10,9 +10,9 @@ from typing import Any
 
 from PIL import Image
 
-from pixelgen.cli.console import note, stdin_bytes
-from pixelgen.cli.global_options import largest
+from pixelgen.cli.global_options import max_pixels_read
 from pixelgen.cli.results import fingerprint
+from pixelgen.cli.terminal import note, stdin_bytes
 from pixelgen.errors import InputError, PixelgenError, UsageError
 from pixelgen.files import expanded
 from pixelgen.imaging import MAX_PIXELS, FaceCropper, read_image
@@ -32,7 +32,7 @@ def check_photos(given: Sequence[str]) -> None:
 
 def read_photo(given: str) -> Image.Image:
     """The picture as RGB, the right way up; raises PixelgenError (exit code 3) if there is none."""
-    most = largest.get() or MAX_PIXELS
+    most = max_pixels_read.get() or MAX_PIXELS
     if given == "-":
         return read_image(stdin_bytes("picture"), name="stdin", max_pixels=most)
     return read_image(expanded(given), name=given, max_pixels=most)

@@ -1,4 +1,4 @@
-"""What is shown on stderr, if that is a terminal, while something lasts."""
+"""Progress on stderr, if that is a terminal."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from PIL import Image
 
-from pixelgen.cli.console import shows_progress, stderr_console
+from pixelgen.cli.terminal import shows_progress, stderr_console
 from pixelgen.imaging import grey_out, make_grid
 
 if TYPE_CHECKING:
@@ -18,51 +18,51 @@ if TYPE_CHECKING:
 
     from pixelgen.pipelines import SamplingProgress
 
-_PATIENCE = 2.0
+_FIRST_SECONDS = 2.0
 _DARK = 48
 _GAP = 2
-_larger: ContextVar[Meter | None] = ContextVar("larger", default=None)
+_outer: ContextVar[ProgressLine | None] = ContextVar("outer", default=None)
 
 Item = TypeVar("Item")
 
 
-class Pace:
-    """Says when something is due again: at most every `every` seconds, and so seldom that it takes
-    no more than a tenth of the time."""
+class RateLimiter:
+    """Limits how often something is done: at most every `every` seconds, and in no more than a
+    tenth of the time."""
 
     def __init__(self, every: float, first: float = 0.0) -> None:
-        """It is due for the `first` time so many seconds from now."""
+        """It is due for the first time in `first` seconds."""
         self._every = every
         self._next = time.monotonic() + first
 
     def due(self) -> bool:
-        """Whether it is."""
+        """Whether it may be done now."""
         return time.monotonic() >= self._next
 
     @contextmanager
     def spend(self) -> Iterator[None]:
-        """A context in which it is done."""
+        """A context in which it is done, and timed."""
         started = time.monotonic()
         yield
         ended = time.monotonic()
         self._next = max(started + self._every, ended + 9 * (ended - started))
 
 
-class Meter:
-    """A context with a line on stderr about how much is done and how long the rest will take. It
-    appears after two seconds, and only on a terminal."""
+class ProgressLine:
+    """A context with a line on stderr that shows how much is done and the time left. It appears
+    after two seconds, and only on a terminal."""
 
     def __init__(self, what: str, quiet: bool) -> None:
         self._what = what
         self._console = stderr_console()
         self._live: Any = None
         self._started: float | None = None
-        self._pace = Pace(0.2, _PATIENCE)
+        self._pace = RateLimiter(0.2, _FIRST_SECONDS)
         self.active = not quiet and shows_progress()
-        # Inside of something larger, the line is about that.
-        self._larger = _larger.get()
-        if self._larger is not None:
-            self.active = self._larger.active
+        # A line inside of another, which is about one step of it, advances that one.
+        self._outer = _outer.get()
+        if self._outer is not None:
+            self.active = self._outer.active
         self._done = self._total = 0.0
 
     def __enter__(self) -> Self:
@@ -73,22 +73,22 @@ class Meter:
 
     @contextmanager
     def around(self) -> Iterator[None]:
-        """A context in which other meters are about one step of what this one is about."""
-        token = _larger.set(self)
+        """A context in which other progress lines are about one step of this one."""
+        token = _outer.set(self)
         try:
             yield
         finally:
-            _larger.reset(token)
+            _outer.reset(token)
 
     def __call__(self, done: float, total: float) -> None:
-        """Tell how much of `total` is `done`."""
-        if self._larger is not None:
-            self._larger._tell(self._larger._done + done / max(total, 1), self._larger._total)
+        """Show that `done` of `total` is done."""
+        if self._outer is not None:
+            self._outer._update(self._outer._done + done / max(total, 1), self._outer._total)
             return
         self._done, self._total = done, total
-        self._tell(done, total)
+        self._update(done, total)
 
-    def _tell(self, done: float, total: float) -> None:
+    def _update(self, done: float, total: float) -> None:
         if self._started is None:
             self._started = time.monotonic()
         if self.active and self._pace.due():
@@ -96,13 +96,13 @@ class Meter:
                 self._show(self._line(done, total))
 
     def track(self, items: Sequence[Item]) -> Iterator[Item]:
-        """The items, and how far they are worked through."""
+        """Yield the items, and show how many are done."""
         for done, item in enumerate(items):
             self(done, len(items))
             yield item
 
     def hide(self) -> None:
-        """Take it away until there is more to tell: something else is about to be printed."""
+        """Hide the line until the next call, so that something else can be printed."""
         if self._live is not None:
             self._live.stop()
             self._live = None
@@ -112,7 +112,7 @@ class Meter:
         from rich.live import Live
 
         if self._live is None:
-            # What is printed to stdout meanwhile must get there.
+            # What is printed to stdout meanwhile must get there unchanged.
             self._live = Live(
                 console=self._console,
                 transient=True,
@@ -142,29 +142,28 @@ class Meter:
         return f"{clock} left"
 
 
-class DrawingMeter(Meter):
-    """The same about pictures that are drawn; with `live` they are seen growing above the line,
-    from the start."""
+class SamplingDisplay(ProgressLine):
+    """A progress line of sampling; with `live` the pictures are shown above it from the start."""
 
     def __init__(self, live: bool, quiet: bool) -> None:
         super().__init__("drawing", quiet)
-        self._pictures = live
+        self._live_pictures = live
         if live:
-            self._pace = Pace(0.1)
+            self._pace = RateLimiter(0.1)
 
     def see(self, moment: SamplingProgress) -> None:
-        """Show how far it is."""
+        """Show the progress of sampling."""
         done, total = moment.share * moment.total, moment.total
-        if not self._pictures:
+        if not self._live_pictures:
             self(done, total)
             return
         if self._started is None:
             self._started = time.monotonic()
         if self._pace.due():
             with self._pace.spend():
-                self._show(*self._seen(moment), self._line(done, total))
+                self._show(*self._pictures_of(moment), self._line(done, total))
 
-    def _seen(self, moment: SamplingProgress) -> list[Any]:
+    def _pictures_of(self, moment: SamplingProgress) -> list[Any]:
         """As many pictures of the batch as the terminal has room for."""
         from rich.text import Text
 
@@ -182,14 +181,14 @@ class DrawingMeter(Meter):
         return [HalfBlocks(sheet), Text(f"{which} of {moment.total}")]
 
 
-def shows_pictures() -> bool:
+def can_show_pictures() -> bool:
     """Whether stderr is a terminal with colours."""
     console = stderr_console()
     return shows_progress() and console.color_system is not None and not console.no_color
 
 
 def _fitted(image: Image.Image, width: int, height: int) -> Image.Image:
-    """`image`, shrunk where it is larger than `width` × `height`."""
+    """`image`, shrunk to fit into `width` × `height`."""
     factor = min(width / image.width, height / image.height)
     if factor >= 1:
         return image

@@ -10,12 +10,12 @@ import typer
 
 from pixelgen.checkpoints import DEFAULT_PIXEL_WEIGHTS, read_config
 from pixelgen.cli import completions, options
-from pixelgen.cli.console import one_line
 from pixelgen.cli.downloads import obtain
 from pixelgen.cli.output import Output
 from pixelgen.cli.photos import list_photos, read_photos
-from pixelgen.cli.progress import Meter
+from pixelgen.cli.progress import ProgressLine
 from pixelgen.cli.results import describe, fingerprint, tell
+from pixelgen.cli.terminal import one_line
 from pixelgen.errors import UsageError
 from pixelgen.imaging import check_rows, heat_sheet, square
 from pixelgen.labels import imagenet
@@ -110,7 +110,7 @@ def score(
         target.refuse_to_overwrite(texts)
 
     pipe = ScorePipeline.from_pretrained(source, device)
-    with Meter("scoring", quiet or as_json) as meter:
+    with ProgressLine("scoring", quiet or as_json) as meter:
         result = pipe.run(request, squares, progress=meter)
     ranked = sorted(
         zip(names, result.scores, strict=True), key=lambda pair: pair[1].bits, reverse=True

@@ -1,6 +1,7 @@
-"""Settings: a variable PIXELGEN_… counts more than the file config.toml, an option more than both.
+"""Settings: default values of options, from the file config.toml and from variables PIXELGEN_….
 
-Only the command line has them; the Python API does what its arguments say.
+A variable overrides the file, an option on the command line overrides both. The Python API reads
+neither.
 """
 
 from __future__ import annotations
@@ -17,123 +18,122 @@ from pixelgen.checkpoints import (
     DEFAULT_RECONSTRUCTION_WEIGHTS,
     DEFAULT_WEIGHTS,
 )
-from pixelgen.cli.console import Colours
+from pixelgen.cli.terminal import Colours
 from pixelgen.errors import PixelgenError, UsageError, did_you_mean
 from pixelgen.files import MAX_PIXELS, expanded, read_file
 from pixelgen.toml import parse_toml
 
 FILE_VARIABLE = "PIXELGEN_CONFIG"
-"""Names another file than that in the platform's folder."""
+"""The variable that names another file than the one in the platform's folder."""
 Origin = Literal["variable", "file", "default"]
 """Where a value comes from."""
 
 _PREFIX = "PIXELGEN_"
-_MANY = 10**12
-_LARGEST = 2**20
+_UNBOUNDED = 10**12
+_MAX_FILE_BYTES = 2**20
 _DRAWING = ("sample", "portrait", "interpolate", "reconstruct", "complete")
 _TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 
 
 @dataclass(frozen=True)
 class Setting:
-    """Something that can be set once for all."""
+    """The default value of an option, which users can change."""
 
     key: str
     """Its name in the file: `name`, or `command.name`."""
     help: str
-    """What it decides."""
-    read: Callable[[Any], Any]
-    """The value that a text, or a value of TOML, means; raises ValueError that says what it must
-    be."""
+    parse: Callable[[Any], Any]
+    """From a string or a TOML value to the value; raises ValueError that says what is valid."""
     default: Any = None
-    """Its value where it is not set; None: there is none."""
+    """The value if it is not set; None: no value."""
     commands: tuple[str, ...] = ()
-    """The commands whose option it is the default of; none: that of `pixelgen` itself."""
+    """The commands that have the option; empty: every command."""
 
     @property
     def option(self) -> str:
-        """The parameter that it is the default of."""
+        """Name of the parameter."""
         return self.key.rpartition(".")[2]
 
     @property
     def variable(self) -> str:
-        """The variable of the environment."""
+        """Name of the environment variable."""
         return _PREFIX + self.key.upper().replace(".", "_")
 
 
 @dataclass(frozen=True)
 class Value:
-    """What a setting is."""
+    """The current value of a setting."""
 
     setting: Setting
     value: Any
     origin: Origin
     where: str
-    """The variable, or the file; empty for a default."""
+    """Name of the variable or path of the file; empty for a default."""
 
     def __str__(self) -> str:
         return "" if self.value is None else shown(self.value)
 
 
 def shown(value: Any) -> str:
-    """A value as one writes it in the file, but for quotes."""
+    """A value as in the file, without quotes."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _whole(low: int, high: int) -> Callable[[Any], int]:
-    def read(given: Any) -> int:
+def _integer(low: int, high: int) -> Callable[[Any], int]:
+    def parse(raw: Any) -> int:
         try:
-            value = None if isinstance(given, bool | float) else int(given)
+            value = None if isinstance(raw, bool | float) else int(raw)
         except (TypeError, ValueError):
             value = None
         if value is None or not low <= value <= high:
-            upper = f" to {high}" if high < _MANY else " or more"
+            upper = f" to {high}" if high < _UNBOUNDED else " or more"
             raise ValueError(f"a whole number, {low}{upper}")
         return value
 
-    return read
+    return parse
 
 
-def _yes_or_no(given: Any) -> bool:
-    text = str(given).strip().casefold()
+def _boolean(raw: Any) -> bool:
+    text = str(raw).strip().casefold()
     if text not in _TRUE + _FALSE:
         raise ValueError("true or false")
     return text in _TRUE
 
 
-def _one_of(*known: str) -> Callable[[Any], str]:
-    def read(given: Any) -> str:
-        if given not in known:
-            raise ValueError(" or ".join((", ".join(known[:-1]), known[-1])))
-        return str(given)
+def _choice(*choices: str) -> Callable[[Any], str]:
+    def parse(raw: Any) -> str:
+        if raw not in choices:
+            raise ValueError(" or ".join((", ".join(choices[:-1]), choices[-1])))
+        return str(raw)
 
-    return read
+    return parse
 
 
-def _device(given: Any) -> str:
+def _device(raw: Any) -> str:
     from pixelgen.pipelines.devices import check_device_name
 
     try:
-        check_device_name(str(given))
+        check_device_name(str(raw))
     except PixelgenError as error:
         raise ValueError(error.hint) from None
-    return str(given)
+    return str(raw)
 
 
-def _folder(given: Any) -> str:
-    if not isinstance(given, str) or not given.strip():
+def _folder(raw: Any) -> str:
+    if not isinstance(raw, str) or not raw.strip():
         raise ValueError("a folder")
-    return str(expanded(given)).rstrip("/") + os.sep
+    return str(expanded(raw)).rstrip("/") + os.sep
 
 
-def _weights(given: Any) -> str:
-    if not isinstance(given, str) or not given.strip() or not given.isprintable():
+def _weights(raw: Any) -> str:
+    if not isinstance(raw, str) or not raw.strip() or not raw.isprintable():
         raise ValueError("a bundled name, a folder, or a Hub id owner/name")
-    return given
+    return raw
 
 
-def _of_weights(command: str, default: str | None, what: str) -> Setting:
-    return Setting(f"{command}.weights", f"Weights {what}.", _weights, default, (command,))
+def _weights_of(command: str, default: str | None, unset: str = "") -> Setting:
+    text = f"Weights of `{command}`{unset}."
+    return Setting(f"{command}.weights", text, _weights, default, (command,))
 
 
 SETTINGS = {
@@ -141,71 +141,78 @@ SETTINGS = {
     for setting in (
         Setting(
             "device",
-            "auto, cpu, cuda, cuda:N or mps.",
+            "Device to compute on: auto, cpu, cuda, cuda:N or mps.",
             _device,
             "auto",
             (*_DRAWING, "score", "encode", "decode", "evaluate", "batch"),
         ),
-        Setting("threads", "Processor threads; unset: as many as torch likes.", _whole(1, 1024)),
+        Setting("threads", "Number of processor threads; unset: torch decides.", _integer(1, 1024)),
         Setting(
             "batch_size",
-            "Pictures worked on side by side; more need more memory.",
-            _whole(1, 4096),
+            "Pictures in a batch; more need more memory.",
+            _integer(1, 4096),
             32,
             (*_DRAWING, "score"),
         ),
         Setting(
             "output",
-            "Folder of pictures that no -o names; unset: the one you are in.",
+            "Folder for pictures without -o; unset: the current one.",
             _folder,
             None,
             (*_DRAWING, "decode"),
         ),
-        Setting("scale", "Enlarge for viewing.", _whole(1, 64), 1, (*_DRAWING, "decode")),
-        Setting("live", "See pictures grow on a terminal.", _yes_or_no, True, _DRAWING),
-        Setting("color", "auto, always or never.", _one_of(*get_args(Colours)), "auto"),
-        Setting("offline", "Use only what is on this computer.", _yes_or_no, False),
+        Setting(
+            "scale", "Enlarge pictures by this factor.", _integer(1, 64), 1, (*_DRAWING, "decode")
+        ),
+        Setting("live", "Show pictures in the terminal while drawing.", _boolean, True, _DRAWING),
+        Setting(
+            "color",
+            "When to use colours: auto, always or never.",
+            _choice(*get_args(Colours)),
+            "auto",
+        ),
+        Setting("offline", "Use only files on this computer, no network.", _boolean, False),
         Setting(
             "max_pixels",
-            "Pixels of the largest picture that is read.",
-            _whole(1, _MANY),
+            "Read pictures of at most so many pixels.",
+            _integer(1, _UNBOUNDED),
             MAX_PIXELS,
         ),
-        _of_weights("sample", DEFAULT_WEIGHTS, "that draw classes"),
-        _of_weights("portrait", DEFAULT_FACE_WEIGHTS, "that draw portraits"),
-        _of_weights("interpolate", None, "for ways; unset: faces64, of classes imagenet64"),
-        _of_weights("reconstruct", DEFAULT_RECONSTRUCTION_WEIGHTS, "that draw pictures anew"),
-        _of_weights("complete", DEFAULT_PIXEL_WEIGHTS, "that fill holes"),
-        _of_weights("score", DEFAULT_PIXEL_WEIGHTS, "that measure surprise"),
-        _of_weights("encode", DEFAULT_WEIGHTS, "with a tokenizer"),
+        _weights_of("sample", DEFAULT_WEIGHTS),
+        _weights_of("portrait", DEFAULT_FACE_WEIGHTS),
+        _weights_of("interpolate", None, "; unset: faces64, between classes imagenet64"),
+        _weights_of("reconstruct", DEFAULT_RECONSTRUCTION_WEIGHTS),
+        _weights_of("complete", DEFAULT_PIXEL_WEIGHTS),
+        _weights_of("score", DEFAULT_PIXEL_WEIGHTS),
+        _weights_of("encode", DEFAULT_WEIGHTS),
     )
 }
-"""All settings by key. What changes what is drawn, such as seed or temperature, is none of them:
-the same command line shall mean the same pictures."""
+"""All settings by key. Seed, temperature and whatever else changes the pictures cannot be set, so
+that a command line means the same pictures everywhere."""
 
 
 def find_setting(key: str) -> Setting:
-    """The setting with this key. Raises PixelgenError (exit code 2) where there is none."""
-    plain = key.strip().casefold().replace("-", "_")
-    if plain in SETTINGS:
-        return SETTINGS[plain]
-    if plain.rpartition(".")[2] in ("token", "hf_token"):
+    """The setting with this key. Raises UsageError if there is none."""
+    normal = key.strip().casefold().replace("-", "_")
+    if normal in SETTINGS:
+        return SETTINGS[normal]
+    if normal.rpartition(".")[2] in ("token", "hf_token"):
         raise UsageError(
-            "a token is no setting, so that it never lies in a file of ours",
+            "a token is not a setting, so that pixelgen never stores it",
             "`hf auth login`, or HF_TOKEN",
         )
-    raise UsageError(f"no setting {key!r}{_near(plain)}", "`pixelgen config` lists them")
+    raise UsageError(f"no setting {key!r}{_suggestion(normal)}", "`pixelgen config` lists them")
 
 
-def _near(key: str) -> str:
-    """Did you mean …?, if only the table is wrong, or a few letters are."""
-    last = key.rpartition(".")[2]
-    same = [known for known in SETTINGS if known.rpartition(".")[2] == last]
+def _suggestion(key: str) -> str:
+    """`, did you mean …?` for a wrong table or a misspelt key."""
+    option = key.rpartition(".")[2]
+    same = [known for known in SETTINGS if known.rpartition(".")[2] == option]
     return f", did you mean {same[0]}?" if same else did_you_mean(key, SETTINGS)
 
 
 def config_file() -> Path:
-    """The file of settings, which need not exist."""
+    """The path of the settings file, which need not exist."""
     if named := os.environ.get(FILE_VARIABLE):
         return expanded(named)
     import platformdirs
@@ -213,90 +220,95 @@ def config_file() -> Path:
     return platformdirs.user_config_path("pixelgen", appauthor=False) / "config.toml"
 
 
-def read_table(path: Path) -> dict[str, Any]:
-    """What the file says, by key, unchecked; nothing where there is no file. Raises PixelgenError
-    (exit code 2) for what cannot be read."""
+def read_file_values(path: Path) -> dict[str, Any]:
+    """The values in the file by key, unchecked; none if there is no file. Raises UsageError if it
+    cannot be read."""
     if str(path) == os.devnull:
         return {}
     try:
-        found = parse_toml(read_file(path, _LARGEST))
+        document = parse_toml(read_file(path, _MAX_FILE_BYTES))
     except FileNotFoundError:
         return {}
     except OSError as error:
-        why = error.strerror or str(error)
+        reason = error.strerror or str(error)
     except ValueError as error:
-        why = f"no TOML: {error}"
+        reason = f"not TOML: {error}"
     else:
-        return _flat(found)
-    raise UsageError(f"cannot read the settings {path}: {why}")
+        return _flatten(document)
+    raise UsageError(f"cannot read the settings {path}: {reason}")
 
 
-def _flat(found: Mapping[str, Any]) -> dict[str, Any]:
+def _flatten(document: Mapping[str, Any]) -> dict[str, Any]:
     values: dict[str, Any] = {}
-    for name, value in found.items():
+    for name, value in document.items():
         inner = {f"{name}.{key}": v for key, v in value.items()} if isinstance(value, dict) else {}
         values |= inner or {name: value}
     return values
 
 
-def in_file(path: Path) -> dict[str, Value]:
-    """The settings in the file. Raises PixelgenError (exit code 2) for what makes no sense."""
-    found: dict[str, Value] = {}
-    for name, given in read_table(path).items():
-        if given == {}:
-            continue  # a table without anything in it
+def from_file(path: Path) -> dict[str, Value]:
+    """The settings in the file. Raises UsageError for unknown keys and invalid values."""
+    values: dict[str, Value] = {}
+    for name, raw in read_file_values(path).items():
+        if raw == {}:
+            continue  # an empty table
         try:
             setting = find_setting(name)
         except PixelgenError as error:
             raise UsageError(f"{path}: {error.message}", error.hint) from None
-        found[setting.key] = check(setting, given, "file", str(path))
-    return found
+        values[setting.key] = parse_value(setting, raw, "file", str(path))
+    return values
 
 
-def in_environment() -> dict[str, Value]:
-    """The settings in variables. Raises PixelgenError (exit code 2) for what makes no sense."""
-    given = {s: os.environ.get(s.variable) for s in SETTINGS.values()}
-    return {s.key: check(s, text, "variable", s.variable) for s, text in given.items() if text}
+def from_environment() -> dict[str, Value]:
+    """The settings in environment variables. Raises UsageError for invalid values."""
+    return {
+        key: parse_value(setting, text, "variable", setting.variable)
+        for key, setting in SETTINGS.items()
+        if (text := os.environ.get(setting.variable))
+    }
 
 
-def check(setting: Setting, given: Any, origin: Origin, where: str) -> Value:
-    """`given` as a value of the setting. Raises PixelgenError (exit code 2) where it is none."""
+def parse_value(setting: Setting, raw: Any, origin: Origin, where: str) -> Value:
+    """Parse the value of a setting. Raises UsageError if it is invalid."""
     try:
-        return Value(setting, setting.read(given), origin, where)
+        return Value(setting, setting.parse(raw), origin, where)
     except ValueError as error:
-        what = f"{where}: {setting.key}" if origin == "file" else where
-        says = str(given)[:60]
-        raise UsageError(f"{what} must be {error}, not {says!r}") from None
+        name = f"{where}: {setting.key}" if origin == "file" else where
+        raise UsageError(f"{name} must be {error}, not {str(raw)[:60]!r}") from None
 
 
-def settings() -> dict[str, Value]:
-    """All that is set. Raises PixelgenError (exit code 2) for what makes no sense."""
-    return in_file(config_file()) | in_environment()
+def read_settings() -> dict[str, Value]:
+    """Every setting that is set, by key. Raises UsageError for invalid settings."""
+    return from_file(config_file()) | from_environment()
 
 
 def all_settings() -> dict[str, Value]:
-    """All settings, set or not, in order. Raises as `settings` does."""
-    found = settings()
-    return {k: found.get(k, Value(s, s.default, "default", "")) for k, s in SETTINGS.items()}
+    """Every setting, set or not, in order. Raises as `read_settings` does."""
+    values = read_settings()
+    return {k: values.get(k, Value(s, s.default, "default", "")) for k, s in SETTINGS.items()}
 
 
-def strange_variables() -> list[str]:
-    """What to say of variables that look like one of ours and are none."""
-    names = [FILE_VARIABLE, *(setting.variable for setting in SETTINGS.values())]
-    known = [name.removeprefix(_PREFIX) for name in names]
-    ours = {name.removeprefix(_PREFIX) for name in os.environ if name.startswith(_PREFIX)}
-    # Programs around us may have variables of their own that begin so.
-    found = {name: did_you_mean(name, known, _PREFIX) for name in sorted(ours.difference(known))}
-    return [f"{_PREFIX}{name} is no setting{near}" for name, near in found.items() if near]
+def unknown_variables() -> list[str]:
+    """A warning for every environment variable that looks like a misspelt setting."""
+    known = [FILE_VARIABLE, *(setting.variable for setting in SETTINGS.values())]
+    suffixes = [name.removeprefix(_PREFIX) for name in known]
+    unknown = sorted(n for n in os.environ if n.startswith(_PREFIX) and n not in known)
+    near = {n: did_you_mean(n.removeprefix(_PREFIX), suffixes, _PREFIX) for n in unknown}
+    # Other programs may use variables with this prefix: those unlike any setting are ignored.
+    return [
+        f"{name} is not a setting{suggestion}" for name, suggestion in near.items() if suggestion
+    ]
 
 
-def defaults_of(command: str, found: Mapping[str, Value]) -> dict[str, Any]:
-    """What is set, by parameters of a command; of `pixelgen` itself, if its name is empty."""
-    values = {}
-    for each in found.values():
-        concerned = each.setting.commands
-        if (command in concerned) if command else not concerned:
-            values[each.setting.option] = each.value
-    if values.get("live"):
-        del values["live"]  # which is what happens without; the option insists
-    return values
+def defaults_of(command: str, values: Mapping[str, Value]) -> dict[str, Any]:
+    """The default values that are set, by parameter of a command; those of every command, if the
+    name is empty."""
+    defaults = {
+        value.setting.option: value.value
+        for value in values.values()
+        if (command in value.setting.commands if command else not value.setting.commands)
+    }
+    if defaults.get("live"):
+        del defaults["live"]  # the same as without; the option itself raises where it cannot be
+    return defaults

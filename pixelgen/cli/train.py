@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from pathlib import Path
@@ -10,41 +9,48 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pixelgen.cli import options
-from pixelgen.cli.console import shows_progress, stderr_console
+from pixelgen.cli import options, terminal
 
 if TYPE_CHECKING:
     from pixelgen.training.logs import Progress
 
 PLAIN_SECONDS = 30.0
+"""Between two lines of progress where stderr is not a terminal."""
 
 
 def train(
-    recipe: Annotated[Path, typer.Argument(help="The recipe: a TOML file.", show_default=False)],
+    recipe: Annotated[Path, typer.Argument(help="A recipe, a TOML file.", show_default=False)],
     output: Annotated[
-        Path, typer.Option("-o", "--output", help="Folder of the run.", show_default=False)
+        Path,
+        typer.Option(
+            "-o",
+            "--output",
+            help="Folder for the state and the logs of the run.",
+            show_default=False,
+        ),
     ],
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the run in the folder.")
-    ] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Resume the run in the folder.")] = False,
     init: Annotated[
         str | None,
         typer.Option(
-            help="Start from these weights, or from that part of them that the recipe makes: a "
-            "name, a folder, or a Hub owner/name."
+            help="Start from these weights: a bundled name, a folder, or a Hub id owner/name."
         ),
     ] = None,
     max_minutes: Annotated[
-        float | None, typer.Option(min=0, help="Save and stop after so many minutes.")
+        float | None, typer.Option(min=0, help="Save and stop after this many minutes.")
     ] = None,
     overrides: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Change a value of the recipe."),
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="Override a value of the recipe; may be repeated."
+        ),
     ] = None,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Train a model as a recipe says. Ctrl-C and SIGTERM save before they stop.
+    """Train a model by a recipe.
+
+    Ctrl-C and SIGTERM save the state of the run before it stops.
 
     \b
     Examples:
@@ -57,8 +63,8 @@ def train(
 
     keep_freed_memory()
     parsed = load_recipe(recipe, overrides or [])
-    speaks = os.environ.get("RANK", "0") == "0"  # of several processes one
-    with Display(quiet or as_json or not speaks) as display:
+    main_process = os.environ.get("RANK", "0") == "0"
+    with TrainingDisplay(quiet or as_json or not main_process) as display:
         outcome = run_training(
             parsed, output, resume=resume, init=init, max_minutes=max_minutes, watcher=display
         )
@@ -67,32 +73,32 @@ def train(
             f"{outcome.reason}: {counters.step} steps, {counters.images} pictures, "
             f"{counters.seconds / 60:.1f} minutes; state saved in {output}"
         )
-    if as_json and speaks:
-        facts = {
+    if as_json and main_process:
+        result = {
             "folder": str(output),
             "reason": outcome.reason,
             "steps": counters.step,
             "images": counters.images,
             "minutes": round(counters.seconds / 60, 2),
         }
-        typer.echo(json.dumps(facts))
+        terminal.json(result)
     if outcome.reason == "interrupted":
         raise typer.Exit(130)
 
 
-class Display:
-    """A progress line on a terminal, a plain line now and then elsewhere; all on stderr, unless
+class TrainingDisplay:
+    """A progress bar on a terminal, a plain line every 30 seconds elsewhere; all on stderr, unless
     `quiet`."""
 
     def __init__(self, quiet: bool = False) -> None:
         self._quiet = quiet
-        self._console = stderr_console()
+        self._console = terminal.stderr_console()
         self._bar: Any = None
         self._task: Any = None
         self._last = 0.0
 
-    def __enter__(self) -> Display:
-        if shows_progress() and not self._quiet:
+    def __enter__(self) -> TrainingDisplay:
+        if terminal.shows_progress() and not self._quiet:
             from rich.progress import BarColumn, TextColumn
             from rich.progress import Progress as Bar
 
@@ -107,7 +113,7 @@ class Display:
             self._bar.stop()
 
     def progress(self, progress: Progress) -> None:
-        """Shows where the run stands."""
+        """Show how far the run is."""
         if self._bar is not None:
             self._bar.update(self._task, completed=progress.share, description=describe(progress))
         elif time.monotonic() - self._last >= PLAIN_SECONDS:
@@ -115,13 +121,12 @@ class Display:
             self.note(f"{100 * progress.share:.1f}% {describe(progress)}")
 
     def note(self, text: str) -> None:
-        """Prints a line above the progress line."""
-        if not self._quiet:
-            self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+        """Print a line above the progress bar."""
+        terminal.status(text, self._quiet, self._console)
 
 
 def describe(progress: Progress) -> str:
-    """One line: how far, how fast, how long still, how good."""
+    """One line: steps, speed, time left and loss."""
     minutes = round(progress.seconds_left / 60)
     left = f"{minutes // 60}:{minutes % 60:02d}"
     skipped = f" · {progress.skipped} skipped" if progress.skipped else ""

@@ -113,7 +113,9 @@ def test_an_unforeseen_error_is_one_line(run: Run, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("pixelgen.cli.classes.search", broken)
     outcome = run("classes")
     assert outcome.code == 1
-    assert outcome.err == "error: unexpected RuntimeError: two lines (--debug shows where)\n"
+    assert (
+        outcome.err == "error: unexpected RuntimeError: two lines (--debug shows the traceback)\n"
+    )
 
 
 def test_a_reader_that_leaves_is_no_error() -> None:

@@ -14,7 +14,7 @@ from PIL import Image
 
 from pixelgen.cli import live_preview, settings
 from pixelgen.cli.app import COMMANDS, app
-from pixelgen.cli.progress import DrawingMeter
+from pixelgen.cli.progress import SamplingProgress
 from pixelgen.cli.settings import SETTINGS
 from pixelgen.imaging import png_text
 
@@ -46,7 +46,7 @@ def test_every_setting_is_the_default_of_an_option() -> None:
             assert setting.option in names[name], (setting.key, name)
         if not setting.commands:
             assert setting.option in {p.name for p in root.params}
-        assert setting.default is None or setting.read(setting.default) == setting.default
+        assert setting.default is None or setting.parse(setting.default) == setting.default
         if setting.option in ("scale", "live", "weights"):  # and no command is forgotten
             concerned = [s.commands for s in SETTINGS.values() if s.option == setting.option]
             having = {n for n in COMMANDS if setting.option in names[n]}
@@ -102,13 +102,13 @@ def test_not_seen_growing(
 ) -> None:
     seen = []
 
-    class Meter(DrawingMeter):
+    class ProgressLine(SamplingProgress):
         def __init__(self, live: bool, quiet: bool) -> None:
             seen.append(live)
             super().__init__(False, True)
 
-    monkeypatch.setattr(live_preview, "DrawingMeter", Meter)
-    monkeypatch.setattr(live_preview, "shows_pictures", lambda: True)
+    monkeypatch.setattr(live_preview, "SamplingProgress", ProgressLine)
+    monkeypatch.setattr(live_preview, "can_show_pictures", lambda: True)
     for value in ("true", "false"):
         monkeypatch.setenv("PIXELGEN_LIVE", value)
         assert run("sample", "--weights", weights).code == 0
@@ -156,7 +156,7 @@ def test_set_get_list_unset(run: Run, file: Path, monkeypatch: pytest.MonkeyPatc
     assert lines[0].split() == ["device", "auto", "PIXELGEN_DEVICE"]
     assert run("config", "list").out.splitlines() == lines
     outcome = run("config", "set", "device", "cpu")
-    assert outcome.err == "note: PIXELGEN_DEVICE is set too, and counts more\n"
+    assert outcome.err == "note: PIXELGEN_DEVICE is set too and overrides the file\n"
     for key in ("scale", "batch_size", "score.weights", "sample.weights", "offline", "device"):
         assert run("config", "unset", key).code == 0
     assert "note: scale was not set" in run("config", "unset", "scale").err
@@ -179,7 +179,7 @@ BAD = [
     (["config", "set", "live", "perhaps"], "live must be true or false, not 'perhaps'"),
     (["config", "set", "output", " "], "output must be a folder, not ' '"),
     (["config", "set", "sample.weights", "nowhere"], "no weights called nowhere"),
-    (["config", "set", "token", "hf_secret"], "a token is no setting"),
+    (["config", "set", "token", "hf_secret"], "a token is not a setting"),
     (["config", "set", "weights", "imagenet32"], "did you mean sample.weights?"),
     (["config", "set", "seed", "1"], "no setting 'seed'"),
     (["config", "set", "scale"], "Missing argument 'VALUE'"),
@@ -209,9 +209,9 @@ WRONG = [
     ("scale = true\n", "scale must be a whole number"),
     ("scale = [1]\n", "scale must be a whole number"),
     ("[scale]\nx = 1\n", "no setting 'scale.x'"),
-    ("scale =\n", "cannot read the settings FILE: no TOML: "),
-    ("a" * 3 + "\xff", "cannot read the settings FILE: no TOML: "),
-    ("token = 'hf_secret'\n", "FILE: a token is no setting"),
+    ("scale =\n", "cannot read the settings FILE: not TOML: "),
+    ("a" * 3 + "\xff", "cannot read the settings FILE: not TOML: "),
+    ("token = 'hf_secret'\n", "FILE: a token is not a setting"),
 ]
 
 
@@ -242,7 +242,7 @@ def test_what_is_no_file_is_not_read(run: Run, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("PIXELGEN_CONFIG", os.devnull)
     assert run("classes", "lion").code == 0
     outcome = run("config", "set", "scale", 2)
-    assert outcome.err == f"error: {os.devnull} is no file (PIXELGEN_CONFIG=FILE)\n"
+    assert outcome.err == f"error: {os.devnull} is not a file (PIXELGEN_CONFIG=FILE)\n"
     assert not Path(os.devnull).is_file()
 
 
@@ -263,7 +263,7 @@ def test_variables_that_make_no_sense(run: Run, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("PIXELGEN_VERSION", "1")  # others may have variables that begin so
     outcome = run("classes", "lion")
     assert outcome.code == 0
-    assert outcome.err == "note: PIXELGEN_DEVCIE is no setting, did you mean PIXELGEN_DEVICE?\n"
+    assert outcome.err == "note: PIXELGEN_DEVCIE is not a setting, did you mean PIXELGEN_DEVICE?\n"
     assert run("classes", "lion", "-q").err == ""
 
 

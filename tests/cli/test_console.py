@@ -14,7 +14,7 @@ import pytest
 import torch
 from PIL import Image
 
-from pixelgen.cli import console
+from pixelgen.cli import logs, terminal
 from pixelgen.cli.app import COMMANDS
 from pixelgen.errors import did_you_mean
 
@@ -41,16 +41,16 @@ def plain(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_colours_are_for_terminals_unless_somebody_says_otherwise(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    assert console.has_colours(Terminal())
-    assert not console.has_colours(io.StringIO())
+    assert terminal.has_colours(Terminal())
+    assert not terminal.has_colours(io.StringIO())
     monkeypatch.setenv("FORCE_COLOR", "1")
-    assert console.has_colours(io.StringIO())
+    assert terminal.has_colours(io.StringIO())
     monkeypatch.setenv("NO_COLOR", "1")
-    assert not console.has_colours(Terminal())
+    assert not terminal.has_colours(Terminal())
     monkeypatch.setenv("NO_COLOR", "")
     monkeypatch.delenv("FORCE_COLOR")
     monkeypatch.setenv("TERM", "dumb")
-    assert not console.has_colours(Terminal())
+    assert not terminal.has_colours(Terminal())
 
 
 @pytest.mark.usefixtures("plain")
@@ -78,9 +78,9 @@ def test_colours_as_said(run: Run, monkeypatch: pytest.MonkeyPatch, where: str) 
 @pytest.mark.usefixtures("plain")
 def test_forced_colours_make_no_terminal_of_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
-    assert not console.shows_progress()
+    assert not terminal.shows_progress()
     monkeypatch.setattr("sys.stderr", Terminal())
-    assert console.shows_progress()
+    assert terminal.shows_progress()
 
 
 def test_verbose_logs_what_is_done(run: Run, weights: Path) -> None:
@@ -96,9 +96,9 @@ def test_verbose_logs_what_is_done(run: Run, weights: Path) -> None:
 
 
 def test_very_verbose_logs_the_libraries_too() -> None:
-    console.listen(2)
+    logs.log_to_stderr(2)
     assert logging.getLogger("httpx").isEnabledFor(logging.DEBUG)
-    console.listen(0)
+    logs.log_to_stderr(0)
     assert not logging.getLogger("httpx").isEnabledFor(logging.DEBUG)
 
 

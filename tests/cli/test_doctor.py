@@ -56,7 +56,7 @@ def test_damaged_weights(run: Run, bundled: Path) -> None:
     outcome = run("doctor", "--quiet")
     assert outcome.out.startswith("problem  weights ")
     assert outcome.out.count("\n") == 1
-    assert outcome.err == "error: something is wrong with: weights\n"
+    assert outcome.err == "error: problems with: weights\n"
     path.unlink()
     found = findings(run, 1)
     assert found["weights"][0]["found"] == "tiny: model.safetensors missing"

@@ -13,6 +13,7 @@ import pytest
 import typer
 
 from pixelgen.cli.app import COMMANDS, app
+from pixelgen.cli.errors import EXIT_CODE_MEANINGS, EXIT_CODES, INTERRUPTED
 from pixelgen.cli.settings import SETTINGS, shown
 
 from .conftest import Run
@@ -86,7 +87,9 @@ def rows(document: str, head: str) -> list[list[str]]:
 
 def test_the_exit_codes_are_documented() -> None:
     for document, head in (("README.md", "| exit code |"), ("docs/output.md", "| code |")):
-        assert [row[0] for row in rows(document, head)] == ["0", "1", "2", "3", "4", "130"]
+        found = {int(code): meaning for code, meaning in rows(document, head)}
+        assert found == EXIT_CODE_MEANINGS
+    assert {0, INTERRUPTED, *EXIT_CODES.values()} == {*EXIT_CODE_MEANINGS}
 
 
 def test_the_settings_are_documented() -> None:

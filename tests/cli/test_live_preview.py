@@ -56,7 +56,7 @@ def frames_of(path: Path) -> tuple[list[np.ndarray], list[int]]:
     return frames, durations
 
 
-def always(_: progress.Pace) -> bool:
+def always(_: progress.RateLimiter) -> bool:
     return True
 
 
@@ -157,7 +157,7 @@ def test_a_watched_file_that_is_held_by_a_viewer(
         return real(path, *rest)
 
     monkeypatch.setattr(live_preview, "save_png", held)
-    monkeypatch.setattr(progress.Pace, "due", always)
+    monkeypatch.setattr(progress.RateLimiter, "due", always)
     words = ["sample", "--weights", weights, "--seed", 1, "--watch", "w.png", "-o", "a.png"]
     outcome = run(*words)
     assert (outcome.code, refused) == (0, 3), outcome.err
@@ -167,7 +167,7 @@ def test_a_watched_file_that_is_held_by_a_viewer(
 def test_a_watched_file_is_whole_at_any_time(
     run: Run, code_weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(progress.Pace, "due", always)
+    monkeypatch.setattr(progress.RateLimiter, "due", always)
     seen: list[tuple[str, int]] = []
     inner = live_preview.save_png
 
@@ -214,7 +214,7 @@ def test_an_interrupted_drawing_leaves_what_was_seen(
             inner(images, moment)
 
         patch.setattr(live_preview, "_update", second)
-        patch.setattr(progress.Pace, "due", always)
+        patch.setattr(progress.RateLimiter, "due", always)
         assert run(*words).code == 130
     assert [p.name for p in Path().iterdir()] == ["w.png"]
     assert png_text(Path("w.png"))["drawn"] == "0%"
@@ -313,7 +313,7 @@ def test_the_terminal_shows_the_same_picture(
 ) -> None:
     words = COMMANDS[name](request)
     assert run(*words, "-o", "plain.png", "--no-live").code == 0
-    monkeypatch.setattr(progress.Pace, "due", always)
+    monkeypatch.setattr(progress.RateLimiter, "due", always)
     outcome = run(*words, "-o", "a.png")
     assert (outcome.code, outcome.out) == (0, "a.png\n")
     assert "▀" in outcome.err
@@ -335,7 +335,7 @@ def test_what_lasts_has_a_line_with_the_time_left(
 ) -> None:
     words = ["sample", "-n", 3, "--weights", weights, "--no-live"]
     assert "drawing" not in run(*words).err
-    monkeypatch.setattr(progress.Pace, "due", always)
+    monkeypatch.setattr(progress.RateLimiter, "due", always)
     outcome = run(*words)
     assert "drawing" in outcome.err
     assert "0:00 left" in outcome.err

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pixelgen.cli import progress
-from pixelgen.cli.progress import Meter, Pace
+from pixelgen.cli.progress import ProgressLine, RateLimiter
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_what_is_cheap_is_done_as_often_as_wanted(clock: list[float]) -> None:
-    pace = Pace(0.5)
+    pace = RateLimiter(0.5)
     assert pace.due()
     with pace.spend():
         pass
@@ -34,7 +34,7 @@ def test_what_is_cheap_is_done_as_often_as_wanted(clock: list[float]) -> None:
 
 
 def test_what_is_dear_takes_a_tenth_of_the_time(clock: list[float]) -> None:
-    pace = Pace(0.5)
+    pace = RateLimiter(0.5)
     with pace.spend():
         clock.append(102.0)
     for now, due in ((119.9, False), (120.0, True)):
@@ -46,7 +46,7 @@ def test_what_is_dear_takes_a_tenth_of_the_time(clock: list[float]) -> None:
 def test_the_line_appears_after_two_seconds(
     clock: list[float], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with Meter("reading", quiet=False) as meter:
+    with ProgressLine("reading", quiet=False) as meter:
         for done, _ in enumerate(meter.track(range(400))):
             clock.append(100.0 + 100 * done)
             if done == 1:
@@ -61,7 +61,7 @@ def test_nothing_is_shown_in_a_file(
     clock: list[float], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
-    with Meter("reading", quiet=False) as meter:
+    with ProgressLine("reading", quiet=False) as meter:
         for _ in meter.track("abc"):
             clock.append(clock[-1] + 10)
     assert capsys.readouterr().err == ""
@@ -71,11 +71,15 @@ def test_nothing_is_shown_in_a_file(
 def test_what_is_inside_of_something_larger_is_about_that(
     clock: list[float], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with Meter("jobs", quiet=False) as jobs, jobs.around():
+    with ProgressLine("jobs", quiet=False) as jobs, jobs.around():
         jobs(1, 4)
-        with Meter("scoring", quiet=True) as inner:
+        with ProgressLine("scoring", quiet=True) as inner:
             clock.append(110.0)
             inner(2, 4)
         assert "38% 0:17 left" in capsys.readouterr().err
-    with Meter("jobs", quiet=True) as jobs, jobs.around(), Meter("scoring", quiet=False) as inner:
+    with (
+        ProgressLine("jobs", quiet=True) as jobs,
+        jobs.around(),
+        ProgressLine("scoring", quiet=False) as inner,
+    ):
         assert not inner.active

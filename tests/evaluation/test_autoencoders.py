@@ -166,7 +166,7 @@ def test_the_command(
     assert text.exit_code == 0, text.output
     lines = text.stdout.splitlines()
     assert lines[0].startswith("auto on 9 pictures of ")
-    rows = ["given", "of", "without", "mean", "samples"]
+    rows = ["given", "shuffled", "without", "PSNR", "mean", "samples"]
     assert [line.split()[0] for line in lines[2:]] == ["2", *rows, "5", *rows]
     printed = CliRunner().invoke(
         app, [*words, "--quality", "--seed", "3", "--reconstructions", "4", "--json"]
@@ -186,7 +186,7 @@ def test_the_command(
         assert isinstance(refused.exception, PixelgenError)
         assert isinstance(refused.exception, UsageError)
         assert (refused.exception.message, refused.exception.hint) == (
-            f"{wrong[0] if len(wrong) > 1 else '--unconditional'} does nothing here",
+            f"{wrong[0] if len(wrong) > 1 else '--unconditional'} has no effect here",
             "auto is an autoencoder",
         )
     few = CliRunner().invoke(
@@ -201,11 +201,11 @@ def test_the_command(
     assert refused.exit_code == 2
     refused = CliRunner().invoke(app, [*words, "--identity", "--reconstructions", "4"])
     assert isinstance(refused.exception, PixelgenError)
-    assert "of auto-encoders, --identity of people" in refused.exception.message
+    assert "--reconstructions cannot be combined with --identity" in refused.exception.message
     other = ["evaluate", "imagenet32", "--data", str(data), "--reconstructions", "4"]
     refused = CliRunner().invoke(app, other)
     assert isinstance(refused.exception, PixelgenError)
-    assert refused.exception.message == "--reconstructions is for what auto-encoders make"
+    assert refused.exception.message == "--reconstructions requires auto-encoders"
     assert isinstance(refused.exception, UsageError)
     refused = CliRunner().invoke(app, [*words, "--identity", "--no-likelihood"])
     assert isinstance(refused.exception, PixelgenError)

@@ -313,7 +313,7 @@ def test_the_tables(command: list[str]) -> None:
         rows = tables[first + 2 : first + 5]
         assert [row.split()[0] for row in rows] == ["photo", "reconstructed", "portraits"]
         assert {len(row) for row in rows} == {len(tables[first + 1])}
-    assert tables[0] == "judged by colours, which no training sees"
+    assert tables[0] == "judged by colours, which is not used in training"
     assert tables[-1].startswith("copies: nearest to their source among 78 photos")
 
 
@@ -321,10 +321,10 @@ def test_options_that_belong_to_identity(command: list[str]) -> None:
     for option, what in (("--portraits", "--identity"), ("--people", "--identity")):
         done = CliRunner().invoke(app, [*command, option, "2"])
         assert isinstance(done.exception, UsageError)
-        assert done.exception.message == f"{option} is for {what}"
+        assert done.exception.message == f"{option} requires {what}"
     done = CliRunner().invoke(app, [*command, "--identity", "--samples-per-class", "2"])
     assert isinstance(done.exception, PixelgenError)
-    assert done.exception.message == "--samples-per-class is for --quality"
+    assert done.exception.message == "--samples-per-class requires --quality"
     done = CliRunner().invoke(app, [*command, "--identity", "--quality"])
     assert isinstance(done.exception, PixelgenError)
     assert isinstance(done.exception, UsageError)

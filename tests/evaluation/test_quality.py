@@ -166,7 +166,7 @@ def test_labels_that_are_no_classes(
         words = ["evaluate", str(tokenizer.path), "--data", str(unknown), "--quality", *option]
         refused = CliRunner().invoke(app, words)
         assert isinstance(refused.exception, PixelgenError)
-        assert refused.exception.message == f"{option[0]} does nothing here"
+        assert refused.exception.message == f"{option[0]} has no effect here"
 
 
 @pytest.fixture
@@ -223,7 +223,7 @@ def test_without_quality_its_options_are_errors(
         done = CliRunner().invoke(app, [*plain, *option])
         assert isinstance(done.exception, PixelgenError)
         assert (done.exception.message, exit_code_of(done.exception)) == (
-            f"{option[0]} is for --quality or --identity",
+            f"{option[0]} requires --quality or --identity",
             2,
         )
     nothing = json.loads(CliRunner().invoke(app, [*plain, "--json"]).stdout)

@@ -15,9 +15,9 @@ from pixelgen.cli.batch.jobs import BrokenJobs, Job, read_jobs
 from pixelgen.cli.batch.results_log import JobResult, ResultsLog
 from pixelgen.cli.batch.runs import KEPT, LARGEST_JOBS, Plan, Run, at_work, read_job_file
 from pixelgen.cli.batch.share import Share
-from pixelgen.cli.console import note, open_stdin, say
 from pixelgen.cli.downloads import obtain
-from pixelgen.cli.progress import Meter
+from pixelgen.cli.progress import ProgressLine
+from pixelgen.cli.terminal import error, note, open_stdin
 from pixelgen.errors import InputError, PixelgenError, UsageError
 from pixelgen.files import expanded, read_up_to
 from pixelgen.pipelines.devices import check_device_name, pick_device
@@ -130,7 +130,7 @@ def _told(broken: BrokenJobs) -> PixelgenError:
     if len(broken.problems) == 1:
         return UsageError(broken.message, "no job was run")
     for problem in broken.problems[:_TOLD]:
-        say("error:", problem, "red")
+        error(problem)
     return UsageError(f"{len(broken.problems)} jobs are wrong", "no job was run")
 
 
@@ -191,11 +191,11 @@ class _Work:
             for remark in result.notes:
                 note(f"{result.id}: {remark}")
         if result.error is not None:
-            say("failed:", f"{result.id}, line {result.line}: {result.error}", "red")
+            error(f"{result.id}, line {result.line}: {result.error}", label="failed:")
         self.meter(self.done, self.count)
 
 
-class _JobMeter(Meter):
+class _JobMeter(ProgressLine):
     """A line about jobs, on what stderr is now, although what a job says there is caught."""
 
     def __init__(self, what: str, quiet: bool) -> None:

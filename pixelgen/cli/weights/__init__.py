@@ -1,4 +1,4 @@
-"""`pixelgen weights`: what is here, and what goes to the Hub and comes from it."""
+"""`pixelgen weights`: weights on this computer and on the Hub."""
 
 from __future__ import annotations
 
@@ -23,9 +23,10 @@ for command in (show, path, pull, push, verify, remove):
 
 @app.callback()
 def weights(context: typer.Context, as_json: options.Json = False) -> None:
-    """List weights, or look after them: bundled ones, and those in the Hub's cache.
+    """List, fetch, publish, verify and remove weights.
 
-    REF is a bundled name, a folder, or a Hub id owner/name, owner/name@revision.
+    Without a command it lists them. REF is a bundled name, a folder, or a Hub id owner/name,
+    owner/name@revision.
 
     \b
     Examples:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
-
-import typer
 
 from pixelgen.checkpoints import CheckpointConfig, Source, bundled, read_config
 from pixelgen.checkpoints.hub import (
@@ -19,7 +16,7 @@ from pixelgen.checkpoints.hub import (
     require_cached,
 )
 from pixelgen.checkpoints.source import resolve_local, unknown_weights_error
-from pixelgen.cli import options
+from pixelgen.cli import options, terminal
 from pixelgen.cli.downloads import Download, size_text
 
 
@@ -34,23 +31,25 @@ def list_weights(as_json: options.Json = False) -> None:
     rows = [_summary(Source(path, name)) for name, path in bundled().items()]
     for found in cached_weights():
         commit = found.source.path.name
-        # The shortest way to say which: a branch or tag, else the commit.
+        # The shortest name: by a branch or tag, else by the commit.
         ref = "main" if "main" in found.refs else next(iter(found.refs), commit)
         name = found.source.name if ref == "main" else f"{found.source.name}@{ref}"
-        more = {"refs": found.refs, "complete": found.complete}
-        rows.append(_summary(Source(found.source.path, name, commit)) | more)
+        state = {"refs": found.refs, "complete": found.complete}
+        rows.append(_summary(Source(found.source.path, name, commit)) | state)
     if as_json:
-        typer.echo(json.dumps(rows, ensure_ascii=False))
-        return
-    for row in rows:
-        what = f"{row['classes'] or 'no'} class{'es' * (row['classes'] != 1)}"
-        if row["bottlenecks"]:
-            what = f"bottlenecks {', '.join(map(str, row['bottlenecks']))}"
-        part = "" if row["complete"] else "incomplete, "
-        typer.echo(
-            f"{row['name']}  {row['kind']}, {row['width']}×{row['height']}, {what}, "
-            f"{row['megabytes']} MB, {part}{row['path']}"
-        )
+        terminal.json(rows)
+    else:
+        terminal.table((), map(_cells, rows), align="<<<<>")
+
+
+def _cells(row: dict[str, Any]) -> tuple[str, ...]:
+    """The row of some weights in the table."""
+    variants = f"{row['classes'] or 'no'} classes"
+    if row["bottlenecks"]:
+        variants = f"bottlenecks {', '.join(map(str, row['bottlenecks']))}"
+    size, megabytes = f"{row['width']}×{row['height']}", f"{row['megabytes']} MB"
+    path = row["path"] if row["complete"] else f"{row['path']} (incomplete)"
+    return row["name"], row["kind"], size, variants, megabytes, path
 
 
 def show(
@@ -59,9 +58,9 @@ def show(
     as_json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Tell everything about weights.
+    """Show details of weights.
 
-    Of weights that are on the Hub and not in its cache, only the configuration is fetched.
+    For weights on the Hub that are not in the cache only the configuration is fetched.
 
     \b
     Examples:
@@ -83,23 +82,27 @@ def show(
         "revision": source.revision(),
         "files": {f.name: f.stat().st_size for f in _files(source.path)},
     }
-    _tell(facts, config, as_json)
+    _print_details(facts, config, as_json)
 
 
 def path(ref: options.Ref, as_json: options.Json = False) -> None:
-    """Print the folder of weights, fetch nothing.
+    """Print the folder of weights on this computer.
+
+    Nothing is fetched.
 
     \b
     Examples:
       pixelgen weights path imagenet32
       pixelgen weights path owner/name@v1
     """
-    folder = str(_here(ref).path)
-    typer.echo(json.dumps({"path": folder}, ensure_ascii=False) if as_json else folder)
+    folder = str(_on_this_computer(ref).path)
+    if as_json:
+        terminal.json({"path": folder})
+    else:
+        terminal.path(folder)
 
 
-def _here(ref: str) -> Source:
-    """Weights on this computer."""
+def _on_this_computer(ref: str) -> Source:
     source = resolve_local(ref)
     if source is None:
         if (hub_ref := parse_hub_ref(ref)) is None:
@@ -111,27 +114,25 @@ def _here(ref: str) -> Source:
 def _show_remote(ref: HubRef, token: str | None, as_json: bool, quiet: bool) -> None:
     with Download(quiet) as download:
         remote = look_up(ref, token=token, on_transfer=download)
-        made = plan_pull(remote, token=token, on_transfer=download)
+        planned = plan_pull(remote, token=token, on_transfer=download)
     facts = {
         "name": ref.repo,
         "path": None,
         "revision": remote.commit,
-        "files": {file.name: file.size for file in made.files},
+        "files": {file.name: file.size for file in planned.files},
     }
-    _tell(facts, made.config, as_json)
+    _print_details(facts, planned.config, as_json)
 
 
-def _tell(facts: dict[str, Any], config: CheckpointConfig, as_json: bool) -> None:
-    """`facts` and the configuration, as JSON or for people."""
+def _print_details(facts: dict[str, Any], config: CheckpointConfig, as_json: bool) -> None:
+    """Print `facts` and the configuration, as JSON or as a table."""
     if as_json:
-        typer.echo(json.dumps(facts | config.to_dict(), ensure_ascii=False))
+        terminal.json(facts | config.to_dict())
         return
     channels, height, width = config.image_shape
     sampling, training = config.sampling, config.training
-    trained = [
-        f"{training[what]} {what}" for what in ("steps", "images", "minutes") if what in training
-    ]
-    lines = {
+    trained = [f"{training[k]} {k}" for k in ("steps", "images", "minutes") if k in training]
+    rows = {
         "name": facts["name"],
         "kind": config.kind,
         "picture": f"{width}×{height}, {channels} channel{'s' * (channels > 1)}",
@@ -148,12 +149,10 @@ def _tell(facts: dict[str, Any], config: CheckpointConfig, as_json: bool) -> Non
         or f"not in the cache, `pixelgen weights pull {facts['name']}` fetches it",
     }
     if not config.can_sample:
-        del lines["classes"]
+        del rows["classes"]
         if not config.bottlenecks:
-            del lines["sampling"]
-    for name, value in lines.items():
-        if value != "":
-            typer.echo(f"{name:<10} {value}")
+            del rows["sampling"]
+    terminal.table((), [row for row in rows.items() if row[1] != ""])
 
 
 def _summary(source: Source) -> dict[str, Any]:

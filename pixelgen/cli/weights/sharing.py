@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated, Any
 
 import typer
@@ -16,7 +15,7 @@ from pixelgen.checkpoints.hub import (
     require_cached,
 )
 from pixelgen.checkpoints.hub.cache import is_offline
-from pixelgen.cli import options
+from pixelgen.cli import options, terminal
 from pixelgen.cli.downloads import Download, size_text
 from pixelgen.errors import UsageError, WeightsError
 
@@ -24,19 +23,22 @@ from pixelgen.errors import UsageError, WeightsError
 def pull(
     ref: Annotated[
         str,
-        typer.Argument(metavar="OWNER/NAME[@REVISION]", help="On the Hub.", show_default=False),
+        typer.Argument(
+            metavar="OWNER/NAME[@REVISION]", help="Repository on the Hub.", show_default=False
+        ),
     ],
     token: options.Token = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only say what would be fetched, with sizes.")
+        bool,
+        typer.Option("--dry-run", help="List the files to fetch with their sizes, fetch nothing."),
     ] = False,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
     """Fetch weights from the Hub into its cache.
 
-    Only the files that are needed are fetched. All are compared with the digests of the Hub, also
-    those that the cache has, and fetched again if they are damaged. The folder is printed.
+    Prints the folder. Every file is compared with its digest on the Hub, those in the cache too;
+    missing and damaged ones are fetched.
 
     \b
     Examples:
@@ -50,75 +52,78 @@ def pull(
         require_cached(hub_ref)
         raise WeightsError(
             f"offline, so {ref} cannot be compared with the Hub",
-            "it is complete in the cache and can be used",
+            "the cache has all its files, so they can be used as they are",
         )
     with Download(quiet) as download:
         remote = look_up(hub_ref, token=token, on_transfer=download)
-        made = plan_pull(remote, token=token, on_transfer=download)
+        planned = plan_pull(remote, token=token, on_transfer=download)
         if dry_run:
-            _tell_plan(made, as_json)
+            _print_plan(planned, as_json)
             return
-        listed = ", ".join(f"{file.name} {size_text(file.size)}" for file in made.files)
+        listed = ", ".join(f"{file.name} {size_text(file.size)}" for file in planned.files)
         download.note(f"{remote.ref.repo}@{remote.commit}: {listed}")
-        kept = size_text(made.size - made.to_fetch)
-        download.note(f"{size_text(made.to_fetch)} to fetch, {kept} in the cache")
-        source = execute_pull(made, token=token, on_transfer=download)
+        present = size_text(planned.size - planned.to_fetch)
+        download.note(f"{size_text(planned.to_fetch)} to fetch, {present} in the cache")
+        source = execute_pull(planned, token=token, on_transfer=download)
     if as_json:
-        typer.echo(json.dumps(_facts(made) | {"path": str(source.path)}, ensure_ascii=False))
+        terminal.json(_facts(planned) | {"path": str(source.path)})
         return
-    typer.echo(str(source.path))
-    if not quiet:
-        typer.echo(f"verified; {source.name}@{source.commit} always means these files", err=True)
+    terminal.path(source.path)
+    terminal.status(f"verified; {source.name}@{source.commit} always means these files", quiet)
 
 
-def _facts(made: PullPlan) -> dict[str, Any]:
-    fetched = {file.name for file in made.missing}
+def _facts(planned: PullPlan) -> dict[str, Any]:
+    missing = {file.name for file in planned.missing}
     return {
-        "name": made.remote.ref.repo,
-        "revision": made.remote.commit,
+        "name": planned.remote.ref.repo,
+        "revision": planned.remote.commit,
         "files": [
-            {"file": f.name, "bytes": f.size, "digest": f.digest, "fetch": f.name in fetched}
-            for f in made.files
+            {"file": f.name, "bytes": f.size, "digest": f.digest, "fetch": f.name in missing}
+            for f in planned.files
         ],
-        "bytes": made.size,
-        "bytes_to_fetch": made.to_fetch,
+        "bytes": planned.size,
+        "bytes_to_fetch": planned.to_fetch,
     }
 
 
-def _tell_plan(made: PullPlan, as_json: bool) -> None:
-    facts = _facts(made)
+def _print_plan(planned: PullPlan, as_json: bool) -> None:
+    facts = _facts(planned)
     if as_json:
-        typer.echo(json.dumps(facts | {"path": None}, ensure_ascii=False))
+        terminal.json(facts | {"path": None})
         return
-    for row in facts["files"]:
-        state = "to fetch" if row["fetch"] else "in the cache"
-        typer.echo(f"{size_text(row['bytes']):>10}  {row['file']}  {state}")
+    state = {True: "to fetch", False: "in the cache"}
+    rows = [(size_text(f["bytes"]), f["file"], state[f["fetch"]]) for f in facts["files"]]
+    terminal.table((), rows, align=">")
 
 
 def push(
     weights: Annotated[
-        str, typer.Argument(metavar="REF", help="A folder or bundled name.", show_default=False)
+        str, typer.Argument(metavar="REF", help="A folder or a bundled name.", show_default=False)
     ],
     repo: Annotated[
-        str, typer.Argument(metavar="OWNER/NAME[@BRANCH]", help="On the Hub.", show_default=False)
+        str,
+        typer.Argument(
+            metavar="OWNER/NAME[@BRANCH]", help="Repository on the Hub.", show_default=False
+        ),
     ],
     token: options.Token = None,
     private: Annotated[
-        bool, typer.Option("--private", help="Make a new repository private.")
+        bool, typer.Option("--private", help="Create a private repository if there is none.")
     ] = False,
     message: Annotated[
-        str, typer.Option("-m", "--message", help="Of the commit.", show_default=False)
+        str, typer.Option("-m", "--message", help="Message of the commit.", show_default=False)
     ] = "",
     keep_card: Annotated[
-        bool, typer.Option("--keep-card", help="Take the README.md beside the weights.")
+        bool,
+        typer.Option("--keep-card", help="Publish the README.md beside the weights as model card."),
     ] = False,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
     """Publish weights on the Hub.
 
-    The model card is made of the recipe and the figures, with commands that name OWNER/NAME.
-    OWNER/NAME@COMMIT is printed: it means these very weights for ever.
+    Prints OWNER/NAME@COMMIT, which always means these weights. The model card is generated from
+    the recipe and the evaluation.
 
     \b
     Examples:
@@ -128,7 +133,7 @@ def push(
     from pixelgen.publishing.push import push_to_hub
 
     with Download(quiet) as download:
-        made = push_to_hub(
+        pushed = push_to_hub(
             weights,
             repo,
             token=token,
@@ -138,9 +143,8 @@ def push(
             tell=download.note,
         )
     if as_json:
-        facts = {"name": made.repo, "revision": made.commit, "url": made.url, "files": made.files}
-        typer.echo(json.dumps(facts, ensure_ascii=False))
+        result = {"name": pushed.repo, "revision": pushed.commit}
+        terminal.json(result | {"url": pushed.url, "files": pushed.files})
         return
-    typer.echo(f"{made.repo}@{made.commit}")
-    if not quiet:
-        typer.echo(f"{len(made.files)} files at {made.url}", err=True)
+    terminal.line(f"{pushed.repo}@{pushed.commit}")
+    terminal.status(f"{len(pushed.files)} files at {pushed.url}", quiet)

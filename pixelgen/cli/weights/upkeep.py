@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import Annotated
 
@@ -14,11 +13,11 @@ from pixelgen.checkpoints.digests import verify as verify_files
 from pixelgen.checkpoints.hub import cached_weights, parse_hub_ref, plan_removal
 from pixelgen.checkpoints.hub.cache import not_cached_error, snapshot_folder
 from pixelgen.checkpoints.source import resolve_local, unknown_weights_error
-from pixelgen.cli import completions, options
+from pixelgen.cli import completions, options, terminal
 from pixelgen.cli.downloads import size_text
 from pixelgen.errors import PixelgenError, UsageError
 
-_BAD = ("changed", "missing")
+_DAMAGED = ("changed", "missing")
 
 
 def verify(
@@ -26,7 +25,7 @@ def verify(
         list[str] | None,
         typer.Argument(
             metavar="[REF]…",
-            help="Weights; all if left out.",
+            help="Weights. Default: all on this computer.",
             autocompletion=completions.weights,
             show_default=False,
         ),
@@ -34,7 +33,7 @@ def verify(
     as_json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Compare weights with the digests they were published with.
+    """Compare weights with the digests that they were published with.
 
     Nothing is fetched. Exit code 1 if a file is damaged or missing.
 
@@ -43,36 +42,36 @@ def verify(
       pixelgen weights verify
       pixelgen weights verify imagenet32 owner/name --json
     """
-    sources = [_on_disk(ref) for ref in refs] if refs else _all()
+    sources = [_find(ref) for ref in refs] if refs else _all()
     checks = [(source, check) for source in sources for check in verify_files(source)]
     if as_json:
         rows = [
             {"weights": _name(source), "file": c.file, "state": c.state, "digest": c.digest}
             for source, c in checks
         ]
-        typer.echo(json.dumps(rows, ensure_ascii=False))
+        terminal.json(rows)
     elif not quiet:
-        for source, check in checks:
-            typer.echo(_line(source, check))
-    bad = [source for source, check in checks if check.state in _BAD]
-    if bad:
-        names = ", ".join(dict.fromkeys(_name(source) for source in bad))
-        raise PixelgenError(f"damaged: {names}", _cure(bad[0]))
+        terminal.table((), [_cells(source, check) for source, check in checks])
+    damaged = [source for source, check in checks if check.state in _DAMAGED]
+    if damaged:
+        names = ", ".join(dict.fromkeys(_name(source) for source in damaged))
+        raise PixelgenError(f"damaged: {names}", _repair_hint(damaged[0]))
 
 
-def _line(source: Source, check: FileCheck) -> str:
-    shown = {"unknown": "no digest is recorded, it is now " + check.digest}.get(
-        check.state, check.why or check.digest
-    )
-    return f"{check.state:<7}  {_name(source)}/{check.file}  {shown}".rstrip()
+def _cells(source: Source, check: FileCheck) -> tuple[str, str, str]:
+    """The row of a file in the table."""
+    detail = check.why or check.digest
+    if check.state == "unknown":
+        detail = f"no digest recorded, current digest {check.digest}"
+    return f"{check.state:<7}", f"{_name(source)}/{check.file}", detail
 
 
-def _cure(source: Source) -> str:
+def _repair_hint(source: Source) -> str:
     if source.commit is not None:
-        return f"`pixelgen weights pull {_name(source)}` fetches what is damaged"
+        return f"`pixelgen weights pull {_name(source)}` fetches the damaged files"
     if source.name in bundled():
         return "`pip install --force-reinstall pixelgen`"
-    return "copy them again from where they came"
+    return "copy them again from the original"
 
 
 def _name(source: Source) -> str:
@@ -80,11 +79,11 @@ def _name(source: Source) -> str:
 
 
 def _all() -> list[Source]:
-    here = [Source(path, name) for name, path in bundled().items()]
-    return here + [found.source for found in cached_weights()]
+    sources = [Source(path, name) for name, path in bundled().items()]
+    return sources + [found.source for found in cached_weights()]
 
 
-def _on_disk(ref: str) -> Source:
+def _find(ref: str) -> Source:
     """Weights on this computer, complete or not."""
     source = resolve_local(ref)
     if source is not None:
@@ -102,18 +101,18 @@ def remove(
         str,
         typer.Argument(
             metavar="OWNER/NAME[@REVISION]",
-            help="In the Hub's cache.",
+            help="Weights in the Hub's cache.",
             autocompletion=completions.weights,
             show_default=False,
         ),
     ],
-    yes: Annotated[bool, typer.Option("-y", "--yes", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("-y", "--yes", help="Remove without asking.")] = False,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
     """Remove weights from the Hub's cache.
 
-    Without @REVISION all revisions go. Other programs that use the cache lose them too.
+    Without @REVISION all revisions are removed, for other programs that use the cache too.
 
     \b
     Examples:
@@ -123,7 +122,8 @@ def remove(
     hub_ref = parse_hub_ref(ref)
     if resolve_local(ref) is not None or hub_ref is None:
         raise UsageError(
-            f"{ref!r} is not in the Hub's cache", "only weights owner/name can be removed"
+            f"{ref!r} is not in the Hub's cache",
+            "only weights owner/name in the cache can be removed",
         )
     found = plan_removal(hub_ref)
     count = len(found.commits)
@@ -131,11 +131,10 @@ def remove(
     if not yes:
         if sys.stdin is None or not sys.stdin.isatty():
             raise UsageError(f"{what} would be removed", "--yes removes without asking")
-        if not typer.confirm(f"Remove {what}?", err=True):
+        if not terminal.confirm(f"Remove {what}?"):
             raise PixelgenError("nothing was removed")
     found.execute()
     if as_json:
-        facts = {"name": hub_ref.repo, "revisions": found.commits, "bytes": found.size}
-        typer.echo(json.dumps(facts))
-    elif not quiet:
-        typer.echo(f"removed {what}", err=True)
+        terminal.json({"name": hub_ref.repo, "revisions": found.commits, "bytes": found.size})
+    else:
+        terminal.status(f"removed {what}", quiet)

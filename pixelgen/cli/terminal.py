@@ -1,0 +1,218 @@
+"""The one writer to the terminal: results go to stdout, everything else to stderr.
+
+Every text passes `harmless` on its way out: names of files, weights and classes may hold anything.
+"""
+
+from __future__ import annotations
+
+import json as _json
+import math
+import os
+import sys
+import traceback as _traceback
+from collections.abc import Iterable, Sequence
+from typing import Any, BinaryIO, Literal, TextIO
+
+import typer
+
+from pixelgen.errors import InputError, UsageError
+
+Colours = Literal["auto", "always", "never"]
+"""When to use colours: on terminals that have them, everywhere, nowhere."""
+
+
+def harmless(text: str) -> str:
+    """`text` with ? for every character that a terminal would act on or cannot show: control
+    characters, escape sequences, lone surrogates. Line breaks and tabs stay."""
+    return "".join(c if c.isprintable() or c in "\n\t" else "?" for c in text)
+
+
+def one_line(text: str) -> str:
+    """`harmless` for a cell of a table: with ? for line breaks and tabs too."""
+    return harmless(text).replace("\n", "?").replace("\t", "?")
+
+
+def line(text: str, *, label: str = "", colour: str = "") -> None:
+    """Print a line of the result on stdout, after a `label` in `colour`."""
+    _write(text.replace("\n", "?"), sys.stdout, label, colour)
+
+
+def path(file: str | os.PathLike[str]) -> None:
+    """Print the path of a file that was written on stdout: for scripts exactly as it is, whatever
+    it holds; harmless on a terminal."""
+    if on_terminal(sys.stdout):
+        line(os.fspath(file))
+    elif sys.stdout is not None:
+        typer.echo(os.fspath(file))
+
+
+def json(value: Any, indent: int | None = None) -> None:
+    """Print one JSON value on stdout. Numbers that are not finite become null, which JSON has in
+    their place."""
+    text = _json.dumps(_finite(value), ensure_ascii=not _is_unicode(sys.stdout), indent=indent)
+    # Escapes keep what the value means, also where a terminal would act on a character.
+    text = "".join(c if c.isprintable() or c == "\n" else _json.dumps(c)[1:-1] for c in text)
+    _write(text, sys.stdout)
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[object]], align: str = "") -> None:
+    """Print aligned rows on stdout: no frames, two spaces between columns, no line wrapped.
+
+    `columns` are the headings, empty for a table without. `align` has < or > for each column, <
+    where it is shorter. A value of None is shown as –.
+    """
+    from rich.cells import cell_len
+
+    texts = [["–" if cell is None else one_line(str(cell)) for cell in row] for row in rows]
+    if columns:
+        texts.insert(0, [*columns])
+    lengths = [[cell_len(cell) for cell in row] for row in texts]
+    widths = [max(column) for column in zip(*lengths, strict=True)]
+    right = [letter == ">" for letter in align.ljust(len(widths), "<")]
+    for number, (row, own) in enumerate(zip(texts, lengths, strict=True)):
+        gaps = [" " * (width - length) for width, length in zip(widths, own, strict=True)]
+        cells = [g + c if r else c + g for c, g, r in zip(row, gaps, right, strict=True)]
+        _write("  ".join(cells).rstrip(), sys.stdout, bold=bool(columns) and number == 0)
+
+
+def status(text: str, quiet: bool = False, console: Any = None) -> None:
+    """Print a line on stderr about what is done, unless `quiet`; above the progress bar of a rich
+    `console`, if one is given."""
+    if quiet:
+        return
+    if console is None:
+        _write(text, sys.stderr)
+    else:
+        console.print(harmless(text), highlight=False, markup=False, soft_wrap=True)
+
+
+def note(text: str, quiet: bool = False) -> None:
+    """Print a line on stderr about something unexpected, unless `quiet`."""
+    if not quiet:
+        _write(text, sys.stderr, "note:", "yellow")
+
+
+def error(text: str, label: str = "error:") -> None:
+    """Print a line on stderr about what failed."""
+    _write(text, sys.stderr, label, "red")
+
+
+def log(text: str, stream: TextIO | None) -> None:
+    """Print a line of the log of `--verbose` on `stream`."""
+    _write(text, stream, "log:", "blue")
+
+
+def traceback(failure: BaseException) -> None:
+    """Print the traceback of an error on stderr."""
+    _write("".join(_traceback.format_exception(failure)).rstrip(), sys.stderr)
+
+
+def confirm(question: str) -> bool:
+    """Ask on stderr whether to go on; stdin answers."""
+    return typer.confirm(harmless(question), err=True)
+
+
+def write_bytes(data: bytes) -> None:
+    """Write a file to stdout."""
+    sys.stdout.buffer.write(data)
+    sys.stdout.buffer.flush()
+
+
+def _write(
+    text: str, stream: TextIO | None, label: str = "", colour: str = "", bold: bool = False
+) -> None:
+    """Print harmless text on a stream, which is None where it is closed."""
+    if stream is None:
+        return
+    text, coloured = harmless(text), has_colours(stream)
+    if label:
+        text = f"{typer.style(label, fg=colour, bold=True) if coloured else label} {text}"
+    elif bold and coloured:
+        text = typer.style(text, bold=True)
+    typer.echo(text, file=stream, color=coloured)
+
+
+def _finite(value: Any) -> Any:
+    """A JSON value with None for numbers that are not finite."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _finite(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(inner) for inner in value]
+    return value
+
+
+def _is_unicode(stream: TextIO | None) -> bool:
+    return (getattr(stream, "encoding", None) or "utf-8").lower().replace("-", "") == "utf8"
+
+
+def on_terminal(stream: TextIO | None = None) -> bool:
+    """Whether `stream` (stderr, if left out) is a terminal."""
+    stream = sys.stderr if stream is None else stream
+    return stream is not None and stream.isatty()
+
+
+def stderr_console() -> Any:
+    """Rich's console on stderr, for progress bars."""
+    from rich.console import Console
+
+    return Console(stderr=True)
+
+
+def shows_progress() -> bool:
+    """Whether a line on stderr can be rewritten: FORCE_COLOR makes no terminal of a file."""
+    return on_terminal() and not stderr_console().is_dumb_terminal
+
+
+def has_colours(stream: TextIO) -> bool:
+    """Whether to use colours on `stream`: NO_COLOR and FORCE_COLOR decide, else what it is."""
+    if os.environ.get("NO_COLOR"):
+        return False
+    forced = os.environ.get("FORCE_COLOR")
+    return bool(forced) or (on_terminal(stream) and os.environ.get("TERM") != "dumb")
+
+
+_variables_before: dict[str, str | None] = {}
+"""NO_COLOR and FORCE_COLOR as they were before the first choice."""
+
+
+def choose_colours(when: Colours) -> None:
+    """Use colours `always` or `never`; `auto` leaves it to NO_COLOR and FORCE_COLOR, as they were
+    before any other choice, and terminals."""
+    if when == "auto":
+        for name, value in _variables_before.items():
+            os.environ.pop(name, None)
+            os.environ.update({} if value is None else {name: value})
+        _variables_before.clear()
+        return
+    for name in ("NO_COLOR", "FORCE_COLOR"):
+        _variables_before.setdefault(name, os.environ.get(name))
+    # Rich and Typer look at these too.
+    chosen, other = ("FORCE_COLOR", "NO_COLOR")[:: 1 if when == "always" else -1]
+    os.environ[chosen] = "1"
+    os.environ.pop(other, None)
+
+
+def open_stdin() -> BinaryIO:
+    """stdin, to be read. Raises InputError where it is closed."""
+    if sys.stdin is None:
+        raise InputError("cannot read stdin: it is closed")
+    return sys.stdin.buffer
+
+
+def stdin_bytes(what: str) -> BinaryIO:
+    """stdin, to read `what` from, which nobody types. Raises InputError as `open_stdin` does, and
+    UsageError where it is a terminal."""
+    stream = open_stdin()
+    if stream.isatty():
+        raise UsageError(f"a terminal holds no {what}", "give a file, or pipe one in")
+    return stream
+
+
+def check_takes_bytes(what: str) -> None:
+    """Raises UsageError where stdout is a terminal, or closed."""
+    if sys.stdout is None:
+        raise UsageError("stdout is closed", "-o FILE")
+    if sys.stdout.isatty():
+        raise UsageError(f"a terminal does not take {what}", "redirect stdout")

@@ -1,0 +1,143 @@
+"""The writer to the terminal: what goes where, and that nothing else writes."""
+
+from __future__ import annotations
+
+import ast
+import io
+import json
+import math
+from pathlib import Path
+
+import pytest
+
+import pixelgen
+from pixelgen.cli import terminal
+
+HOSTILE = "a\x1b[31mb\x07c\udc80d\u202ee"
+SHOWN = "a?[31mb?c?d?e"
+PACKAGE = Path(pixelgen.__file__).parent
+# They still print on their own.
+EXCEPTIONS = {
+    *("cli/batch/__init__.py", "cli/encode.py", "cli/faces.py", "cli/output.py"),
+    *("cli/downloads.py", "cli/partial_results.py", "cli/results.py", "cli/score.py"),
+}
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def writes(source: str) -> set[str]:
+    """The calls in a module that write to the terminal."""
+    calls = [node.func for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
+    names = {ast.unparse(function) for function in calls}
+    return {
+        name
+        for name in names
+        if name in ("print", "typer.echo", "typer.secho", "typer.confirm", "click.echo")
+        or (name.startswith("sys.std") and ".write" in name)
+        or name.endswith((".console.print", "_console.print", "_stderr().print"))
+        or name.startswith("traceback.print")
+    }
+
+
+def test_nothing_else_writes_to_the_terminal() -> None:
+    found = {
+        path.relative_to(PACKAGE).as_posix()
+        for path in PACKAGE.rglob("*.py")
+        if writes(path.read_text("utf-8"))
+    }
+    assert found - EXCEPTIONS == {"cli/terminal.py"}
+
+
+def test_what_goes_where(capsys: pytest.CaptureFixture[str]) -> None:
+    terminal.line("line")
+    terminal.path(Path("a") / "b.png")
+    terminal.status("status")
+    terminal.status("hidden", quiet=True)
+    terminal.note("note")
+    terminal.note("hidden", quiet=True)
+    terminal.error("wrong")
+    terminal.error("job 1", label="failed:")
+    printed = capsys.readouterr()
+    assert printed.out == "line\na/b.png\n"
+    assert printed.err == "status\nnote: note\nerror: wrong\nfailed: job 1\n"
+
+
+def test_every_text_is_harmless(capsys: pytest.CaptureFixture[str]) -> None:
+    terminal.line(HOSTILE, label="ok", colour="green")
+    terminal.line(f"{HOSTILE}\n")
+    terminal.table((), [[HOSTILE, "a\tb\nc"]])
+    for write in (terminal.status, terminal.note, terminal.error):
+        write(HOSTILE)
+    terminal.status(HOSTILE, console=terminal.stderr_console())
+    terminal.traceback(ValueError(HOSTILE))
+    printed = capsys.readouterr()
+    assert printed.out == f"ok {SHOWN}\n{SHOWN}?\n{SHOWN}  a?b?c\n"
+    assert printed.err.startswith(f"{SHOWN}\nnote: {SHOWN}\nerror: {SHOWN}\n{SHOWN}\n")
+    assert printed.err.endswith(f"ValueError: {SHOWN}\n")
+
+
+def test_paths_are_exact_but_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    name = "a\x1b\udc80.png"
+    pipe = io.TextIOWrapper(io.BytesIO(), "utf-8", errors="surrogateescape")
+    monkeypatch.setattr("sys.stdout", pipe)
+    terminal.path(name)
+    assert pipe.buffer.getvalue() == b"a\x1b\x80.png\n"  # type: ignore[attr-defined]
+    screen = Terminal()
+    monkeypatch.setattr("sys.stdout", screen)
+    terminal.path(name)
+    assert screen.getvalue() == "a??.png\n"
+
+
+def test_json_means_the_same_and_is_harmless(capsys: pytest.CaptureFixture[str]) -> None:
+    value = {"name": HOSTILE, "é": ["😀", "\x9b", True, 1.5], "pair": (1, None)}
+    terminal.json(value)
+    text = capsys.readouterr().out
+    assert json.loads(text) == {**value, "pair": [1, None]}
+    assert text.removesuffix("\n").isprintable()
+    assert "é" in text
+    terminal.json({"a": 1}, indent=2)
+    assert capsys.readouterr().out == '{\n  "a": 1\n}\n'
+
+
+def test_json_where_stdout_has_few_letters(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.TextIOWrapper(io.BytesIO(), "ascii", errors="backslashreplace")
+    monkeypatch.setattr("sys.stdout", stream)
+    terminal.json("é")
+    assert stream.buffer.getvalue() == b'"\\u00e9"\n'  # type: ignore[attr-defined]
+
+
+def test_json_has_no_numbers_that_are_not_finite(capsys: pytest.CaptureFixture[str]) -> None:
+    terminal.json({"a": [math.nan, -math.inf, 0.5], "b": {"c": math.inf}})
+    assert capsys.readouterr().out == '{"a": [null, null, 0.5], "b": {"c": null}}\n'
+
+
+def test_tables_are_aligned(capsys: pytest.CaptureFixture[str]) -> None:
+    terminal.table(("", "KID", "n"), [("real", None, 3), ("猫", "0.1", 12)], align=">><")
+    # A wide letter takes two columns.
+    assert capsys.readouterr().out == "      KID  n\nreal    –  3\n  猫  0.1  12\n"
+    terminal.table((), [])
+    assert capsys.readouterr().out == ""
+
+
+def test_headings_are_bold_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("NO_COLOR", "FORCE_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    screen = Terminal()
+    monkeypatch.setattr("sys.stdout", screen)
+    terminal.table(("a", "b"), [(1, 2)])
+    assert screen.getvalue() == "\x1b[1ma  b\x1b[0m\n1  2\n"
+
+
+def test_closed_streams_take_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdout", None)
+    monkeypatch.setattr("sys.stderr", None)
+    terminal.line("a")
+    terminal.path("a")
+    terminal.json({})
+    terminal.table(("a",), [("b",)])
+    for write in (terminal.status, terminal.note, terminal.error):
+        write("a")
