@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -78,7 +79,8 @@ def test_nothing_hidden_is_the_picture(
 @pytest.mark.parametrize("name", ["pixel_weights", "code_weights"])
 def test_everything_hidden_is_a_sample(name: str, request: pytest.FixtureRequest) -> None:
     folder = request.getfixturevalue(name)
-    asked = {"classes": [207, 8], "n": 2, "seed": 4, "guidance": 2.0, "temperature": 0.8}
+    asked: dict[str, Any] = {"classes": [207, 8], "n": 2, "seed": 4}
+    asked |= {"guidance": 2.0, "temperature": 0.8}
     complete = CompletePipeline.from_pretrained(folder, "cpu")
     result = complete(PHOTO, keep="top:0%", batch_size=3, **asked)
     sampled = ClassPipeline.from_pretrained(folder, "cpu")(**asked)
@@ -174,14 +176,14 @@ def test_what_cannot_be_done(pipe: CompletePipeline, tmp_path: Path) -> None:
         ({"keep": "centre:5%"}, "no part of a picture"),
     ):
         with pytest.raises(PixelgenError, match=says) as caught:
-            pipe(PHOTO, **asked)  # type: ignore[arg-type]
+            pipe(PHOTO, **asked)
         assert isinstance(caught.value, UsageError)
-    small = {"layers": 0, "features": 6, "output_features": 6}
+    small: dict[str, Any] = {"layers": 0, "features": 6, "output_features": 6}
     for name, shape, says in (
         ("wide", {"height": 4, "width": 6}, "of 6×4 pixels, not square"),
         ("levels", {"height": 4, "width": 4, "levels": 8}, "other values than those of pictures"),
     ):
-        save_checkpoint(tmp_path / name, build_model(GatedPixelCNNConfig(**small, **shape)))
+        save_checkpoint(tmp_path / name, build_model(GatedPixelCNNConfig(**small | shape)))
         with pytest.raises(PixelgenError, match=says):
             CompletePipeline.from_pretrained(tmp_path / name, "cpu")(PHOTO)
     assert math.isfinite(pipe(PHOTO, keep="top:50%").bits_per_dim[0])

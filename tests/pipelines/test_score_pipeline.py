@@ -121,7 +121,7 @@ def test_what_cannot_be_done(pipe: ScorePipeline, tmp_path: Path) -> None:
         ({"batch_size": 0}, "batch_size must be at least 1"),
     ):
         with pytest.raises(PixelgenError, match=says) as caught:
-            pipe(PHOTOS, **asked)  # type: ignore[arg-type]
+            pipe(PHOTOS, **asked)
         assert isinstance(caught.value, UsageError)
     folder = tmp_path / "strict"
     save_checkpoint(folder, pipe.model, labels=[8, 9, 207], training={"class_dropout": 0.0})

@@ -146,7 +146,9 @@ def test_vectors_are_left_out_beside_classes() -> None:
 def test_a_model_that_is_given_vectors_starts_as_what_it_was() -> None:
     torch.manual_seed(0)
     old = build_model(GatedPixelCNNConfig(**SIZE))
-    new = build_model(GatedPixelCNNConfig(**SIZE, vector=3, vector_components=2, map_channels=2))
+    new: Any = build_model(
+        GatedPixelCNNConfig(**SIZE, vector=3, vector_components=2, map_channels=2)
+    )
     new.load_state_dict(with_vectors(old.state_dict(), new))
     x, classes = torch.randint(4, (2, 3, 4, 4)), torch.tensor([0, 1])
     expected = old.log_prob(x, Condition(classes))
@@ -162,7 +164,9 @@ def test_a_model_that_is_given_vectors_starts_as_what_it_was() -> None:
 
 def test_vectors_that_are_turned_give_the_same_probabilities() -> None:
     torch.manual_seed(0)
-    model = build_model(GatedPixelCNNConfig(**SIZE, vector=3, vector_components=2, map_channels=2))
+    model: Any = build_model(
+        GatedPixelCNNConfig(**SIZE, vector=3, vector_components=2, map_channels=2)
+    )
     torch.nn.init.normal_(model.null_vector)
     old = torch.nn.functional.normalize(torch.randn(50, 3), dim=1)
     turn = torch.linalg.qr(torch.randn(3, 3)).Q
@@ -199,9 +203,10 @@ def test_from_features_to_pictures(recipe_file: Path, pictures: Path, tmp_path: 
         1,
     )
     assert "vector_temperature" not in pipe(n=1, seed=1).parameters
-    for wrong in ({"classes": []}, {"classes": [4], "vector_temperature": 0}):
+    wrongs: list[dict[str, Any]] = [{"classes": []}, {"classes": [4], "vector_temperature": 0}]
+    for wrong in wrongs:
         with pytest.raises(PixelgenError, match=r"no vectors|must be above 0"):
-            pipe(**{"vector_temperature": 0.5, **wrong})  # type: ignore[arg-type]
+            pipe(**{"vector_temperature": 0.5, **wrong})
     way = pipe.interpolate([4, 7], steps=3, seed=1)
     assert len({i.tobytes() for i in way.images}) == 3
 
@@ -209,7 +214,7 @@ def test_from_features_to_pictures(recipe_file: Path, pictures: Path, tmp_path: 
     assert figures.conditional is not None
     rows = torch.tensor([0, 1])
     x = torch.zeros(2, 3, 16, 16, dtype=torch.int64)
-    given = pipe.model.class_vectors
+    given: Any = pipe.model.class_vectors
     assert given is not None
     vector = given.draw(rows, torch.Generator().manual_seed(0))
     alone = pipe.model.log_prob(x, Condition(rows))
