@@ -18,9 +18,9 @@ from typing import Annotated, Any
 import torch
 import typer
 
-from pixelgen.models import build_model
+from pixelgen.models import GatedPixelCNNConfig, PixelCNNConfig, build_model
 from pixelgen.pipelines.devices import pick_device
-from pixelgen.training.objective import BitsPerDim, autocast, training_flops
+from pixelgen.training.objective import BitsPerDimLoss, autocast, training_flops
 from pixelgen.training.optimiser import averaged, build_optimiser
 from pixelgen.training.recipe import Recipe, load_recipe
 
@@ -56,13 +56,15 @@ def training_rate(
 ) -> tuple[float, float]:
     """Pictures per second, and floating-point operations per picture."""
     config, batch = recipe.model, recipe.optimiser.batch
+    if not isinstance(config, GatedPixelCNNConfig | PixelCNNConfig):
+        raise typer.BadParameter(f"only models of a grid are measured, not {config.model!r}")
     model: torch.nn.Module = build_model(config).to(device)
     if recipe.compute.channels_last:
         model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     shape = (batch, config.channels, config.height, config.width)
     x = torch.randint(config.levels, shape, device=device)
     classes = torch.randint(config.classes, (batch,), device=device) if config.classes else None
-    objective: Any = BitsPerDim(model)
+    objective: Any = BitsPerDimLoss(model)
     flops = training_flops(objective, x[:1], None if classes is None else classes[:1])
     optimiser, ema = build_optimiser(model, recipe.optimiser), averaged(model, 0.999)
     if recipe.compute.compile:

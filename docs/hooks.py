@@ -32,6 +32,7 @@ PLACES = (
     (r"weights/([\w-]+)/README\.md", r"weights/\1/index.md"),
     (r"weights/([\w-]+)/samples\.png", r"weights/\1/samples.png"),
     (r"README\.md", "index.md"),
+    (r"CONTRIBUTING\.md", "contributing.md"),
 )
 _LINK = re.compile(r"(?<=\]\()(?:\.\./)+[^)\s]+(?=\))")
 
@@ -42,6 +43,7 @@ def generated() -> Tree:
     pages |= _weights_pages()
     pages["recipes.md"] = _recipes_page()
     pages["examples.md"] = _examples_page()
+    pages["contributing.md"] = _contributing_page()
     return pages
 
 
@@ -205,6 +207,12 @@ def _recipes_page() -> str:
             f"## {path.stem} {{ #{path.stem} }}\n\n`recipes/{path.name}`\n\n```toml\n{text}\n```\n"
         )
     return "\n".join(parts)
+
+
+def _contributing_page() -> str:
+    """CONTRIBUTING.md, its links as they are from docs/."""
+    text = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    return re.sub(r"(?<=\]\()(?!\w+:|#)", "../", text).replace("](../docs/", "](")
 
 
 def _examples_page() -> str:

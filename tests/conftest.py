@@ -79,7 +79,8 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     from huggingface_hub.utils import _http
 
     # Versions of the library differ in what keeps connections open, and in what is copied where.
-    forget = getattr(_http, "close_session", None) or _http.reset_sessions
+    http: Any = _http
+    forget = getattr(http, "close_session", None) or http.reset_sessions
     with running_hub() as server:
         changed = {
             "ENDPOINT": server.url,

@@ -90,7 +90,7 @@ class Hub:
         """What HF_ENDPOINT is to be."""
         return f"http://127.0.0.1:{self.port}"
 
-    def add(self, repo: str, folder: Path, **options: bool) -> str:
+    def add(self, repo: str, folder: Path, **options: Any) -> str:
         """Publish a folder as a repository; the commit."""
         self.repos.setdefault(repo, Repo(**options))
         return self.repos[repo].commit({f.name: f.read_bytes() for f in folder.iterdir()})

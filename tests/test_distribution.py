@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -15,6 +16,7 @@ import pytest
 
 from pixelgen._version import __version__
 from pixelgen.checkpoints import bundled
+from pixelgen.toml import parse_toml
 
 ROOT = Path(__file__).parents[1]
 OLDEST = (3, 10)
@@ -69,11 +71,12 @@ def test_a_wheel_works_where_the_sources_are_not(wheel: Path, tmp_path: Path) ->
 def test_an_sdist_holds_what_a_wheel_and_the_tests_need(tmp_path: Path) -> None:
     with tarfile.open(_built("sdist", tmp_path)) as archive:
         inside = {name.partition("/")[2] for name in archive.getnames()}
-    parts = ("pixelgen", "weights", "recipes", "examples", "docs", "tests", "benchmarks")
+    parts = ("pixelgen", "weights", "recipes", "examples", "docs", "tests", "benchmarks", ".ci")
     for part in parts:
         assert {f"{part}/{name}" for name in _names(ROOT / part)} <= inside
-    files = ("pyproject.toml", "mkdocs.yml", "README.md", "LICENSE", "NOTICE.md", "CITATION.cff")
-    assert set(files) <= inside
+    files = ("pyproject.toml", "mkdocs.yml", "LICENSE", "CITATION.cff")
+    documents = ("README.md", "CONTRIBUTING.md", "NOTICE.md", "CHANGELOG.md")
+    assert {*files, *documents} <= inside
 
 
 @pytest.mark.parametrize("folder", ["pixelgen", "examples", "docs", "tests", "benchmarks"])
@@ -84,3 +87,14 @@ def test_the_oldest_python_can_read_it(folder: str) -> None:
 
 def test_versions_agree() -> None:
     assert f"version: {__version__}\n" in (ROOT / "CITATION.cff").read_text("utf-8")
+
+
+def test_the_lowest_dependencies_are_tested() -> None:
+    """.ci/lowest.txt pins the minimum versions of pyproject.toml."""
+    project = parse_toml((ROOT / "pyproject.toml").read_bytes())["project"]
+    required = [*project["dependencies"], *project["optional-dependencies"]["train"]]
+    pins = (ROOT / ".ci" / "lowest.txt").read_text("utf-8")
+    lowest = re.findall(r"^([\w-]+)==([\d.]+)$", pins, re.MULTILINE)
+    minima = re.findall(r"^([\w-]+)>=([\d.]+)", "\n".join(required), re.MULTILINE)
+    assert len(minima) == len(required)
+    assert sorted(lowest) == sorted(minima)

@@ -46,7 +46,8 @@ class Download:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._bar is not None:
+        # Where no bar is shown, some versions of rich would end it with an empty line.
+        if self._bar is not None and not self._bar.disable:
             self._bar.stop()
 
     def __call__(self, transfer: Transfer) -> None:

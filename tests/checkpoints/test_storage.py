@@ -18,9 +18,15 @@ from pixelgen.checkpoints import load_checkpoint, save_checkpoint
 from pixelgen.checkpoints.digests import sha256_of
 from pixelgen.cli.errors import exit_code_of
 from pixelgen.errors import PixelgenError
-from pixelgen.models import AutoencoderConfig, GatedPixelCNNConfig, PixelCNNConfig, build_model
+from pixelgen.models import (
+    AutoencoderConfig,
+    GatedPixelCNNConfig,
+    ModelConfig,
+    PixelCNNConfig,
+    build_model,
+)
 
-CONFIGS = [
+CONFIGS: list[ModelConfig] = [
     GatedPixelCNNConfig(height=4, width=4, features=6, layers=1, output_features=6, classes=2),
     GatedPixelCNNConfig(
         height=4,

@@ -14,7 +14,7 @@ from PIL import Image
 
 from pixelgen.cli import live_preview, settings
 from pixelgen.cli.app import COMMANDS, app
-from pixelgen.cli.progress import SamplingProgress
+from pixelgen.cli.progress import SamplingDisplay
 from pixelgen.cli.settings import SETTINGS
 from pixelgen.imaging import png_text
 

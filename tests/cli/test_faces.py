@@ -7,6 +7,7 @@ import json
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -161,7 +162,8 @@ def test_bad_input_is_one_line_and_writes_nothing(
 
 def test_a_missing_detector_is_one_line(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    monkeypatch.setattr(mtcnn, "_sessions", mtcnn._sessions.__wrapped__)  # loads it again
+    cached: Any = mtcnn._sessions
+    monkeypatch.setattr(mtcnn, "_sessions", cached.__wrapped__)  # loads it again
     outcome = run("faces", PORTRAITS[0])
     assert (outcome.code, outcome.out) == (1, "")
     assert outcome.err.startswith("error: the face detector does not load: ")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,13 +13,17 @@ from PIL import Image
 from pixelgen.data import average_down, images, load_images
 from pixelgen.errors import PixelgenError
 
+from ..conftest import WritePictures
+
 
 def noise(n: int, height: int = 4, width: int = 4, seed: int = 0) -> list[np.ndarray]:
     draw = np.random.default_rng(seed)
     return [draw.integers(0, 256, (height, width, 3), dtype=np.uint8) for _ in range(n)]
 
 
-def test_pictures_and_labels_are_those_that_were_stored(tmp_path: Path, write_pictures) -> None:
+def test_pictures_and_labels_are_those_that_were_stored(
+    tmp_path: Path, write_pictures: WritePictures
+) -> None:
     pictures = noise(7)
     write_pictures(tmp_path, "train", pictures, [3, 1, 3, 9, 1, 1, 3])
     write_pictures(tmp_path, "validation", pictures[:2], [1, 9])
@@ -49,7 +54,7 @@ def test_a_half_goes_up() -> None:
     assert average_down(x, 2).item() == 2
 
 
-def test_size_averages_every_picture(tmp_path: Path, write_pictures) -> None:
+def test_size_averages_every_picture(tmp_path: Path, write_pictures: WritePictures) -> None:
     pictures = noise(3)
     write_pictures(tmp_path, "train", pictures)
     data = load_images(tmp_path, "train", size=2)
@@ -93,7 +98,9 @@ def test_a_limit_is_spread_over_the_split(tmp_path: Path, write_pictures) -> Non
     assert len(load_images(tmp_path, "train", limit=99)) == 10
 
 
-def test_decoding_happens_once(tmp_path: Path, write_pictures, monkeypatch) -> None:
+def test_decoding_happens_once(
+    tmp_path: Path, write_pictures: WritePictures, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write_pictures(tmp_path, "train", noise(3, seed=5))
     first = load_images(tmp_path, "train")
     monkeypatch.setattr(images, "_decode_all", None)
@@ -101,7 +108,7 @@ def test_decoding_happens_once(tmp_path: Path, write_pictures, monkeypatch) -> N
 
 
 def test_a_cache_that_is_of_no_use_costs_a_second_decoding(
-    tmp_path: Path, write_pictures, monkeypatch
+    tmp_path: Path, write_pictures: WritePictures, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_pictures(tmp_path, "train", noise(3, seed=8))
     cache = tmp_path / "cache"
@@ -115,24 +122,25 @@ def test_a_cache_that_is_of_no_use_costs_a_second_decoding(
     assert torch.equal(load_images(tmp_path, "train").images, first.images)
 
 
-def test_progress_ends_at_the_total(tmp_path: Path, write_pictures) -> None:
+def test_progress_ends_at_the_total(tmp_path: Path, write_pictures: WritePictures) -> None:
     write_pictures(tmp_path, "train", noise(3, seed=6))
     seen: list[tuple[int, int]] = []
     load_images(tmp_path, "train", progress=lambda done, total: seen.append((done, total)))
     assert seen == [(3, 3)]
 
 
-def test_errors_say_what_is_wrong(tmp_path: Path, write_pictures) -> None:
+def test_errors_say_what_is_wrong(tmp_path: Path, write_pictures: WritePictures) -> None:
     write_pictures(tmp_path / "a", "train", noise(3, 6, 6), [0, 1, 2])
     write_pictures(tmp_path / "b", "train", [*noise(2), *noise(1, 8, 8)])
     (tmp_path / "empty").mkdir()
-    for arguments, words in [
+    cases: list[tuple[tuple[Any, str], str]] = [
         ((tmp_path / "nowhere", "train"), "no data folder"),
         ((tmp_path / "empty", "train"), "cannot read the data set"),
         ((tmp_path / "a", "test"), "train"),
         ((tmp_path / "b", "train"), "row 2"),
         (("someone/nothing", "train"), "someone/nothing"),
-    ]:
+    ]
+    for arguments, words in cases:
         with pytest.raises(PixelgenError, match=words) as caught:
             load_images(*arguments)
         assert "\n" not in caught.value.message

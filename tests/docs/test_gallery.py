@@ -45,8 +45,9 @@ def small_weights(tmp_path: Path, autoencoders: Path, monkeypatch: pytest.Monkey
             codec = build_model(
                 TokenizerConfig(size=16, patch=2, output_features=4, **sizes, **codes)
             )
-            grid = {"channels": 2, "height": 4, "width": 4, "levels": 5}
-            model = build_model(GatedPixelCNNConfig(**grid, **classes))
+            model = build_model(
+                GatedPixelCNNConfig(channels=2, height=4, width=4, levels=5, **classes)
+            )
         made[name] = save_checkpoint(
             tmp_path / "weights" / name,
             model,

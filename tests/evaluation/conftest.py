@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -59,7 +60,7 @@ def grey(tmp_path_factory: pytest.TempPathFactory, write_pictures: Callable[...,
     return write_pictures(folder / "labelled", "validation", pictures, labels)
 
 
-TINY = {
+TINY: dict[str, Any] = {
     "features": 6,
     "layers": 1,
     "kernel": 3,

@@ -212,7 +212,7 @@ def data(counts: tuple[int, ...] = PHOTOS) -> ImageData:
 def test_the_gallery_is_the_same_for_every_part() -> None:
     given = data()
     assert given.labels is not None
-    casts = {part: IdentitySplit.choose(given, part, None, 0) for part in ("all", "tune", "report")}  # type: ignore[arg-type]
+    casts = {part: IdentitySplit.choose(given, part, None, 0) for part in ("all", "tune", "report")}
     everybody = casts["all"]
     assert everybody.people.tolist() == list(range(10, 10 + HEADS - 1))
     assert torch.equal(given.labels[everybody.sources], everybody.people)

@@ -18,7 +18,7 @@ from pixelgen.cli.app import app
 from pixelgen.cli.errors import exit_code_of
 from pixelgen.errors import PixelgenError, UsageError
 from pixelgen.evaluation import quality as module
-from pixelgen.evaluation.quality import Quality, classes_of, measure_quality
+from pixelgen.evaluation.quality import Part, Quality, classes_of, measure_quality
 from pixelgen.metrics.judge import Judge
 
 from .conftest import KNOWN, grey_judge
@@ -72,7 +72,8 @@ def test_samples_that_are_real_pictures(
 
 
 def test_each_part_on_its_own(grey: Path, pixels: LoadedCheckpoint, judge: Judge) -> None:
-    for part, classes in (("tune", (2, 6)), ("report", (5, 9))):
+    parts: tuple[tuple[Part, tuple[int, ...]], ...] = (("tune", (2, 6)), ("report", (5, 9)))
+    for part, classes in parts:
         result = measure_quality(
             pixels, grey, "validation", samples_per_class=1, part=part, judge=judge
         )
@@ -98,7 +99,7 @@ def test_no_figure_depends_on_the_batches(
 
 
 def _numbers(result: Quality) -> dict[str, float]:
-    found = {}
+    found: dict[str, float] = {}
     for name in ("real", "reconstructed", "samples"):
         marks = getattr(result, name)
         found |= {f"{name} {key}": getattr(marks, key) for key in ("top1", "top5", "diversity")}
@@ -123,7 +124,8 @@ def test_a_tokenizer_has_no_samples(grey: Path, tokenizer: LoadedCheckpoint, jud
     result = measure_quality(
         tokenizer, grey, "validation", judge=judge, progress=lambda what, *_: told.append(what)
     )
-    assert result.samples is result.sampling is None
+    assert result.samples is None
+    assert result.sampling is None
     assert result.reconstructed is not None
     assert result.reconstructed.kid is not None
     assert result.reconstructed.pictures == result.real.pictures == 48

@@ -145,7 +145,7 @@ class Sensible:
 
     def line(self, leaf: Leaf, command: Any, instead: Any = None, value: str = "") -> list[str]:
         """A whole command line, with a `value` in place of what the parameter `instead` says."""
-        words, arguments = [*leaf, *self.options(leaf)], []
+        words, arguments = [*leaf, *self.options(leaf)], list[str]()
         for param in parameters(command):
             if param is instead:
                 (arguments if param.param_type_name == "argument" else words).extend(

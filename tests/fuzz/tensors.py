@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 Header = dict[str, Any]
@@ -88,7 +88,8 @@ def broken_tensors(whole: bytes) -> Iterator[tuple[str, bytes]]:
     yield "one too few", packed({k: v for k, v in header.items() if k != last}, data)
     twice = json.dumps(header)[:-1] + "," + json.dumps({name: own})[1:]
     yield "a name twice", packed(twice.encode(), data)
-    for metadata in ({"a": 1}, [], "x", {"a": {"b": "c"}}, {"x" * 100_000: "y"}, None):
+    odd: tuple[Any, ...] = ({"a": 1}, [], "x", {"a": {"b": "c"}}, {"x" * 100_000: "y"}, None)
+    for metadata in odd:
         yield f"metadata {str(metadata)[:12]}", packed({**header, "__metadata__": metadata}, data)
     for label, values in (("nan", b"\x00\x7e"), ("inf", b"\x00\x7c"), ("minus inf", b"\x00\xfc")):
         if own["dtype"] == "F32":
@@ -104,7 +105,10 @@ def broken_tensors(whole: bytes) -> Iterator[tuple[str, bytes]]:
 
 
 Change = Callable[[dict[str, Any]], object]
-_ODD = (None, True, -1, 0, 1.5, 10**9, 10**400, "", "x" * 10_000, "\x1b[2J", [], {}, [[]], "nan")
+_ODD: Sequence[Any] = (
+    *(None, True, -1, 0, 1.5, 10**9, 10**400, "", "x" * 10_000),
+    *("\x1b[2J", [], {}, [[]], "nan"),
+)
 
 
 def broken_configs(whole: bytes) -> Iterator[tuple[str, bytes]]:
@@ -127,7 +131,7 @@ def broken_configs(whole: bytes) -> Iterator[tuple[str, bytes]]:
         )
     for text in (b"[]", b"null", b"NaN", b'"x"', b"{}", b'{"format": 1}', b'{"format": 99}'):
         yield f"just {text.decode()}", text
-    places = [(key,) for key in config]
+    places: list[tuple[str, ...]] = [(key,) for key in config]
     places += [("model", key) for key in config["model"]]
     places += [("sampling", key) for key in config["sampling"]]
     for number, place in enumerate(places):

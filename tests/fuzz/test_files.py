@@ -5,7 +5,9 @@ from __future__ import annotations
 import itertools
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,7 +15,10 @@ from .commands import HOSTILE
 from .sandbox import Sandbox
 from .tensors import broken_tensors, packed
 
-ODD = (None, True, -1, 1.5, 10**400, "", "x" * 300, "\x1b[2J", "\ud800", "\0", [], {}, [[1]], ["-"])
+ODD: Sequence[Any] = (
+    *(None, True, -1, 1.5, 10**400, "", "x" * 300, "\x1b[2J", "\ud800", "\0"),
+    *([], {}, [[1]], ["-"]),
+)
 DEEP = (100, 300, 900, 990, 5000, 200_000)
 
 
@@ -101,20 +106,18 @@ def test_a_folder_of_results_that_others_wrote(box: Sandbox) -> None:
         "time": "x",
     }
     job = b'{"id": "a", "command": "sample", "class": 8, "seed": 1, "weights": "../in/tiny"}'
-    texts = [
-        json.dumps({**result, "content": "x", **more}).encode()
-        for more in (
-            {},
-            {"files": ["../../in/photo.png"]},
-            {"files": 5},
-            {"content": None},
-            {"time": 5},
-            {"status": []},
-            {"files": ["\0"]},
-            {"files": ["a" * 5000]},
-            {"id": "\ud800"},
-        )
+    changes: list[dict[str, Any]] = [
+        {},
+        {"files": ["../../in/photo.png"]},
+        {"files": 5},
+        {"content": None},
+        {"time": 5},
+        {"status": []},
+        {"files": ["\0"]},
+        {"files": ["a" * 5000]},
+        {"id": "\ud800"},
     ]
+    texts = [json.dumps({**result, "content": "x", **more}).encode() for more in changes]
     for text in (*texts, b"[" * 100_000, b"\xff", b"\0" * 1000, b"1" * 10_000):
         (box.here / "out").mkdir()
         (box.here / "out" / "results.jsonl").write_bytes(text)
@@ -190,13 +193,13 @@ def test_settings(box: Sandbox) -> None:
         box.attempt("config", env=env)
         box.attempt("classes", "lion", env=env)
     for name in ("/dev/zero", "/dev/null", "/dev/full", "~nobody-of-this-name/x", "\udcff", " "):
-        for words in (
+        for line in (
             ("config",),
             ("classes", "lion"),
             ("config", "path"),
             ("config", "set", "scale", "2"),
         ):
-            box.attempt(*words, env={"PIXELGEN_CONFIG": name})
+            box.attempt(*line, env={"PIXELGEN_CONFIG": name})
 
 
 def test_variables(box: Sandbox) -> None:
@@ -235,8 +238,9 @@ def test_recipes(box: Sandbox) -> None:
     for name in ("loop", "pipe", "folder.png", "nothing", "a" * 5000, "empty.png/x"):
         box.attempt("train", box.inputs / name, "-o", "run", codes=(1, 2))
     box.attempt("train", "/dev/zero", "-o", "run", codes=(2,))
-    for text in ("", "=", "a", "=1", "a..b=1", "." * 5000 + "=1", "seed=" + "[" * 5000, "model=1"):
-        box.attempt("train", box.inputs / "recipe.toml", "-o", "run", "--set", text, codes=(1, 2))
+    long = ("." * 5000 + "=1", "seed=" + "[" * 5000)
+    for change in ("", "=", "a", "=1", "a..b=1", "model=1", *long):
+        box.attempt("train", box.inputs / "recipe.toml", "-o", "run", "--set", change, codes=(1, 2))
     place.unlink()
 
 

@@ -55,12 +55,13 @@ def test_tensors(file: str, box: Sandbox, folder: Path) -> None:
     place = folder / f"{name}.safetensors"
     whole = place.read_bytes()
     photo = box.inputs / "photo.png"
-    first: list[object] = {
+    commands: dict[str, list[object]] = {
         "tiny": ["sample", "--seed", "1", "--class", "8", "--weights"],
         "coded": ["decode", box.inputs / "codes.safetensors", "-o", "out.png", "--weights"],
         "faces": ["portrait", photo, "--no-align", "-n", "1", "--weights"],
         "auto": ["reconstruct", photo, "-n", "1", "--weights"],
-    }[kind]
+    }
+    first = commands[kind]
     others = itertools.cycle(users(box))
     step = 1 if kind == "tiny" else 7
     for number, (_, content) in enumerate(itertools.islice(broken_tensors(whole), 0, None, step)):

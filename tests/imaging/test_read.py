@@ -7,6 +7,7 @@ import os
 import struct
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -187,7 +188,7 @@ def test_the_limit_is_checked_before_decoding() -> None:
 def test_an_error_is_one_of_ours(tmp_path: Path) -> None:
     (tmp_path / "empty.png").touch()
     (tmp_path / "text.png").write_text("no picture")
-    says = {
+    says: dict[Any, str] = {
         tmp_path / "missing.png": "missing.png: No such file",
         tmp_path: "it is a folder",
         tmp_path / "empty.png": "empty.png: it is empty",

@@ -194,7 +194,7 @@ def test_round_trip_of_the_configuration() -> None:
         assert config_from_dict(values) == config
         assert "vector" not in values["pixels"]
         # So that another bottleneck takes no second change.
-        assert config_from_dict({**values, "bottleneck": 4}).bottleneck == 4  # type: ignore[union-attr]
+        assert config_from_dict({**values, "bottleneck": 4}).bottleneck == 4
     assert config_from_dict({"model": "autoencoder"}).height == 32
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -9,7 +11,9 @@ from pixelgen.models import GatedPixelCNNConfig, PixelCNNConfig, build_model
 from pixelgen.models.class_interpolation import with_interpolated_classes
 from pixelgen.models.conditioning import ClassTable, Condition
 
-SIZE = {"height": 3, "width": 3, "levels": 4, "features": 6, "layers": 1, "output_features": 6}
+SIZE: dict[str, Any] = {
+    "height": 3, "width": 3, "levels": 4, "features": 6, "layers": 1, "output_features": 6
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", [GatedPixelCNNConfig, PixelCNNConfig])

@@ -78,7 +78,6 @@ def test_the_model_reads_the_class_alone_or_the_vector_too() -> None:
     }
     x, classes = torch.randint(4, (2, 3, 3, 3)), torch.tensor([0, 1])
     alone = model.log_prob(x, Condition(classes))
-    assert model.null_vector is not None
-    null = model.null_vector.expand(2, -1)
+    null = model.get_parameter("null_vector").expand(2, -1)
     assert torch.equal(alone, model.log_prob(x, Condition(classes, null)))
     assert not torch.equal(alone, model.log_prob(x, Condition(classes, torch.ones(2, 2))))

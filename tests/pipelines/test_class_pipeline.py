@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import pixelgen
 from pixelgen.checkpoints import load_checkpoint, save_checkpoint
@@ -24,7 +26,7 @@ def loaded(weights: Path) -> Weights:
     return pixelgen.load(weights, "cpu")
 
 
-def pixels(images: list) -> np.ndarray:  # type: ignore[type-arg]
+def pixels(images: list[Image.Image]) -> np.ndarray:
     return np.stack([np.asarray(image) for image in images])
 
 
@@ -125,9 +127,10 @@ def test_weights_without_the_null_class(loaded: Weights, tmp_path: Path) -> None
 
 
 def test_models_that_draw_something_else(tmp_path: Path) -> None:
-    shape = {"height": 4, "width": 4, "layers": 0, "features": 6, "output_features": 6}
+    shape: dict[str, Any] = {"height": 4, "width": 4, "layers": 0}
+    shape |= {"features": 6, "output_features": 6}
     for name, extra in (("vector", {"vector": 3}), ("codes", {"channels": 2})):
-        model = build_model(GatedPixelCNNConfig(**shape, **extra))
+        model = build_model(GatedPixelCNNConfig(**shape | extra))
         save_checkpoint(tmp_path / name, model)
         with pytest.raises(PixelgenError) as caught:
             pixelgen.load(tmp_path / name, "cpu").sample()

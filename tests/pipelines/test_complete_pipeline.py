@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -178,12 +179,12 @@ def test_what_cannot_be_done(loaded: Weights, tmp_path: Path) -> None:
         with pytest.raises(PixelgenError, match=says) as caught:
             loaded.complete(PHOTO, **{"keep": "top:50%", **asked})  # type: ignore[arg-type]
         assert isinstance(caught.value, UsageError)
-    small = {"layers": 0, "features": 6, "output_features": 6}
+    small: dict[str, Any] = {"layers": 0, "features": 6, "output_features": 6}
     for name, shape, says in (
         ("wide", {"height": 4, "width": 6}, "of 6×4 pixels, not square"),
         ("levels", {"height": 4, "width": 4, "levels": 8}, "other values than those of pictures"),
     ):
-        save_checkpoint(tmp_path / name, build_model(GatedPixelCNNConfig(**small, **shape)))
+        save_checkpoint(tmp_path / name, build_model(GatedPixelCNNConfig(**small | shape)))
         with pytest.raises(PixelgenError, match=says):
             pixelgen.load(tmp_path / name, "cpu").complete(PHOTO, keep="top:50%")
     assert math.isfinite(loaded.complete(PHOTO, keep="top:50%").bits_per_dim[0])

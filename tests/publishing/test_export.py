@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -125,11 +126,10 @@ def test_identity_enters_the_card(recipe_file: Path, tmp_path: Path) -> None:
         likeness = {"auc": estimate(auc), "rank1": estimate(auc / 2), "diversity": spread}
         kid = {"mean": 0.0123, "standard_error": 0.0004}
         seen = {"independent": likeness, "embedder": likeness | {"auc": estimate(auc + 0.05)}}
-        return {"pictures": pictures, **seen, "diversity": spread, "kid": kid} | {
-            "copies": estimate(0.02, None)
-        }
+        rest = {"diversity": spread, "kid": kid, "copies": estimate(0.02, None)}
+        return {"pictures": pictures, **seen, **rest}
 
-    measured = {"data": "d", "split": "s", "images": 9, "reconstruction": None}
+    measured: dict[str, Any] = {"data": "d", "split": "s", "images": 9, "reconstruction": None}
     measured["identity"] = {
         "part": "report",
         "judge": "dlib",

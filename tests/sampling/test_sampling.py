@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -24,7 +25,7 @@ from pixelgen.sampling.value_sampler import (
 
 from .networks import baseline, condition, gated, network, uniforms
 
-CONFIGS = {
+CONFIGS: dict[str, ModelConfig] = {
     "groups": gated(classes=3),
     "head": gated(classes=3, channel_order="head", normalisation="channel", patch=2, width=6),
     "likelihood": gated(classes=3, channel_order="likelihood", likelihood="logistic"),
@@ -171,7 +172,7 @@ def test_values_of_no_probability_are_never_drawn() -> None:
 
 @pytest.mark.parametrize("kind", [LogisticMixture, CoupledLogisticMixture])
 @pytest.mark.parametrize("levels", [2, 5, 256])
-def test_the_short_ways_to_a_mixture(kind: type[Mixture], levels: int) -> None:
+def test_the_short_ways_to_a_mixture(kind: Callable[[int, int, int], Mixture], levels: int) -> None:
     torch.manual_seed(0)
     likelihood = kind(2, levels, 3)
     before = torch.randint(levels, (200, 1))

@@ -216,8 +216,8 @@ def test_one_folder_of_two_runs(recipe_file: Path, tmp_path: Path, pictures: Pat
         init=str(folder),
     )
     # It tells how its own auto-encoder was trained before.
-    for run, size, known in (("more", 2, small), ("larger", 5, large)):
-        before = read_state(tmp_path / run)[0].before
+    for name, size, known in (("more", 2, small), ("larger", 5, large)):
+        before = read_state(tmp_path / name)[0].before
         assert f"bottleneck = {size}" in before["recipe"]
         assert "others" not in before
         assert before["minutes"] == round(read_state(known)[0].counters.seconds / 60, 1)
@@ -247,7 +247,7 @@ def test_another_build_begins_with_the_pixelcnn(
     before, after = old.autoencoders[2].pixels, new.autoencoders[3].pixels
     assert before.map_network is not None
     torch.nn.init.zeros_(before.map_network.last.weight)  # of a map no bias can tell
-    torch.nn.init.zeros_(before.map_network.last.bias)
+    torch.nn.init.zeros_(before.map_network.get_parameter("last.bias"))
     # Whatever it is told, it draws as the old one does that is told nothing.
     x = load_images(pictures, "train").images[:6].long()
     expected = before.log_prob(x)

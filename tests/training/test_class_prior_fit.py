@@ -146,7 +146,9 @@ def test_vectors_are_left_out_beside_classes() -> None:
 def test_a_model_that_is_given_vectors_starts_as_what_it_was() -> None:
     torch.manual_seed(0)
     old = build_model(GatedPixelCNNConfig(**SIZE))
-    new = build_model(GatedPixelCNNConfig(**SIZE, vector=3, vector_components=2, map_channels=2))
+    new: Any = build_model(
+        GatedPixelCNNConfig(**SIZE, vector=3, vector_components=2, map_channels=2)
+    )
     new.load_state_dict(with_vectors(old.state_dict(), new))
     x, classes = torch.randint(4, (2, 3, 4, 4)), torch.tensor([0, 1])
     expected = old.log_prob(x, Condition(classes))
@@ -162,7 +164,9 @@ def test_a_model_that_is_given_vectors_starts_as_what_it_was() -> None:
 
 def test_vectors_that_are_turned_give_the_same_probabilities() -> None:
     torch.manual_seed(0)
-    model = build_model(GatedPixelCNNConfig(**SIZE, vector=3, vector_components=2, map_channels=2))
+    model: Any = build_model(
+        GatedPixelCNNConfig(**SIZE, vector=3, vector_components=2, map_channels=2)
+    )
     torch.nn.init.normal_(model.null_vector)
     old = torch.nn.functional.normalize(torch.randn(50, 3), dim=1)
     turn = torch.linalg.qr(torch.randn(3, 3)).Q

@@ -179,7 +179,7 @@ def test_codes_are_those_of_the_pictures_and_kept(
 
     recipe, folder = load_recipe(prior_recipe), tmp_path / "run"
     data = load_images(pictures, "train")
-    run = Run(recipe, folder, data, Accelerator(), Silent())
+    run: Any = Run(recipe, folder, data, Accelerator(), Silent())
     codec = load_checkpoint(tokenizer).codec
     middle = data.images[:, :, 1:9, 1:9]
     assert run.batches.views.shape == (3, 40, 2, 2, 2)
@@ -190,13 +190,12 @@ def test_codes_are_those_of_the_pictures_and_kept(
     assert (run.batches.views[1] == mirrored).float().mean() > 0.99
     assert not torch.equal(run.batches.views[2], run.batches.views[0])
     written = (folder / CODES).stat().st_mtime_ns
-    again = Run(recipe, folder, data, Accelerator(), Silent())
+    again: Any = Run(recipe, folder, data, Accelerator(), Silent())
     assert torch.equal(again.batches.views, run.batches.views)
     assert (folder / CODES).stat().st_mtime_ns == written
     (folder / CODES).write_bytes(b"nonsense")
-    assert torch.equal(
-        Run(recipe, folder, data, Accelerator(), Silent()).batches.views, run.batches.views
-    )
+    again = Run(recipe, folder, data, Accelerator(), Silent())
+    assert torch.equal(again.batches.views, run.batches.views)
 
 
 def test_without_views_pictures_are_encoded_when_drawn(

@@ -280,8 +280,8 @@ def test_a_run_that_a_classifier_teaches(
     seen = load_file(whole / FEATURES)["features"].float()
     mine = h[:, 3:].clone()
     with torch.no_grad():
-        own, other = (float(teacher(told, seen).mean()) for told in (mine, mine.roll(1, 0)))
-    assert own < other
+        mean, rolled = (float(teacher(told, seen).mean()) for told in (mine, mine.roll(1, 0)))
+    assert mean < rolled
     # Codes between two of them are on their way through the sphere.
     made = pixelgen.load(tmp_path / "weights", "cpu").interpolate(_pil(images[:2]), steps=3, seed=0)
     assert len(made.images) == 3
@@ -290,17 +290,17 @@ def test_a_run_that_a_classifier_teaches(
         train(load_recipe(recipe_file, SEMANTIC), tmp_path / "untaught", init=first)
     assert not (tmp_path / "untaught").exists()
     # Nor are those of another build taken over.
-    other = load_recipe(recipe_file, [*SEMANTIC, "model.semantic=2"])
+    smaller = load_recipe(recipe_file, [*SEMANTIC, "model.semantic=2"])
     with pytest.raises(PixelgenError, match="numbers that nothing teaches"):
-        train(other, tmp_path / "untaught", init=str(tmp_path / "weights"))
+        train(smaller, tmp_path / "untaught", init=str(tmp_path / "weights"))
     # The next part leaves them as they are, and needs no classifier.
     goes_on = load_recipe(recipe_file, [*SEMANTIC, "schedule.steps=3"])
     train(goes_on, tmp_path / "next", init=str(tmp_path / "weights"))
     assert len(sizes) == 2
     last = load_checkpoint(export(tmp_path / "next", tmp_path / "last")).autoencoders[6]
     torch.testing.assert_close(bottleneck(last, images, 8)[0][:, 3:], h[:, 3:])
-    assert not torch.equal(last.pixels.first.condition.linear.weight,  # type: ignore[union-attr]
-                           model.pixels.first.condition.linear.weight)  # type: ignore[union-attr]  # fmt: skip
+    linear = "first.condition.linear.weight"
+    assert not torch.equal(last.pixels.get_parameter(linear), model.pixels.get_parameter(linear))
 
 
 def test_features_of_the_pictures_as_they_are_trained_on(recipe_file: Path, tmp_path: Path) -> None:

@@ -394,7 +394,7 @@ def test_the_average_warms_up() -> None:
     for value in (1.0, 2.0, 4.0):
         torch.nn.init.constant_(model.weight, value)
         ema.update_parameters(model)
-        values.append(ema.module.weight.item())
+        values.append(ema.module.get_parameter("weight").item())
     # The first update copies; then the decay is 2/11 and 3/12.
     second = 2 / 11 * 1.0 + 9 / 11 * 2.0
     assert values == pytest.approx([1.0, second, 3 / 12 * second + 9 / 12 * 4.0])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -169,10 +170,11 @@ def test_decoder_only_keeps_every_code(recipe_file: Path, tmp_path: Path) -> Non
     with pytest.raises(PixelgenError, match="decoder_only keeps an encoder"):
         train(recipe, tmp_path / "again")
     train(recipe, tmp_path / "again", init=str(before))
-    old, new = (
+    networks: list[Any] = [
         load_checkpoint(folder).network
         for folder in (before, export(tmp_path / "again", tmp_path / "after"))
-    )
+    ]
+    old, new = networks
     for name, weights in old.encoder.state_dict().items():
         assert torch.equal(weights, new.encoder.state_dict()[name]), name
     assert not torch.equal(old.decoder.stem.weight, new.decoder.stem.weight)
@@ -181,8 +183,8 @@ def test_decoder_only_keeps_every_code(recipe_file: Path, tmp_path: Path) -> Non
 def test_more_channels_begin_where_few_ended(recipe_file: Path, tmp_path: Path) -> None:
     train(load_recipe(recipe_file), tmp_path / "run")
     before = export(tmp_path / "run", tmp_path / "before")
-    few = load_checkpoint(before).network.float()
-    many = build_model(replace(few.config, code_channels=5))
+    few: Any = load_checkpoint(before).network.float()
+    many: Any = build_model(replace(few.config, code_channels=5))
     many.load_state_dict(with_more_channels(few.state_dict(), many))
     images = torch.rand(3, 3, 32, 32, generator=torch.Generator().manual_seed(1)) * 2 - 1
     codes = many.encode(images)
@@ -192,8 +194,8 @@ def test_more_channels_begin_where_few_ended(recipe_file: Path, tmp_path: Path) 
 
     more = ["model.code_channels=5", "schedule.steps=3"]
     train(load_recipe(recipe_file, more), tmp_path / "again", init=str(before))
-    read = load_checkpoint(export(tmp_path / "again", tmp_path / "after")).network.decoder.stem
-    assert read.weight[:, 2:].abs().amax() > 0, "and are learnt to be read"
+    after: Any = load_checkpoint(export(tmp_path / "again", tmp_path / "after")).network
+    assert after.decoder.stem.weight[:, 2:].abs().amax() > 0, "and are learnt to be read"
     for wrong in ("model.code_channels=1", "losses.decoder_only=true"):
         with pytest.raises(PixelgenError, match=r"decoder\.stem|encoder\.out"):
             train(load_recipe(recipe_file, [*more, wrong]), tmp_path / "no", init=str(before))
