@@ -153,7 +153,7 @@ BAD = [
     (["PHOTO", "--keep", "half"], 2, "'half' is not a part of a picture"),
     (["PHOTO", "--box", "1,2,3"], 2, "'1,2,3' is not a box"),
     (["PHOTO", "--box", "1,2,0,3"], 2, "the box 1,2,0,3 is empty"),
-    (["PHOTO", "--box", "40,0,5,5"], 2, "the box lies beside the picture, which has 40×24"),
+    (["PHOTO", "--box", "40,0,5,5"], 2, "the box lies outside the picture, which has 40×24"),
     (["PHOTO", "--mask", "OTHER"], 2, "the mask has 8×8 pixels, the picture 40×24"),
     (["PHOTO", "--mask", "missing.png"], 3, "cannot read missing.png"),
     (["missing.png", *KEEP], 3, "cannot read missing.png"),

@@ -232,7 +232,11 @@ BAD = [
     (["A", "B", "--bottleneck", "2"], 2, "bottleneck is for auto-encoders, faces has none"),
     (["A", "B", "--bottleneck", "0"], 2, "--bottleneck"),
     (["--class", "8", "--class", "3", "--bottleneck", "2"], 2, "bottleneck does not go with"),
-    (["--class", "8", "--class", "3", "--weights", "AUTO"], 2, "auto is an autoencoder: it draws"),
+    (
+        ["--class", "8", "--class", "3", "--weights", "AUTO"],
+        2,
+        "auto is an autoencoder: it samples only",
+    ),
     (["A", "missing.jpg"], 3, "cannot read missing.jpg: No such file or directory"),
     (["A", __file__], 3, "it is not a picture in a known format"),
     (["A", "-"], 3, "cannot read stdin: it is empty"),
