@@ -102,12 +102,12 @@ def test_not_seen_growing(
 ) -> None:
     seen = []
 
-    class ProgressLine(SamplingProgress):
+    class ProgressLine(SamplingDisplay):
         def __init__(self, live: bool, quiet: bool) -> None:
             seen.append(live)
             super().__init__(False, True)
 
-    monkeypatch.setattr(live_preview, "SamplingProgress", ProgressLine)
+    monkeypatch.setattr(live_preview, "SamplingDisplay", ProgressLine)
     monkeypatch.setattr(live_preview, "can_show_pictures", lambda: True)
     for value in ("true", "false"):
         monkeypatch.setenv("PIXELGEN_LIVE", value)
