@@ -21,12 +21,12 @@ from pixelgen.errors import PixelgenError
 from pixelgen.models import (
     AutoencoderConfig,
     GatedPixelCNNConfig,
-    ModelConfig,
+    GridConfig,
     PixelCNNConfig,
     build_model,
 )
 
-CONFIGS: list[ModelConfig] = [
+CONFIGS: list[GridConfig] = [
     GatedPixelCNNConfig(height=4, width=4, features=6, layers=1, output_features=6, classes=2),
     GatedPixelCNNConfig(
         height=4,
@@ -76,7 +76,7 @@ def test_values_beyond_half_precision_survive(tmp_path: Path) -> None:
     with torch.no_grad():
         model.out_1x1.weight[0, 0] = 1e6
     save_checkpoint(tmp_path, model, labels=[0, 1])
-    assert load_checkpoint(tmp_path).model.out_1x1.weight[0, 0] == 1e6
+    assert load_checkpoint(tmp_path).network.state_dict()["out_1x1.weight"][0, 0] == 1e6
 
 
 def test_weights_with_the_names_of_earlier_versions_load(tmp_path: Path) -> None:

@@ -84,7 +84,7 @@ def test_paths_are_exact_but_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> N
     pipe = io.TextIOWrapper(io.BytesIO(), "utf-8", errors="surrogateescape")
     monkeypatch.setattr("sys.stdout", pipe)
     terminal.path(name)
-    assert pipe.buffer.getvalue() == b"a\x1b\x80.png\n"  # type: ignore[attr-defined]
+    assert pipe.buffer.getvalue() == b"a\x1b\x80.png\n"
     screen = Terminal()
     monkeypatch.setattr("sys.stdout", screen)
     terminal.path(name)
@@ -106,7 +106,7 @@ def test_json_where_stdout_has_few_letters(monkeypatch: pytest.MonkeyPatch) -> N
     stream = io.TextIOWrapper(io.BytesIO(), "ascii", errors="backslashreplace")
     monkeypatch.setattr("sys.stdout", stream)
     terminal.json("é")
-    assert stream.buffer.getvalue() == b'"\\u00e9"\n'  # type: ignore[attr-defined]
+    assert stream.buffer.getvalue() == b'"\\u00e9"\n'
 
 
 def test_json_has_no_numbers_that_are_not_finite(capsys: pytest.CaptureFixture[str]) -> None:

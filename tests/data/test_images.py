@@ -90,7 +90,7 @@ def test_without_class_folders_there_are_no_labels(folder: str, tmp_path: Path) 
     assert load_images(tmp_path, "train").labels is None
 
 
-def test_a_limit_is_spread_over_the_split(tmp_path: Path, write_pictures) -> None:
+def test_a_limit_is_spread_over_the_split(tmp_path: Path, write_pictures: WritePictures) -> None:
     write_pictures(tmp_path, "train", noise(10), list(range(10)))
     data = load_images(tmp_path, "train", limit=4)
     assert data.labels is not None

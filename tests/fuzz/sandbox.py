@@ -21,7 +21,7 @@ from typing import Any
 from PIL import Image
 
 from pixelgen.cli.app import main
-from pixelgen.cli.global_options import largest
+from pixelgen.cli.global_options import max_pixels_read
 
 CODES = (0, 1, 2, 3, 4, 130)
 """Exit codes that are documented."""
@@ -224,7 +224,7 @@ class Sandbox:
         os.environ.update(self.environment | dict(env))
         tempfile.tempdir = str(self.temporary)
         os.chdir(self.here)
-        largest.set(None)
+        max_pixels_read.set(None)
         try:
             yield
         finally:

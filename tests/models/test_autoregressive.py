@@ -20,7 +20,7 @@ from pixelgen.models import (
 )
 from pixelgen.models.autoregressive import AutoregressiveModel, GridNetwork
 from pixelgen.models.conditioning import Condition, LayerCondition
-from pixelgen.models.config import CONFIGS
+from pixelgen.models.config import CONFIGS, AnyConfig
 from pixelgen.models.likelihood import Likelihood, Softmax
 from pixelgen.models.masked_conv import shift_down
 from pixelgen.sampling import SAMPLERS, SamplingOptions, draw_uniforms, sample, sample_scored
@@ -169,14 +169,14 @@ def test_a_network_of_your_own_has_conditions() -> None:
 def test_every_configuration_names_its_network() -> None:
     small: dict[str, Any] = {"features": 6, "output_features": 6, "layers": 0}
     pixels = {**small, "channel_order": "head", "likelihood": "logistic"}
-    configs = [
+    configs: list[AnyConfig] = [
         GatedPixelCNNConfig(**small),
         PixelCNNConfig(**small),
         TokenizerConfig(wide_features=4, deep_features=4),
         FaceEmbedderConfig(wide_features=4, deep_features=4),
         AutoencoderConfig.from_dict({"wide_features": 4, "deep_features": 4, "pixels": pixels}),
     ]
-    assert {type(config) for config in configs} == set(CONFIGS.values())
+    assert {type(config).model for config in configs} == set(CONFIGS)
     for config in configs:
         network = build_model(config)
         assert network.config is config

@@ -80,7 +80,8 @@ def test_nothing_hidden_is_the_picture(
 @pytest.mark.parametrize("name", ["pixel_weights", "code_weights"])
 def test_everything_hidden_is_a_sample(name: str, request: pytest.FixtureRequest) -> None:
     folder = request.getfixturevalue(name)
-    asked = {"classes": [207, 8], "n": 2, "seed": 4, "guidance": 2.0, "temperature": 0.8}
+    asked: dict[str, Any] = {"classes": [207, 8], "n": 2, "seed": 4}
+    asked |= {"guidance": 2.0, "temperature": 0.8}
     weights = pixelgen.load(folder, "cpu")
     result = weights.complete(PHOTO, keep="top:0%", batch_size=3, **asked)
     sampled = weights.sample(**asked)

@@ -124,7 +124,7 @@ def test_what_cannot_be_done(loaded: Weights, tmp_path: Path) -> None:
         ({"batch_size": 0}, "batch_size must be at least 1"),
     ):
         with pytest.raises(PixelgenError, match=says) as caught:
-            loaded.score(PHOTOS, **asked)  # type: ignore[arg-type]
+            loaded.score(PHOTOS, **asked)
         assert isinstance(caught.value, UsageError)
     folder = tmp_path / "strict"
     save_checkpoint(

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pixelgen.models import GridConfig, layers
 from pixelgen.models.conditioning import Condition
-from pixelgen.models.gated_pixelcnn import GatedPixelCNN
+from pixelgen.models.gated_pixelcnn import GatedLayer, GatedPixelCNN
 from pixelgen.models.heads import PointwiseHead
 from pixelgen.sampling import SamplingOptions, sample
 
@@ -181,7 +181,9 @@ def test_maps_near_zero_are_normalised_alike(order: str) -> None:
     config = gated(channel_order=order, normalisation="channel", vertical_residual=True)
     model, numbers = network(config), uniforms(config, 2)
     with torch.no_grad():
-        for layer in (model.first, *model.layers):
+        for layer in model.modules():
+            if not isinstance(layer, GatedLayer):
+                continue
             for conv in (layer.vertical, layer.vertical_to_horizontal, layer.horizontal, layer.out):
                 conv.weight.mul_(0.05)
                 conv.bias.zero_()
@@ -221,4 +223,4 @@ def test_a_head_without_a_stage_is_refused() -> None:
     model = network(gated())
     model.head.__class__ = OwnHead
     with pytest.raises(TypeError, match="no stage for OwnHead"):
-        sample(model, None, uniforms(model.config, 1))  # type: ignore[arg-type]
+        sample(model, None, uniforms(model.config, 1))

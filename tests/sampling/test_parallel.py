@@ -44,7 +44,8 @@ def test_parts_make_the_same_pictures(name: str, n: int, guidance: float) -> Non
     shape = (config.channels, config.height, config.width)
     known = torch.arange(n * torch.Size(shape).numel()).view(n, *shape) % config.levels
     mask = torch.rand(n, *shape, generator=torch.Generator().manual_seed(0)) < 0.2
-    for given in ({}, {"known": known, "known_mask": mask}):
+    some: dict[str, Any] = {"known": known, "known_mask": mask}
+    for given in ({}, some):
         found = sample(*inputs, options=options, **given)
         assert torch.equal(found, sample(*inputs, options=options, method="naive", **given))
     assert torch.equal(found[mask], known[mask])
@@ -57,7 +58,8 @@ def test_log_probabilities_are_those_of_the_network(name: str, guidance: float) 
     model, conditions = network(config), condition(config, 5)
     options = SamplingOptions(temperature=0.8, guidance=guidance, top_p=0.9)
     known = torch.zeros(config.channels, config.height, config.width)
-    for given in ({}, {"known": known, "known_mask": torch.rand(known.shape) < 0.2}):
+    some: dict[str, Any] = {"known": known, "known_mask": torch.rand(known.shape) < 0.2}
+    for given in ({}, some):
         x, found = sample_scored(model, conditions, uniforms(config, 5), options=options, **given)
         assert torch.equal(
             x, sample(model, conditions, uniforms(config, 5), options=options, **given)

@@ -25,7 +25,7 @@ from pixelgen.sampling.value_sampler import (
 
 from .networks import baseline, condition, gated, network, uniforms
 
-CONFIGS: dict[str, ModelConfig] = {
+CONFIGS: dict[str, GridConfig] = {
     "groups": gated(classes=3),
     "head": gated(classes=3, channel_order="head", normalisation="channel", patch=2, width=6),
     "likelihood": gated(classes=3, channel_order="likelihood", likelihood="logistic"),
@@ -247,7 +247,7 @@ def test_the_model_is_left_as_it_was() -> None:
     ],
     ids=str,
 )
-def test_options_are_checked(options: dict[str, float]) -> None:
+def test_options_are_checked(options: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(options))):
         SamplingOptions(**options)
 

@@ -203,9 +203,10 @@ def test_from_features_to_pictures(recipe_file: Path, pictures: Path, tmp_path: 
         1,
     )
     assert "vector_temperature" not in loaded.sample(n=1, seed=1).parameters
-    for wrong in ({"classes": []}, {"classes": [4], "vector_temperature": 0}):
+    wrongs: list[dict[str, Any]] = [{"classes": []}, {"classes": [4], "vector_temperature": 0}]
+    for wrong in wrongs:
         with pytest.raises(PixelgenError, match=r"no vectors|must be above 0"):
-            loaded.sample(**{"vector_temperature": 0.5, **wrong})  # type: ignore[arg-type]
+            loaded.sample(**{"vector_temperature": 0.5, **wrong})
     way = loaded.interpolate(classes=[4, 7], steps=3, seed=1)
     assert len({i.tobytes() for i in way.images}) == 3
 
