@@ -74,7 +74,7 @@ def test_what_is_saved_comes_back(config: Any, dtype: Any, tmp_path: Path) -> No
 def test_values_beyond_half_precision_survive(tmp_path: Path) -> None:
     model = build_model(CONFIGS[0])
     with torch.no_grad():
-        model.out_1x1.weight[0, 0] = 1e6
+        model.get_parameter("out_1x1.weight")[0, 0] = 1e6
     save_checkpoint(tmp_path, model, labels=[0, 1])
     assert load_checkpoint(tmp_path).network.state_dict()["out_1x1.weight"][0, 0] == 1e6
 
