@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _CHOICE_SALT = 0x9E3779B9
-"""Of the random numbers that choose among candidates, which are those of plain completions with the
-same seed."""
+"""Of the random numbers that choose among candidates. These are drawn with the seed itself, as
+plain completions are."""
 
 
 class CompletePipeline(Pretrained):

@@ -345,7 +345,7 @@ def test_one_run_of_two_bottlenecks(recipe_file: Path, tmp_path: Path, pictures:
     plain = float((images.float() - images.float().mean(0)).square().mean())
     assert error[5] < error[2] < plain
     made = pixelgen.load(folder).reconstruct([*_pil(images[:2])], n=1, seed=0)
-    assert [(r.bottleneck, len(r.samples)) for r in made] == [(2, 1), (5, 1)]
+    assert [(r.bottleneck, len(r.samples)) for r in made.by_source[0]] == [(2, 1), (5, 1)]
     card = (folder / "README.md").read_text(encoding="utf-8")
     assert "8×8 pictures as 2 or 5 numbers, and back" in card
     train(load_recipe(recipe_file, ["schedule.steps=1"]), tmp_path / "other")
