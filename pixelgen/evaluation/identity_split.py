@@ -10,9 +10,7 @@ from torch import Tensor
 from pixelgen.data import ImageData
 from pixelgen.errors import PixelgenError
 from pixelgen.evaluation.quality import Part, classes_of
-from pixelgen.training.batches import mix
-
-_SOURCES = 10  # a random stream that training does not use
+from pixelgen.random_streams import RandomStream, stream_generator
 
 
 @dataclass(frozen=True)
@@ -45,9 +43,8 @@ class IdentitySplit:
                 "there must be two people, and two photos of one of them",
                 "one photo is drawn from, the others are compared to the portraits",
             )
-        chance = torch.rand(
-            len(able), generator=torch.Generator().manual_seed(mix(seed, _SOURCES, 0))
-        )
+        generator = stream_generator(seed, RandomStream.SOURCE_PHOTOS)
+        chance = torch.rand(len(able), generator=generator)
         source = {}
         for person, drawn in zip(able, chance.tolist(), strict=True):
             rows = (who == person).nonzero()[:, 0]

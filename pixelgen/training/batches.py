@@ -13,41 +13,24 @@ import torch
 from torch import Tensor
 
 from pixelgen.data import cut
+from pixelgen.random_streams import RandomStream, mix, stream_generator
 from pixelgen.training.same_person_index import SamePersonIndex
-
-_HOLDOUT, _EPOCH, _STEP, _NETWORK, _SHIFT, _VIEW, _PEOPLE, _VECTOR = range(8)
-
-
-def mix(seed: int, stream: int, counter: int) -> int:
-    """A seed of its own for every (stream, counter): SplitMix64 (Steele et al. 2014)."""
-    mask = (1 << 64) - 1
-    z = (seed * 0xD1342543DE82EF95 + stream * 0xA0761D6478BD642F + counter) & mask
-    for _ in range(2):
-        z = (z + 0x9E3779B97F4A7C15) & mask
-        z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & mask
-        z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & mask
-        z ^= z >> 31
-    return z >> 1
-
-
-def _generator(seed: int, stream: int, counter: int) -> torch.Generator:
-    return torch.Generator().manual_seed(mix(seed, stream, counter))
 
 
 def network_seed(seed: int, step: int, rank: int) -> int:
     """For what the network itself draws in a step (dropout), different in every process."""
-    return mix(seed, _NETWORK, (step << 16) + rank)
+    return mix(seed, RandomStream.NETWORK, (step << 16) + rank)
 
 
 def random_shifts(seed: int, counter: int, count: int, jitter: int) -> Tensor:
     """int64 [count, 2] of -jitter … jitter, the same for the same seed and counter."""
-    generator = _generator(seed, _SHIFT, counter)
+    generator = stream_generator(seed, RandomStream.SHIFT, counter)
     return torch.randint(-jitter, jitter + 1, (count, 2), generator=generator)
 
 
 def hold_out(total: int, count: int, seed: int) -> tuple[Tensor, Tensor]:
     """Indices 0 … total - 1 in two sorted parts: to train on, and `count` never to train on."""
-    order = torch.randperm(total, generator=_generator(seed, _HOLDOUT, 0))
+    order = torch.randperm(total, generator=stream_generator(seed, RandomStream.HOLDOUT))
     return order[count:].sort().values, order[:count].sort().values
 
 
@@ -174,21 +157,25 @@ class Batches:
     def _index(self, position: int) -> int:
         epoch, place = divmod(position, len(self.rows))
         if epoch != self._epoch:
-            order = torch.randperm(len(self.rows), generator=_generator(self.seed, _EPOCH, epoch))
+            order = torch.randperm(
+                len(self.rows), generator=stream_generator(self.seed, RandomStream.EPOCH, epoch)
+            )
             self._epoch, self._order = epoch, self.rows[order]
         return int(self._order[place])
 
     def draw(self, step: int, position: int, size: int, rank: int = 0, ranks: int = 1) -> Batch:
         """Process `rank`'s `size` pictures of a step whose first picture is number `position`."""
         index = torch.tensor([self._index(position + i) for i in range(size * ranks)])
-        chance = torch.rand(2, size * ranks, generator=_generator(self.seed, _STEP, step))
+        chance = torch.rand(
+            2, size * ranks, generator=stream_generator(self.seed, RandomStream.STEP, step)
+        )
         mine = slice(rank * size, (rank + 1) * size)
         index, chance = index[mine], chance[:, mine]
         where = index.to(self.views.device)
         if len(self.views) == 1:
             x = self.views[0, where]
         else:
-            generator = _generator(self.seed, _VIEW, step)
+            generator = stream_generator(self.seed, RandomStream.VIEW, step)
             view = torch.randint(len(self.views), (size * ranks,), generator=generator)[mine]
             x = self.views[view.to(where.device), where]
         shift = None
@@ -200,7 +187,7 @@ class Batches:
         if self.classes is not None:
             classes = self.classes[index].masked_fill(dropped, self.null_class)
         if self.vectors is not None:
-            generator = _generator(self.seed, _VECTOR, step)
+            generator = stream_generator(self.seed, RandomStream.VECTOR, step)
             vector, alone = self.vectors.draw(index, generator, size * ranks, mine)
             dropped = dropped | alone
         told = vector is not None or self.own_vectors
@@ -248,7 +235,7 @@ class IdentityBatches:
     def draw(self, step: int, position: int, size: int, rank: int = 0, ranks: int = 1) -> Batch:
         """Process `rank`'s `size` pictures, `shots` of a person after one another; a person with
         fewer pictures is shown with all of them, some twice. Each process draws its own people."""
-        generator = _generator(self.seed, _PEOPLE, step * ranks + rank)
+        generator = stream_generator(self.seed, RandomStream.PEOPLE, step * ranks + rank)
         people = -(-size // self.shots)
         different = min(people, len(self._first))
         chosen = torch.multinomial(self._share, different, generator=generator)

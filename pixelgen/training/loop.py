@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from pixelgen.data import ImageData, load_images
 from pixelgen.errors import PixelgenError
 from pixelgen.models import build_model
-from pixelgen.training.batches import mix, network_seed
+from pixelgen.random_streams import RandomStream, mix
+from pixelgen.training.batches import network_seed
 from pixelgen.training.folder import check_folder, forget, locked
 from pixelgen.training.holdout_leakage import holdout_may_leak
 from pixelgen.training.logs import RunLog, Silent, Watcher
@@ -145,7 +146,7 @@ class Run:
         self.held_images, self.held_condition = material.held, material.held_condition
         if recipe.compute.precision == "bf16" and not gains_from_bf16(accelerator.device):
             watcher.note("this processor has no bf16: fp32 instead")
-        torch.manual_seed(mix(recipe.seed, 0, 0))
+        torch.manual_seed(mix(recipe.seed, RandomStream.INITIAL_WEIGHTS))
         model: nn.Module = build_model(recipe.model)
         if recipe.compute.channels_last:
             model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

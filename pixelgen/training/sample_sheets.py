@@ -13,8 +13,8 @@ from pixelgen.files import write_atomically
 from pixelgen.models.autoencoder import Autoencoder
 from pixelgen.models.conditioning import Condition
 from pixelgen.models.tokenizer import Tokenizer, to_bytes
+from pixelgen.random_streams import RandomStream, stream_generator
 from pixelgen.training.autoencoder_loss import bottleneck, conditions
-from pixelgen.training.batches import mix
 from pixelgen.training.recipe import Recipe
 from pixelgen.training.tokenizer_loss import reconstruct
 
@@ -41,7 +41,7 @@ def _vectors(model: nn.Module, classes: Tensor, recipe: Recipe) -> Tensor | None
     drawer = getattr(model, "class_vectors", None)
     if drawer is None:
         return None
-    generator = torch.Generator().manual_seed(mix(recipe.seed, 10, 0))
+    generator = stream_generator(recipe.seed, RandomStream.SAMPLE_SHEET_VECTORS)
     drawn: Tensor = drawer.draw(classes, generator, recipe.sampling.vector_temperature)
     return drawn.to(drawer.means.device)
 
@@ -73,7 +73,7 @@ def _draw(
     """`count` pictures, always with the same random numbers."""
     from pixelgen.sampling import SamplingOptions, draw_uniforms, sample
 
-    generator = torch.Generator().manual_seed(mix(recipe.seed, 9, 0))
+    generator = stream_generator(recipe.seed, RandomStream.SAMPLE_SHEET)
     uniforms = draw_uniforms(generator, count, model.config)  # type: ignore[arg-type]
     chosen = recipe.sampling
     options = SamplingOptions(chosen.temperature, chosen.top_p, chosen.guidance)

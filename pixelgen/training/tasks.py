@@ -24,13 +24,14 @@ from pixelgen.models.config import (
 )
 from pixelgen.models.face_embedder import FaceEmbedder
 from pixelgen.models.tokenizer import Tokenizer
+from pixelgen.random_streams import RandomStream, mix
 from pixelgen.training.autoencoder_loss import (
     AutoencoderLoss,
     bottleneck,
     components_of,
     conditions,
 )
-from pixelgen.training.batches import hold_out, mix
+from pixelgen.training.batches import hold_out
 from pixelgen.training.class_prior_fit import picture_vectors
 from pixelgen.training.codes import AT_ONCE, EncodedBatches, check_size, encoded_views
 from pixelgen.training.discriminator import Discriminator
@@ -303,7 +304,7 @@ class TokenizerTask:
         )
         if losses.adversarial:
             assert self.perceptual is not None  # the recipe sees to that
-            torch.manual_seed(mix(recipe.seed, 1, 0))
+            torch.manual_seed(mix(recipe.seed, RandomStream.AUXILIARY_WEIGHTS))
             self.critic = Discriminator(
                 self.perceptual.widths, losses.critic == "paired", losses.critic_smoothness
             )
@@ -385,7 +386,7 @@ class AutoencoderTask:
         self.semantics: Distillation | None = None
         if recipe.autoencoder.semantic_weight:
             assert isinstance(recipe.model, AutoencoderConfig)  # the recipe sees to that
-            torch.manual_seed(mix(recipe.seed, 1, 0))
+            torch.manual_seed(mix(recipe.seed, RandomStream.AUXILIARY_WEIGHTS))
             self.semantics = load_semantics(recipe.model.semantic)
 
     @property

@@ -14,13 +14,13 @@ from pixelgen.models.class_prior import ClassPrior
 from pixelgen.models.conditioning import Condition
 from pixelgen.models.config import AutoencoderConfig
 from pixelgen.models.face_embedder import FaceEmbedder
+from pixelgen.random_streams import RandomStream, stream_generator
 from pixelgen.training.batches import (
     Batches,
     BatchSource,
     ConditionVectors,
     IdentityBatches,
     hold_out,
-    mix,
 )
 from pixelgen.training.recipe import DataRecipe, Recipe
 from pixelgen.training.same_person_index import SamePersonIndex
@@ -162,9 +162,8 @@ def _people(recipe: Recipe, data: ImageData) -> tuple[Tensor, Tensor, Tensor]:
             f"{given.path} has no column {given.label!r}", "set data.label to that of the people"
         )
     people, who, counts = data.labels.unique(return_inverse=True, return_counts=True)
-    order = torch.randperm(
-        len(people), generator=torch.Generator().manual_seed(mix(recipe.seed, 8, 0))
-    )
+    generator = stream_generator(recipe.seed, RandomStream.HOLDOUT_PEOPLE)
+    order = torch.randperm(len(people), generator=generator)
     before = counts[order].cumsum(0) - counts[order]
     aside = torch.zeros(len(people), dtype=torch.bool)
     aside[order[before < given.holdout]] = True
