@@ -19,8 +19,9 @@ import torch
 import typer
 
 from pixelgen.models import build_model
+from pixelgen.models.precision import autocast
 from pixelgen.pipelines.devices import pick_device
-from pixelgen.training.objective import BitsPerDim, autocast, training_flops
+from pixelgen.training.objective import BitsPerDim, training_flops
 from pixelgen.training.optimiser import averaged, build_optimiser
 from pixelgen.training.recipe import Recipe, load_recipe
 

@@ -19,9 +19,14 @@ from pixelgen.errors import UsageError
 from pixelgen.pipelines.devices import check_device_name
 
 if TYPE_CHECKING:
-    from pixelgen.evaluation.autoencoders import AutoencoderFigures, DecoderFigures
-    from pixelgen.evaluation.likelihood import Bits, Evaluation
-    from pixelgen.evaluation.quality import Quality, QualityScores
+    from pixelgen.evaluation.results import (
+        AutoencoderScores,
+        BitsPerDim,
+        DecoderScores,
+        Evaluation,
+        Quality,
+        QualityScores,
+    )
 
 
 def evaluate(
@@ -160,8 +165,8 @@ def evaluate(
 
     from pixelgen.checkpoints import load_checkpoint
     from pixelgen.cli.memory import keep_freed_memory
-    from pixelgen.evaluation.likelihood import Evaluation
-    from pixelgen.evaluation.likelihood import evaluate as measure
+    from pixelgen.evaluation.evaluate import evaluate as measure
+    from pixelgen.evaluation.results import Evaluation
     from pixelgen.pipelines.devices import pick_device
 
     start = time.perf_counter()
@@ -253,7 +258,7 @@ def _refuse(name: str, config: CheckpointConfig, options: Mapping[str, object]) 
 
 def _tell_likelihood(result: Evaluation, unit: str) -> None:
     for name in ("given_vectors", "conditional", "unconditional"):
-        figure: Bits | None = getattr(result, name)
+        figure: BitsPerDim | None = getattr(result, name)
         if figure is not None:
             error = "" if figure.standard_error is None else f" ± {figure.standard_error:.4f}"
             typer.echo(f"{name.replace('_', ' '):>13}  {figure.bits_per_dim:.4f}{error} {unit}")
@@ -294,7 +299,7 @@ def _tell_quality(quality: Quality) -> None:
         typer.echo(f"{name:>13}  {shares}  {kid:>16}  {diversity:>9}")
 
 
-def _tell_autoencoders(figures: AutoencoderFigures) -> None:
+def _tell_autoencoders(figures: AutoencoderScores) -> None:
     """Likelihoods, and a table of both decoders, for every bottleneck."""
     drawn, size = figures.sampling, figures.judge_size
     judged = "" if size is None else f", judged at {size}×{size}"
@@ -310,12 +315,12 @@ def _tell_autoencoders(figures: AutoencoderFigures) -> None:
             ("shuffled", "of another"),
             ("without", "without"),
         ):
-            bits: Bits | None = getattr(each, name)
+            bits: BitsPerDim | None = getattr(each, name)
             if bits is not None:
                 error = "" if bits.standard_error is None else f" ± {bits.standard_error:.4f}"
                 typer.echo(f"{called:>13}  {bits.bits_per_dim:.4f}{error} bits/dim")
         for name in ("mean", "samples"):
-            made: DecoderFigures = getattr(each, name)
+            made: DecoderScores = getattr(each, name)
             line = f"{made.psnr:.2f} dB PSNR, {made.ssim:.4f} SSIM"
             if made.perceptual is not None:
                 line += f", perceptual distance {made.perceptual:.4f}"

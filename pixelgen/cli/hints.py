@@ -2,5 +2,7 @@
 
 from __future__ import annotations
 
-HINTS: dict[str, str] = {}
+HINTS: dict[str, str] = {
+    "evaluate-without-labels": "add --unconditional to measure without them",
+}
 """By `PixelgenError.code`; takes the place of the hint of the library."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
-    from pixelgen.evaluation.identity import Identity, IdentityScores
+    from pixelgen.evaluation.results import Identity, IdentityScores
     from pixelgen.metrics.bootstrap import Estimate
     from pixelgen.metrics.face_similarity import IdentityMatch
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from pixelgen.data import ImageData
 from pixelgen.errors import PixelgenError
-from pixelgen.evaluation.quality import Part, classes_of
+from pixelgen.evaluation.dataset import Part, classes_of
 from pixelgen.random_streams import RandomStream, stream_generator
 
 

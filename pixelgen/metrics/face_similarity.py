@@ -47,7 +47,7 @@ class LabelledEmbeddings:
         return torch.unique(self.who).tolist()
 
 
-def judge_likeness(pictures: LabelledEmbeddings, gallery: LabelledEmbeddings) -> IdentityMatch:
+def match_identities(pictures: LabelledEmbeddings, gallery: LabelledEmbeddings) -> IdentityMatch:
     """Vectors [M, D] of pictures, and [N, D] of photos that these were not made of. Every person of
     the pictures must be in the gallery, and somebody else too."""
     chance = nearer(pictures, gallery)

@@ -55,3 +55,7 @@ def best_labels(logits: Tensor, classes: Sequence[int], k: int) -> Tensor:
 def load_judge(device: torch.device | str = "cpu", batch: int = 64) -> Judge:
     """The judge with the weights of its package. Raises PixelgenError if that is missing."""
     return Judge(*load_classifier("lite2", "the judge of quality", device), batch=batch)
+
+
+CALIBRATION_IMAGES = 1000
+"""Real pictures at most, spread evenly, that the judge is calibrated on."""

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from pixelgen.data import cut
+from pixelgen.data.same_person_index import SamePersonIndex
 from pixelgen.random_streams import RandomStream, mix, stream_generator
-from pixelgen.training.same_person_index import SamePersonIndex
 
 
 def network_seed(seed: int, step: int, rank: int) -> int:

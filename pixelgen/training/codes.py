@@ -12,11 +12,11 @@ from torch import Tensor, nn
 
 from pixelgen.data import ImageData, cut
 from pixelgen.errors import PixelgenError
+from pixelgen.metrics.reconstruction import encode, encode_batch
 from pixelgen.models.tokenizer import Tokenizer
 from pixelgen.training.batches import Batch, BatchSource, random_shifts
 from pixelgen.training.recipe import ComputeRecipe, DataRecipe
 from pixelgen.training.tensor_cache import load_stored_tensors, store_tensors
-from pixelgen.training.tokenizer_loss import codes_of, encode
 
 CODES = "codes.safetensors"
 AT_ONCE = 250
@@ -90,7 +90,7 @@ class EncodedBatches:
     def draw(self, step: int, position: int, size: int, rank: int = 0, ranks: int = 1) -> Batch:
         """Process `rank`'s `size` pictures of a step whose first picture is number `position`."""
         batch = self.pictures.draw(step, position, size, rank, ranks)
-        return replace(batch, x=codes_of(self.tokenizer, batch.x, self.precision))
+        return replace(batch, x=encode_batch(self.tokenizer, batch.x, self.precision))
 
     def to(self, device: torch.device) -> EncodedBatches:
         """Moves the tokenizer there, and the pictures if there is room; returns itself."""

@@ -16,12 +16,13 @@ from torch import Tensor, nn
 from pixelgen.data import ImageData, load_images
 from pixelgen.errors import PixelgenError
 from pixelgen.models import build_model
+from pixelgen.models.precision import autocast, bf16_is_fast
 from pixelgen.random_streams import RandomStream, mix
 from pixelgen.training.batches import network_seed
 from pixelgen.training.folder import check_folder, forget, locked
 from pixelgen.training.holdout_leakage import holdout_may_leak
 from pixelgen.training.logs import RunLog, Silent, Watcher
-from pixelgen.training.objective import autocast, gains_from_bf16, training_flops
+from pixelgen.training.objective import training_flops
 from pixelgen.training.optimiser import averaged, build_optimiser
 from pixelgen.training.recipe import Recipe
 from pixelgen.training.schedule import learning_rate, progress
@@ -144,7 +145,7 @@ class Run:
         self.pictures = len(data)
         self.batches, self.labels = material.batches.to(accelerator.device), material.labels
         self.held_images, self.held_condition = material.held, material.held_condition
-        if recipe.compute.precision == "bf16" and not gains_from_bf16(accelerator.device):
+        if recipe.compute.precision == "bf16" and not bf16_is_fast(accelerator.device):
             watcher.note("this processor has no bf16: fp32 instead")
         torch.manual_seed(mix(recipe.seed, RandomStream.INITIAL_WEIGHTS))
         model: nn.Module = build_model(recipe.model)

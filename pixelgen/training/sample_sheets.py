@@ -10,13 +10,13 @@ from torch import Tensor, nn
 
 from pixelgen.errors import PixelgenError
 from pixelgen.files import write_atomically
+from pixelgen.metrics.latents import conditions_given, latents_and_means
+from pixelgen.metrics.reconstruction import reconstruct
 from pixelgen.models.autoencoder import Autoencoder
 from pixelgen.models.conditioning import Condition
 from pixelgen.models.tokenizer import Tokenizer, to_bytes
 from pixelgen.random_streams import RandomStream, stream_generator
-from pixelgen.training.autoencoder_loss import bottleneck, conditions
 from pixelgen.training.recipe import Recipe
-from pixelgen.training.tokenizer_loss import reconstruct
 
 SIDE = 4
 
@@ -104,8 +104,8 @@ def autoencoder_sheet(model: Autoencoder, recipe: Recipe, images: Tensor, path: 
     """Writes 2·SIDE of `images` uint8 [N, 3, S, S], spread over all, each with its mean and SIDE
     samples at its right (Figure 6)."""
     images = images[torch.arange(2 * SIDE) * len(images) // (2 * SIDE)]
-    h, means = bottleneck(model, images, len(images))
-    condition = conditions(model, h)(slice(None)).repeat(SIDE)
+    h, means = latents_and_means(model, images, len(images))
+    condition = conditions_given(model, h)(slice(None)).repeat(SIDE)
     drawn = _draw(model.pixels, recipe, condition, None, SIDE * len(h)).to("cpu", torch.uint8)
     row = torch.stack((images, means), 1)  # [N, 2, 3, S, S]
     both = torch.cat((row, drawn.unflatten(0, (-1, SIDE))), 1)

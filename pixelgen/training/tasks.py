@@ -12,7 +12,11 @@ from torch import Tensor, nn
 
 from pixelgen.data import ImageData, cut
 from pixelgen.errors import PixelgenError
+from pixelgen.metrics.bits_per_dim import image_bits
+from pixelgen.metrics.latents import conditions_given, latents_and_means
 from pixelgen.metrics.perceptual import load_perceptual
+from pixelgen.metrics.reconstruction import encode, psnr, reconstruct
+from pixelgen.metrics.verification import embed, verify
 from pixelgen.models.autoencoder import Autoencoder
 from pixelgen.models.class_prior import ClassPrior
 from pixelgen.models.conditioning import Condition
@@ -25,18 +29,13 @@ from pixelgen.models.config import (
 from pixelgen.models.face_embedder import FaceEmbedder
 from pixelgen.models.tokenizer import Tokenizer
 from pixelgen.random_streams import RandomStream, mix
-from pixelgen.training.autoencoder_loss import (
-    AutoencoderLoss,
-    bottleneck,
-    components_of,
-    conditions,
-)
+from pixelgen.training.autoencoder_loss import AutoencoderLoss, components_of
 from pixelgen.training.batches import hold_out
 from pixelgen.training.class_prior_fit import picture_vectors
 from pixelgen.training.codes import AT_ONCE, EncodedBatches, check_size, encoded_views
 from pixelgen.training.discriminator import Discriminator
 from pixelgen.training.distillation import Distillation, load_semantics, seen_features
-from pixelgen.training.objective import BitsPerDimLoss, image_bits
+from pixelgen.training.objective import BitsPerDimLoss
 from pixelgen.training.recipe import Recipe
 from pixelgen.training.sample_sheets import (
     autoencoder_sheet,
@@ -46,7 +45,7 @@ from pixelgen.training.sample_sheets import (
     sample_grid,
 )
 from pixelgen.training.submodels import run_embedder, run_tokenizer
-from pixelgen.training.tokenizer_loss import TokenizerLoss, encode, psnr, reconstruct
+from pixelgen.training.tokenizer_loss import TokenizerLoss
 from pixelgen.training.training_data import (
     FaceConditioning,
     TrainingData,
@@ -54,7 +53,7 @@ from pixelgen.training.training_data import (
     by_picture,
     check_data,
 )
-from pixelgen.training.triplets import TripletLoss, embed, verify
+from pixelgen.training.triplets import TripletLoss
 
 MANY_FACES = 2000
 """As many as tell how one embedder's vectors lie to another's."""
@@ -426,8 +425,8 @@ class AutoencoderTask:
         """Exact bits per dimension, each picture given its own h."""
         assert isinstance(model, Autoencoder)
         batch, precision = self.recipe.optimiser.batch, self.recipe.compute.precision
-        h, _ = bottleneck(model, images, batch, precision=precision)
-        told = conditions(model, h, precision=precision)
+        h, _ = latents_and_means(model, images, batch, precision=precision)
+        told = conditions_given(model, h, precision=precision)
         return image_bits(model.pixels, images, told, batch, precision=precision)
 
     def show(self, model: nn.Module, held: Tensor, condition: Condition | None, path: Path) -> None:
@@ -446,5 +445,5 @@ class EncoderTask(AutoencoderTask):
         """Peak signal-to-noise ratios of the means, in dB."""
         assert isinstance(model, Autoencoder)
         batch, precision = self.recipe.optimiser.batch, self.recipe.compute.precision
-        _, means = bottleneck(model, images, batch, precision=precision)
+        _, means = latents_and_means(model, images, batch, precision=precision)
         return psnr(images, means)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from pixelgen.data import ImageData, cut
+from pixelgen.data.same_person_index import SamePersonIndex, other_photos
 from pixelgen.errors import PixelgenError
 from pixelgen.models.class_prior import ClassPrior
 from pixelgen.models.conditioning import Condition
@@ -23,7 +24,6 @@ from pixelgen.training.batches import (
     hold_out,
 )
 from pixelgen.training.recipe import DataRecipe, Recipe
-from pixelgen.training.same_person_index import SamePersonIndex
 
 
 @dataclass(frozen=True)
@@ -145,12 +145,6 @@ def by_picture(
     if classes is not None or vector is not None:
         condition = Condition(None if classes is None else classes[held], vector)
     return TrainingData(batches, held_images, condition, labels, fitted)
-
-
-def other_photos(who: Tensor, rows: Tensor) -> Tensor:
-    """For each of the pictures `rows` another one among them of the same person, always the same;
-    the picture itself where there is no other."""
-    return SamePersonIndex(who, rows).other(rows, torch.zeros(len(rows)))
 
 
 def _people(recipe: Recipe, data: ImageData) -> tuple[Tensor, Tensor, Tensor]:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from pixelgen.checkpoints import LoadedCheckpoint
 from pixelgen.errors import PixelgenError, UsageError
+from pixelgen.metrics.verification import embed
 from pixelgen.models import AutoencoderConfig, FaceEmbedderConfig, TokenizerConfig
 from pixelgen.models.autoencoder import Autoencoder
 from pixelgen.models.face_embedder import FaceEmbedder
@@ -32,7 +33,6 @@ from pixelgen.training.distillation import UNTAUGHT
 from pixelgen.training.recipe import Recipe
 from pixelgen.training.submodels import EMBEDDER, TOKENIZER, submodel_history
 from pixelgen.training.training_data import FaceConditioning
-from pixelgen.training.triplets import embed
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,9 @@ from pixelgen.cli.app import app
 from pixelgen.cli.errors import exit_code_of
 from pixelgen.errors import PixelgenError, UsageError
 from pixelgen.evaluation import quality as module
-from pixelgen.evaluation.quality import Quality, classes_of, measure_quality
+from pixelgen.evaluation.dataset import classes_of
+from pixelgen.evaluation.quality import measure_quality
+from pixelgen.evaluation.results import Quality
 from pixelgen.metrics.judge import Judge
 
 from .conftest import KNOWN, grey_judge
@@ -61,7 +63,7 @@ def test_samples_that_are_real_pictures(
     def draw(*_: object) -> Tensor:
         return kept.flatten(0, 1)
 
-    monkeypatch.setattr(module, "_draw", draw)
+    monkeypatch.setattr(module, "_sample", draw)
     samples = measure_quality(pixels, grey, "validation", samples_per_class=5, judge=judge).samples
     assert samples is not None
     assert samples.kid is not None
@@ -234,6 +236,6 @@ def test_marks_are_shares_of_all_known_classes(judge: Judge) -> None:
     """A picture that resembles a class of the other part is not recognised."""
     images = torch.full((2, 3, 4, 4), 100, dtype=torch.uint8)
     images[1] = 40
-    seen = module._Seen(torch.tensor([6, 2]), *judge.see(images))
-    marks = module._marks(seen, seen, KNOWN)
+    seen = module._Judged(torch.tensor([6, 2]), *judge.see(images))
+    marks = module._scores(seen, seen, KNOWN)
     assert (marks.top1, marks.top5) == (0.5, 1)

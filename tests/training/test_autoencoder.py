@@ -15,16 +15,17 @@ from PIL import Image
 from pixelgen.checkpoints import load_checkpoint
 from pixelgen.data import load_images
 from pixelgen.errors import PixelgenError, UsageError
+from pixelgen.metrics.bits_per_dim import image_bits
+from pixelgen.metrics.latents import latents_and_means
 from pixelgen.models import AutoencoderConfig, build_model, config_from_dict
 from pixelgen.models.autoencoder import Autoencoder
 from pixelgen.models.conditioning import Condition
 from pixelgen.models.likelihood import bits_per_dim, to_signed
 from pixelgen.pipelines import ReconstructPipeline
 from pixelgen.publishing.export import export
-from pixelgen.training.autoencoder_loss import AutoencoderLoss, bottleneck
+from pixelgen.training.autoencoder_loss import AutoencoderLoss
 from pixelgen.training.checkpoint_surgery import with_own_encoder
 from pixelgen.training.loop import train
-from pixelgen.training.objective import image_bits
 from pixelgen.training.recipe import AutoencoderRecipe, load_recipe, recipe_text
 from pixelgen.training.state import read_state
 from pixelgen.training.tasks import AutoencoderTask
@@ -153,7 +154,7 @@ def test_bits_with_its_own_h_are_fewer(recipe_file: Path, tmp_path: Path, pictur
         assert shown.size == (6 * 8, 8 * 8)
     model = load_checkpoint(export(run, tmp_path / "weights")).autoencoders[2]
     images = load_images(pictures, "train").images
-    h, means = bottleneck(model, images, 7)
+    h, means = latents_and_means(model, images, 7)
     assert means.shape == images.shape
     own, other = (
         float(image_bits(model.pixels, images, Condition(vector=v), 16).mean())
@@ -194,10 +195,8 @@ def test_one_folder_of_two_runs(recipe_file: Path, tmp_path: Path, pictures: Pat
     images = load_images(pictures, "train").images[:5]
     for run, size in ((small, 2), (large, 5)):
         alone = load_checkpoint(export(run, tmp_path / f"alone{size}")).autoencoders[size]
-        for a, b in zip(
-            bottleneck(alone, images, 5), bottleneck(loaded.autoencoders[size], images, 5),
-            strict=True,
-        ):  # fmt: skip
+        together = latents_and_means(loaded.autoencoders[size], images, 5)
+        for a, b in zip(latents_and_means(alone, images, 5), together, strict=True):
             assert torch.equal(a, b)
     card = (folder / "README.md").read_text(encoding="utf-8")
     assert "8×8 pictures as 2 or 5 numbers, and back" in card
@@ -337,7 +336,7 @@ def test_one_run_of_two_bottlenecks(recipe_file: Path, tmp_path: Path, pictures:
     images = load_images(pictures, "train").images[:40]
     error = {}
     for size, model in loaded.autoencoders.items():
-        h, means = bottleneck(model, images, 20)
+        h, means = latents_and_means(model, images, 20)
         assert bool((h[:, :size] != 0).all())
         assert not h[:, size:].any()
         error[size] = float((means.float() - images.float()).square().mean())

@@ -13,7 +13,8 @@ from safetensors.torch import load_file
 from pixelgen.checkpoints import load_checkpoint
 from pixelgen.data import load_images
 from pixelgen.errors import PixelgenError
-from pixelgen.evaluation.likelihood import evaluate
+from pixelgen.evaluation.evaluate import evaluate
+from pixelgen.metrics.bits_per_dim import image_bits
 from pixelgen.models import GatedPixelCNNConfig, build_model
 from pixelgen.models.class_prior import ClassPrior
 from pixelgen.models.conditioning import Condition
@@ -23,7 +24,6 @@ from pixelgen.training.batches import Batches, ConditionVectors
 from pixelgen.training.checkpoint_surgery import turn_between, with_turned_vectors, with_vectors
 from pixelgen.training.class_prior_fit import VECTORS, fit_class_prior, principal
 from pixelgen.training.loop import train
-from pixelgen.training.objective import image_bits
 from pixelgen.training.recipe import load_recipe
 
 from .conftest import dark_and_bright, recipe_at

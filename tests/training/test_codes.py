@@ -14,7 +14,7 @@ import torch
 from pixelgen.checkpoints import load_checkpoint
 from pixelgen.data import load_images
 from pixelgen.errors import PixelgenError
-from pixelgen.evaluation.likelihood import evaluate
+from pixelgen.evaluation.evaluate import evaluate
 from pixelgen.models.likelihood import to_signed
 from pixelgen.pipelines import ClassPipeline
 from pixelgen.publishing.export import export

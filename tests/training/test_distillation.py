@@ -16,13 +16,14 @@ from torch import nn
 from pixelgen.checkpoints import load_checkpoint
 from pixelgen.data import load_images
 from pixelgen.errors import PixelgenError
+from pixelgen.metrics.latents import latents_and_means
 from pixelgen.models import AutoencoderConfig, build_model, config_from_dict
 from pixelgen.models.autoencoder import Autoencoder, on_sphere
 from pixelgen.models.likelihood import bits_per_dim, to_signed
 from pixelgen.pipelines import InterpolatePipeline
 from pixelgen.publishing.export import export
 from pixelgen.training import distillation
-from pixelgen.training.autoencoder_loss import AutoencoderLoss, bottleneck
+from pixelgen.training.autoencoder_loss import AutoencoderLoss
 from pixelgen.training.checkpoint_surgery import shapes, with_semantic_numbers
 from pixelgen.training.distillation import FEATURES, Distillation, Guess
 from pixelgen.training.loop import train
@@ -274,7 +275,7 @@ def test_a_run_that_a_classifier_teaches(
             assert torch.equal(model.pixels.state_dict()[name], tensor), name
     images = load_images(pictures, "train", size=8).images
     assert model.semantic is not None
-    h, _ = bottleneck(model, images, 8)
+    h, _ = latents_and_means(model, images, 8)
     teacher = distillation.load_semantics(3)
     teacher.guess.load_state_dict(part_of(states[0], "critic"))
     seen = load_file(whole / FEATURES)["features"].float()
@@ -299,7 +300,7 @@ def test_a_run_that_a_classifier_teaches(
     train(goes_on, tmp_path / "next", init=str(tmp_path / "weights"))
     assert len(sizes) == 2
     last = load_checkpoint(export(tmp_path / "next", tmp_path / "last")).autoencoders[6]
-    torch.testing.assert_close(bottleneck(last, images, 8)[0][:, 3:], h[:, 3:])
+    torch.testing.assert_close(latents_and_means(last, images, 8)[0][:, 3:], h[:, 3:])
     assert not torch.equal(last.pixels.first.condition.linear.weight,  # type: ignore[union-attr]
                            model.pixels.first.condition.linear.weight)  # type: ignore[union-attr]  # fmt: skip
 

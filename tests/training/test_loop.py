@@ -19,10 +19,11 @@ from torch import Tensor
 
 from pixelgen.errors import PixelgenError
 from pixelgen.models import build_model
+from pixelgen.models.precision import autocast
 from pixelgen.publishing.export import export
 from pixelgen.training import loop, tasks
 from pixelgen.training.logs import Silent
-from pixelgen.training.objective import BitsPerDimLoss, autocast
+from pixelgen.training.objective import BitsPerDimLoss
 from pixelgen.training.optimiser import averaged, build_optimiser
 from pixelgen.training.recipe import OptimiserRecipe, load_recipe
 from pixelgen.training.state import PREVIOUS, STATE, Counters, read_state

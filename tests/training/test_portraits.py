@@ -14,17 +14,17 @@ from accelerate import Accelerator
 
 from pixelgen.checkpoints import load_checkpoint, save_checkpoint
 from pixelgen.data import cut, load_images
+from pixelgen.data.same_person_index import SamePersonIndex
 from pixelgen.errors import PixelgenError
-from pixelgen.evaluation.likelihood import evaluate
+from pixelgen.evaluation.evaluate import evaluate
+from pixelgen.metrics.verification import embed
 from pixelgen.models import FaceEmbedderConfig, TokenizerConfig, build_model
 from pixelgen.publishing.export import export
 from pixelgen.training.batches import Batches, ConditionVectors
 from pixelgen.training.logs import Silent
 from pixelgen.training.loop import Run, train
 from pixelgen.training.recipe import load_recipe
-from pixelgen.training.same_person_index import SamePersonIndex
 from pixelgen.training.state import read_state
-from pixelgen.training.triplets import embed
 
 from .conftest import recipe_at
 

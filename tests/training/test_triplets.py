@@ -14,13 +14,14 @@ import torch
 
 from pixelgen.checkpoints import load_checkpoint
 from pixelgen.errors import PixelgenError
-from pixelgen.evaluation.likelihood import evaluate
+from pixelgen.evaluation.evaluate import evaluate
+from pixelgen.metrics.verification import verify
 from pixelgen.publishing.export import export
 from pixelgen.training import triplets
 from pixelgen.training.batches import IdentityBatches
 from pixelgen.training.loop import train
 from pixelgen.training.recipe import load_recipe
-from pixelgen.training.triplets import recoloured, triplet_loss, verify
+from pixelgen.training.triplets import recoloured, triplet_loss
 
 from .conftest import recipe_at
 

@@ -27,3 +27,9 @@ class SamePersonIndex:
         step = 1 + (chance * (count - 1)).long().clamp(max=(count - 2).clamp(min=0))
         place = (self._place[index] + step) % count
         return self._order[self._first[index] + place]
+
+
+def other_photos(who: Tensor, rows: Tensor) -> Tensor:
+    """For each of the pictures `rows` another one among them of the same person, always the same;
+    the picture itself where there is no other."""
+    return SamePersonIndex(who, rows).other(rows, torch.zeros(len(rows)))

@@ -1,0 +1,122 @@
+"""Codes and reconstructions of many pictures by a tokenizer, and how close they come."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from pixelgen.errors import PixelgenError
+from pixelgen.imaging.similarity import BEST_PSNR
+from pixelgen.metrics.perceptual import load_perceptual
+from pixelgen.models.likelihood import to_signed
+from pixelgen.models.precision import autocast
+from pixelgen.models.tokenizer import Tokenizer, to_bytes
+
+
+def psnr(images: Tensor, others: Tensor) -> Tensor:
+    """Peak signal-to-noise ratio of pictures uint8 [N, C, H, W], float64 [N] in dB: 10 log10 of
+    255² over the mean squared difference; `BEST_PSNR` where there is none."""
+    difference = images.double() - others.double()
+    error = difference.square().flatten(1).mean(1)
+    return (10 * torch.log10(255**2 / error)).clamp(max=BEST_PSNR)
+
+
+@torch.no_grad()
+def encode_batch(model: Tokenizer, images: Tensor, precision: str) -> Tensor:
+    """The codes of pictures of 0 … 255, [N, 3, S, S], int64 [N, C, h, w] where the model is."""
+    device = next(model.parameters()).device
+    with autocast(device, precision):
+        return model.encode(to_signed(images.to(device), 256))
+
+
+@torch.inference_mode()
+def encode(
+    model: Tokenizer,
+    images: Tensor,
+    batch: int,
+    *,
+    precision: str = "fp32",
+    progress: Callable[[int, int], None] | None = None,
+) -> Tensor:
+    """The codes of pictures uint8 [N, 3, S, S], uint8 [N, C, h, w] on the CPU.
+
+    `progress(done, total)` is told after every batch.
+    """
+    parts: list[Tensor] = []
+    for start in range(0, len(images), batch):
+        codes = encode_batch(model, images[start : start + batch], precision)
+        parts.append(codes.to("cpu", torch.uint8))
+        if progress is not None:
+            progress(min(start + batch, len(images)), len(images))
+    if not parts:
+        return torch.empty((0, *model.config.code_shape), dtype=torch.uint8)
+    return torch.cat(parts)
+
+
+@torch.inference_mode()
+def reconstruct(
+    model: nn.Module,
+    images: Tensor,
+    batch: int,
+    *,
+    precision: str = "fp32",
+    progress: Callable[[int, int], None] | None = None,
+) -> Tensor:
+    """What a tokenizer makes of pictures uint8 [N, 3, S, S] and their codes; of the same form.
+
+    `progress(done, total)` is told after every batch.
+    """
+    training, device = model.training, next(model.parameters()).device
+    model.eval()
+    parts: list[Tensor] = []
+    for start in range(0, len(images), batch):
+        with autocast(device, precision):
+            made, _ = model(to_signed(images[start : start + batch].to(device), 256))
+        parts.append(to_bytes(made).cpu())
+        if progress is not None:
+            progress(min(start + batch, len(images)), len(images))
+    model.train(training)
+    return torch.cat(parts)
+
+
+@dataclass(frozen=True)
+class ReconstructionScores:
+    """How near a tokenizer's reconstructions come to the pictures, means over all."""
+
+    psnr: float
+    """Peak signal-to-noise ratio in dB."""
+    ssim: float
+    """Structural similarity, up to 1."""
+    perceptual: float | None
+    """Distance of a classifier's features, from 0; None without the package that holds it, and for
+    pictures that are too small for it."""
+
+
+def measure_reconstruction(
+    images: Tensor, others: Tensor, device: torch.device, batch: int
+) -> ReconstructionScores:
+    """How far apart pictures uint8 [N, 3, H, W] and their reconstructions are."""
+    from torchmetrics.functional.image import structural_similarity_index_measure as ssim
+
+    distance = None
+    if min(images.shape[-2:]) >= 32:
+        with suppress(PixelgenError):
+            distance = load_perceptual().to(device)
+    alike, apart = [], []
+    for start in range(0, len(images), batch):
+        a = images[start : start + batch].to(device).float()
+        b = others[start : start + batch].to(device).float()
+        value = ssim(b, a, data_range=255.0, reduction="none")
+        alike.append(torch.as_tensor(value).view(-1).cpu().double())
+        if distance is not None:
+            with torch.inference_mode():
+                apart.append(distance(to_signed(b, 256), to_signed(a, 256)).cpu().double())
+    return ReconstructionScores(
+        float(psnr(images, others).mean()),
+        float(torch.cat(alike).mean()),
+        float(torch.cat(apart).mean()) if apart else None,
+    )
