@@ -17,13 +17,14 @@ from typing import Annotated, Any
 
 import torch
 import typer
+from pixelgen.training.objective import BitsPerDim
 
 from pixelgen.models import build_model
 from pixelgen.models.precision import autocast
 from pixelgen.pipelines.devices import pick_device
-from pixelgen.training.objective import BitsPerDim, training_flops
 from pixelgen.training.optimiser import averaged, build_optimiser
 from pixelgen.training.recipe import Recipe, load_recipe
+from pixelgen.training.throughput import training_flops
 
 SIDE = 2048
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -166,7 +165,7 @@ def evaluate(
     from pixelgen.checkpoints import load_checkpoint
     from pixelgen.cli.memory import keep_freed_memory
     from pixelgen.evaluation.evaluate import evaluate as measure
-    from pixelgen.evaluation.results import Evaluation
+    from pixelgen.evaluation.results import Evaluation, EvaluationReport
     from pixelgen.pipelines.devices import pick_device
 
     start = time.perf_counter()
@@ -206,19 +205,18 @@ def evaluate(
             else:
                 result = measure(loaded, data, split, unconditional=unconditional, **shared)
     if as_json:
-        values = {
-            "weights": loaded.name,
-            "revision": loaded.revision,
-            "data": data,
-            "split": split,
-            "limit": limit,
-            **asdict(result),
-            **({} if result.main is None else asdict(result.main)),
-            "quality": None if judged is None else asdict(judged),
-            "identity": None if people_judged is None else asdict(people_judged),
-            "seconds": round(time.perf_counter() - start, 1),
-        }
-        typer.echo(json.dumps(values, indent=2))
+        report = EvaluationReport(
+            weights=loaded.name,
+            revision=loaded.revision,
+            data=data,
+            split=split,
+            limit=limit,
+            result=result,
+            quality=judged,
+            identity=people_judged,
+            seconds=round(time.perf_counter() - start, 1),
+        )
+        typer.echo(json.dumps(report.to_dict(), indent=2))
         return
     typer.echo(f"{loaded.name} on {result.images} pictures of {data} ({split})")
     _tell_likelihood(result, config.unit)

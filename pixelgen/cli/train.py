@@ -14,7 +14,7 @@ from pixelgen.cli import options
 from pixelgen.cli.console import shows_progress, stderr_console
 
 if TYPE_CHECKING:
-    from pixelgen.training.logs import Progress
+    from pixelgen.training.logs import RunProgress
 
 PLAIN_SECONDS = 30.0
 
@@ -94,7 +94,7 @@ class Display:
     def __enter__(self) -> Display:
         if shows_progress() and not self._quiet:
             from rich.progress import BarColumn, TextColumn
-            from rich.progress import Progress as Bar
+            from rich.progress import RunProgress as Bar
 
             columns = (BarColumn(20), TextColumn("{task.percentage:5.1f}% {task.description}"))
             self._bar = Bar(*columns, console=self._console, transient=True)
@@ -106,7 +106,7 @@ class Display:
         if self._bar is not None:
             self._bar.stop()
 
-    def progress(self, progress: Progress) -> None:
+    def progress(self, progress: RunProgress) -> None:
         """Shows where the run stands."""
         if self._bar is not None:
             self._bar.update(self._task, completed=progress.share, description=describe(progress))
@@ -120,7 +120,7 @@ class Display:
             self._console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
-def describe(progress: Progress) -> str:
+def describe(progress: RunProgress) -> str:
     """One line: how far, how fast, how long still, how good."""
     minutes = round(progress.seconds_left / 60)
     left = f"{minutes // 60}:{minutes % 60:02d}"

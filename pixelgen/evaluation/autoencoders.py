@@ -132,9 +132,6 @@ def measure_autoencoders(
     options = drawing.options
     return Evaluation(
         images=len(images),
-        conditional=None,
-        unconditional=None,
-        reconstruction=None,
         autoencoders=AutoencoderScores(
             pictures=len(rows),
             sampling=SamplingSettings(

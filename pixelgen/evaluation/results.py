@@ -225,13 +225,13 @@ class Evaluation:
 
     images: int
     """Number of images."""
-    conditional: BitsPerDim | None
+    conditional: BitsPerDim | None = None
     """Each image (its codes, where the model draws codes) given its class, or given another photo
     of the same person (people with one photo are left out); None for weights without conditions,
     or if not asked for."""
-    unconditional: BitsPerDim | None
+    unconditional: BitsPerDim | None = None
     """Without a condition; None for weights that draw nothing."""
-    reconstruction: ReconstructionScores | None
+    reconstruction: ReconstructionScores | None = None
     """Of the tokenizer; None for weights that model pixels."""
     verification: Verification | None = None
     """How well the face embedder tells people apart; None for other weights."""
@@ -251,13 +251,13 @@ class Evaluation:
 class EvaluationReport:
     """An evaluation and what it was made with."""
 
-    weights: str
-    """Bundled name, folder or Hub id."""
-    revision: str
-    """The Hub's commit, or a hash of the tensor files (`sha256:…`)."""
     data: str
     split: str
     result: Evaluation
+    weights: str = ""
+    """Bundled name, folder or Hub id."""
+    revision: str = ""
+    """The Hub's commit, or a hash of the tensor files (`sha256:…`)."""
     limit: int | None = None
     """Images of the split at most, evenly spread; None: all."""
     quality: Quality | None = None

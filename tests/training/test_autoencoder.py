@@ -23,12 +23,10 @@ from pixelgen.models.conditioning import Condition
 from pixelgen.models.likelihood import bits_per_dim, to_signed
 from pixelgen.pipelines import ReconstructPipeline
 from pixelgen.publishing.export import export
-from pixelgen.training.autoencoder_loss import AutoencoderLoss
-from pixelgen.training.checkpoint_surgery import with_own_encoder
 from pixelgen.training.loop import train
 from pixelgen.training.recipe import AutoencoderRecipe, load_recipe, recipe_text
 from pixelgen.training.state import read_state
-from pixelgen.training.tasks import AutoencoderTask
+from pixelgen.training.tasks.autoencoder import AutoencoderLoss, AutoencoderTask, with_own_encoder
 
 from .conftest import recipe_at
 
@@ -216,7 +214,7 @@ def test_one_folder_of_two_runs(recipe_file: Path, tmp_path: Path, pictures: Pat
     )
     # It tells how its own auto-encoder was trained before.
     for run, size, known in (("more", 2, small), ("larger", 5, large)):
-        before = read_state(tmp_path / run)[0].before
+        before = read_state(tmp_path / run)[0].history
         assert f"bottleneck = {size}" in before["recipe"]
         assert "others" not in before
         assert before["minutes"] == round(read_state(known)[0].counters.seconds / 60, 1)
@@ -257,13 +255,13 @@ def test_another_build_begins_with_the_pixelcnn(
         torch.testing.assert_close(after.log_prob(x, condition), expected, atol=0.02, rtol=0.01)
     # So it is known how the old one was trained, and the average begins with the new parts.
     state, _ = read_state(tmp_path / "new")
-    assert "bottleneck = 2" in state.before["recipe"]
-    assert state.averaged == 0
+    assert "bottleneck = 2" in state.history["recipe"]
+    assert state.ema_updates == 0
     # Weights of the same build are taken whole, with the principal components that they know.
     again = [*more, "schedule.steps=1", "data.holdout=30", "optimiser.lr=1e-9"]
     train(load_recipe(recipe_file, again), tmp_path / "more", init=str(weights))
     goes_on, found = read_state(tmp_path / "more")
-    assert goes_on.averaged > 10
+    assert goes_on.ema_updates > 10
     for name, tensor in new.autoencoders[3].state_dict().items():
         if name.startswith("principal."):
             assert tensor.any()
@@ -305,7 +303,7 @@ def test_a_pixelcnn_alone_becomes_a_decoder(recipe_file: Path, tmp_path: Path) -
     with pytest.raises(PixelgenError, match=r"has no tensor pixels\.layers\.1\."):
         train(deep, tmp_path / "deep", init=str(weights))
     whole = str(export(run, tmp_path / "whole"))
-    says = "whole is an autoencoder: no run of a gated_pixelcnn can start from it"
+    says = "whole is an autoencoder: a gated_pixelcnn cannot start from it"
     with pytest.raises(PixelgenError, match=says):
         train(load_recipe(path, ["data.holdout=12"]), tmp_path / "back", init=whole)
 

@@ -16,12 +16,11 @@ from pixelgen.metrics.perceptual import disagreement, load_perceptual
 from pixelgen.models import build_model
 from pixelgen.models.config import TokenizerConfig
 from pixelgen.publishing.export import export
-from pixelgen.training.checkpoint_surgery import with_fine_stage, with_more_channels
 from pixelgen.training.discriminator import Discriminator
 from pixelgen.training.loop import train
 from pixelgen.training.recipe import LossesRecipe, load_recipe
 from pixelgen.training.state import read_state
-from pixelgen.training.tokenizer_loss import TokenizerLoss
+from pixelgen.training.tasks.tokenizer import TokenizerLoss, with_fine_stage, with_more_channels
 
 from .conftest import recipe_at
 
@@ -166,7 +165,7 @@ def test_decoder_only_keeps_every_code(recipe_file: Path, tmp_path: Path) -> Non
     train(load_recipe(recipe_file), tmp_path / "run")
     before = export(tmp_path / "run", tmp_path / "before")
     recipe = load_recipe(recipe_file, ["losses.decoder_only=true"])
-    with pytest.raises(PixelgenError, match="decoder_only keeps an encoder"):
+    with pytest.raises(PixelgenError, match="decoder_only keeps the encoder"):
         train(recipe, tmp_path / "again")
     train(recipe, tmp_path / "again", init=str(before))
     old, new = (

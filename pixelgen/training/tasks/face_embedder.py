@@ -1,17 +1,36 @@
-"""What a face embedder minimises, and how well it tells people apart.
+"""Face embedders: faces as points on a sphere, those of one person near to each other.
 
 Schroff, Kalenichenko, Philbin, "FaceNet", 2015 (arXiv 1503.03832), section 3.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pixelgen.metrics.verification import squared_distances
+from pixelgen.checkpoints import LoadedCheckpoint
+from pixelgen.data import ImageData
+from pixelgen.metrics.verification import embed, squared_distances, verify
+from pixelgen.models.conditioning import Condition
+from pixelgen.models.config import FaceEmbedderConfig
 from pixelgen.models.likelihood import to_signed
-from pixelgen.training.recipe import Mining, TripletsRecipe
+from pixelgen.training.recipe import Mining, Recipe, TripletsRecipe
+from pixelgen.training.sample_sheets import neighbour_sheet
+from pixelgen.training.submodels import EMBEDDER, submodel_history
+from pixelgen.training.tasks.base import (
+    CardText,
+    RunContext,
+    Task,
+    WarmStart,
+    check_image_size,
+    float_weights,
+    shapes,
+)
+from pixelgen.training.training_data import TrainingData, by_identity
 
 
 @torch.compiler.disable  # how many pairs there are is not known before: nothing to compile
@@ -76,3 +95,54 @@ def recoloured(images: Tensor, amount: float) -> Tensor:
     contrast = 1 + amount * change[0, :, :1]
     brightness = amount * (change[1, :, :1] + 0.5 * change[2])
     return (images * contrast + brightness).clamp(-1, 1)
+
+
+class FaceEmbedderTask(Task):
+    """Face embedders: the triplet loss, verification of people, and nearest neighbours."""
+
+    config_type = FaceEmbedderConfig
+    loss = "loss"
+    loss_unit = "loss"
+    figure = "auc"
+    figure_unit = "ROC AUC"
+
+    @classmethod
+    def card_text(
+        cls, recipes: Sequence[Recipe], name: str, size: str, labels: Sequence[int]
+    ) -> CardText:
+        """See `Task`."""
+        return CardText(
+            summary=f"A face embedder: aligned {size} faces as points on a sphere.",
+            sheet="Held-out faces, each followed by those nearest to it",
+            usage=f"pixelgen evaluate {name} --data FACES",
+        )
+
+    def prepare(self, data: ImageData, run: RunContext) -> TrainingData:
+        """Images by person. Raises PixelgenError for images of another size or without labels."""
+        check_image_size(data, self.recipe, "embedder")
+        return by_identity(self.recipe, data)
+
+    def objective(self, model: nn.Module) -> nn.Module:
+        """The triplet loss."""
+        return TripletLoss(model, self.recipe.triplets)
+
+    def held_out(self, model: nn.Module, images: Tensor, condition: Condition | None) -> Tensor:
+        """The area under the ROC curve over all pairs of held-out images, [1]."""
+        assert condition is not None  # see `by_identity`
+        assert condition.classes is not None
+        embeddings = embed(model, images, self.recipe.optimiser.batch)
+        return torch.tensor([verify(embeddings, condition.classes).auc], dtype=torch.float64)
+
+    def show(self, model: nn.Module, held: Tensor, condition: Condition | None, path: Path) -> None:
+        """Some faces, each followed by those nearest to it."""
+        neighbour_sheet(embed(model, held, self.recipe.optimiser.batch), held, path)
+
+    def warm_start(
+        self, checkpoint: LoadedCheckpoint, model: nn.Module, data: TrainingData
+    ) -> WarmStart:
+        """From a face embedder, alone or beside a model."""
+        network = checkpoint.embedder
+        self.check_network(checkpoint, network, model)
+        weights = float_weights(network)
+        unchanged = shapes(weights) == shapes(model.state_dict())
+        return WarmStart(weights, submodel_history(checkpoint.config, EMBEDDER), unchanged)
