@@ -22,20 +22,20 @@ def image_bits(
     precision: str = "fp32",
     progress: Callable[[int, int], None] | None = None,
 ) -> Tensor:
-    """Exact bits per dimension of every picture, float64 [N].
+    """Exact bits per dimension of every image, float64 [N].
 
-    `images` uint8 [N, C, H, W], `condition` of all of them, what tells that of some rows, or None.
-    `progress(done, total)` is told after every batch.
+    `images` uint8 [N, C, H, W]; `condition` is that of all of them, a function from rows to
+    theirs, or None. `progress(done, total)` is called after every batch.
     """
     training, device = model.training, next(model.parameters()).device
     model.eval()
     parts: list[Tensor] = []
     for start in range(0, len(images), batch):
-        part = slice(start, start + batch)
-        given = condition(part) if callable(condition) else condition and condition[part]
+        rows = slice(start, start + batch)
+        given = condition(rows) if callable(condition) else condition and condition[rows]
         with autocast(device, precision):
-            told = None if given is None else given.to(device)
-            log_prob = model.log_prob(images[part].to(device).long(), told)  # type: ignore[operator]
+            x, moved = images[rows].to(device).long(), None if given is None else given.to(device)
+            log_prob = model.log_prob(x, moved)  # type: ignore[operator]
         parts.append(bits_per_dim(log_prob.cpu().double()))
         if progress is not None:
             progress(min(start + batch, len(images)), len(images))

@@ -18,8 +18,8 @@ from pixelgen.models.tokenizer import Tokenizer, to_bytes
 
 
 def psnr(images: Tensor, others: Tensor) -> Tensor:
-    """Peak signal-to-noise ratio of pictures uint8 [N, C, H, W], float64 [N] in dB: 10 log10 of
-    255² over the mean squared difference; `BEST_PSNR` where there is none."""
+    """Peak signal-to-noise ratio of images uint8 [N, C, H, W], float64 [N] in dB: 10 log10 of 255²
+    over the mean squared difference; `BEST_PSNR` for equal images."""
     difference = images.double() - others.double()
     error = difference.square().flatten(1).mean(1)
     return (10 * torch.log10(255**2 / error)).clamp(max=BEST_PSNR)
@@ -27,7 +27,7 @@ def psnr(images: Tensor, others: Tensor) -> Tensor:
 
 @torch.no_grad()
 def encode_batch(model: Tokenizer, images: Tensor, precision: str) -> Tensor:
-    """The codes of pictures of 0 … 255, [N, 3, S, S], int64 [N, C, h, w] where the model is."""
+    """Images [N, 3, S, S] of 0 … 255 → codes int64 [N, C, h, w] on the model's device."""
     device = next(model.parameters()).device
     with autocast(device, precision):
         return model.encode(to_signed(images.to(device), 256))
@@ -42,10 +42,8 @@ def encode(
     precision: str = "fp32",
     progress: Callable[[int, int], None] | None = None,
 ) -> Tensor:
-    """The codes of pictures uint8 [N, 3, S, S], uint8 [N, C, h, w] on the CPU.
-
-    `progress(done, total)` is told after every batch.
-    """
+    """Images uint8 [N, 3, S, S] → codes uint8 [N, C, h, w] on the CPU. `progress(done, total)` is
+    called after every batch."""
     parts: list[Tensor] = []
     for start in range(0, len(images), batch):
         codes = encode_batch(model, images[start : start + batch], precision)
@@ -66,17 +64,15 @@ def reconstruct(
     precision: str = "fp32",
     progress: Callable[[int, int], None] | None = None,
 ) -> Tensor:
-    """What a tokenizer makes of pictures uint8 [N, 3, S, S] and their codes; of the same form.
-
-    `progress(done, total)` is told after every batch.
-    """
+    """Images uint8 [N, 3, S, S] → their reconstructions by a tokenizer, uint8 [N, 3, S, S] on the
+    CPU. `progress(done, total)` is called after every batch."""
     training, device = model.training, next(model.parameters()).device
     model.eval()
     parts: list[Tensor] = []
     for start in range(0, len(images), batch):
         with autocast(device, precision):
-            made, _ = model(to_signed(images[start : start + batch].to(device), 256))
-        parts.append(to_bytes(made).cpu())
+            decoded, _ = model(to_signed(images[start : start + batch].to(device), 256))
+        parts.append(to_bytes(decoded).cpu())
         if progress is not None:
             progress(min(start + batch, len(images)), len(images))
     model.train(training)
@@ -85,38 +81,38 @@ def reconstruct(
 
 @dataclass(frozen=True)
 class ReconstructionScores:
-    """How near a tokenizer's reconstructions come to the pictures, means over all."""
+    """How close reconstructions come to their originals: means over all images."""
 
     psnr: float
     """Peak signal-to-noise ratio in dB."""
     ssim: float
     """Structural similarity, up to 1."""
     perceptual: float | None
-    """Distance of a classifier's features, from 0; None without the package that holds it, and for
-    pictures that are too small for it."""
+    """Perceptual distance, from 0; None where its classifier is not installed, and for images that
+    are too small for it."""
 
 
 def measure_reconstruction(
     images: Tensor, others: Tensor, device: torch.device, batch: int
 ) -> ReconstructionScores:
-    """How far apart pictures uint8 [N, 3, H, W] and their reconstructions are."""
+    """Scores of images uint8 [N, 3, H, W] and their reconstructions `others`."""
     from torchmetrics.functional.image import structural_similarity_index_measure as ssim
 
     distance = None
     if min(images.shape[-2:]) >= 32:
         with suppress(PixelgenError):
             distance = load_perceptual().to(device)
-    alike, apart = [], []
+    similarities, distances = [], []
     for start in range(0, len(images), batch):
         a = images[start : start + batch].to(device).float()
         b = others[start : start + batch].to(device).float()
         value = ssim(b, a, data_range=255.0, reduction="none")
-        alike.append(torch.as_tensor(value).view(-1).cpu().double())
+        similarities.append(torch.as_tensor(value).view(-1).cpu().double())
         if distance is not None:
             with torch.inference_mode():
-                apart.append(distance(to_signed(b, 256), to_signed(a, 256)).cpu().double())
+                distances.append(distance(to_signed(b, 256), to_signed(a, 256)).cpu().double())
     return ReconstructionScores(
         float(psnr(images, others).mean()),
-        float(torch.cat(alike).mean()),
-        float(torch.cat(apart).mean()) if apart else None,
+        float(torch.cat(similarities).mean()),
+        float(torch.cat(distances).mean()) if distances else None,
     )

@@ -14,16 +14,16 @@ from torch import Tensor, nn
 from pixelgen.models.likelihood import to_signed
 
 _BINS = 2**20
-"""Of squared distances, 0 … 4."""
+"""Bins of the histogram of squared distances, 0 … 4."""
 
 
 _AT_ONCE = 2**22
-"""Pairs of pictures that are looked at together."""
+"""Pairs of images whose distances are computed at a time."""
 
 
 def squared_distances(embeddings: Tensor, rows: slice = slice(None)) -> Tensor:
-    """[N, D] of length 1 → [N, N], 0 … 4, of which `rows` are computed; not in bf16, which knows no
-    small differences."""
+    """Embeddings [N, D] of length 1 → squared distances [N, N] of 0 … 4, or some `rows` of them;
+    never in bf16, which rounds small differences away."""
     with torch.autocast(embeddings.device.type, enabled=False):
         embeddings = embeddings if embeddings.dtype == torch.float64 else embeddings.float()
         return (2 - 2 * embeddings[rows] @ embeddings.t()).clamp(min=0)
@@ -44,13 +44,13 @@ def embed(model: nn.Module, images: Tensor, batch: int) -> Tensor:
 
 @dataclass(frozen=True)
 class Verification:
-    """How well distances tell whether two pictures show one person."""
+    """How well distances tell whether two images show the same person."""
 
     auc: float
-    """Area under the ROC curve: the chance that a pair of one person is nearer than a pair of
+    """Area under the ROC curve: the probability that a pair of one person is nearer than a pair of
     two."""
     accepted: float
-    """Share of the pairs of one person that are accepted where 1 % of the others are."""
+    """True accept rate at a false accept rate of 1 %."""
     pairs: int
     """Pairs of one person."""
     others: int
@@ -58,11 +58,11 @@ class Verification:
 
 
 def verify(embeddings: Tensor, people: Tensor) -> Verification:
-    """Over all pairs of pictures, `embeddings` [N, D] of length 1, `people` int64 [N]. Squared
+    """Over all pairs of images, `embeddings` [N, D] of length 1, `people` int64 [N]. Squared
     distances that differ by less than 4e-6 count as equal.
 
-    Nothing is told of vectors that are not finite. Raises ValueError where there are no pairs of
-    either kind.
+    The rates are NaN for embeddings that are not finite. Raises ValueError without a pair of one
+    person, or of two.
     """
     if not bool(embeddings.isfinite().all()):
         return Verification(math.nan, math.nan, 0, 0)

@@ -12,7 +12,7 @@ import torch
 
 from pixelgen.checkpoints import load_checkpoint
 from pixelgen.errors import PixelgenError
-from pixelgen.metrics.perceptual import disagreement, load_perceptual
+from pixelgen.metrics.perceptual import class_divergence, load_perceptual
 from pixelgen.models import build_model
 from pixelgen.models.config import TokenizerConfig
 from pixelgen.publishing.export import export
@@ -125,10 +125,10 @@ def test_the_classifier_compares_what_it_says_of_picture_and_reconstruction() ->
     assert len(features) == len(perceptual.widths) + 1
     assert logits is not None
     assert logits.shape == (2, 1000)
-    assert disagreement(logits, logits) == pytest.approx(0, abs=1e-6)
+    assert class_divergence(logits, logits) == pytest.approx(0, abs=1e-6)
     said, real = logits.softmax(1), logits.flip(0).softmax(1)
     expected = (real * (real.log() - said.log())).sum(1).mean()
-    torch.testing.assert_close(disagreement(logits, logits.flip(0)), expected)
+    torch.testing.assert_close(class_divergence(logits, logits.flip(0)), expected)
     assert load_perceptual().see(images)[1] is None
 
 

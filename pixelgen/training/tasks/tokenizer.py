@@ -12,7 +12,12 @@ from torch import Tensor, nn
 from pixelgen.checkpoints import LoadedCheckpoint
 from pixelgen.data import ImageData
 from pixelgen.errors import UsageError
-from pixelgen.metrics.perceptual import PerceptualDistance, disagreement, distance, load_perceptual
+from pixelgen.metrics.perceptual import (
+    PerceptualDistance,
+    class_divergence,
+    distance,
+    load_perceptual,
+)
 from pixelgen.metrics.reconstruction import psnr, reconstruct
 from pixelgen.models.conditioning import Condition
 from pixelgen.models.config import TokenizerConfig
@@ -65,7 +70,7 @@ class TokenizerLoss(nn.Module):
                 real, real_logits = self.perceptual.see(images[some])
             loss = loss + self.losses.perceptual * distance(fake, real).mean()
             if fake_logits is not None and real_logits is not None:
-                loss = loss + self.losses.classifier * disagreement(fake_logits, real_logits)
+                loss = loss + self.losses.classifier * class_divergence(fake_logits, real_logits)
             if self.discriminator is not None:
                 depths = len(self.discriminator.heads)
                 fake, real = fake[:depths], real[:depths]
