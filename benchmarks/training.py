@@ -17,13 +17,13 @@ from typing import Annotated, Any
 
 import torch
 import typer
-from pixelgen.training.objective import BitsPerDim
 
 from pixelgen.models import build_model
 from pixelgen.models.precision import autocast
 from pixelgen.pipelines.devices import pick_device
 from pixelgen.training.optimiser import averaged, build_optimiser
 from pixelgen.training.recipe import Recipe, load_recipe
+from pixelgen.training.tasks.likelihood import BitsPerDimLoss
 from pixelgen.training.throughput import training_flops
 
 SIDE = 2048
@@ -64,7 +64,7 @@ def training_rate(
     shape = (batch, config.channels, config.height, config.width)
     x = torch.randint(config.levels, shape, device=device)
     classes = torch.randint(config.classes, (batch,), device=device) if config.classes else None
-    objective: Any = BitsPerDim(model)
+    objective: Any = BitsPerDimLoss(model)
     flops = training_flops(objective, x[:1], None if classes is None else classes[:1])
     optimiser, ema = build_optimiser(model, recipe.optimiser), averaged(model, 0.999)
     if recipe.compute.compile:

@@ -103,18 +103,18 @@ def measure_quality(
     some = torch.linspace(0, len(images) - 1, min(len(images), CALIBRATION_IMAGES)).long()
     size = judge.calibrate(images[some], labels[some], known, progress=of_part("calibrating"))
 
-    def see(what: str, images: Tensor, labels: Tensor) -> _Judged:
+    def judged(what: str, images: Tensor, labels: Tensor) -> _Judged:
         return _Judged(labels, *judge.see(images, of_part(f"judging {what}")))
 
-    real = see("real", images, labels)
+    real = judged("real", images, labels)
     reconstructed = samples = None
     if config.has_codec:
         decoded = reconstruct(weights.codec, images, batch, progress=of_part("reconstruction"))
-        reconstructed = _scores(see("reconstructed", decoded, labels), real, known)
+        reconstructed = _scores(judged("reconstructed", decoded, labels), real, known)
     if request is not None:
         drawn = _sample(ClassPipeline(weights, device), request, of_part("samples"))
         of = torch.tensor(request.classes).repeat_interleave(request.n)
-        samples = _scores(see("samples", drawn, of), real, known)
+        samples = _scores(judged("samples", drawn, of), real, known)
     return Quality(
         part=part,
         classes=len(classes),
@@ -152,22 +152,22 @@ def _sampling_settings(request: SampleRequest) -> ClassSamplingSettings:
     )
 
 
-def _scores(seen: _Judged, real: _Judged, known: Sequence[int]) -> QualityScores:
-    hits = best_labels(seen.logits, known, 5) == seen.labels[:, None]
+def _scores(judged: _Judged, real: _Judged, known: Sequence[int]) -> QualityScores:
+    hits = best_labels(judged.logits, known, 5) == judged.labels[:, None]
     return QualityScores(
         pictures=len(hits),
         top1=float(hits[:, 0].double().mean()),
         top5=float(hits.any(1).double().mean()),
-        kid=None if seen is real else kernel_distance(real.features, seen.features),
-        diversity=_diversity(_spread(seen), _spread(real)),
+        kid=None if judged is real else kernel_distance(real.features, judged.features),
+        diversity=_diversity(_spread(judged), _spread(real)),
     )
 
 
-def _spread(seen: _Judged) -> dict[int, float]:
-    """Of every class with two pictures or more, the mean distance between their features."""
+def _spread(judged: _Judged) -> dict[int, float]:
+    """The mean distance between the features of each class with two images or more."""
     spread = {}
-    for label in torch.unique(seen.labels).tolist():
-        own = seen.features[seen.labels == label]
+    for label in torch.unique(judged.labels).tolist():
+        own = judged.features[judged.labels == label]
         if len(own) > 1:
             spread[label] = float(torch.pdist(own).mean())
     return spread

@@ -34,8 +34,8 @@ def image_bits(
         rows = slice(start, start + batch)
         given = condition(rows) if callable(condition) else condition and condition[rows]
         with autocast(device, precision):
-            x, moved = images[rows].to(device).long(), None if given is None else given.to(device)
-            log_prob = model.log_prob(x, moved)  # type: ignore[operator]
+            on_device = None if given is None else given.to(device)
+            log_prob = model.log_prob(images[rows].to(device).long(), on_device)  # type: ignore[operator]
         parts.append(bits_per_dim(log_prob.cpu().double()))
         if progress is not None:
             progress(min(start + batch, len(images)), len(images))

@@ -23,13 +23,13 @@ def distances(pictures: Tensor, photos: Tensor) -> Tensor:
     """
     side = photos.shape[-1]
     step = min(max(side // 32, 1), (side - 1) // 2)
-    seen = _look(_window(pictures, step, step, side - 2 * step))
+    looks = _look(_window(pictures, step, step, side - 2 * step))
     best = torch.full((len(pictures), len(photos)), -1.0)
     for turned in (photos, photos.flip(3)):
         for top in (0, step, 2 * step):
             for left in (0, step, 2 * step):
                 look = _look(_window(turned, top, left, side - 2 * step))
-                best = torch.maximum(best, seen @ look.T)
+                best = torch.maximum(best, looks @ look.T)
     return (2 - 2 * best).clamp(min=0).sqrt()
 
 
