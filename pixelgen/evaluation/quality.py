@@ -97,7 +97,7 @@ def measure_quality(
     images, labels = pictures.images[rows], pictures.labels[rows]
     if not len(images):
         whose = "that the weights know" if part == "all" else f"of the part {part}"
-        raise PixelgenError(f"{data} ({split}) has no picture of the classes {whose}")
+        raise PixelgenError(f"{data} ({split}) has no pictures of the classes {whose}")
     classes = torch.unique(labels).tolist()
     request = None if is_tokenizer else request_samples(classes)
     some = torch.linspace(0, len(images) - 1, min(len(images), CALIBRATION_IMAGES)).long()

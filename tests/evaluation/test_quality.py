@@ -151,7 +151,7 @@ def test_what_cannot_be_judged(
     fails(foreign, grey, "no pictures of the classes that the weights know")
     fails(foreign, grey, "no pictures of the classes of the part tune", part="tune")
     beyond = replace(pixels, config=replace(pixels.config, labels=(2, 5, 6, 1000)))
-    fails(beyond, grey, "1000 classes of ILSVRC only")
+    fails(beyond, grey, "indices of the 1000 ILSVRC classes")
 
 
 def test_labels_that_are_no_classes(
