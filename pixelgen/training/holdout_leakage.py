@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import PurePath
 from typing import Any
 
-from pixelgen.models.config import FaceEmbedderConfig
 from pixelgen.toml import parse_toml
 from pixelgen.training.recipe import Recipe, recipe_from_dict
 
@@ -38,8 +37,7 @@ def _name(path: str) -> str:
 
 def _whole_people(recipe: Recipe) -> str:
     """The column of the people who are held out as a whole; empty if single images are."""
-    by_person = recipe.data.embedder or isinstance(recipe.model, FaceEmbedderConfig)
-    return recipe.data.label if by_person else ""
+    return recipe.data.label if recipe.of_people else ""
 
 
 def _recipes(history: Mapping[str, Any]) -> Iterator[Recipe]:

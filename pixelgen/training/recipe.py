@@ -378,9 +378,12 @@ class Recipe:
     @property
     def label_column(self) -> str:
         """The column of classes or people; empty if the network uses neither."""
-        config = self.model
-        used = config.classes or self.data.embedder or isinstance(config, FaceEmbedderConfig)
-        return self.data.label if used else ""
+        return self.data.label if self.model.classes or self.of_people else ""
+
+    @property
+    def of_people(self) -> bool:
+        """Whether labels are people, who are held out as a whole."""
+        return bool(self.data.embedder) or isinstance(self.model, FaceEmbedderConfig)
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON- and TOML-ready dictionary from which `recipe_from_dict` rebuilds the recipe."""

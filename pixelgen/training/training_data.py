@@ -12,7 +12,6 @@ from pixelgen.data import ImageData, cut
 from pixelgen.data.same_person_index import SamePersonIndex, other_photos
 from pixelgen.errors import PixelgenError
 from pixelgen.models.conditioning import Condition
-from pixelgen.models.config import AutoencoderConfig
 from pixelgen.models.face_embedder import FaceEmbedder
 from pixelgen.random_streams import RandomStream, stream_generator
 from pixelgen.training.batches import (
@@ -76,6 +75,7 @@ def by_picture(
     embeddings: Tensor | None = None,
     fit_vectors: Callable[[Tensor, Tensor], ClassVectors] | None = None,
     loss_vectors: Tensor | None = None,
+    drop_own_condition: bool = False,
 ) -> TrainingData:
     """Batches of single images. `views` uint8 [V, N, C, H, W] are the views of each image; codes
     are cropped and mirrored already.
@@ -83,6 +83,7 @@ def by_picture(
     With `embeddings` [N, D] as condition vectors, `data.label` is the column of people, and whole
     people are held out. `fit_vectors(rows, classes)` fits condition vectors to the rows that are
     trained on. `loss_vectors` [N, F] are passed to the loss as vectors, not to the network.
+    `drop_own_condition`: see `Batches`.
     """
     config, options = recipe.model, recipe.data
     labels: list[int] = []
@@ -143,7 +144,7 @@ def by_picture(
         null_class=config.classes,
         class_dropout=options.class_dropout,
         vectors=vectors,
-        drop_own_condition=isinstance(config, AutoencoderConfig),
+        drop_own_condition=drop_own_condition,
     )
     condition = None
     if classes is not None or vector is not None:

@@ -165,7 +165,13 @@ class AutoencoderTask(Task):
         features: Tensor | None = None
         if self.distillation is not None:
             features = teacher_features(data, self.recipe, run.folder, run.note, run.device)
-        training_data = by_picture(self.recipe, data, data.images[None], loss_vectors=features)
+        training_data = by_picture(
+            self.recipe,
+            data,
+            data.images[None],
+            loss_vectors=features,
+            drop_own_condition=True,
+        )
         config = self.recipe.model
         if not isinstance(config, AutoencoderConfig) or not config.principal:
             return training_data
