@@ -160,16 +160,13 @@ class TrainingRun:
             self.objective = torch.compile(self.objective, dynamic=False)
         self._failures = 0
 
-    # State
-
     def restore(self, state: RunState, tensors: dict[str, Tensor]) -> None:
         """Continues from a saved state."""
         source = f"the saved state in {self.folder}"
         if state.labels != self.data.labels:
             raise PixelgenError("the data has other labels than the run was started with")
-        if (
-            state.pictures and state.pictures != self.pictures
-        ):  # else other images would be held out
+        # Other images would be held out.
+        if state.pictures and state.pictures != self.pictures:
             raise PixelgenError(
                 f"the data has {self.pictures} pictures, the run was started with {state.pictures}"
             )
@@ -230,8 +227,6 @@ class TrainingRun:
             save_state(
                 self.folder, state, self.model, self.ema.module, self.optimiser, self.task.critic
             )
-
-    # The loop
 
     def go(self, received: list[int], max_seconds: float) -> Outcome:
         """Steps until the schedule, `max_seconds` of this part, or a signal ends it."""
