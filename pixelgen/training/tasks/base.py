@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from pixelgen.checkpoints import LoadedCheckpoint
 from pixelgen.data import ImageData
 from pixelgen.errors import PixelgenError
-from pixelgen.models import AnyConfig
 from pixelgen.models.conditioning import Condition
+from pixelgen.models.config_base import Config
 from pixelgen.training.recipe import Recipe
 from pixelgen.training.training_data import TrainingData
 
@@ -62,8 +62,8 @@ class Task(ABC):
     """What one kind of network minimises, prepares, measures and shows, and how it starts from the
     weights of another run."""
 
-    config_type: ClassVar[type[AnyConfig] | tuple[type[AnyConfig], ...]]
-    """The configurations of its networks."""
+    config_type: ClassVar[type[Config]]
+    """The configuration of its networks."""
     loss: ClassVar[str]
     """Name of the loss in the logs."""
     loss_unit: ClassVar[str]

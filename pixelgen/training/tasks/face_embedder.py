@@ -33,18 +33,17 @@ from pixelgen.training.tasks.base import (
 from pixelgen.training.training_data import TrainingData, by_identity
 
 
-@torch.compiler.disable  # how many pairs there are is not known before: nothing to compile
+@torch.compiler.disable  # the number of pairs depends on the data
 def triplet_loss(
     embeddings: Tensor, people: Tensor, margin: float, mining: Mining = "semi-hard"
 ) -> Tensor:
-    """The mean over all pairs of one person of how far the pair is from being nearer, by `margin`,
-    than another person. `mining` says which.
+    """The triplet loss: over all pairs of one person, the mean excess of their squared distance
+    plus `margin` over that to a negative, an image of somebody else, which `mining` selects.
 
-    "semi-hard": the nearest other who is farther than the pair, or where nobody is, the farthest
-    other (equation 4). "hard": the nearest other. "all": everybody, the nearer the more: in place
-    of the largest excess the logarithm of the sum of all, exponentiated, 0 among them (Sohn,
-    "Improved Deep Metric Learning with Multi-class N-pair Loss Objective", 2016, equation 7), on
-    the scale of `margin` / 2.
+    "semi-hard": the nearest negative that is farther than the pair, or the farthest negative if
+    there is none (equation 4). "hard": the nearest negative. "all": all negatives, by the
+    log-sum-exp of their excesses and 0 (Sohn, "Improved Deep Metric Learning with Multi-class
+    N-pair Loss Objective", 2016, equation 7) at the scale `margin` / 2.
 
     `embeddings` [B, D] of length 1, `people` int64 [B] → a number; 0 without such pairs.
     """
@@ -79,16 +78,16 @@ class TripletLoss(nn.Module):
         self.model, self.recipe = model, recipe
 
     def forward(self, x: Tensor, classes: Tensor | None = None) -> Tensor:
-        """x int64 [B, 3, S, S] of 0 … 255, `classes` int64 [B]: who is on it → a number."""
-        assert classes is not None  # batches by identity have them
+        """x int64 [B, 3, S, S] of 0 … 255, `classes` int64 [B]: the people → a number."""
+        assert classes is not None  # see `IdentityBatches`
         images = recoloured(to_signed(x, 256), self.recipe.colour)
         embeddings = self.model(images)
         return triplet_loss(embeddings, classes, self.recipe.margin, self.recipe.mining)
 
 
 def recoloured(images: Tensor, amount: float) -> Tensor:
-    """Pictures [B, 3, S, S] of -1 … 1 with contrast, brightness and each colour's share changed by
-    up to `amount` at random: light is not what makes a person."""
+    """Images [B, 3, S, S] of -1 … 1 with contrast, brightness and colour balance changed at random
+    by up to `amount`: a person does not depend on the light."""
     if not amount:
         return images
     change = torch.rand(3, len(images), 3, 1, 1, device=images.device) * 2 - 1
