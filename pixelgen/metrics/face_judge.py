@@ -1,13 +1,14 @@
-"""Judges of identity: faces as vectors, near to each other where they are of one person.
+"""Judges of identity: networks that embed faces, those of one person near to each other.
 
 The independent one is dlib's face recognition network (King, "dlib-ml", 2009; the network of 2017,
-128 numbers) with the weights of a package. It is for evaluation only, and no training may see it: a
-model that was trained against its judge would please it without drawing anybody.
+128 dimensions) with the weights of a package. It is for evaluation only, and no training may use
+it: a model that was trained against its judge would score well without showing the person.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
@@ -20,51 +21,54 @@ from torch import Tensor
 from pixelgen.data.images import cache_array, cache_folder, load_cached_array
 from pixelgen.errors import PixelgenError
 from pixelgen.imaging.alignment import FRAME, TEMPLATE
-from pixelgen.metrics.progress import Told
-from pixelgen.pipelines import PortraitPipeline
-from pixelgen.pipelines.conversion import to_images
+from pixelgen.metrics.progress import OnProgress
 
 CHIP = 150
-"""Side of the pictures that dlib's network sees."""
+"""Side of the input of dlib's network."""
 _EYES = ((47.73, 47.14), (100.28, 47.12))
-# Where they have the middle of both eyes: that of the corners in its mean face, which with a
-# quarter of it around on every side is scaled to the whole chip.
+# The centres of both eyes in a chip: from the corners of the eyes in dlib's mean face, which is
+# scaled to the chip with a margin of a quarter of its size on every side.
 
 
 class FaceJudge(Protocol):
-    """Whatever tells people apart by the distances between vectors."""
+    """A network that tells people apart by the distances between embeddings."""
 
     name: str
-    """What reports call it."""
+    """Its name in reports."""
 
-    def embed(self, images: Tensor, told: Told | None = None, *, keep: bool = False) -> Tensor:
-        """Aligned faces uint8 [N, 3, S, S] → vectors float32 [N, D] on the CPU.
+    def embed(
+        self, images: Tensor, progress: OnProgress | None = None, *, keep: bool = False
+    ) -> Tensor:
+        """Aligned faces uint8 [N, 3, S, S] → embeddings float32 [N, D] on the CPU.
 
-        `told(done, total)` is called as the work goes on. With `keep`, vectors that are slow to
-        get may be left in the user's cache folder for the next time."""
+        `progress(done, total)` is called after every batch. With `keep`, embeddings that are slow
+        to compute may be cached in the user's cache folder."""
 
 
 class EmbedderJudge:
-    """The face embedder that the weights themselves draw by."""
+    """The face embedder that the weights themselves are conditioned on."""
 
     name = "embedder"
 
-    def __init__(self, pipe: PortraitPipeline, batch: int = 64) -> None:
-        """`batch`: pictures between two calls of `told`."""
-        self.pipe, self.batch = pipe, batch
+    def __init__(self, embed: Callable[[Tensor], Tensor], batch: int = 64) -> None:
+        """`embed`: faces uint8 [B, 3, S, S] → embeddings [B, D]. `batch`: faces per call of it and
+        of `progress`."""
+        self._embed, self.batch = embed, batch
 
-    def embed(self, images: Tensor, told: Told | None = None, *, keep: bool = False) -> Tensor:
-        """See `FaceJudge`. Keeps nothing."""
+    def embed(
+        self, images: Tensor, progress: OnProgress | None = None, *, keep: bool = False
+    ) -> Tensor:
+        """See `FaceJudge`. Caches nothing."""
         parts = []
         for start in range(0, len(images), self.batch):
-            parts.append(self.pipe.embed(to_images(images[start : start + self.batch], 256)))
-            if told is not None:
-                told(min(start + self.batch, len(images)), len(images))
+            parts.append(self._embed(images[start : start + self.batch]))
+            if progress is not None:
+                progress(min(start + self.batch, len(images)), len(images))
         return torch.cat(parts)
 
 
 class DlibJudge:
-    """dlib's network; `load_face_judge` makes one."""
+    """dlib's network; see `load_face_judge`."""
 
     name = "dlib"
 
@@ -72,7 +76,9 @@ class DlibJudge:
         """`network`: a `dlib.face_recognition_model_v1`. `batch`: pictures at a time."""
         self.network, self.batch = network, batch
 
-    def embed(self, images: Tensor, told: Told | None = None, *, keep: bool = False) -> Tensor:
+    def embed(
+        self, images: Tensor, progress: OnProgress | None = None, *, keep: bool = False
+    ) -> Tensor:
         """See `FaceJudge`."""
         faces = chips(images)
         if keep:
@@ -82,20 +88,20 @@ class DlibJudge:
         vectors: list[Any] = []
         for start in range(0, len(faces), self.batch):
             vectors += self.network.compute_face_descriptor([*faces[start : start + self.batch]])
-            if told is not None:
-                told(len(vectors), len(faces))
-        found = torch.from_numpy(np.array(vectors, dtype=np.float32))
+            if progress is not None:
+                progress(len(vectors), len(faces))
+        embeddings = torch.from_numpy(np.array(vectors, dtype=np.float32))
         if keep:
-            cache_array(file, found)
-        return found
+            cache_array(file, embeddings)
+        return embeddings
 
 
 def chips(images: Tensor) -> np.ndarray:
-    """Faces uint8 [N, 3, S, S] aligned to the template, as dlib's network wants them: uint8
-    [N, 150, 150, 3], both eyes in the places where it had them in training.
+    """Faces uint8 [N, 3, S, S] aligned to the template → the input of dlib's network, uint8
+    [N, 150, 150, 3], with both eyes where they were in its training.
 
-    Our template fixes the eyes, so one enlargement serves all faces. dlib's own way, a shape
-    predictor on every picture, tells real people apart no better.
+    Our template fixes the eyes, so one transform serves all faces. dlib's own alignment, by a shape
+    predictor on every picture, does not tell real people apart any better.
     """
     (left, top), (right, _) = TEMPLATE[:2]
     scale = (_EYES[1][0] - _EYES[0][0]) / (right - left)  # chip pixels to one of the frame
@@ -107,7 +113,7 @@ def chips(images: Tensor) -> np.ndarray:
     share = CHIP / scale / FRAME
     theta = torch.tensor([[share, 0, 2 * ours[0] / FRAME - 1], [0, share, 2 * ours[1] / FRAME - 1]])
     grid = F.affine_grid(theta[None], [1, 3, CHIP, CHIP], align_corners=False)
-    made = np.empty((len(images), CHIP, CHIP, 3), dtype=np.uint8)
+    aligned = np.empty((len(images), CHIP, CHIP, 3), dtype=np.uint8)
     for number, image in enumerate(images):
         # The chip reaches a little below the chin, and the picture may not.
         chip = F.grid_sample(
@@ -117,14 +123,14 @@ def chips(images: Tensor) -> np.ndarray:
             padding_mode="reflection",
             align_corners=False,
         )
-        made[number] = chip[0].clamp(0, 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
-    return made
+        aligned[number] = chip[0].clamp(0, 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
+    return aligned
 
 
 def load_face_judge() -> FaceJudge:
     """The independent judge with the weights of its package. Raises PixelgenError without it."""
     missing = PixelgenError(
-        "the judge of identity needs the packages `dlib-bin` and `face-recognition-models`",
+        "measuring identity needs the packages `dlib-bin` and `face-recognition-models`",
         "pip install 'pixelgen[identity]'",
     )
     try:

@@ -1,7 +1,7 @@
-"""Whether pictures of people are taken for them: what distances between vectors say.
+"""Whether images of people are recognised as them, by distances between embeddings.
 
-Pictures are compared to a gallery of real photos. Every person of the pictures counts the same,
-however many photos the gallery has of them; as somebody else's, every photo counts once.
+Images are compared to a gallery of real photos. Every person in the images has the same weight,
+however many photos the gallery has of them; as a photo of somebody else, every photo counts once.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ from pixelgen.metrics.bootstrap import Estimate, estimate, mean, ratio
 
 @dataclass(frozen=True)
 class IdentityMatch:
-    """What one judge makes of pictures of some people."""
+    """How one judge matches images of some people with their photos."""
 
     auc: Estimate
-    """Area under the ROC curve: the chance that a picture is nearer to a photo of its own person
-    than a picture of anybody to a photo of somebody else."""
+    """Area under the ROC curve: the probability that an image is nearer to a photo of its own
+    person than an image of anybody to a photo of somebody else."""
     rank1: Estimate
-    """Share of the pictures whose nearest person is their own. A person is where the mean of their
-    photos' vectors lies."""
+    """Share of the images whose nearest person, by the mean of the photos' embeddings, is their
+    own."""
     diversity: Estimate | None
-    """Mean distance between two pictures of a person over that between two photos: 1 is as diverse
-    as photos are. None where nobody has two pictures and two photos."""
+    """Mean distance between two images of a person over that between two photos: 1 is as diverse as
+    photos. None where nobody has two images and two photos."""
 
 
 @dataclass(frozen=True)
 class LabelledEmbeddings:
-    """Pictures, or the vectors of pictures, and whose they are."""
+    """Images, or embeddings of images, and the people in them."""
 
     vectors: Tensor
     """[N, …]."""
@@ -39,26 +39,26 @@ class LabelledEmbeddings:
     """int64 [N]."""
 
     def of(self, person: int) -> Tensor:
-        """The vectors of one person."""
+        """Those of one person."""
         return self.vectors[self.who == person]
 
     def people(self) -> list[int]:
-        """Whoever occurs, in order."""
+        """All people, in order."""
         return torch.unique(self.who).tolist()
 
 
-def judge_likeness(pictures: LabelledEmbeddings, gallery: LabelledEmbeddings) -> IdentityMatch:
-    """Vectors [M, D] of pictures, and [N, D] of photos that these were not made of. Every person of
-    the pictures must be in the gallery, and somebody else too."""
+def match_identities(pictures: LabelledEmbeddings, gallery: LabelledEmbeddings) -> IdentityMatch:
+    """Embeddings [M, D] of images against [N, D] of photos that they were not made from. The
+    gallery must hold every person in the images, and somebody else."""
     chance = nearer(pictures, gallery)
     auc = estimate(len(chance), lambda w: ((w @ chance) * w).sum(1) / w.sum(1) ** 2)
     return IdentityMatch(auc, mean(recognised(pictures, gallery)), diversity(pictures, gallery))
 
 
 def nearer(pictures: LabelledEmbeddings, gallery: LabelledEmbeddings) -> Tensor:
-    """float64 [P, P] for the people of the pictures: the chance that a pair of the first person's
-    picture and photo is nearer than one of the second's picture and a photo of somebody else. Ties
-    count half."""
+    """float64 [P, P] for the people in the images: the probability that an image and a photo of the
+    first person are nearer than an image of the second and a photo of somebody else. Ties count
+    half."""
     people = pictures.people()
     pairs, foreign = [], []
     for person in people:
@@ -78,8 +78,8 @@ def nearer(pictures: LabelledEmbeddings, gallery: LabelledEmbeddings) -> Tensor:
 
 
 def recognised(pictures: LabelledEmbeddings, gallery: LabelledEmbeddings) -> Tensor:
-    """float64 [P]: of every person of the pictures, the share that is nearest to the mean of their
-    photos among the means of all people in the gallery."""
+    """float64 [P] for the people in the images: the share of their images that are nearest to the
+    mean of their own photos, among the means of all people in the gallery."""
     known = gallery.people()
     means = torch.stack([gallery.of(person).double().mean(0) for person in known])
     shares = []
@@ -90,16 +90,16 @@ def recognised(pictures: LabelledEmbeddings, gallery: LabelledEmbeddings) -> Ten
 
 
 def diversity(pictures: LabelledEmbeddings, gallery: LabelledEmbeddings) -> Estimate | None:
-    """See `IdentityMatch.diversity`; vectors [N, D] of any kind."""
-    made, real = [], []
+    """See `IdentityMatch.diversity`; of features [N, D] of any kind."""
+    generated, real = [], []
     for person in pictures.people():
         ours, photos = pictures.of(person), gallery.of(person)
         if len(ours) > 1 and len(photos) > 1:
-            made.append(torch.pdist(ours.double()).mean())
+            generated.append(torch.pdist(ours.double()).mean())
             real.append(torch.pdist(photos.double()).mean())
-    return ratio(torch.stack(made), torch.stack(real)) if made else None
+    return ratio(torch.stack(generated), torch.stack(real)) if generated else None
 
 
 def _apart(first: Tensor, second: Tensor) -> Tensor:
-    """Distances [N, M], exact: 0 for the same vector."""
+    """Exact distances [N, M]: 0 for equal vectors."""
     return torch.cdist(first, second, compute_mode="donot_use_mm_for_euclid_dist")

@@ -3,8 +3,8 @@
 Bińkowski, Sutherland, Arbel, Gretton, "Demystifying MMD GANs", 2018 (section 4): the squared
 maximum mean discrepancy with the kernel k(x, y) = (x·y / F + 1)³, without bias, so it may fall
 below 0. The paper's features are Inception's; figures of other features are not comparable.
-`torchmetrics` draws subsets that overlap, so that their spread says nothing of the error of their
-mean, and takes equal numbers of both sets; hence these few lines.
+`torchmetrics` draws subsets that overlap, so that their spread does not give the error of their
+mean, and needs two sets of one size; hence this implementation.
 """
 
 from __future__ import annotations
@@ -26,18 +26,20 @@ class Kid:
     """Of that mean; None for a single subset."""
 
 
-def kernel_distance(real: Tensor, made: Tensor, subsets: int = 10, seed: int = 0) -> Kid | None:
-    """Between features [N, F] and [M, F], the mean over `subsets` (fewer for few pictures).
+def kernel_distance(
+    real: Tensor, generated: Tensor, subsets: int = 10, seed: int = 0
+) -> Kid | None:
+    """The distance between features [N, F] and [M, F], the mean over `subsets` (fewer for few
+    images), into which `seed` divides both sets at random.
 
-    Every picture is in one subset, at random by `seed`. Where `made[i]` is made of `real[i]` and
-    N = M, the two never meet: they would look alike by their making. None for too few pictures:
-    fewer than two, or fewer than four where N = M.
+    For N = M, `generated[i]` may be made from `real[i]`: the two are never compared, as they would
+    be alike for that reason alone. None for too few images: fewer than two, or four for N = M.
     """
-    fewest = min(len(real), len(made))
-    if fewest < (4 if len(real) == len(made) else 2):
+    fewest = min(len(real), len(generated))
+    if fewest < (4 if len(real) == len(generated) else 2):
         return None
     subsets = min(subsets, fewest // 2)
-    ours, theirs = (_subsets(features, subsets, seed) for features in (real, made))
+    ours, theirs = (_subsets(features, subsets, seed) for features in (real, generated))
     pairs = zip(ours[1:] + ours[:1], theirs, strict=True)
     values = torch.stack([squared_mmd(a, b) for a, b in pairs])
     error = float(values.std()) / math.sqrt(subsets) if subsets > 1 else None
@@ -50,8 +52,7 @@ def _subsets(features: Tensor, count: int, seed: int) -> tuple[Tensor, ...]:
 
 
 def squared_mmd(x: Tensor, y: Tensor) -> Tensor:
-    """Unbiased, of [N, F] and [M, F], both of two vectors or more (equation 4): a vector is not
-    compared to itself."""
+    """The unbiased estimate (equation 4) for [N, F] and [M, F], two vectors or more each."""
     return _within(x) + _within(y) - 2 * _kernel(x, y).mean()
 
 

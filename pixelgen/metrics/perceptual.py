@@ -1,8 +1,8 @@
-"""A perceptual distance: how differently a classifier sees two pictures.
+"""A perceptual distance between images: that of the features of a classifier.
 
 Zhang, Isola, Efros, Shechtman, Wang, "The Unreasonable Effectiveness of Deep Features as a
 Perceptual Metric", 2018 (section 3, equation 1, with all channel weights equal). The classifier is
-EfficientNet-lite0, small enough for a processor; its weights come with a package of their own.
+EfficientNet-lite0, small enough for a processor; its weights come from a package.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ class PerceptualDistance(nn.Module):
     """Mean squared difference of normalised features, averaged over places and depths."""
 
     def __init__(self, network: Any, scale: int = 1, logits: bool = False) -> None:
-        """`network`: an `EfficientNet`; it is taken apart and frozen. It sees pictures `scale`
-        times larger. With `logits` it is kept to its end: its last features are compared too, and
-        `see` tells what it takes pictures for."""
+        """`network`: an `EfficientNet`, which is taken apart and frozen. It is given images
+        enlarged by `scale`. With `logits`, its last features are compared too, and `see` returns
+        logits."""
         super().__init__()
         self.scale = scale
         self.stem = nn.Sequential(fused(network, "_conv_stem", "_bn0"), nn.ReLU6())
@@ -48,47 +48,50 @@ class PerceptualDistance(nn.Module):
         return super().train(False)
 
     def features(self, images: Tensor) -> list[Tensor]:
-        """Pictures [B, 3, S, S] of -1 … 1 → features [B, F, s, s] at every depth, of length 1."""
+        """Images [B, 3, S, S] of -1 … 1 → features [B, F, s, s] of length 1 at every depth."""
         return self.see(images)[0]
 
     def see(self, images: Tensor) -> tuple[list[Tensor], Tensor | None]:
-        """Those `features`, and the logits [B, K] of the classifier's classes, None without."""
+        """The `features`, and the logits [B, K] of all classes; None without `logits`."""
         if self.scale > 1:
             images = F.interpolate(images, scale_factor=self.scale, mode="bilinear")
         # The network was trained on (value - 127) / 128.
         x = self.stem(images * (127.5 / 128) + 0.5 / 128)
-        found = []
+        features = []
         for depth, block in enumerate(self.blocks):
             x = block(x)
             if depth in DEPTHS:
-                found.append(F.normalize(x.float(), dim=1, eps=1e-6))
+                features.append(F.normalize(x.float(), dim=1, eps=1e-6))
         if self.rest is None or self.head is None:
-            return found, None
+            return features, None
         x = self.rest(x)
-        found.append(F.normalize(x.float(), dim=1, eps=1e-6))
-        return found, self.head(x.mean((2, 3))).float()
+        features.append(F.normalize(x.float(), dim=1, eps=1e-6))
+        return features, self.head(x.mean((2, 3))).float()
 
     def forward(self, images: Tensor, others: Tensor) -> Tensor:
-        """Two batches [B, 3, S, S] of -1 … 1 → distances [B] of 0 … 4; gradients for the first."""
+        """Two batches [B, 3, S, S] of -1 … 1 → distances [B] of 0 … 4, with gradients for the
+        first."""
         with torch.no_grad():
-            wanted = self.features(others)
-        return distance(self.features(images), wanted)
+            target = self.features(others)
+        return distance(self.features(images), target)
 
 
 def distance(features: Sequence[Tensor], others: Sequence[Tensor]) -> Tensor:
-    """Two lists of features [B, F, s, s] of length 1, an entry for each depth → distances [B]."""
+    """Two lists of features [B, F, s, s] of length 1, one entry per depth → distances [B]."""
     pairs = zip(features, others, strict=True)
     return torch.stack([(a - b).square().sum(1).mean((1, 2)) for a, b in pairs]).mean(0)
 
 
-def disagreement(logits: Tensor, others: Tensor) -> Tensor:
-    """How far what is said by `logits` [B, K] lies from what `others` say: the mean
-    Kullback-Leibler divergence in nats."""
-    said = F.log_softmax(logits, 1)
-    return F.kl_div(said, F.log_softmax(others, 1), reduction="batchmean", log_target=True)
+def class_divergence(logits: Tensor, others: Tensor) -> Tensor:
+    """The mean Kullback-Leibler divergence, in nats, of the probabilities of `logits` [B, K] from
+    those of `others`."""
+    log_probabilities = F.log_softmax(logits, 1)
+    return F.kl_div(
+        log_probabilities, F.log_softmax(others, 1), reduction="batchmean", log_target=True
+    )
 
 
 def load_perceptual(scale: int = 1, logits: bool = False) -> PerceptualDistance:
     """The distance with the weights of the package. Raises PixelgenError if that is missing."""
-    network = load_efficientnet("lite0", "the perceptual loss", ", or --set losses.perceptual=0")
+    network = load_efficientnet("lite0", "the perceptual loss", ", or set losses.perceptual = 0")
     return PerceptualDistance(network, scale, logits)

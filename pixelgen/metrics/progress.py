@@ -1,19 +1,19 @@
-"""How long work goes on."""
+"""Callbacks for the progress of long work."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-Progress = Callable[[str, int, int], None]
-"""Is told (what, done, total)."""
-Told = Callable[[int, int], None]
-"""Is told (done, total) of one part of the work."""
+OnProgress = Callable[[int, int], None]
+"""Called with (done, total)."""
+OnPartProgress = Callable[[str, int, int], None]
+"""Called with (part, done, total) for work of several parts."""
 
 
-def teller(progress: Progress | None) -> Callable[[str], Told | None]:
-    """Of the name of a part of the work, what `progress` is to be told of that part."""
+def part_progress(progress: OnPartProgress | None) -> Callable[[str], OnProgress | None]:
+    """The name of a part → the callback for that part; None where `progress` is None."""
 
-    def told(what: str) -> Told | None:
-        return None if progress is None else lambda done, total: progress(what, done, total)
+    def of_part(part: str) -> OnProgress | None:
+        return None if progress is None else lambda done, total: progress(part, done, total)
 
-    return told
+    return of_part

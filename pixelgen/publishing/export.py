@@ -1,4 +1,4 @@
-"""From a run to a checkpoint folder that others can use."""
+"""Export the weights of a training run as a checkpoint folder."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pixelgen.files import write_atomically
 from pixelgen.models import AutoencoderConfig
 from pixelgen.models.autoencoder import Autoencoder
 from pixelgen.models.tokenizer import Tokenizer
-from pixelgen.publishing.model_card import SHEET, Trained, card_of, read_evaluation
+from pixelgen.publishing.model_card import SHEET, Training, card_of, read_evaluation
 from pixelgen.publishing.trained_run import TrainedRun
 from pixelgen.training.submodels import (
     TOKENIZER,
@@ -37,18 +37,22 @@ def export(
     """Writes the averaged weights of `run`, in half precision, as the checkpoint `folder`.
 
     `others` are runs of auto-encoders with other bottlenecks, for the same folder. `evaluation`,
-    the JSON of `pixelgen evaluate`, and `sheet`, a PNG of samples, go into the model card.
-    `tokenizer`, weights, replaces the one that a model of codes was trained with: it must have the
-    same encoder, its decoder may be a better one. Raises PixelgenError for a run without a state,
-    runs that do not belong together, a folder in use, and a tokenizer of other codes.
+    the JSON of `EvaluationReport.to_dict`, and `sheet`, a PNG of samples, go into the model card.
+    The weights `tokenizer` replace the one that a model of codes was trained with: the encoder must
+    be the same, the decoder may be better. Raises PixelgenError for a run without a state, runs
+    that do not belong together, a folder in use, and a tokenizer of other codes.
     """
     runs = _in_order([TrainedRun.read(path) for path in (run, *others)])
     if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not overwrite)):
-        raise UsageError(f"{folder} exists and is not empty", "add --force to write into it")
-    figures = None if evaluation is None else read_evaluation(evaluation)
+        raise UsageError(
+            f"{folder} exists and is not empty",
+            "set overwrite=True to write into it",
+            code="export-folder-not-empty",
+        )
+    report = None if evaluation is None else read_evaluation(evaluation)
     if sheet is not None and not sheet.is_file():
         raise InputError(f"no picture {sheet}")
-    drawn = None if sheet is None else sheet.read_bytes()
+    sheet_png = None if sheet is None else sheet.read_bytes()
     first = runs[0]
     recipe = first.recipe
     codec = run_tokenizer(first.folder) if recipe.data.tokenizer else None
@@ -58,31 +62,32 @@ def export(
         codec = _same_codes(codec, other.codec, tokenizer)
         parts[TOKENIZER] = submodel_history(other.config, TOKENIZER)
     embedder = run_embedder(first.folder) if recipe.data.embedder else None
-    told = [run.facts() for run in runs]
-    training = told[0] | ({"others": told[1:]} if told[1:] else {})
+    facts = [run.facts() for run in runs]
+    training = facts[0] | ({"others": facts[1:]} if facts[1:] else {})
     if parts:
         training["parts"] = parts
-    if figures is not None:
-        training["evaluation"] = figures
+    if report is not None:
+        training["evaluation"] = report.to_dict()
     shown = recipe.model if codec is None else codec.config
     vectors = recipe.model.vector_components > 0
     card = card_of(
         folder.resolve().name,
-        [Trained(run.recipe, facts) for run, facts in zip(runs, told, strict=True)],
+        [Training(run.recipe, of_run) for run, of_run in zip(runs, facts, strict=True)],
         first.state.labels,
         (shown.height, shown.width),
-        figures,
+        report,
         parts,
         sheet is not None,
     )
 
     def check(written: str) -> None:
-        measured = str((figures or {}).get("revision"))
-        # Of weights on the Hub it is a commit, which says nothing of these files.
+        measured = "" if report is None else report.revision
+        # The revision of weights on the Hub is a commit, which cannot be compared.
         if measured.startswith("sha256:") and measured != written:
             raise PixelgenError(
                 f"the figures in {evaluation} are of other weights than these",
-                "export without --evaluation, measure that, and export again",
+                "export without an evaluation, evaluate that, and export again",
+                code="evaluation-of-other-weights",
             )
 
     save_checkpoint(
@@ -105,32 +110,32 @@ def export(
         card_text=str(card),
         check=check,
     )
-    if drawn is not None:
-        write_atomically(folder / SHEET, drawn)
-    else:  # of earlier weights, it would be shown as one of these
+    if sheet_png is not None:
+        write_atomically(folder / SHEET, sheet_png)
+    else:  # a sheet of earlier weights would be taken for one of these
         (folder / SHEET).unlink(missing_ok=True)
     return folder
 
 
 def _same_codes(codec: Tokenizer | None, other: Tokenizer, ref: str) -> Tokenizer:
-    """`other`, of the weights `ref`, if it encodes as `codec` does."""
+    """`other`, of the weights `ref`. Raises UsageError if it does not encode as `codec` does."""
     if codec is None:
-        raise UsageError("--tokenizer is for a model of codes, this run's is not one")
+        raise UsageError("tokenizer is for a model of codes, this run models pixels")
     ours, theirs = codec.encoder.state_dict(), other.encoder.state_dict()
     if ours.keys() != theirs.keys() or not all(torch.equal(ours[n], theirs[n]) for n in ours):
         raise UsageError(
             f"{ref} has another encoder than this run's tokenizer",
-            "its codes mean something else: give weights of a run with losses.decoder_only",
+            "its codes differ: give weights of a run with losses.decoder_only = true",
         )
     return other
 
 
 def _in_order(runs: list[TrainedRun]) -> list[TrainedRun]:
-    """Several runs as one folder holds them, the smallest bottleneck first. Raises PixelgenError
-    (exit code 2) where they do not belong together."""
+    """Runs for one folder in order, the smallest bottleneck first. Raises UsageError where they do
+    not belong together."""
     if len(runs) == 1:
         return runs
-    found: dict[int, TrainedRun] = {}
+    by_bottleneck: dict[int, TrainedRun] = {}
     for run in runs:
         config = run.recipe.model
         if not isinstance(config, AutoencoderConfig):
@@ -139,15 +144,16 @@ def _in_order(runs: list[TrainedRun]) -> list[TrainedRun]:
                 "only auto-encoders of several bottlenecks share a folder",
             )
         if config.inner:
-            raise UsageError(f"{run.folder} has two bottlenecks already", "export it alone")
-        if config.bottleneck in found:
+            raise UsageError(f"{run.folder} already has two bottlenecks", "export it alone")
+        if config.bottleneck in by_bottleneck:
             raise UsageError(f"two runs have the bottleneck {config.bottleneck}")
         if config.size != runs[0].model.config.height:
-            raise UsageError("the runs are of pictures of different sizes")
+            raise UsageError("the runs are for pictures of different sizes")
         if run.recipe.sampling != runs[0].recipe.sampling:
             raise UsageError(
                 "the runs differ in [sampling], a folder has one",
-                "go on with one of them with --resume and --set sampling.KEY=VALUE",
+                "resume one of them with the other's [sampling]",
+                code="runs-differ-in-sampling",
             )
-        found[config.bottleneck] = run
-    return [found[bottleneck] for bottleneck in sorted(found)]
+        by_bottleneck[config.bottleneck] = run
+    return [by_bottleneck[bottleneck] for bottleneck in sorted(by_bottleneck)]

@@ -1,4 +1,4 @@
-"""From a checkpoint folder to the Hub, where others find it."""
+"""Upload a checkpoint folder to the Hub."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pixelgen.checkpoints.digests import verify
 from pixelgen.checkpoints.hub import PushResult, parse_hub_ref, push
 from pixelgen.checkpoints.layout import CARD_FILE, tensor_files
 from pixelgen.errors import PixelgenError, UsageError
-from pixelgen.publishing.model_card import SHEET, card_again
+from pixelgen.publishing.model_card import SHEET, card_from_config
 
 
 def push_to_hub(
@@ -28,14 +28,14 @@ def push_to_hub(
     """Upload weights (bundled name or folder) to the Hub repository `owner/name[@branch]`.
 
     One commit holds the configuration, the tensors, the sheet of samples if there is one, and a
-    model card made of the recipe and the figures; with `keep_card`, the card that lies beside them.
-    The repository is made if there is none. `token` must be allowed to write; else that of HF_TOKEN
-    or `hf auth login` is used. `tell` takes notes on the way. Raises PixelgenError, and uploads
-    nothing, for weights that cannot be loaded or are not what they were when they were saved.
+    model card made from the recipe and the figures, or with `keep_card` the README.md beside them.
+    A missing repository is created. `token` needs write access; by default it is that of HF_TOKEN
+    or `hf auth login`. `tell` is called with notes on the progress. Raises PixelgenError, and
+    uploads nothing, for weights that cannot be loaded or have changed since they were saved.
     """
     target = parse_hub_ref(repo)
     if target is None:
-        raise UsageError(f"{repo} is not a Hub id", "owner/name, or owner/name@branch")
+        raise UsageError(f"{repo} is not a Hub id", "give owner/name, or owner/name@branch")
     source = resolve_weights(weights, token=token)
     for check in verify(source):
         if check.state in ("changed", "missing"):
@@ -49,10 +49,12 @@ def push_to_hub(
     if sheet.is_file():
         files[SHEET] = sheet
     if not keep_card:
-        files[CARD_FILE] = str(card_again(config, target.repo, sheet.is_file())).encode()
+        files[CARD_FILE] = str(card_from_config(config, target.repo, sheet.is_file())).encode()
     elif card.is_file():
         files[CARD_FILE] = card
     else:
-        raise UsageError(f"no {CARD_FILE} in {source.path}", "leave out --keep-card")
+        raise UsageError(
+            f"no {CARD_FILE} in {source.path}", "set keep_card=False", code="no-card-to-keep"
+        )
     ref = replace(target, pushing=True)
     return push(ref, files, token=token, private=private, message=message, on_note=tell)

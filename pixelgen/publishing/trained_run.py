@@ -1,4 +1,4 @@
-"""What a run has come to."""
+"""A training run, read from its folder."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TrainedRun:
-    """A run, read back from its folder."""
+    """A run, read from its folder."""
 
     folder: Path
     recipe: Recipe
@@ -42,19 +42,19 @@ class TrainedRun:
     def facts(self) -> dict[str, Any]:
         """What config.json says of the training."""
         counters = self.state.counters
-        # Not of other weights than these, nor of pictures that were trained on before.
+        # Omit a figure of earlier weights, or on images that were trained on before.
         stale = counters.held_out_step not in (None, counters.step)
-        told = not stale and not holdout_may_leak(self.recipe, self.state.before)
+        valid = not stale and not holdout_may_leak(self.recipe, self.state.history)
         facts: dict[str, Any] = {
             "steps": counters.step,
             "images": counters.images,
             "minutes": round(counters.seconds / 60, 1),
-            f"held_out_{kind_of_task(self.recipe).figure}": counters.held_out if told else None,
-            "held_out_pictures": counters.held_out_pictures if told else None,
+            f"held_out_{kind_of_task(self.recipe).figure}": counters.held_out if valid else None,
+            "held_out_pictures": counters.held_out_pictures if valid else None,
             "class_dropout": self.recipe.data.class_dropout,
             "recipe": recipe_text(self.recipe),
         }
-        if self.state.origin:
-            facts["started_from"] = self.state.origin
-            facts["before"] = self.state.before
+        if self.state.started_from:
+            facts["started_from"] = self.state.started_from
+            facts["before"] = self.state.history
         return facts

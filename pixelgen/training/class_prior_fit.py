@@ -1,10 +1,10 @@
-"""Condition vectors of pictures, made of what a classifier sees in them, and p(h | class)."""
+"""Condition vectors of images from the features of a classifier, and the prior p(h | class)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import cast
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor
@@ -15,17 +15,27 @@ from pixelgen.errors import PixelgenError
 from pixelgen.metrics.classifiers import Classifier, load_classifier
 from pixelgen.models.class_prior import ClassPrior
 from pixelgen.models.config import GatedPixelCNNConfig
-from pixelgen.training.principal_axes import principal_axes
+from pixelgen.training.principal_components import principal_axes
 from pixelgen.training.recipe import Recipe
 from pixelgen.training.tensor_cache import load_stored_tensors, store_tensors
 
 VECTORS = "vectors.safetensors"
 _ROUNDS = 40
-_LEAST = 1e-2
-"""Of every Gaussian's pictures, as if so many more were there."""
+"""Iterations of expectation maximisation."""
+_PSEUDO_COUNT = 1e-2
+"""Images added to every Gaussian."""
 
 
-def picture_vectors(
+class ClassVectors(NamedTuple):
+    """Condition vectors of images, and how they are distributed in each class."""
+
+    vectors: Tensor
+    """float32 [N, D]."""
+    prior: ClassPrior
+    """p(h | class)."""
+
+
+def fit_class_vectors(
     data: ImageData,
     rows: Tensor,
     classes: Tensor,
@@ -34,96 +44,98 @@ def picture_vectors(
     note: Callable[[str], None],
     device: torch.device | str = "cpu",
     resumed: bool = False,
-) -> tuple[Tensor, ClassPrior]:
-    """Condition vectors float32 [N, D] of all pictures, and p(h | class): what EfficientNet-lite0
-    sees, reduced to what varies most over the pictures `rows`, and fitted to these; or both as the
-    weights `recipe.data.vectors` have them.
+) -> ClassVectors:
+    """Condition vectors of all images, and p(h | class): principal components of EfficientNet-lite0
+    features of the images `rows`, and a mixture of Gaussians fitted to these; or both as in the
+    weights `recipe.data.vectors`.
 
-    Both are taken from `folder` if they were made before, of the same pictures in the same way;
-    where a run is `resumed`, whatever has become of the weights that they were made by.
-    Raises PixelgenError if the classifier's package is missing, for pictures that it does not
-    see, and for weights that do not fit.
+    Both are read from `folder` if they were computed before from the same images in the same way;
+    in a `resumed` run, even if these weights have changed since. Raises PixelgenError if the
+    classifier is not installed, for images without colours, and for weights that do not fit.
     """
-    given, config = recipe.data, recipe.model
-    assert isinstance(config, GatedPixelCNNConfig)  # the recipe sees to that
-    size = given.crop or data.images.shape[-1]
+    options, config = recipe.data, recipe.model
+    assert isinstance(config, GatedPixelCNNConfig)  # checked by the recipe
+    size = options.crop or data.images.shape[-1]
     key: dict[str, object] = {
-        "path": given.path,
-        "split": given.split,
+        "path": options.path,
+        "split": options.split,
         "images": len(data),
         "digest": data.digest(labels=True),
         "classes": config.classes,
         "size": size,
-        "scale": given.features_scale,
+        "scale": options.features_scale,
         "length": config.vector,
         "components": config.vector_components,
         "features": config.vector_features,
-        "holdout": given.holdout,
+        "holdout": options.holdout,
         "seed": recipe.seed,
     }
-    found = (
-        load_stored_tensors(folder / VECTORS, key, besides=("of", "digest")) if resumed else None
+    stored = (
+        load_stored_tensors(folder / VECTORS, key, ignore=("of", "digest")) if resumed else None
     )
-    known = None
-    if found is None:
-        known = _vectors_of(given.vectors, recipe, data) if given.vectors else None
-        key["of"] = None if known is None else _fingerprint(known)
-        found = load_stored_tensors(folder / VECTORS, key)
-    if found is None:
-        enlarged = given.features_scale * size
+    prior = None
+    if stored is None:
+        prior = _prior_of(options.vectors, recipe, data) if options.vectors else None
+        key["of"] = None if prior is None else _fingerprint(prior)
+        stored = load_stored_tensors(folder / VECTORS, key)
+    if stored is None:
+        enlarged = options.features_scale * size
         features = classifier_features(cut(data.images, size), enlarged, note, device)
         if config.vector > min(len(rows), features.shape[1]):
             raise PixelgenError(
-                f"model.vector is {config.vector}: so many numbers are not to be had"
+                f"model.vector is {config.vector}, at most {min(len(rows), features.shape[1])} is "
+                "possible with these pictures"
             )
         if config.vector_features not in (0, features.shape[1]):
             raise PixelgenError(
                 f"model.vector_features is {config.vector_features}, the classifier has "
                 f"{features.shape[1]}"
             )
-        if known is None:
+        if prior is None:
             centre, directions = principal(features[rows], config.vector)
             h = (features - centre) @ directions
-            known = fit_class_prior(h[rows], classes[rows], config, recipe.seed)
+            prior = fit_class_prior(h[rows], classes[rows], config, recipe.seed)
             if config.vector_features:
-                known.centre, known.directions = centre, directions
+                prior.centre, prior.directions = centre, directions
         else:
-            h = known.project(features)
-        found = {"vectors": h, **known.state_dict()}
-        store_tensors(folder / VECTORS, found, key)
-    h = found.pop("vectors")
-    fitted = ClassPrior(
+            h = prior.project(features)
+        stored = {"vectors": h, **prior.state_dict()}
+        store_tensors(folder / VECTORS, stored, key)
+    vectors = stored.pop("vectors")
+    prior = ClassPrior(
         config.classes, config.vector_components, config.vector, config.vector_features
     )
-    fitted.load_state_dict(found)
-    return h, fitted
+    prior.load_state_dict(stored)
+    return ClassVectors(vectors, prior)
 
 
-def _fingerprint(vectors: ClassPrior) -> list[float]:
-    """Numbers that others would not have."""
-    return [float(tensor.double().square().sum()) for tensor in vectors.state_dict().values()]
+def _fingerprint(prior: ClassPrior) -> list[float]:
+    """Numbers that differ between priors."""
+    return [float(tensor.double().square().sum()) for tensor in prior.state_dict().values()]
 
 
-def _vectors_of(ref: str, recipe: Recipe, data: ImageData) -> ClassPrior:
-    """Those of the weights `ref`. Raises PixelgenError where they do not fit model and data."""
-    config = recipe.model
-    loaded = load_checkpoint(ref)
-    other, told = loaded.model, loaded.config
-    vectors, theirs = getattr(other, "class_prior", None), other.config
-    if vectors is None or not theirs.vector_features:
-        raise PixelgenError(f"{ref} does not know what vectors of classes are made of")
+def _prior_of(ref: str, recipe: Recipe, data: ImageData) -> ClassPrior:
+    """The prior of the weights `ref`. Raises PixelgenError where it does not fit model and data."""
+    checkpoint = load_checkpoint(ref)
+    network = checkpoint.model
+    prior = getattr(network, "class_vectors", None)
+    if prior is None or not network.config.vector_features:
+        raise PixelgenError(
+            f"{ref} has no projection from classifier features to class vectors",
+            "set data.vectors to weights with model.vector_features",
+        )
     for name in ("classes", "vector", "vector_components", "vector_features"):
-        wanted, found = getattr(config, name), getattr(theirs, name)
-        if wanted != found:
-            raise PixelgenError(f"model.{name} is {wanted}, that of {ref} is {found}")
-    if list(told.labels) != data.occurring_labels():
-        raise PixelgenError(f"the vectors of {ref} are of other classes than those of the data")
-    scale = told.data.get("features_scale", recipe.data.features_scale)
+        ours, theirs = getattr(recipe.model, name), getattr(network.config, name)
+        if ours != theirs:
+            raise PixelgenError(f"model.{name} is {ours}, that of {ref} is {theirs}")
+    if list(checkpoint.config.labels) != data.occurring_labels():
+        raise PixelgenError(f"the class vectors of {ref} are of other classes than the data")
+    scale = checkpoint.config.data.get("features_scale", recipe.data.features_scale)
     if scale != recipe.data.features_scale:
         raise PixelgenError(
             f"data.features_scale is {recipe.data.features_scale}, that of {ref} is {scale}"
         )
-    return cast(ClassPrior, vectors)
+    return cast(ClassPrior, prior)
 
 
 def classifier_features(
@@ -133,24 +145,25 @@ def classifier_features(
     device: torch.device | str,
     purpose: str = "model.vector_components",
 ) -> Tensor:
-    """Pooled features float32 [N, F] of pictures that are enlarged to `size` × `size`. Raises
-    PixelgenError for pictures without colours, and if a package is missing that `purpose` needs."""
+    """Pooled features float32 [N, F] of images that are enlarged to `size` × `size`. Raises
+    PixelgenError for images without colours, and if the classifier, which errors say `purpose`
+    needs, is not installed."""
     if images.shape[1] != 3:
-        raise PixelgenError(f"the classifier behind {purpose} sees RGB pictures only")
-    parts = load_classifier("lite0", purpose, device)
-    classifier = Classifier(*parts, size=size)
+        raise PixelgenError(f"{purpose} needs RGB pictures: so does its classifier")
+    trunk, head = load_classifier("lite0", purpose, device)
+    classifier = Classifier(trunk, head, size=size)
     every = 20000 // classifier.batch * classifier.batch
 
-    def told(done: int, total: int) -> None:
+    def report(done: int, total: int) -> None:
         if done == total or done % every == 0:
             note(f"classified {done} of {total} pictures")
 
-    return classifier.features(images, told)
+    return classifier.features(images, report)
 
 
 def principal(features: Tensor, size: int) -> tuple[Tensor, Tensor]:
-    """Where features [N, F] vary most: their mean [F], and `size` directions [F, size] onto which
-    what lies beside the mean has numbers that do not correlate, of a mean variance of 1."""
+    """The mean [F] of features [N, F], and `size` principal directions [F, size], scaled so that
+    the projections of features less the mean have a mean variance of 1."""
     mean, directions, variances = principal_axes(features, size)
     return mean, (directions / variances.mean().clamp(min=1e-12).sqrt()).float()
 
@@ -158,48 +171,48 @@ def principal(features: Tensor, size: int) -> tuple[Tensor, Tensor]:
 def fit_class_prior(
     h: Tensor, classes: Tensor, config: GatedPixelCNNConfig, seed: int
 ) -> ClassPrior:
-    """p(h | class) of vectors [N, D] of `classes` [N]: expectation and maximisation (Dempster,
-    Laird, Rubin 1977) from Gaussians around random vectors of each class."""
+    """p(h | class) fitted to vectors [N, D] of `classes` [N]: mixtures of Gaussians by expectation
+    maximisation (Dempster, Laird, Rubin 1977), starting at random vectors of each class."""
     count, parts, size = config.classes, config.vector_components, config.vector
     model = ClassPrior(count, parts, size, config.vector_features)
     generator = torch.Generator().manual_seed(seed)
     order = classes.argsort(stable=True)
     sizes = torch.bincount(classes, minlength=count)
     first = sizes.cumsum(0) - sizes
-    # A class of few pictures may begin with two equal Gaussians, one without any with zeros.
+    # A class of few images may start with two equal Gaussians, one of none starts with zeros.
     place = (torch.rand(count, parts, generator=generator) * sizes[:, None]).long()
     seen = sizes[:, None, None] > 0
     starts = h[order[(first[:, None] + place).clamp(max=len(h) - 1)]]
     model.means = torch.where(seen, starts, 0.0)
     share = torch.ones(len(h), parts) / parts
     centre = torch.zeros(count, size).index_add_(0, classes, h) / sizes.clamp(min=1)[:, None]
-    _spread_as(model, (h - centre[classes]), torch.ones(len(h)))
+    _set_covariance(model, (h - centre[classes]), torch.ones(len(h)))
     for _ in range(_ROUNDS if parts > 1 else 1):
         if parts > 1:
             share = _shares(model, h, classes)
         total = torch.zeros(count, parts).index_add_(0, classes, share)
-        weight = total + _LEAST
-        # Each mean leans a little towards its class's, so that no Gaussian is left without one.
+        weight = total + _PSEUDO_COUNT
+        # Each mean is pulled a little towards its class's, so that empty Gaussians have one.
         summed = torch.zeros(count, parts, size).index_add_(
             0, classes, share[:, :, None] * h[:, None]
         )
-        model.means = (summed + _LEAST * centre[:, None]) / weight[:, :, None]
+        model.means = (summed + _PSEUDO_COUNT * centre[:, None]) / weight[:, :, None]
         model.log_shares = (weight / weight.sum(1, keepdim=True)).log()
         apart = h[:, None] - model.means[classes]
-        _spread_as(model, apart.flatten(0, 1), share.flatten())
+        _set_covariance(model, apart.flatten(0, 1), share.flatten())
     return model
 
 
 def _shares(model: ClassPrior, h: Tensor, classes: Tensor) -> Tensor:
-    """How much of each vector every Gaussian of its class accounts for, [N, M]."""
+    """The responsibility of every Gaussian of its class for each vector, [N, M]."""
     inverse = torch.linalg.inv(model.scale).t()
     z, centres = h @ inverse, model.means @ inverse
     distance = (z[:, None] - centres[classes]).square().sum(2)
     return (model.log_shares[classes] - distance / 2).softmax(1)
 
 
-def _spread_as(model: ClassPrior, apart: Tensor, weight: Tensor) -> None:
-    """Gives the Gaussians the covariance of the deviations `apart` [N, D]."""
+def _set_covariance(model: ClassPrior, apart: Tensor, weight: Tensor) -> None:
+    """Sets the covariance of all Gaussians to that of the weighted deviations `apart` [N, D]."""
     covariance = (apart * weight[:, None]).t() @ apart / weight.sum()
     floor = 1e-4 * covariance.diagonal().mean().clamp(min=1e-8)
     model.scale = torch.linalg.cholesky(covariance + floor * torch.eye(len(covariance)))

@@ -1,4 +1,4 @@
-"""Grids of codes to train on: pictures encoded by a tokenizer, once or at each draw."""
+"""Grids of codes to train on: images encoded by a tokenizer, once or for every batch."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from torch import Tensor, nn
 
 from pixelgen.data import ImageData, cut
 from pixelgen.errors import PixelgenError
+from pixelgen.metrics.reconstruction import encode, encode_batch
 from pixelgen.models.tokenizer import Tokenizer
 from pixelgen.training.batches import Batch, BatchSource, random_shifts
 from pixelgen.training.recipe import ComputeRecipe, DataRecipe
 from pixelgen.training.tensor_cache import load_stored_tensors, store_tensors
-from pixelgen.training.tokenizer_loss import codes_of, encode
 
 CODES = "codes.safetensors"
 AT_ONCE = 250
-"""Pictures that are encoded at a time."""
+"""Images encoded at a time."""
 
 
 def encoded_views(
@@ -32,10 +32,10 @@ def encoded_views(
     folder: Path,
     note: Callable[[str], None],
 ) -> Tensor:
-    """Codes of `recipe.views` forms of every picture, uint8 [V, N, C, h, w].
+    """Codes of `recipe.views` views of every image, uint8 [V, N, C, h, w].
 
-    They are taken from `folder` if they were made before, of the same pictures in the same way. In
-    bf16 a few codes become their neighbours: a training set allows that for twice the speed.
+    They are read from `folder` if they were computed before from the same images in the same way.
+    bf16 moves a few codes to a neighbouring level, which training tolerates at twice the speed.
     """
     path = folder / CODES
     key = {
@@ -51,19 +51,19 @@ def encoded_views(
         "tokenizer": _fingerprint(tokenizer.encoder),
         "precision": compute.precision,
     }
-    known = load_stored_tensors(path, key)
-    if known is not None:
-        return known["codes"]
+    stored = load_stored_tensors(path, key)
+    if stored is not None:
+        return stored["codes"]
     if compute.channels_last:
         tokenizer.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     shape = (recipe.views, len(data), *tokenizer.config.code_shape)
     views = torch.empty(shape, dtype=torch.uint8)
-    size, plain = tokenizer.config.size, 2 if recipe.flip else 1
+    size, unshifted = tokenizer.config.size, 2 if recipe.flip else 1
     for view in range(recipe.views):
         for start in range(0, len(data), AT_ONCE):
             images = data.images[start : start + AT_ONCE]
             shift = None
-            if view >= plain and recipe.jitter:
+            if view >= unshifted and recipe.jitter:
                 counter = -1 - (view * math.ceil(len(data) / AT_ONCE) + start // AT_ONCE)
                 shift = random_shifts(seed, counter, len(images), recipe.jitter)
             images = cut(images, size, shift)
@@ -78,7 +78,7 @@ def encoded_views(
 
 
 class EncodedBatches:
-    """Batches of pictures, encoded when they are drawn: moved and mirrored anew each time."""
+    """Batches of images that are shifted, mirrored and encoded anew every time."""
 
     def __init__(self, pictures: BatchSource, tokenizer: Tokenizer, compute: ComputeRecipe) -> None:
         self.pictures, self.precision = pictures, compute.precision
@@ -88,25 +88,25 @@ class EncodedBatches:
             self.tokenizer.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def draw(self, step: int, position: int, size: int, rank: int = 0, ranks: int = 1) -> Batch:
-        """Process `rank`'s `size` pictures of a step whose first picture is number `position`."""
+        """See `BatchSource`."""
         batch = self.pictures.draw(step, position, size, rank, ranks)
-        return replace(batch, x=codes_of(self.tokenizer, batch.x, self.precision))
+        return replace(batch, x=encode_batch(self.tokenizer, batch.x, self.precision))
 
     def to(self, device: torch.device) -> EncodedBatches:
-        """Moves the tokenizer there, and the pictures if there is room; returns itself."""
+        """Moves the tokenizer to `device`, and the images if there is room; returns itself."""
         self.pictures = self.pictures.to(device)
         self.tokenizer.to(device)
         return self
 
 
 def _fingerprint(network: nn.Module) -> list[float]:
-    """Two numbers that other weights would not have."""
+    """Two numbers that differ between weights."""
     total = torch.stack([p.detach().cpu().double().sum() for p in network.parameters()])
     return [float(total.sum()), float(total.square().sum())]
 
 
 def check_size(data: ImageData, recipe: DataRecipe, tokenizer: Tokenizer) -> None:
-    """Raises PixelgenError for pictures that the tokenizer does not take."""
+    """Raises PixelgenError for images that are not of the tokenizer's size."""
     size = tokenizer.config.size
     height, width = data.images.shape[-2:]
     if (recipe.crop or height, recipe.crop or width) != (size, size):

@@ -1,8 +1,8 @@
-"""What a classifier sees of pictures, as a teacher of a few numbers of a code.
+"""Distillation of a classifier into the semantic latents of an auto-encoder.
 
-Hinton, Vinyals, Dean, "Distilling the Knowledge in a Neural Network", 2015 (arXiv 1503.02531): all
-that the classifier says of a picture teaches, not only which class comes first. What is distilled
-here is not another classifier but a code short enough to be told to a decoder.
+Hinton, Vinyals, Dean, "Distilling the Knowledge in a Neural Network", 2015 (arXiv 1503.02531): the
+student learns from the probabilities of all classes, not only from the likeliest. The student here
+is a small network on a few latent dimensions.
 """
 
 from __future__ import annotations
@@ -22,87 +22,87 @@ from pixelgen.training.recipe import Recipe
 from pixelgen.training.tensor_cache import load_stored_tensors, store_tensors
 
 FEATURES = "features.safetensors"
-UNTAUGHT = (
-    "model.semantic numbers that nothing teaches are those of a random network",
-    "set autoencoder.semantic_weight, or begin with --init and weights that have them",
-)
 
 
-class Guess(nn.Sequential):
-    """Numbers [B, D] → logits [B, K]; it learns beside the network, and is of no use later."""
+class StudentHead(nn.Sequential):
+    """Latents [B, D] → logits [B, K]; trained beside the encoder, and not exported."""
 
-    def __init__(self, numbers: int, classes: int, hidden: int = 512) -> None:
-        super().__init__(nn.Linear(numbers, hidden), nn.SiLU(), nn.Linear(hidden, classes))
+    def __init__(self, latents: int, classes: int, hidden: int = 512) -> None:
+        super().__init__(nn.Linear(latents, hidden), nn.SiLU(), nn.Linear(hidden, classes))
 
 
 class Distillation(nn.Module):
-    """How far what can be guessed of some numbers lies from what the classifier says."""
+    """The divergence of the student's class probabilities from the classifier's."""
 
-    def __init__(self, guess: Guess, head: nn.Module) -> None:
-        """`head`, frozen, makes the classifier's logits [B, K] of its features [B, F]."""
+    def __init__(self, student_head: StudentHead, teacher_head: nn.Module) -> None:
+        """`teacher_head`: the classifier's features [B, F] → its logits [B, K]; it is frozen."""
         super().__init__()
-        self.guess, self.head = guess, head.requires_grad_(False).eval()
+        self.student_head = student_head
+        self.teacher_head = teacher_head.requires_grad_(False).eval()
 
     def train(self, mode: bool = True) -> Distillation:
         """The classifier is always in evaluation mode."""
         super().train(mode)
-        self.head.eval()
+        self.teacher_head.eval()
         return self
 
-    def forward(self, told: Tensor, features: Tensor) -> Tensor:
-        """Numbers [B, D] and features [B, F] → Kullback-Leibler divergences [B], in nats."""
-        guessed: Tensor = self.guess(told)
+    def forward(self, latents: Tensor, features: Tensor) -> Tensor:
+        """Latents [B, D] and features [B, F] → Kullback-Leibler divergences [B], in nats."""
+        logits: Tensor = self.student_head(latents)
         with torch.no_grad():
-            said = F.log_softmax(self.head(features.to(told.dtype)).float(), dim=1)
+            target = F.log_softmax(self.teacher_head(features.to(latents.dtype)).float(), dim=1)
         return F.kl_div(
-            F.log_softmax(guessed.float(), dim=1), said, reduction="none", log_target=True
+            F.log_softmax(logits.float(), dim=1), target, reduction="none", log_target=True
         ).sum(1)
 
 
-def load_semantics(numbers: int) -> Distillation:
-    """A teacher of so many numbers. Raises PixelgenError if the classifier's package is missing."""
+def load_distillation(latents: int) -> Distillation:
+    """The distillation of EfficientNet-lite0 into `latents` dimensions. Raises PixelgenError if its
+    package is missing."""
     _, head = load_classifier("lite0", "autoencoder.semantic_weight")
-    return Distillation(Guess(numbers, int(head.out_features)), head)  # type: ignore[arg-type]
+    return Distillation(StudentHead(latents, int(head.out_features)), head)  # type: ignore[arg-type]
 
 
-def seen_features(
+def teacher_features(
     data: ImageData,
     recipe: Recipe,
     folder: Path,
     note: Callable[[str], None],
     device: torch.device | str = "cpu",
 ) -> Tensor:
-    """What EfficientNet-lite0 sees of all pictures of the data, float16 [N, F]; of `folder` if it
-    was found before, of the same pictures in the same way.
+    """Features by EfficientNet-lite0 of all images of the data, float16 [N, F]; read from `folder`
+    if they were computed before from the same images in the same way.
 
-    Raises PixelgenError if its package is missing, and for pictures that are not of the size that
-    the recipe names.
+    Raises PixelgenError if its package is missing, and for images that are not of the size that the
+    recipe names.
     """
-    given = recipe.data
+    options = recipe.data
     size = recipe.autoencoder.semantic_size
     key = {
-        "path": given.path,
-        "split": given.split,
+        "path": options.path,
+        "split": options.split,
         "images": len(data),
         "digest": data.digest(),
         "size": size,
-        "crop": 0 if size else given.crop,
-        "scale": given.features_scale,
+        "crop": 0 if size else options.crop,
+        "scale": options.features_scale,
     }
-    found = load_stored_tensors(folder / FEATURES, key)
-    if found is None:
+    stored = load_stored_tensors(folder / FEATURES, key)
+    if stored is None:
         images = data.images
         if size:
             note(f"reading the pictures at {size}×{size} for the classifier")
-            images = load_images(given.path, given.split, size=size, label_column="").images
+            images = load_images(options.path, options.split, size=size, label_column="").images
             if len(images) != len(data):
-                raise PixelgenError(f"{given.path} changed while it was read", "start again")
-        elif given.crop:
-            images = cut(images, given.crop)
-        enlarged = given.features_scale * images.shape[-1]
+                raise PixelgenError(
+                    f"{options.path} changed while it was being read", "start again"
+                )
+        elif options.crop:
+            images = cut(images, options.crop)
+        enlarged = options.features_scale * images.shape[-1]
         features = classifier_features(
             images, enlarged, note, device, purpose="autoencoder.semantic_weight"
         )
-        found = {"features": features.half()}
-        store_tensors(folder / FEATURES, found, key)
-    return found["features"]
+        stored = {"features": features.half()}
+        store_tensors(folder / FEATURES, stored, key)
+    return stored["features"]

@@ -1,4 +1,4 @@
-"""Whether a run may begin, or go on, in a folder."""
+"""Whether a run may start, or resume, in a folder."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from torch import Tensor
 from pixelgen.checkpoints import resolve_weights
 from pixelgen.data.images import cache_folder
 from pixelgen.errors import PixelgenError, UsageError
-from pixelgen.models.config import AutoencoderConfig
 from pixelgen.training.class_prior_fit import VECTORS
 from pixelgen.training.codes import CODES
-from pixelgen.training.distillation import FEATURES, UNTAUGHT
+from pixelgen.training.distillation import FEATURES
 from pixelgen.training.logs import BOARD, LOG
 from pixelgen.training.recipe import Recipe, recipe_from_dict
 from pixelgen.training.state import RunState, read_state, state_path
 from pixelgen.training.submodels import EMBEDDER, TOKENIZER
+from pixelgen.training.tasks import kind_of_task
 
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Keeps other processes of this machine from training in `folder` meanwhile. Raises
-    PixelgenError where one does so already."""
+    """Keeps other processes of this machine from training in `folder` at the same time. Raises
+    PixelgenError if one is."""
     name = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:32]
     file = cache_folder() / f"run-{name}.lock"
     lock = FileLock(file, timeout=0)
@@ -37,10 +37,12 @@ def locked(folder: Path) -> Iterator[None]:
         lock.acquire()
     except Timeout:
         raise PixelgenError(
-            f"another process is training in {folder}", "wait until it ends, or give another -o"
+            f"another process is training in {folder}",
+            "wait until it ends, or give another folder",
+            code="folder-locked",
         ) from None
     except (OSError, NotImplementedError):
-        pass  # where no lock can be had, nobody is kept out
+        pass  # file systems without locks keep nobody out
     try:
         yield
     finally:
@@ -50,10 +52,14 @@ def locked(folder: Path) -> Iterator[None]:
 def check_folder(
     recipe: Recipe, folder: Path, resume: bool, init: str | None
 ) -> tuple[RunState, dict[str, Tensor]] | None:
-    """The saved state to go on with, or None for a new run in a new or empty folder."""
+    """The saved state to resume from, or None for a new run in a new or empty folder. Raises
+    PixelgenError where neither is possible."""
     if resume:
         if init is not None:
-            raise UsageError("--init starts a run, --resume goes on with one: give one")
+            raise UsageError(
+                "init starts a new run, resume continues one: give one of them",
+                code="init-and-resume",
+            )
         state, tensors = read_state(folder)
         try:
             before = recipe_from_dict(state.recipe)
@@ -62,30 +68,31 @@ def check_folder(
         _check_same(recipe, before)
         return state, tensors
     if state_path(folder) is not None:
-        raise UsageError(f"{folder} already holds a run", "add --resume to go on with it")
-    if recipe.losses.decoder_only and init is None:
         raise UsageError(
-            "losses.decoder_only keeps an encoder, and none is given", "add --init WEIGHTS"
+            f"{folder} already holds a run", "set resume=True to continue it", code="run-exists"
         )
-    kept = {CODES, VECTORS, FEATURES}  # what was computed for a run that never began may be of use
-    if folder.exists() and not (folder.is_dir() and {p.name for p in folder.iterdir()} <= kept):
-        raise UsageError(f"{folder} exists and is not an empty folder", "give another -o")
-    config, taught = recipe.model, recipe.autoencoder.semantic_weight
-    if isinstance(config, AutoencoderConfig) and config.semantic and not taught and init is None:
-        raise UsageError(*UNTAUGHT)
-    if init is not None:
-        resolve_weights(init)  # what is not there is missed before the work begins
-    elif recipe.sampling.guidance != 1 and not recipe.data.class_dropout:
+    reusable = {CODES, VECTORS, FEATURES}  # computed for a run that never started
+    if folder.exists() and not (folder.is_dir() and {p.name for p in folder.iterdir()} <= reusable):
         raise UsageError(
-            "sampling.guidance draws without the condition too, which is learnt from none",
-            "set data.class_dropout, or sampling.guidance to 1",
+            f"{folder} exists and is not an empty folder",
+            "give another folder",
+            code="folder-not-empty",
+        )
+    if init is not None:
+        resolve_weights(init)  # raises before the work begins
+        return None
+    kind_of_task(recipe).check_cold_start(recipe)
+    if recipe.sampling.guidance != 1 and not recipe.data.class_dropout:
+        raise UsageError(
+            "sampling.guidance needs a model that is also trained without its condition",
+            "set data.class_dropout, or sampling.guidance = 1",
         )
     return None
 
 
-def forget(folder: Path) -> None:
-    """Takes away what a run that never began has left in `folder`, which was its own, but for what
-    took long and says of what it was made."""
+def clean_up(folder: Path) -> None:
+    """Removes the files that a run that never started has left in its `folder`, but for cached
+    results that can be reused."""
     if state_path(folder) is not None or not folder.is_dir():
         return
     for name in (TOKENIZER, EMBEDDER, BOARD):
@@ -96,7 +103,7 @@ def forget(folder: Path) -> None:
 
 
 def _check_same(recipe: Recipe, before: Recipe) -> None:
-    """What a run has learnt depends on these; all else may change on the way."""
+    """Raises UsageError where a key has changed that must not change between parts of a run."""
     now, then = recipe.to_dict(), before.to_dict()
     for key in ("seed", "model", "data"):
         if now[key] == then[key]:
@@ -106,10 +113,12 @@ def _check_same(recipe: Recipe, before: Recipe) -> None:
             names = sorted(now[key].keys() | then[key].keys())
             name = next(n for n in names if now[key].get(n) != then[key].get(n))
             changed = f"{key}.{name}"
-        raise UsageError(f"the run was made with another {changed}", "resume with its own recipe")
+        raise UsageError(
+            f"the run was started with another {changed}", "resume with its own recipe"
+        )
     a, b = recipe.autoencoder, before.autoencoder
     if (a.semantic_weight > 0, a.semantic_size) != (b.semantic_weight > 0, b.semantic_size):
         raise UsageError(
-            "the run was made with another teacher of model.semantic",
-            "leave autoencoder.semantic_size, and whether semantic_weight is 0, as they were",
+            "the run was started with another teacher of model.semantic",
+            "keep autoencoder.semantic_size, and whether semantic_weight is 0",
         )

@@ -1,4 +1,4 @@
-"""What a run says of itself: files for later, and a watcher for whoever looks on."""
+"""The logs of a run: files in its folder, and a watcher that is called during the run."""
 
 from __future__ import annotations
 
@@ -12,49 +12,49 @@ from torch.utils.tensorboard import SummaryWriter
 
 
 @dataclass(frozen=True)
-class Progress:
-    """Where a run stands."""
+class RunProgress:
+    """How far a run has come, and how fast."""
 
     step: int
     """Steps taken."""
     images: int
-    """Pictures seen."""
+    """Images seen."""
     share: float
-    """Of the run that is done, 0 … 1."""
+    """Completed share of the run, 0 … 1."""
     seconds_left: float
-    """Until the schedule ends, at the present speed."""
+    """Until the schedule ends, at the current speed."""
     images_per_second: float
     """Over the last reporting interval."""
     gflops: float
     """Billions of the network's floating-point operations per second."""
     loss: float
-    """Of the training pictures, smoothed."""
+    """On the training images, smoothed."""
     unit: str
-    """What follows the loss."""
+    """Of the loss."""
     lr: float
     """Learning rate."""
     skipped: int
-    """Steps skipped for a gradient that was not finite."""
+    """Steps skipped because their loss or gradient was not finite."""
 
 
 class Watcher(Protocol):
-    """Told of a run's progress, on the main process only."""
+    """Receives the progress of a run, in the main process only."""
 
-    def progress(self, progress: Progress) -> None:
+    def progress(self, progress: RunProgress) -> None:
         """Called after every step."""
 
     def note(self, text: str) -> None:
-        """Called when something worth a line has happened."""
+        """Called with a line about an event."""
 
 
-class Silent:
-    """A watcher that looks away."""
+class SilentWatcher:
+    """A watcher that ignores everything."""
 
-    def progress(self, progress: Progress) -> None:
-        """Nothing."""
+    def progress(self, progress: RunProgress) -> None:
+        """Does nothing."""
 
     def note(self, text: str) -> None:
-        """Nothing."""
+        """Does nothing."""
 
 
 LOG, BOARD = "log.jsonl", "tensorboard"
@@ -65,11 +65,11 @@ class RunLog:
 
     def __init__(self, folder: Path, step: int) -> None:
         self._file = (folder / LOG).open("a", encoding="utf-8")
-        # Steps that a killed run took after its last saved state are hidden.
+        # Hides steps after the last saved state, which a killed run may have logged.
         self._board = SummaryWriter(str(folder / BOARD), purge_step=step)
 
     def write(self, kind: str, step: int, **values: Any) -> None:
-        """One line, and one scalar for every number. A full disk costs lines, not the run."""
+        """Writes one line, and one scalar for every number. A full disk does not stop the run."""
         with suppress(OSError):
             self._file.write(json.dumps({"kind": kind, "step": step, **values}) + "\n")
             self._file.flush()
@@ -78,7 +78,7 @@ class RunLog:
                 self._board.add_scalar(f"{kind}/{name}", value, step)
 
     def close(self) -> None:
-        """Writes what is still held back."""
+        """Flushes and closes both."""
         with suppress(OSError):
             self._file.close()
         self._board.close()

@@ -16,11 +16,12 @@ from torch import Tensor, nn
 from pixelgen.data import ImageData, load_images
 from pixelgen.errors import PixelgenError
 from pixelgen.models import build_model
-from pixelgen.training.batches import mix, network_seed
-from pixelgen.training.folder import check_folder, forget, locked
+from pixelgen.models.precision import autocast, bf16_is_fast
+from pixelgen.random_streams import RandomStream, mix
+from pixelgen.training.batches import network_seed
+from pixelgen.training.folder import check_folder, clean_up, locked
 from pixelgen.training.holdout_leakage import holdout_may_leak
-from pixelgen.training.logs import RunLog, Silent, Watcher
-from pixelgen.training.objective import autocast, gains_from_bf16, training_flops
+from pixelgen.training.logs import RunLog, SilentWatcher, Watcher
 from pixelgen.training.optimiser import averaged, build_optimiser
 from pixelgen.training.recipe import Recipe
 from pixelgen.training.schedule import learning_rate, progress
@@ -34,20 +35,19 @@ from pixelgen.training.state import (
     save_state,
 )
 from pixelgen.training.tasks import RunContext, task_of
-from pixelgen.training.throughput import Throughput
-from pixelgen.training.warm_start import origin
+from pixelgen.training.throughput import Throughput, training_flops
 
 Reason = Literal["finished", "max-minutes", "terminated", "interrupted"]
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run, or this part of one, ended. Its state is saved."""
+    """How a run, or this part of it, ended. Its state is saved."""
 
     reason: Reason
     """Why it stopped."""
     counters: Counters
-    """How far it came."""
+    """Its progress."""
 
 
 def train(
@@ -59,11 +59,12 @@ def train(
     max_minutes: float | None = None,
     watcher: Watcher | None = None,
 ) -> Outcome:
-    """Makes the model of `recipe` in `folder`, or goes on with it.
+    """Trains the model of `recipe` in `folder`; with `resume`, continues the run there.
 
-    With `init`, the weights of a checkpoint (bundled name, folder or Hub id) are where a new run
-    starts. `max_minutes` stops this part early; the learning rate follows the recipe all the same.
-    Devices and processes are those of `accelerate`. Raises PixelgenError for whatever does not fit.
+    A new run starts from the weights `init` (bundled name, folder or Hub id) if they are given.
+    `max_minutes` stops this part early; the learning rate follows the recipe all the same. Devices
+    and processes are those of `accelerate`. Raises PixelgenError where recipe, data, weights and
+    folder do not fit together.
     """
     try:
         from accelerate import Accelerator, DistributedDataParallelKwargs
@@ -72,12 +73,12 @@ def train(
             "training needs the `accelerate` package", "pip install 'pixelgen[train]'"
         ) from None
     # The last layer's vertical output leads nowhere: replicas must not wait for its gradient.
-    # The recipe says what is computed in bf16, whatever `accelerate config` was told.
+    # The recipe alone decides what is computed in bf16, not `accelerate config`.
     accelerator = Accelerator(
         mixed_precision="no",
         kwargs_handlers=[DistributedDataParallelKwargs(static_graph=True)],
     )
-    watcher = watcher if watcher is not None and accelerator.is_main_process else Silent()
+    watcher = watcher if watcher is not None and accelerator.is_main_process else SilentWatcher()
     with locked(folder) if accelerator.is_main_process else nullcontext():
         saved = check_folder(recipe, folder, resume, init)
         accelerator.wait_for_everyone()  # before the first of them writes
@@ -93,16 +94,16 @@ def _train(
     accelerator: Any,
     watcher: Watcher,
 ) -> Outcome:
-    """One part of a run, new or to be gone on with from what was `saved`."""
+    """One part of a run: new, or resumed from what was `saved`."""
     data = load_images(
         recipe.data.path,
         recipe.data.split,
         size=recipe.data.size or None,
         label_column=recipe.label_column,
-        progress=lambda done, total: _tell_decoding(watcher, done, total),
+        progress=lambda done, total: _report_decoding(watcher, done, total),
     )
     try:
-        run = Run(recipe, folder, data, accelerator, watcher, saved is not None)
+        run = TrainingRun(recipe, folder, data, accelerator, watcher, saved is not None)
         if saved is not None:
             run.restore(*saved)
         else:
@@ -111,17 +112,17 @@ def _train(
             return run.go(received, math.inf if max_minutes is None else 60 * max_minutes)
     except BaseException:
         if saved is None and accelerator.is_main_process:
-            forget(folder)
+            clean_up(folder)
         raise
 
 
-def _tell_decoding(watcher: Watcher, done: int, total: int) -> None:
+def _report_decoding(watcher: Watcher, done: int, total: int) -> None:
     if done == total or done % 20000 == 0:
         watcher.note(f"decoded {done} of {total} pictures")
 
 
-class Run:
-    """A model in training, and everything that changes with it."""
+class TrainingRun:
+    """A model in training, and the state that changes with it."""
 
     def __init__(
         self,
@@ -135,23 +136,20 @@ class Run:
         self.recipe, self.folder = recipe, folder
         self.accelerator, self.watcher = accelerator, watcher
         self.counters = Counters()
-        self.origin, self.before = "", dict[str, Any]()
+        self.started_from, self.history = "", dict[str, Any]()
         self.task = task_of(recipe)
         with accelerator.main_process_first():
-            surroundings = RunContext(folder, watcher.note, accelerator.device, resumed)
-            material = self.task.prepare(data, surroundings)
+            context = RunContext(folder, watcher.note, accelerator.device, resumed)
+            self.data = self.task.prepare(data, context)
         self.pictures = len(data)
-        self.batches, self.labels = material.batches.to(accelerator.device), material.labels
-        self.held_images, self.held_condition = material.held, material.held_condition
-        if recipe.compute.precision == "bf16" and not gains_from_bf16(accelerator.device):
-            watcher.note("this processor has no bf16: fp32 instead")
-        torch.manual_seed(mix(recipe.seed, 0, 0))
+        self.batches = self.data.batches.to(accelerator.device)
+        if recipe.compute.precision == "bf16" and not bf16_is_fast(accelerator.device):
+            watcher.note("this processor has no fast bf16: training in fp32")
+        torch.manual_seed(mix(recipe.seed, RandomStream.INITIAL_WEIGHTS))
         model: nn.Module = build_model(recipe.model)
         if recipe.compute.channels_last:
             model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.fitted, self.embedded = material.fitted, material.embedded
-        self._initial = material.initial
-        model.load_state_dict(self.fitted, strict=False)
+        model.load_state_dict(self.data.fitted, strict=False)
         self.model = model.to(accelerator.device)
         self.ema = averaged(self.model, recipe.optimiser.ema)
         self.optimiser = build_optimiser(self.model, recipe.optimiser, self.task.critic)
@@ -161,14 +159,13 @@ class Run:
             self.objective = torch.compile(self.objective, dynamic=False)
         self._failures = 0
 
-    # State
-
     def restore(self, state: RunState, tensors: dict[str, Tensor]) -> None:
-        """Goes back to a saved state."""
+        """Continues from a saved state."""
         source = f"the saved state in {self.folder}"
-        if state.labels != self.labels:
+        if state.labels != self.data.labels:
             raise PixelgenError("the data has other labels than the run was started with")
-        if state.pictures and state.pictures != self.pictures:  # others would be held out
+        # Other images would be held out.
+        if state.pictures and state.pictures != self.pictures:
             raise PixelgenError(
                 f"the data has {self.pictures} pictures, the run was started with {state.pictures}"
             )
@@ -177,61 +174,58 @@ class Run:
         if self.task.critic is not None:
             load_weights(self.task.critic, part_of(tensors, "critic"), source)
         load_optimiser(self.optimiser, self.model, tensors, self.task.critic)
-        self.ema.n_averaged.fill_(state.averaged)
+        self.ema.n_averaged.fill_(state.ema_updates)
         self.counters = replace(state.counters)
-        if self.counters.held_out_step is None:  # an earlier version did not say
+        if self.counters.held_out_step is None:  # not saved by earlier versions
             self.counters.held_out_step = self.counters.step
-        self.origin, self.before = state.origin, state.before
+        self.started_from, self.history = state.started_from, state.history
         self.watcher.note(f"resumed at step {self.counters.step}")
 
     def begin(self, init: str | None) -> None:
-        """Finds what follows from the data, and takes the weights of the checkpoint `init`."""
-        if self._initial is not None:
-            found = self._initial()
+        """Fits what a new run fits to its data, and loads the weights of the checkpoint `init`."""
+        if self.data.initial is not None:
+            fitted = self.data.initial()
             for network in (self.model, self.ema.module):
-                network.load_state_dict(found, strict=False)
+                network.load_state_dict(fitted, strict=False)
         if init is not None:
             self._start_from(init)
 
     def _start_from(self, ref: str) -> None:
         from pixelgen.checkpoints import load_checkpoint
 
-        loaded = load_checkpoint(ref)
-        begun = origin(loaded, self.model, self.recipe, self.embedded, self.labels)
-        weights = begun.weights | self.fitted
+        start = self.task.warm_start(load_checkpoint(ref), self.model, self.data)
+        weights = start.weights | self.data.fitted
         load_weights(self.model, weights, ref)
         load_weights(self.ema.module, weights, ref)
-        if begun.known:  # an average already: it goes on at its full decay
+        if start.unchanged:  # they are an average already, which continues at its full decay
             self.ema.n_averaged.fill_(math.ceil(10 / (1 - self.recipe.optimiser.ema)))
-        self.origin, self.before = ref, dict(begun.history)
-        for other in ("evaluation", "others", "parts"):  # of the weights before, or beside them
-            self.before.pop(other, None)
-        some = "" if begun.known else ", with new parts"
-        self.watcher.note(f"started from {ref}{some}")
-        if self.recipe.data.holdout and holdout_may_leak(self.recipe, begun.history):
+        self.started_from, self.history = ref, dict(start.history)
+        for other in ("evaluation", "others", "parts"):  # they describe other weights than these
+            self.history.pop(other, None)
+        extended = "" if start.unchanged else ", with new parts"
+        self.watcher.note(f"started from {ref}{extended}")
+        if self.recipe.data.holdout and holdout_may_leak(self.recipe, start.history):
             self.watcher.note(
-                f"{ref} may have been trained on pictures that are held out now: the card will not "
-                "tell the figure for them (seed and data.holdout say which are held out)"
+                f"{ref} may have been trained on pictures that are held out now: the card will "
+                "omit the held-out figure (seed and data.holdout decide which are held out)"
             )
 
     def save(self, last: bool = False) -> None:
-        """Writes the state (main process only): unless the weights may just have gone bad, or it is
-        the last chance. The state before is kept."""
+        """Writes the state (main process only), except while steps fail, when the weights may be
+        bad, unless it is the `last` one. The previous state is kept."""
         if self.accelerator.is_main_process and (last or not self._failures):
             state = RunState(
                 self.recipe.to_dict(),
-                self.labels,
+                self.data.labels,
                 self.counters,
                 int(self.ema.n_averaged),
-                self.origin,
-                self.before,
+                self.started_from,
+                self.history,
                 self.pictures,
             )
             save_state(
                 self.folder, state, self.model, self.ema.module, self.optimiser, self.task.critic
             )
-
-    # The loop
 
     def go(self, received: list[int], max_seconds: float) -> Outcome:
         """Steps until the schedule, `max_seconds` of this part, or a signal ends it."""
@@ -243,14 +237,14 @@ class Run:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise PixelgenError(
-                f"cannot make the folder {self.folder}: {error.strerror}"
+                f"cannot create the folder {self.folder}: {error.strerror}"
             ) from error
         with closing(RunLog(self.folder, self.counters.step)) as self.log:
-            flops = self._introduce()
-            meter = Throughput(flops, self.counters, self.task.loss, self.task.loss_unit)
+            flops = self._log_start()
+            throughput = Throughput(flops, self.counters, self.task.loss, self.task.loss_unit)
             if not self.counters.step:
                 self.save()
-            reason = self._loop(received, max_seconds, meter)
+            reason = self._loop(received, max_seconds, throughput)
             self.save(last=True)
             if reason in ("finished", "max-minutes"):
                 self._validate()
@@ -261,8 +255,8 @@ class Run:
         self.accelerator.wait_for_everyone()
         return Outcome(reason, self.counters)
 
-    def _introduce(self) -> float:
-        """Says how large the network is; returns its floating-point operations per picture."""
+    def _log_start(self) -> float:
+        """Logs the size of the network; returns its floating-point operations per image."""
         first = self.batches.draw(0, 0, min(4, self.recipe.optimiser.batch))
         x, *more = first.inputs(self.accelerator.device)
         assert x is not None
@@ -273,14 +267,16 @@ class Run:
         )
         self.watcher.note(
             f"{parameters / 1e6:.2f} M parameters, {flops / 1e9:.2f} GFLOP per picture, "
-            f"{len(self.batches.rows)} pictures, {len(self.held_images)} held out"
+            f"{len(self.batches.rows)} pictures, {len(self.data.held)} held out"
         )
         return flops
 
-    def _loop(self, received: list[int], max_seconds: float, meter: Throughput | None) -> Reason:
+    def _loop(
+        self, received: list[int], max_seconds: float, throughput: Throughput | None
+    ) -> Reason:
         recipe, counters = self.recipe, self.counters
-        begun, last = counters.seconds, time.perf_counter()
-        due = dict.fromkeys(("validation", "samples", "checkpoint"), begun)
+        start, last = counters.seconds, time.perf_counter()
+        due = dict.fromkeys(("validation", "samples", "checkpoint"), start)
         while True:
             now = time.perf_counter()
             stop = received[0] if received else 0
@@ -291,22 +287,25 @@ class Run:
                 reason = "terminated" if stop == signal.SIGTERM else "interrupted"
             elif progress(recipe.schedule, counters.step, counters.seconds) >= 1:
                 reason = "finished"
-            elif counters.seconds - begun >= max_seconds:
+            elif counters.seconds - start >= max_seconds:
                 reason = "max-minutes"
-            if meter is not None and (values := meter.record(counters, reason is not None)):
+            if throughput is not None and (
+                values := throughput.record(counters, reason is not None)
+            ):
                 self.log.write("train", counters.step, **values)
             if reason is not None:
                 return reason
-            if meter is not None:
+            if throughput is not None:
                 self._at_intervals(due)
             lr = learning_rate(recipe.optimiser, recipe.schedule, counters.step, counters.seconds)
             loss, norm = self._step(lr)
-            if meter is not None:
-                meter.add(loss, norm, lr)
-                self.watcher.progress(meter.progress(recipe, counters))
+            if throughput is not None:
+                throughput.add(loss, norm, lr)
+                self.watcher.progress(throughput.progress(recipe, counters))
 
     def _agree(self, seconds: float, stop: int) -> tuple[float, int]:
-        """The main process's clock and signals, for all: replicas must not drift apart."""
+        """The clock and signals of the main process, in all processes, so that they stop at the
+        same step."""
         if self.accelerator.num_processes == 1:
             return seconds, stop
         from accelerate.utils import broadcast
@@ -341,7 +340,7 @@ class Run:
                 raise
             raise PixelgenError(
                 f"the network cannot be compiled here: {str(error).strip().splitlines()[0]}",
-                "train with --set compute.compile=false",
+                "set compute.compile = false",
             ) from error
         self.accelerator.backward(loss)
         limit = recipe.clip if recipe.clip else math.inf
@@ -364,19 +363,19 @@ class Run:
                 raise PixelgenError(
                     f"{self._failures} steps in a row had a loss or gradient that is not finite "
                     f"(step {counters.step})",
-                    f"lower optimiser.lr; {self.folder} keeps the last saved state",
+                    f"lower optimiser.lr and resume from the last saved state in {self.folder}",
                 )
         self.optimiser.zero_grad()
         return value, float(norm)
 
     def _validate(self) -> None:
-        """The figure of the averaged weights on the held-out pictures."""
-        if not len(self.held_images):
+        """Measures the averaged weights on the held-out images."""
+        if not len(self.data.held):
             return
-        figures = self.task.held_out(self.ema.module, self.held_images, self.held_condition)
+        figures = self.task.held_out(self.ema.module, self.data.held, self.data.held_condition)
         self.counters.held_out = float(figures.mean())
         self.counters.held_out_step = self.counters.step
-        self.counters.held_out_pictures = len(self.held_images)
+        self.counters.held_out_pictures = len(self.data.held)
         self.log.write(
             "validation",
             self.counters.step,
@@ -386,15 +385,15 @@ class Run:
         )
         self.watcher.note(
             f"step {self.counters.step}: {self.counters.held_out:.4f} {self.task.figure_unit} on "
-            f"{len(self.held_images)} held-out pictures"
+            f"{len(self.data.held)} held-out pictures"
         )
 
     def _sample(self) -> None:
-        """Pictures by the averaged weights; a failure is noted and costs nothing more."""
+        """Writes a sheet of images by the averaged weights; a failure is only noted."""
         path = self.folder / "samples" / f"{self.counters.step:08d}.png"
         try:
-            self.task.show(self.ema.module, self.held_images, self.held_condition, path)
-        except Exception as error:  # pictures to look at are not worth a run
+            self.task.show(self.ema.module, self.data.held, self.data.held_condition, path)
+        except Exception as error:  # a sheet is not worth stopping a run for
             self.watcher.note(f"no samples at step {self.counters.step}: {error!r}")
         else:
             self.watcher.note(f"step {self.counters.step}: samples in {path}")

@@ -14,10 +14,10 @@ from pixelgen.training.recipe import OptimiserRecipe
 def build_optimiser(
     model: nn.Module, recipe: OptimiserRecipe, critic: nn.Module | None = None
 ) -> torch.optim.AdamW:
-    """AdamW; only the filters and matrices of layers are subject to weight decay.
+    """AdamW; only filters and matrices of layers have weight decay.
 
-    A `critic` learns at the same rate. A group's "rate" is what its learning rate is multiplied by:
-    see the model's `learning_rates`.
+    A `critic` has the learning rate of the model. The "rate" of a group multiplies its learning
+    rate: see the model's `learning_rates`.
     """
     layers = (nn.Linear, nn.modules.conv._ConvNd)
     decayed = {id(m.weight) for m in model.modules() if isinstance(m, layers)}

@@ -1,4 +1,4 @@
-"""Recipes: one TOML file says everything that makes a model. No torch here."""
+"""Recipes: one TOML file with everything needed to train a model. No torch here."""
 
 from __future__ import annotations
 
@@ -33,52 +33,53 @@ from pixelgen.training.recipe_tables import (
 
 @dataclass(frozen=True)
 class DataRecipe:
-    """`[data]`: the pictures, and what is done to them."""
+    """`[data]`: the pictures and their preprocessing."""
 
     path: str = ""
     """A folder, or a Hub data set `owner/name`."""
     label: str = "label"
-    """The column of class labels, or for a face embedder that of the people."""
+    """The column of class labels, or of people for a face embedder or with `embedder`."""
     split: str = "train"
     """The split to train on."""
     size: int = 0
-    """Average pictures down to size×size by a whole factor (0: as they are)."""
+    """Downscale pictures to size×size by a whole factor, averaging (0: do not downscale)."""
     crop: int = 0
-    """Cut the middle crop×crop out of them (0: take them whole)."""
+    """Crop the central crop×crop pixels (0: do not crop)."""
     jitter: int = 0
-    """Move that cut by up to so many pixels each way, mirrored where it leaves the picture."""
+    """Shift the crop at random by up to this many pixels; beyond the border pictures are
+    mirrored."""
     flip: bool = True
-    """Mirror half of the pictures."""
+    """Mirror pictures horizontally with probability ½."""
     class_dropout: float = 0.1
-    """Share of pictures shown without their class or vector, which makes guidance possible; for an
-    auto-encoder without their h."""
+    """Share of pictures trained on without their condition (class, vector, or the latent h of an
+    auto-encoder), which guidance needs."""
     tokenizer: str = ""
-    """Weights of a tokenizer (name, folder or Hub id): the network models its codes."""
+    """Weights of a tokenizer (name, folder or Hub id): its codes are modelled instead of pixels."""
     embedder: str = ""
-    """Weights of a face embedder: the network is conditioned on its embeddings of faces, and
-    `label` is the column of the people."""
+    """Weights of a face embedder: its embeddings of the faces are the condition vectors, and
+    `label` is the column of people."""
     other_photo: float = 0.8
-    """With an embedder: share of the pictures that are shown with the embedding of another photo of
-    the same person, so that the network learns the person and not the photo."""
+    """With an embedder: share of the pictures that get the embedding of another photo of the same
+    person, so that the network learns the person and not the photo."""
     vector_noise: float = 0.02
-    """Standard deviation of what is added to each number of a condition vector."""
+    """Standard deviation of the noise on each dimension of a condition vector."""
     vector_dropout: float = 0.15
-    """With model.vector_components: share of the pictures shown with their class alone, beside
-    those of `class_dropout`, so that p(picture | class) is learned too."""
+    """With model.vector_components: share of the pictures trained on with their class but without
+    their vector, beside those of `class_dropout`, so that p(picture | class) is learned too."""
     vectors: str = ""
-    """Weights (name, folder or Hub id) with model.vector_features, as which to make vectors and
-    whose p(h | class) to take; nothing: both are fitted to the pictures. A run that begins with
-    weights of such a model should name them here too."""
+    """Weights (name, folder or Hub id) with model.vector_features, whose projection to vectors and
+    p(h | class) are reused; empty: both are fitted to the pictures. A run that starts from weights
+    of such a model should name them here too."""
     features_scale: int = 2
-    """With model.vector_components: the classifier whose features of a picture become its condition
-    vector sees it this many times larger; so does the one that teaches model.semantic."""
+    """Enlarge pictures by this factor for the classifier whose features become condition vectors
+    (model.vector_components) or are distilled (model.semantic)."""
     views: int = 2
-    """With a tokenizer: encode each picture so many times. Every second view is mirrored if `flip`
-    says so, and those after the first two (without `flip` the first one) are moved by `jitter`.
-    0: encode pictures each time that they are drawn, mirrored and moved anew as `flip` and `jitter`
-    say: a little slower, and best for long runs, which would learn a few forms by heart."""
+    """With a tokenizer: number of encoded views of each picture. With `flip` every second view is
+    mirrored; those after the first two (without `flip`: after the first) are shifted by `jitter`.
+    0: encode every batch anew, mirrored and shifted at random, which is a little slower and avoids
+    overfitting in long runs."""
     holdout: int = 2000
-    """Pictures of the split, drawn by the seed, that are never trained on: the running figure."""
+    """Pictures of the split, drawn by `seed`, that are held out to validate on during the run."""
 
     def __post_init__(self) -> None:
         for name in ("size", "crop", "jitter"):
@@ -93,49 +94,53 @@ class DataRecipe:
 
 @dataclass(frozen=True)
 class LossesRecipe:
-    """`[losses]`: what makes a reconstruction a good one. For a tokenizer only."""
+    """`[losses]`: the losses of a tokenizer."""
 
     pixel: Literal["l1", "l2", "charbonnier"] = "l1"
-    """Difference of two values in -1 … 1: its size, its square, or a smooth form of its size."""
+    """Loss of each value in -1 … 1: absolute difference, its square, or a smooth absolute
+    difference."""
     pixel_weight: float = 1.0
-    """Of the mean difference of values."""
+    """Weight of the mean pixel loss."""
     perceptual: float = 0.2
-    """Weight of the perceptual distance (0: none)."""
+    """Weight of the perceptual distance (0: off)."""
     perceptual_share: float = 0.25
-    """Share of a batch for which the perceptual distance is computed."""
+    """Share of a batch on which the perceptual distance is computed."""
     perceptual_scale: int = 1
-    """The classifier behind it sees pictures this many times larger."""
+    """Enlarge pictures by this factor for the classifier of the perceptual distance."""
     classifier: float = 0.0
-    """Weight of how far what that classifier says of a reconstruction lies from what it says of the
-    picture (Kullback-Leibler, in nats). Above 0 its last features are compared too, in the
-    perceptual distance."""
+    """Weight of the Kullback-Leibler divergence, in nats, of that classifier's class probabilities
+    for a reconstruction from those for the picture. Above 0, the perceptual distance also compares
+    its last features."""
     adversarial: float = 0.0
-    """Weight of deceiving a discriminator that learns beside the tokenizer (0: there is none). It
-    reads the features of the perceptual distance."""
+    """Weight of the adversarial loss (0: off). Its discriminator reads the features of the
+    perceptual distance."""
     critic: Literal["hinge", "paired"] = "hinge"
-    """What that discriminator learns: to mark pictures above 1 and reconstructions below -1, or
-    each picture above its own reconstruction."""
+    """Loss of the discriminator: to score pictures above 1 and reconstructions below -1 (hinge), or
+    each picture above its own reconstruction (paired)."""
     critic_smoothness: float = 0.0
-    """Weight of how much its marks change when a little noise is added to what it reads, which
-    keeps its gradients small."""
+    """Weight of the discriminator's sensitivity to small noise on its input, which keeps its
+    gradients small."""
     decoder_only: bool = False
-    """Leave the encoder as `--init` gave it: codes made before keep their meaning."""
+    """Freeze the encoder of the weights that the run starts from, so that existing codes stay
+    valid."""
 
     def __post_init__(self) -> None:
         require(self.pixel_weight >= 0, "pixel_weight must not be negative")
         require(self.perceptual >= 0, "perceptual must not be negative")
-        require(self.pixel_weight + self.perceptual > 0, "one of the weights must be positive")
+        require(
+            self.pixel_weight + self.perceptual > 0, "pixel_weight or perceptual must be positive"
+        )
         require(0 < self.perceptual_share <= 1, "perceptual_share must lie above 0 and up to 1")
         require(self.perceptual_scale >= 1, "perceptual_scale must be at least 1")
         require(self.adversarial >= 0, "adversarial must not be negative")
         require(
             not self.adversarial or self.perceptual > 0,
-            "adversarial needs perceptual, whose features the discriminator reads",
+            "adversarial needs perceptual > 0: the discriminator reads its features",
         )
         require(self.classifier >= 0, "classifier must not be negative")
         require(
             not self.classifier or self.perceptual > 0,
-            "classifier needs perceptual, whose network it asks",
+            "classifier needs perceptual > 0: they share a network",
         )
         require(self.critic_smoothness >= 0, "critic_smoothness must not be negative")
 
@@ -145,21 +150,21 @@ Mining = Literal["semi-hard", "hard", "all"]
 
 @dataclass(frozen=True)
 class TripletsRecipe:
-    """`[triplets]`: what teaches a face embedder whose face it is. For a face embedder only."""
+    """`[triplets]`: the triplet loss of a face embedder."""
 
     margin: float = 0.2
-    """By how much a person's pictures must be nearer to each other than to anybody else's, in
-    squared distance (0 … 4)."""
+    """Margin by which pictures of one person must be nearer to each other than to pictures of
+    others, in squared distance (0 … 4)."""
     mining: Mining = "semi-hard"
-    """Whose picture a pair of one person's is compared to: the nearest beyond the pair, the nearest
-    of all (hard), or everybody's, the nearer the more."""
+    """Which negatives a pair of one person is compared to: the nearest beyond the pair (semi-hard),
+    the nearest (hard), or all, weighted by how near they are."""
     shots: int = 4
     """Pictures of each person in a batch."""
     favour: float = 0.0
-    """How much more often people of many pictures are drawn: in proportion to the number of their
-    pictures raised to this power (0: everybody equally often; 1: every picture equally often)."""
+    """Draw people in proportion to the number of their pictures raised to this power (0: all people
+    equally often; 1: all pictures equally often)."""
     colour: float = 0.2
-    """Change contrast, brightness and colours by up to so much."""
+    """Change contrast, brightness and colours at random by up to this much."""
 
     def __post_init__(self) -> None:
         require(self.margin > 0, "margin must be positive")
@@ -170,39 +175,37 @@ class TripletsRecipe:
 
 @dataclass(frozen=True)
 class AutoencoderRecipe:
-    """`[autoencoder]`: how both decoders and their encoder learn together. For an auto-encoder
-    only."""
+    """`[autoencoder]`: the losses of an auto-encoder with two decoders."""
 
     bits_weight: float = 1.0
-    """Of the bits per dimension of the PixelCNN. 0: it is left as it is, for a part in which the
-    rest learns several times as fast."""
+    """Weight of the bits per dimension of the PixelCNN decoder. 0 freezes it, which trains the rest
+    several times faster."""
     mean_weight: float = 1.0
-    """Of the mean squared error of the first decoder, values in -1 … 1."""
+    """Weight of the mean squared error of the deconvolutional decoder, values in -1 … 1."""
     semantic_weight: float = 0.0
-    """With model.semantic: weight of how far what a small network guesses of these numbers lies
-    from what EfficientNet-lite0 says (Kullback-Leibler, in nats). 0: their encoder is left as
-    `--init` gave it."""
+    """With model.semantic: weight of the distillation of EfficientNet-lite0 into the semantic
+    latents (Kullback-Leibler divergence, in nats). 0 freezes their encoder, which then must come
+    from the weights that the run starts from."""
     semantic_size: int = 0
-    """Size at which that classifier is given the pictures, averaged down to it, to be enlarged by
-    `data.features_scale` (0: the size of the model's pictures): it may see more than the
-    encoder."""
+    """Size to which pictures are downscaled for that classifier, before they are enlarged by
+    `data.features_scale` (0: the size of the model's pictures). It may be larger than that of the
+    model."""
     semantic_dropout: float = 0.0
-    """Share of the pictures whose semantic numbers are not told (0 in their place)."""
+    """Share of the pictures whose semantic latents are set to 0 for the decoders."""
     joint: bool = True
-    """Both decoders teach the encoder, the first from the first step on; else the PixelCNN alone
-    does."""
+    """Train the encoder by the losses of both decoders; false: by that of the PixelCNN alone."""
     noise: float = 0.0
-    """Standard deviation of what is added to each number of h, so that near codes mean like
-    pictures."""
+    """Standard deviation of the noise on each dimension of h, so that near latents decode to
+    similar pictures."""
     inner_share: float = 0.5
-    """With model.inner: share of the pictures of which the first numbers of h alone are told."""
+    """With model.inner: share of the pictures decoded from the inner dimensions of h alone."""
 
     def __post_init__(self) -> None:
         require(self.bits_weight >= 0, "bits_weight must not be negative")
         require(self.mean_weight > 0, "mean_weight must be positive")
         require(
             self.joint or self.bits_weight > 0,
-            "joint = false leaves the encoder to the PixelCNN, and bits_weight is 0",
+            "joint = false trains the encoder by the PixelCNN alone, and bits_weight is 0",
         )
         require(self.semantic_weight >= 0, "semantic_weight must not be negative")
         require(0 <= self.semantic_dropout < 1, "semantic_dropout must lie in 0 … 1")
@@ -222,17 +225,17 @@ class OptimiserRecipe:
     beta2: float = 0.99
     """Decay of the mean of their squares."""
     weight_decay: float = 0.0
-    """Of matrices and filters; biases, norms and embeddings have none."""
+    """Weight decay of matrices and filters; biases, norms and embeddings have none."""
     batch: int = 32
-    """Pictures per step and process."""
+    """Pictures per step in each process."""
     warmup: int = 200
     """Steps over which the learning rate rises from 0."""
     clip: float = 1.0
-    """Largest norm of the gradient (0: no limit)."""
+    """Maximum norm of the gradient (0: no limit)."""
     ema: float = 0.999
-    """Decay of the moving average of the weights, which is what is exported."""
+    """Decay of the moving average of the weights, which is exported."""
     patience: int = 20
-    """Steps in a row with a gradient that is not finite, all skipped, before the run stops."""
+    """Number of consecutive skipped steps (loss or gradient not finite) that stops the run."""
 
     def __post_init__(self) -> None:
         require(self.lr > 0, "lr must be positive")
@@ -246,16 +249,16 @@ class OptimiserRecipe:
 
 @dataclass(frozen=True)
 class ScheduleRecipe:
-    """`[schedule]`: how long, and the learning rate on the way."""
+    """`[schedule]`: the length of the run and the decay of the learning rate."""
 
     steps: int = 0
     """Length in steps (0: `minutes` decides)."""
     minutes: float = 0.0
     """Length in minutes of training, over all resumed parts (0: `steps` decides)."""
     decay: Literal["linear", "cosine", "none"] = "linear"
-    """How the learning rate goes down to 0."""
+    """Shape of the decay of the learning rate to 0."""
     decay_from: float = 0.5
-    """Share of the length after which it begins to."""
+    """Share of the length after which the decay begins."""
 
     def __post_init__(self) -> None:
         require(self.steps >= 0, "steps must not be negative")
@@ -266,27 +269,27 @@ class ScheduleRecipe:
 
 @dataclass(frozen=True)
 class ComputeRecipe:
-    """`[compute]`: how the same numbers are computed faster."""
+    """`[compute]`: precision and speed."""
 
     precision: Literal["fp32", "bf16"] = "fp32"
-    """Of convolutions; weights, their average and the log-likelihood are always fp32. A processor
-    without bf16 trains in fp32 all the same."""
+    """Precision of convolutions and matrix products; weights, their average and the log-likelihood
+    are always fp32. A processor without fast bf16 trains in fp32."""
     compile: bool = False
     """Compile the network (needs a C++ compiler on a CPU)."""
     channels_last: bool = False
-    """Keep the channels of filters and feature maps together in memory."""
+    """Use the channels-last memory format."""
 
 
 @dataclass(frozen=True)
 class IntervalsRecipe:
-    """`[intervals]`, in minutes. 0 switches one off (the end of a run always saves)."""
+    """`[intervals]`: minutes between actions. 0 switches one off; the end of a run always saves."""
 
     checkpoint: float = 8.0
     """Between saved states."""
     validation: float = 10.0
-    """Between figures for the held-out pictures."""
+    """Between measurements on the held-out pictures."""
     samples: float = 30.0
-    """Between grids of samples."""
+    """Between sheets of samples."""
 
     def __post_init__(self) -> None:
         for f in fields(self):
@@ -295,30 +298,30 @@ class IntervalsRecipe:
 
 @dataclass(frozen=True)
 class CardRecipe:
-    """`[card]`: what the model card says beyond the figures."""
+    """`[card]`: text of the model card."""
 
     summary: str = ""
     """What the model does, in a sentence or two."""
     license: str = "other"
     """Licence id of the weights on the Hub, such as "cc-by-nc-4.0"."""
     license_text: str = ""
-    """What the licence means for a user, and why."""
+    """What the licence means for users, and why."""
     data: str = ""
-    """What the training data are."""
+    """Description of the training data."""
     sheet: str = ""
-    """What the sheet of samples shows, and the command that draws it."""
+    """Caption of the sheet of samples, with the command that draws it."""
     limits: tuple[str, ...] = ()
-    """What the model cannot do, or should not be used for."""
+    """Limitations: what the model cannot do, or should not be used for."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything that makes one model."""
+    """Everything needed to train one model."""
 
     model: AnyConfig
-    """`[model]`: the network; its key `model` names the class."""
+    """`[model]`: the configuration of the network; its key `model` is the kind."""
     seed: int = 0
-    """Of the first weights and of everything random in the run."""
+    """Seed of the initial weights and of all other random numbers of the run."""
     data: DataRecipe = field(default_factory=DataRecipe)
     losses: LossesRecipe = field(default_factory=LossesRecipe)
     triplets: TripletsRecipe = field(default_factory=TripletsRecipe)
@@ -350,18 +353,18 @@ class Recipe:
             )
         elif self.data.embedder:
             raise ValueError("data.embedder needs model.vector, the length of its embeddings")
-        given = isinstance(config, GatedPixelCNNConfig) and config.given_channels > 0
-        require(not given, "model.given_channels: nothing here gives a map")
-        few = self.sampling.candidates == 1
-        require(few or bool(self.data.embedder), "sampling.candidates needs data.embedder")
-        if not isinstance(config, TokenizerConfig):
-            require(self.losses == LossesRecipe(), "[losses] is for a tokenizer")
-        if not isinstance(config, FaceEmbedderConfig):
-            require(self.triplets == TripletsRecipe(), "[triplets] is for a face embedder")
-        if not isinstance(config, AutoencoderConfig):
-            own = self.autoencoder == AutoencoderRecipe()
-            require(own, "[autoencoder] is for an auto-encoder")
-        else:
+        has_map = isinstance(config, GatedPixelCNNConfig) and config.given_channels > 0
+        require(not has_map, "model.given_channels is only for the PixelCNN of an auto-encoder")
+        single = self.sampling.candidates == 1
+        require(single or bool(self.data.embedder), "sampling.candidates needs data.embedder")
+        for kind, table, default, name in (
+            (TokenizerConfig, "losses", LossesRecipe(), "a tokenizer"),
+            (FaceEmbedderConfig, "triplets", TripletsRecipe(), "a face embedder"),
+            (AutoencoderConfig, "autoencoder", AutoencoderRecipe(), "an auto-encoder"),
+        ):
+            allowed = isinstance(config, kind) or getattr(self, table) == default
+            require(allowed, f"[{table}] is for {name}")
+        if isinstance(config, AutoencoderConfig):
             require(
                 not (self.autoencoder.semantic_size and self.data.crop),
                 "autoencoder.semantic_size is not for data.crop: the classifier would see more",
@@ -374,10 +377,13 @@ class Recipe:
 
     @property
     def label_column(self) -> str:
-        """The column that says what or who is on the pictures; empty where nobody asks."""
-        config = self.model
-        asks = config.classes or self.data.embedder or isinstance(config, FaceEmbedderConfig)
-        return self.data.label if asks else ""
+        """The column of classes or people; empty if the network uses neither."""
+        return self.data.label if self.model.classes or self.of_people else ""
+
+    @property
+    def of_people(self) -> bool:
+        """Whether labels are people, who are held out as a whole."""
+        return bool(self.data.embedder) or isinstance(self.model, FaceEmbedderConfig)
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON- and TOML-ready dictionary from which `recipe_from_dict` rebuilds the recipe."""
@@ -387,7 +393,7 @@ class Recipe:
 def load_recipe(path: Path, overrides: Iterable[str] = ()) -> Recipe:
     """The recipe in a TOML file, with `key.sub=value` overrides applied.
 
-    Raises PixelgenError (exit code 2) that says which key or value is wrong.
+    Raises UsageError that says which key or value is wrong.
     """
     table = read_table(path)
     for text in overrides:
@@ -407,7 +413,7 @@ def recipe_from_dict(table: Mapping[str, Any]) -> Recipe:
 
 
 def recipe_text(recipe: Recipe) -> str:
-    """The recipe as TOML, without what is left at its default."""
+    """The recipe as TOML, without values that are the default."""
     lines: list[str] = []
     # A TOML key that belongs to no table must come before the first one.
     ordered = sorted(recipe.to_dict().items(), key=lambda item: isinstance(item[1], dict))
@@ -420,7 +426,7 @@ def recipe_text(recipe: Recipe) -> str:
 
 
 def _build(cls: type[Any], table: Mapping[str, Any], where: str) -> Any:
-    """An instance of the dataclass `cls` from a table, every key and value checked."""
+    """An instance of the dataclass `cls` from a table, with all keys and values checked."""
     hints = get_type_hints(cls)
     for key in table:
         if key not in hints:
@@ -442,7 +448,7 @@ def _build(cls: type[Any], table: Mapping[str, Any], where: str) -> Any:
 
 
 def _nearest(key: str, where: str, hints: Mapping[str, Any]) -> str:
-    """The right key that looks most like a wrong one, wherever in the recipe it belongs."""
+    """`, did you mean …?` with the key of any table that is most like a wrong one."""
     full = {where + name: where + name for name in hints}
     for part, hint in get_type_hints(Recipe).items():
         names = get_type_hints(hint) if is_dataclass(hint) else {}

@@ -1,4 +1,4 @@
-"""Tables of TOML: read, overridden, checked, written."""
+"""TOML tables of a recipe: read, override, check, write."""
 
 from __future__ import annotations
 
@@ -16,8 +16,7 @@ _LARGEST = 2**20  # bytes of a recipe
 
 
 def read_table(path: Path) -> dict[str, Any]:
-    """The content of a recipe's file. Raises PixelgenError (exit code 2) where there is none, or it
-    is no TOML."""
+    """The content of a recipe's file. Raises UsageError if it cannot be read or is not TOML."""
     try:
         return parse_toml(read_file(path, _LARGEST))
     except OSError as error:
@@ -27,7 +26,8 @@ def read_table(path: Path) -> dict[str, Any]:
 
 
 def table_lines(name: str, values: Mapping[str, Any], section: Any) -> list[str]:
-    """The lines of a table, and of those inside it; `section` is what `values` describe."""
+    """The TOML lines of a table and its subtables without values that are the default; `section` is
+    the dataclass instance that `values` were taken from."""
     defaults = {f.name: f.default for f in fields(section)}
     kept = [
         f"{k} = {toml_value(v)}"
@@ -42,7 +42,7 @@ def table_lines(name: str, values: Mapping[str, Any], section: Any) -> list[str]
 
 
 def toml_value(value: object) -> str:
-    """A value as TOML writes it."""
+    """A value as TOML."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
@@ -53,12 +53,12 @@ def toml_value(value: object) -> str:
 
 
 def override(table: dict[str, Any], text: str) -> None:
-    """Puts `key.sub=value` into `table`; the value is read as TOML, else as plain text. Raises
-    PixelgenError (exit code 2) for anything else."""
+    """Applies `key.sub=value` to `table`; the value is parsed as TOML, or else taken as text.
+    Raises UsageError for other forms."""
     key, equals, plain = text.partition("=")
     *path, last = (part.strip() for part in key.split("."))
     if not equals or not last or not all(path):
-        raise UsageError(f"--set {text!r} is not key=value", "for example --set optimiser.lr=1e-3")
+        raise UsageError(f"override {text!r} is not key=value", "for example optimiser.lr=1e-3")
     try:
         value = parse_toml(f"value = {plain}".encode())["value"]
     except ValueError:
@@ -66,12 +66,12 @@ def override(table: dict[str, Any], text: str) -> None:
     for part in path:
         table = table.setdefault(part, {})
         if not isinstance(table, dict):
-            raise UsageError(f"--set {text!r}: {part!r} is no table")
+            raise UsageError(f"override {text!r}: {part!r} is not a table")
     table[last] = value
 
 
 def section(make: Callable[[Any], Any], name: str, values: Any) -> Any:
-    """`make(values)`; a ValueError then says that it was in the table `name`."""
+    """`make(values)`, with the table `name` in the message of its ValueError."""
     try:
         return make(values)
     except ValueError as error:
@@ -79,7 +79,7 @@ def section(make: Callable[[Any], Any], name: str, values: Any) -> Any:
 
 
 def checked(name: str, expected: Any, value: Any) -> Any:
-    """`value` as the type `expected` of a field; raises ValueError, calling it `name`, where it
+    """`value` as the type `expected` of a field. Raises ValueError, which calls it `name`, where it
     does not fit."""
     if get_origin(expected) is Literal:
         if value not in get_args(expected):

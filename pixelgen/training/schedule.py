@@ -1,4 +1,4 @@
-"""The learning rate as a function of how far a run has come."""
+"""The learning rate as a function of the progress of a run."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pixelgen.training.recipe import OptimiserRecipe, ScheduleRecipe
 
 
 def progress(schedule: ScheduleRecipe, step: int, seconds: float) -> float:
-    """The share of the run that is done, 0 … 1, by steps or by time, whichever measures it."""
+    """The completed share of the run, 0 … 1, in steps or in time as the schedule is given."""
     done = step / schedule.steps if schedule.steps else seconds / (60 * schedule.minutes)
     return min(1.0, done)
 
@@ -16,7 +16,7 @@ def progress(schedule: ScheduleRecipe, step: int, seconds: float) -> float:
 def learning_rate(
     optimiser: OptimiserRecipe, schedule: ScheduleRecipe, step: int, seconds: float
 ) -> float:
-    """Of the step with the number `step` (from 0): a linear rise, a plateau, a decay to 0."""
+    """Of step number `step` (from 0): a linear warm-up, a plateau, a decay to 0."""
     rise = min(1.0, (step + 1) / optimiser.warmup) if optimiser.warmup else 1.0
     late = (progress(schedule, step, seconds) - schedule.decay_from) / (1 - schedule.decay_from)
     late = max(0.0, late)

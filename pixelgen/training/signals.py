@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C as a wish to stop."""
+"""SIGTERM and Ctrl-C as requests to stop."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 @contextmanager
 def collect_signals() -> Iterator[list[int]]:
-    """Collects SIGTERM and SIGINT instead of dying; a second one of a kind kills as usual."""
+    """Collects SIGTERM and SIGINT; a second signal of a kind acts as usual."""
     received: list[int] = []
 
     def note(number: int, _frame: FrameType | None) -> None:

@@ -1,7 +1,7 @@
 """The state of a run on disk: one safetensors file, replaced atomically, never pickle.
 
-Tensors are named `model.NAME`, `ema.NAME`, `critic.NAME` and `optimiser.NAME.KEY`;
-everything else is JSON in the file's header.
+Tensors are named `model.NAME`, `ema.NAME`, `critic.NAME` and `optimiser.NAME.KEY`; everything else
+is JSON in the file's header, whose keys must stay readable.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ from pixelgen.models.state_renames import renamed
 
 STATE, PREVIOUS = "state.safetensors", "state.previous.safetensors"
 FORMAT = 1
+_KEYS = {"ema_updates": "averaged", "started_from": "origin", "history": "before"}
+"""Fields of `RunState` that the header calls by another name."""
 
 
 @dataclass
@@ -33,37 +35,47 @@ class Counters:
     step: int = 0
     """Steps taken, skipped ones included."""
     images: int = 0
-    """Pictures seen, by all processes: the position in the stream of epochs."""
+    """Images seen by all processes: the position in the stream of epochs."""
     seconds: float = 0.0
     """Time in the loop, over all resumed parts."""
     skipped: int = 0
-    """Steps whose gradient was not finite."""
+    """Steps whose loss or gradient was not finite."""
     held_out: float | None = None
-    """Last figure of the averaged weights on the held-out pictures: bits per dimension, or the PSNR
-    of a tokenizer in dB."""
+    """The last held-out figure of the averaged weights (see `Task.figure`)."""
     held_out_step: int | None = None
-    """The step after which it was found; None in states that did not say."""
+    """The step after which it was measured; None in states of earlier versions."""
     held_out_pictures: int | None = None
-    """How many they were."""
+    """The number of held-out images; None in states of earlier versions."""
 
 
 @dataclass(frozen=True)
 class RunState:
-    """What a state file says beside its tensors."""
+    """What a state file holds beside its tensors."""
 
     recipe: dict[str, Any]
     """`Recipe.to_dict()` of the run."""
     labels: list[int]
-    """The data's label of every class row; empty without classes."""
+    """The label in the data of every class row; empty without classes."""
     counters: Counters
-    averaged: int
+    ema_updates: int
     """Updates of the moving average."""
-    origin: str = ""
+    started_from: str = ""
     """Weights that the run started from, if any."""
-    before: dict[str, Any] = field(default_factory=dict)
-    """How those had been trained, as their configuration tells it."""
+    history: dict[str, Any] = field(default_factory=dict)
+    """How those had been trained: "training" of their configuration."""
     pictures: int = 0
-    """Of the data, those held out among them; 0 in states that did not say."""
+    """Images in the data, including those held out; 0 in states of earlier versions."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON of the header."""
+        return {_KEYS.get(name, name): value for name, value in asdict(self).items()}
+
+    @staticmethod
+    def from_dict(values: dict[str, Any]) -> RunState:
+        """Inverse of `to_dict`. Raises KeyError or TypeError for missing and unknown keys."""
+        names = {key: name for name, key in _KEYS.items()}
+        known = {names.get(key, key): value for key, value in values.items()}
+        return RunState(**{**known, "counters": Counters(**known["counters"])})
 
 
 def save_state(
@@ -74,7 +86,7 @@ def save_state(
     optimiser: torch.optim.Optimizer,
     critic: nn.Module | None = None,
 ) -> None:
-    """Writes the state, keeping the one before. A crash at any moment leaves a whole one."""
+    """Writes the state and keeps the previous one. A crash at any time leaves a complete one."""
     tensors = {f"model.{name}": t for name, t in model.state_dict().items()}
     tensors |= {f"ema.{name}": t for name, t in ema.state_dict().items()}
     if critic is not None:
@@ -83,32 +95,32 @@ def save_state(
         for key, value in optimiser.state[parameter].items():
             tensors[f"optimiser.{name}.{key}"] = value
     tensors = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
-    header = {"format": FORMAT, **asdict(run)}
+    header = {"format": FORMAT, **run.to_dict()}
     path, part = folder / STATE, folder / (STATE + ".part")
     try:
         save_file(tensors, part, metadata={"run": json.dumps(header)})
         _sync(part)
         if path.exists():
-            path.replace(folder / PREVIOUS)  # `read_state` takes it if the next line is never run
+            path.replace(folder / PREVIOUS)  # `read_state` reads it if the next line never runs
         part.replace(path)
         _sync(folder)
     except (OSError, SafetensorError) as error:
-        with suppress(OSError):  # as large as a state, and of no use
+        with suppress(OSError):  # an incomplete state would only take space
             part.unlink()
         raise PixelgenError(f"cannot save the run's state in {folder}: {error}") from error
 
 
 def _named(model: nn.Module, critic: nn.Module | None) -> Iterator[tuple[str, nn.Parameter]]:
-    """All that an optimiser moves."""
+    """The parameters of the optimiser, by name."""
     yield from model.named_parameters()
     if critic is not None:
         yield from critic.named_parameters("critic")
 
 
 def _sync(path: Path) -> None:
-    """A file, or where that is possible a folder, as the disk has it."""
+    """Flushes a file, or where the system can a folder, to disk."""
     if not path.is_dir():
-        with path.open("r+b") as file:  # Windows syncs only what may be written to
+        with path.open("r+b") as file:  # Windows syncs only files that are open for writing
             os.fsync(file.fileno())
     elif os.name != "nt":
         handle = os.open(path, os.O_RDONLY)
@@ -127,20 +139,17 @@ def read_state(folder: Path) -> tuple[RunState, dict[str, Tensor]]:
     """The last state in `folder`, on the CPU. Raises PixelgenError if there is no readable one."""
     path = state_path(folder)
     if path is None:
-        raise PixelgenError(
-            f"no run in {folder}: {STATE} is missing", "start it with `pixelgen train` first"
-        )
+        raise PixelgenError(f"no run in {folder}: {STATE} is missing", "train first", code="no-run")
     try:
         with safe_open(path, framework="pt") as file:
             header = json.loads((file.metadata() or {})["run"])
             tensors = {_current_name(name): file.get_tensor(name) for name in [*file.keys()]}
         if header.pop("format") != FORMAT:
-            raise ValueError("its format is of another version")
-        header["counters"] = Counters(**header["counters"])
-        return RunState(**header), tensors
+            raise ValueError("its format is of another version of pixelgen")
+        return RunState.from_dict(header), tensors
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise PixelgenError(
-            f"{path} is damaged: {error}", f"delete it, and {PREVIOUS} beside it is taken"
+            f"{path} is damaged: {error}", f"delete it to resume from {PREVIOUS}, if there is one"
         ) from error
 
 
@@ -178,7 +187,7 @@ def load_optimiser(
     tensors: dict[str, Tensor],
     critic: nn.Module | None = None,
 ) -> None:
-    """Gives every parameter its moments back, named by `save_state`."""
+    """Restores the moments of every parameter, as named by `save_state`."""
     saved = part_of(tensors, "optimiser")
     for name, parameter in _named(model, critic):
         state = {}

@@ -1,4 +1,4 @@
-"""Finished networks that a run builds on: copies of their own in the run's folder."""
+"""Trained networks that a run uses: their copies in the run's folder."""
 
 from __future__ import annotations
 
@@ -20,41 +20,42 @@ TOKENIZER, EMBEDDER = "tokenizer", "embedder"
 
 
 def run_tokenizer(folder: Path, ref: str = "") -> Tokenizer:
-    """The tokenizer of the run in `folder`: its own copy, which is made of the weights `ref` first
-    where there is none. Raises PixelgenError for weights without a tokenizer."""
-    return _part(folder / TOKENIZER, ref, TOKENIZER).codec
+    """The tokenizer of the run in `folder`, from its copy, which is first made from the weights
+    `ref` if there is none. Raises PixelgenError for weights without a tokenizer."""
+    return _submodel(folder / TOKENIZER, ref, TOKENIZER).codec
 
 
 def run_embedder(folder: Path, ref: str = "") -> FaceEmbedder:
     """The face embedder of the run in `folder`, in the same way."""
-    return _part(folder / EMBEDDER, ref, EMBEDDER).embedder
+    return _submodel(folder / EMBEDDER, ref, EMBEDDER).embedder
 
 
 def submodel_histories(folder: Path) -> dict[str, dict[str, Any]]:
-    """How the finished networks of the run in `folder` were trained, by what they are."""
+    """How the submodels of the run in `folder` were trained, by kind."""
     copies = (copy for copy in (folder / TOKENIZER, folder / EMBEDDER) if copy.is_dir())
     return {copy.name: read_config(copy, str(copy)).training for copy in copies}
 
 
 def submodel_history(config: CheckpointConfig, kind: str) -> dict[str, Any]:
-    """How the part `kind` of weights was trained, as far as they tell: it may be all of them."""
-    told = config.training
+    """How the submodel `kind` of weights, or the weights if they are of that kind, were trained;
+    empty where that is unknown."""
+    history = config.training
     if isinstance(config.model, GridConfig):
-        parts = told.get("parts")
+        parts = history.get("parts")
         part = parts.get(kind) if isinstance(parts, dict) else None
-        told = part if isinstance(part, dict) else {}
-    return {name: value for name, value in told.items() if name != "evaluation"}
+        history = part if isinstance(part, dict) else {}
+    return {name: value for name, value in history.items() if name != "evaluation"}
 
 
-def _part(copy: Path, ref: str, kind: str) -> LoadedCheckpoint:
+def _submodel(copy: Path, ref: str, kind: str) -> LoadedCheckpoint:
     if not copy.is_dir():
-        given = load_checkpoint(ref)
-        network = given.codec if kind == TOKENIZER else given.embedder
+        checkpoint = load_checkpoint(ref)
+        network = checkpoint.codec if kind == TOKENIZER else checkpoint.embedder
         save_checkpoint(
             copy,
             network,
             dtype="float32",
-            training=submodel_history(given.config, kind),
+            training=submodel_history(checkpoint.config, kind),
             card_text=f"# {kind} of {ref}\n",
         )
     return load_checkpoint(copy)

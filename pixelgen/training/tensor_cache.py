@@ -1,4 +1,4 @@
-"""What a run computed of its data once, kept in its folder for when it goes on."""
+"""Tensors that a run computes from its data once and reads from its folder when it resumes."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from pixelgen.errors import PixelgenError
 
 
 def store_tensors(path: Path, tensors: Mapping[str, Tensor], key: Mapping[str, object]) -> None:
-    """Writes `tensors`, made as the JSON-ready `key` says. Where the folder does not take them they
-    will be made again, no more."""
+    """Writes `tensors` with the JSON-ready `key` of what they were computed from. A folder that
+    cannot be written to is no error: they will be computed again."""
     packed = {name: tensor.contiguous() for name, tensor in tensors.items()}
     with suppress(OSError, PixelgenError):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -24,16 +24,16 @@ def store_tensors(path: Path, tensors: Mapping[str, Tensor], key: Mapping[str, o
 
 
 def load_stored_tensors(
-    path: Path, key: Mapping[str, object], besides: Collection[str] = ()
+    path: Path, key: Mapping[str, object], ignore: Collection[str] = ()
 ) -> dict[str, Tensor] | None:
-    """The tensors of `path`, if they were made as `key` says; None where they were not, or where
-    there are none that can be read. With `besides` only that counts which both keys say, and is not
-    among these: an earlier version said less."""
+    """The tensors in `path` if they were stored with this `key`; None otherwise, and where the file
+    cannot be read. With `ignore`, only names that are in both keys and not in `ignore` must agree:
+    earlier versions stored fewer."""
     try:
         with safe_open(path, framework="pt") as file:
-            made = json.loads((file.metadata() or {})["key"])
-            names = (made.keys() & key.keys()) - set(besides) if besides else {*made, *key}
-            if any(made.get(name) != key.get(name) for name in names):
+            stored = json.loads((file.metadata() or {})["key"])
+            names = (stored.keys() & key.keys()) - set(ignore) if ignore else {*stored, *key}
+            if any(stored.get(name) != key.get(name) for name in names):
                 return None
             return {name: file.get_tensor(name) for name in [*file.keys()]}
     except (OSError, SafetensorError, KeyError, ValueError):

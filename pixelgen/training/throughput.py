@@ -1,12 +1,16 @@
-"""Speed and loss of a run."""
+"""Speed and loss of a run, and its floating-point operations."""
 
 from __future__ import annotations
 
+import copy
 import math
 import time
 from typing import Any
 
-from pixelgen.training.logs import Progress
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from pixelgen.training.logs import RunProgress
 from pixelgen.training.recipe import Recipe
 from pixelgen.training.schedule import progress
 from pixelgen.training.state import Counters
@@ -31,7 +35,7 @@ class Throughput:
         self._step, self._images = counters.step, counters.images
 
     def add(self, loss: float, norm: float, lr: float) -> None:
-        """Takes in a step: loss, norm of the gradient, learning rate."""
+        """Adds a step: loss, norm of the gradient, learning rate."""
         self._norm, self._lr = norm, lr
         if math.isfinite(loss):
             self._losses.append(loss)
@@ -41,15 +45,15 @@ class Throughput:
     def _measure(self, counters: Counters) -> float:
         return (counters.images - self._images) / max(time.perf_counter() - self._since, 1e-9)
 
-    def progress(self, recipe: Recipe, counters: Counters) -> Progress:
-        """Where the run stands."""
+    def progress(self, recipe: Recipe, counters: Counters) -> RunProgress:
+        """How far the run has come."""
         speed = self._speed or self._measure(counters)
         if recipe.schedule.steps:
             each = counters.images / max(counters.step, 1)
             left = (recipe.schedule.steps - counters.step) * each / max(speed, 1e-9)
         else:
             left = 60 * recipe.schedule.minutes - counters.seconds
-        return Progress(
+        return RunProgress(
             step=counters.step,
             images=counters.images,
             share=progress(recipe.schedule, counters.step, counters.seconds),
@@ -63,7 +67,7 @@ class Throughput:
         )
 
     def record(self, counters: Counters, last: bool = False) -> dict[str, Any] | None:
-        """The figures since the last record, when enough time has passed, or at the end."""
+        """The figures since the last record: None until enough time has passed, unless `last`."""
         due = last or time.perf_counter() - self._since >= REPORT_SECONDS
         if not due or counters.step == self._step:
             return None
@@ -80,3 +84,12 @@ class Throughput:
         }
         self._restart(counters)
         return values
+
+
+def training_flops(objective: nn.Module, x: Tensor, *more: Tensor | None) -> float:
+    """Floating-point operations per image of a forward and a backward pass, counted on the inputs
+    `x` [B, …] and `more` of the objective."""
+    objective = copy.deepcopy(objective)
+    with FlopCounterMode(display=False) as counter:
+        objective(x, *more).backward()
+    return counter.get_total_flops() / len(x)

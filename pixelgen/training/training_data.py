@@ -1,4 +1,4 @@
-"""What a run trains on and is watched by: batches, and pictures that are held out."""
+"""A data set prepared for a run: batches to train on, and held-out images to validate on."""
 
 from __future__ import annotations
 
@@ -9,61 +9,63 @@ import torch
 from torch import Tensor
 
 from pixelgen.data import ImageData, cut
+from pixelgen.data.same_person_index import SamePersonIndex, other_photos
 from pixelgen.errors import PixelgenError
-from pixelgen.models.class_prior import ClassPrior
 from pixelgen.models.conditioning import Condition
-from pixelgen.models.config import AutoencoderConfig
 from pixelgen.models.face_embedder import FaceEmbedder
+from pixelgen.random_streams import RandomStream, stream_generator
 from pixelgen.training.batches import (
     Batches,
     BatchSource,
     ConditionVectors,
     IdentityBatches,
     hold_out,
-    mix,
 )
+from pixelgen.training.class_prior_fit import ClassVectors
 from pixelgen.training.recipe import DataRecipe, Recipe
-from pixelgen.training.same_person_index import SamePersonIndex
 
 
 @dataclass(frozen=True)
 class FaceConditioning:
-    """What condition vectors were made by, and some of what they were made of."""
+    """The source of condition vectors that are embeddings of faces."""
 
     embedder: FaceEmbedder
     faces: Tensor
-    """uint8 [N, 3, S, S]."""
+    """Some of the faces, uint8 [N, 3, S, S]."""
 
 
 @dataclass(frozen=True)
 class TrainingData:
-    """A data set, made ready for a network."""
+    """A data set, prepared for a network."""
 
     batches: BatchSource
     """What is trained on."""
     held: Tensor
-    """Pictures (or grids of codes) that are never trained on, uint8 [M, C, H, W]."""
+    """Held-out images (or grids of codes), uint8 [M, C, H, W]."""
     held_condition: Condition | None
-    """Their condition; for a face embedder, as classes, who is on them."""
+    """Their condition; for a face embedder, `classes` says who is in them."""
     labels: list[int]
-    """The data's label of every row of the class condition."""
+    """The label in the data of every row of the class condition."""
     fitted: dict[str, Tensor] = field(default_factory=dict)
-    """Tensors of the network, by name, that follow from the data and are not trained."""
+    """Tensors of the network, by name, that are fitted to the data and not trained."""
     initial: Callable[[], dict[str, Tensor]] | None = None
-    """What finds such tensors for a new run; weights that it starts from may have their own."""
-    embedded: FaceConditioning | None = None
+    """Fits more such tensors for a new run; weights that it starts from may replace them."""
+    face_conditioning: FaceConditioning | None = None
     """Where condition vectors are the embeddings of faces."""
 
 
 def check_data(recipe: DataRecipe, data: ImageData) -> None:
-    """Raises PixelgenError where nothing would be left to train on, or pictures cannot be cut."""
+    """Raises PixelgenError where no image would be left to train on, or images cannot be
+    cropped."""
     if recipe.holdout >= len(data):
         raise PixelgenError(f"data.holdout is {recipe.holdout}, the data has {len(data)} pictures")
     height, width = data.images.shape[-2:]
     if recipe.crop > min(height, width):
         raise PixelgenError(f"data.crop is {recipe.crop}, the pictures are {width}×{height}")
     if recipe.jitter and not recipe.crop and height != width:
-        raise PixelgenError(f"data.jitter of pictures of {width}×{height} needs data.crop")
+        raise PixelgenError(
+            f"data.jitter is for square pictures, these are {width}×{height}", "set data.crop"
+        )
 
 
 def by_picture(
@@ -71,26 +73,27 @@ def by_picture(
     data: ImageData,
     views: Tensor,
     embeddings: Tensor | None = None,
-    seen: Callable[[Tensor, Tensor], tuple[Tensor, ClassPrior]] | None = None,
-    beside: Tensor | None = None,
+    fit_vectors: Callable[[Tensor, Tensor], ClassVectors] | None = None,
+    loss_vectors: Tensor | None = None,
+    drop_own_condition: bool = False,
 ) -> TrainingData:
-    """Every picture counts for itself; `views` uint8 [V, N, C, H, W] are its forms, cut and
-    mirrored already if they are codes.
+    """Batches of single images. `views` uint8 [V, N, C, H, W] are the views of each image; codes
+    are cropped and mirrored already.
 
-    With `embeddings` [N, D], the condition vectors, `data.label` says who is on the pictures, and
-    whole people are held out. With `seen`, the condition vectors [N, D] and p(h | class) are what
-    that makes of the rows that are trained on, and of all classes. `beside` [N, F] is what the
-    objective is given as the vectors of pictures, though the network is not.
+    With `embeddings` [N, D] as condition vectors, `data.label` is the column of people, and whole
+    people are held out. `fit_vectors(rows, classes)` fits condition vectors to the rows that are
+    trained on. `loss_vectors` [N, F] are passed to the loss as vectors, not to the network.
+    `drop_own_condition`: see `Batches`.
     """
-    config, given = recipe.model, recipe.data
+    config, options = recipe.model, recipe.data
     labels: list[int] = []
     classes: Tensor | None = None
     if config.classes:
         labels = data.occurring_labels()
         if labels and labels[0] < 0:
             raise PixelgenError(
-                f"label {labels[0]} of the data is no class",
-                "splits without labels say -1: take another, or set model.classes to 0",
+                f"label {labels[0]} of the data is not a class",
+                "label -1 marks splits without labels: take another, or set model.classes = 0",
             )
         if len(labels) != config.classes:
             raise PixelgenError(
@@ -98,49 +101,51 @@ def by_picture(
                 f"label{'s' * (len(labels) != 1)}"
             )
         classes = data.rows(labels)
-    check_data(given, data)
+    check_data(options, data)
     vectors: ConditionVectors | None = None
     vector: Tensor | None = None
     fitted: dict[str, Tensor] = {}
     if embeddings is not None:
-        who, kept, held = _people(recipe, data)
-        companions = SamePersonIndex(who, kept)
-        others = other_photos(who, held)
-        told = others != held  # by another photo, or not measured
-        held, others = held[told], others[told]
-        if given.holdout and not len(held):
+        people, kept, held = _hold_out_people(recipe, data)
+        same_person = SamePersonIndex(people, kept)
+        others = other_photos(people, held)
+        paired = others != held
+        held, others = held[paired], others[paired]
+        if options.holdout and not len(held):
             raise PixelgenError(
-                "the people who are held out have one picture each, to be told by another",
+                "the held-out people have one picture each, and validation needs two of a person",
                 "raise data.holdout, or set it to 0",
             )
-        vectors = ConditionVectors(embeddings, companions, given.other_photo, given.vector_noise)
+        vectors = ConditionVectors(
+            embeddings, same_person, options.other_photo, options.vector_noise
+        )
         vector = embeddings[others]
     else:
-        kept, held = hold_out(len(data), given.holdout, recipe.seed)
-    if seen is not None:
-        assert classes is not None  # the configuration sees to both
-        h, found = seen(kept, classes)
-        vectors = ConditionVectors(h, noise=given.vector_noise, dropout=given.vector_dropout)
+        kept, held = hold_out(len(data), options.holdout, recipe.seed)
+    if fit_vectors is not None:
+        assert classes is not None  # such models have classes
+        h, prior = fit_vectors(kept, classes)
+        vectors = ConditionVectors(h, noise=options.vector_noise, dropout=options.vector_dropout)
         vector = h[held]
-        fitted = {f"class_prior.{name}": t for name, t in found.state_dict().items()}
-    if beside is not None:
-        vectors = ConditionVectors(beside)
-    ready = bool(given.tokenizer) and given.views > 0
+        fitted = {f"class_prior.{name}": t for name, t in prior.state_dict().items()}
+    if loss_vectors is not None:
+        vectors = ConditionVectors(loss_vectors)
+    encoded = bool(options.tokenizer) and options.views > 0
     held_images = views[0, held]
-    if given.crop and not ready:
-        held_images = cut(held_images, given.crop)
+    if options.crop and not encoded:
+        held_images = cut(held_images, options.crop)
     batches = Batches(
         views,
         classes,
         kept,
         seed=recipe.seed,
-        flip=given.flip and not ready,
-        crop=0 if ready else given.crop,
-        jitter=0 if ready else given.jitter,
+        flip=options.flip and not encoded,
+        crop=0 if encoded else options.crop,
+        jitter=0 if encoded else options.jitter,
         null_class=config.classes,
-        class_dropout=given.class_dropout,
+        class_dropout=options.class_dropout,
         vectors=vectors,
-        own_vectors=isinstance(config, AutoencoderConfig),
+        drop_own_condition=drop_own_condition,
     )
     condition = None
     if classes is not None or vector is not None:
@@ -148,62 +153,58 @@ def by_picture(
     return TrainingData(batches, held_images, condition, labels, fitted)
 
 
-def other_photos(who: Tensor, rows: Tensor) -> Tensor:
-    """For each of the pictures `rows` another one among them of the same person, always the same;
-    the picture itself where there is no other."""
-    return SamePersonIndex(who, rows).other(rows, torch.zeros(len(rows)))
-
-
-def _people(recipe: Recipe, data: ImageData) -> tuple[Tensor, Tensor, Tensor]:
-    """Who is on each picture, int64 [N]; the rows to train on; and those of whole people who are
-    held out, at least `data.holdout` pictures. Raises PixelgenError for data without people."""
-    given = recipe.data
+def _hold_out_people(recipe: Recipe, data: ImageData) -> tuple[Tensor, Tensor, Tensor]:
+    """The person in each image, int64 [N]; the rows to train on; and those of whole people who are
+    held out, at least `data.holdout` images. Raises PixelgenError for data without people."""
+    options = recipe.data
     if data.labels is None:
         raise PixelgenError(
-            f"{given.path} has no column {given.label!r}", "set data.label to that of the people"
+            f"{options.path} has no column {options.label!r}",
+            "set data.label to the column of the people",
         )
-    people, who, counts = data.labels.unique(return_inverse=True, return_counts=True)
-    order = torch.randperm(
-        len(people), generator=torch.Generator().manual_seed(mix(recipe.seed, 8, 0))
-    )
+    names, people, counts = data.labels.unique(return_inverse=True, return_counts=True)
+    generator = stream_generator(recipe.seed, RandomStream.HOLDOUT_PEOPLE)
+    order = torch.randperm(len(names), generator=generator)
     before = counts[order].cumsum(0) - counts[order]
-    aside = torch.zeros(len(people), dtype=torch.bool)
-    aside[order[before < given.holdout]] = True
+    aside = torch.zeros(len(names), dtype=torch.bool)
+    aside[order[before < options.holdout]] = True
     if aside.all():
         raise PixelgenError(
-            f"data.holdout of {given.holdout} pictures takes all {len(people)} people",
-            "lower it: people are held out as a whole",
+            f"data.holdout of {options.holdout} pictures holds out all {len(names)} people",
+            "lower it: all pictures of a person are held out together",
         )
-    return who, (~aside[who]).nonzero().flatten(), aside[who].nonzero().flatten()
+    held = aside[people]
+    return people, (~held).nonzero().flatten(), held.nonzero().flatten()
 
 
 def by_identity(recipe: Recipe, data: ImageData) -> TrainingData:
-    """Batches of several pictures of each of several people; whole people are held out, until there
-    are `data.holdout` pictures of them."""
-    given = recipe.data
-    check_data(given, data)
-    who, kept, held = _people(recipe, data)
+    """Batches of several images of each of several people; whole people are held out, at least
+    `data.holdout` images."""
+    options = recipe.data
+    check_data(options, data)
+    people, kept, held = _hold_out_people(recipe, data)
     if len(held):
-        _, counts = who[held].unique(return_counts=True)
+        _, counts = people[held].unique(return_counts=True)
         if len(counts) < 2 or int(counts.max()) < 2:
             raise PixelgenError(
-                f"data.holdout of {given.holdout} pictures holds out too few people to tell apart",
+                f"data.holdout of {options.holdout} pictures holds out too few people: validation "
+                "needs two, and two pictures of one",
                 "raise it, or set it to 0",
             )
-    size = given.crop or data.images.shape[-1]
+    size = options.crop or data.images.shape[-1]
     try:
         batches = IdentityBatches(
             data.images,
-            who,
+            people,
             kept,
             shots=recipe.triplets.shots,
             favour=recipe.triplets.favour,
             seed=recipe.seed,
-            flip=given.flip,
-            crop=given.crop,
-            jitter=given.jitter,
+            flip=options.flip,
+            crop=options.crop,
+            jitter=options.jitter,
         )
     except ValueError as error:
-        raise PixelgenError(f"{given.path}: {error}") from error
+        raise PixelgenError(f"{options.path}: {error}") from error
     faces = cut(data.images[held], size).contiguous()
-    return TrainingData(batches, faces, Condition(classes=who[held]), [])
+    return TrainingData(batches, faces, Condition(classes=people[held]), [])

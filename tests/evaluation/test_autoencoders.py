@@ -17,18 +17,15 @@ from pixelgen.cli.app import app
 from pixelgen.data import load_images
 from pixelgen.errors import PixelgenError, UsageError
 from pixelgen.evaluation import autoencoders as module
-from pixelgen.evaluation.autoencoders import (
-    AutoencoderFigures,
-    gradient_energy,
-    measure_autoencoders,
-)
-from pixelgen.evaluation.likelihood import Bits, evaluate
+from pixelgen.evaluation.autoencoders import gradient_energy, measure_autoencoders
+from pixelgen.evaluation.evaluate import evaluate
 from pixelgen.evaluation.quality import measure_quality
+from pixelgen.evaluation.results import AutoencoderScores, BitsPerDim
 from pixelgen.metrics.judge import Judge
+from pixelgen.metrics.reconstruction import psnr
 from pixelgen.models.likelihood import bits_per_dim, to_signed
 from pixelgen.pipelines import Weights
 from pixelgen.pipelines.conversion import to_images, to_tensor
-from pixelgen.training.tokenizer_loss import psnr
 
 
 @pytest.fixture(scope="module")
@@ -46,9 +43,9 @@ def data(tmp_path_factory: pytest.TempPathFactory, write_pictures: Callable[...,
     return write_pictures(tmp_path_factory.mktemp("data"), "validation", pictures)
 
 
-def figures(found: object) -> AutoencoderFigures:
+def figures(found: object) -> AutoencoderScores:
     told = getattr(found, "autoencoders", None)
-    assert isinstance(told, AutoencoderFigures)
+    assert isinstance(told, AutoencoderScores)
     return told
 
 
@@ -121,7 +118,7 @@ def test_originals_agree_with_themselves(
     data: Path, weights: LoadedCheckpoint, judge: Judge, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     x = load_images(data, "validation").images
-    monkeypatch.setattr(module, "_draw", lambda *_: x)
+    monkeypatch.setattr(module, "_sample", lambda *_: x)
     told = figures(measure_autoencoders(weights, data, "validation", quality=True, judge=judge))
     for each in told.bottlenecks:
         assert each.samples.judged is not None
@@ -147,7 +144,7 @@ def test_quality_alone(grey: Path, weights: LoadedCheckpoint, judge: Judge) -> N
 def test_what_there_is_no_figure_for(data: Path, weights: LoadedCheckpoint, tmp_path: Path) -> None:
     (each, _) = figures(measure_autoencoders(weights, data, "validation", limit=1)).bottlenecks
     assert each.shuffled is None
-    assert isinstance(each.given, Bits)
+    assert isinstance(each.given, BitsPerDim)
     model = weights.autoencoders[2]
     save_checkpoint(tmp_path / "w", model, training={"class_dropout": 0.0})
     always = load_checkpoint(tmp_path / "w")

@@ -18,10 +18,11 @@ from pixelgen.cli.errors import exit_code_of
 from pixelgen.data import ImageData, load_images
 from pixelgen.errors import PixelgenError, UsageError
 from pixelgen.evaluation import identity as module
-from pixelgen.evaluation.identity import Identity, measure_identity
+from pixelgen.evaluation.identity import measure_identity
 from pixelgen.evaluation.identity_split import IdentitySplit
-from pixelgen.metrics.face_similarity import IdentityMatch, LabelledEmbeddings, judge_likeness
-from pixelgen.training.triplets import embed
+from pixelgen.evaluation.results import Identity
+from pixelgen.metrics.face_similarity import IdentityMatch, LabelledEmbeddings, match_identities
+from pixelgen.metrics.verification import embed
 
 from .conftest import HEADS, PHOTOS, Colours, People, grey_judge
 
@@ -46,7 +47,7 @@ def drawn_by(monkeypatch: pytest.MonkeyPatch) -> Callable[[Machine], None]:
 
     def put(machine: Machine) -> None:
         monkeypatch.setattr(
-            module, "_draw", lambda pipe, request, sources, told: machine(sources, request.count)
+            module, "_sample", lambda pipe, request, sources, told: machine(sources, request.count)
         )
 
     return put
@@ -155,7 +156,7 @@ def test_each_judge_sees_with_its_own_eyes(faces: LoadedCheckpoint, album: Path)
 
     def likeness(seen: Tensor) -> IdentityMatch:
         gallery = LabelledEmbeddings(seen[cast.gallery], given.labels[cast.gallery])  # type: ignore[index]
-        return judge_likeness(LabelledEmbeddings(seen[cast.sources], cast.people), gallery)
+        return match_identities(LabelledEmbeddings(seen[cast.sources], cast.people), gallery)
 
     assert found.sources.independent == likeness(Colours().embed(given.images))
     own = likeness(embed(faces.embedder, given.images, 1))
@@ -171,7 +172,7 @@ def test_portraits_are_those_of_the_pipeline(faces: LoadedCheckpoint, album: Pat
     pipe = PortraitPipeline(faces)
     request = PortraitRequest.for_person(faces.config, "faces", 1, 2, seed=4, batch_size=3)
     photos = load_images(album, "validation").images[:3]
-    made = module._draw(pipe, request, photos, None)
+    made = module._sample(pipe, request, photos, None)
     h = pipe.embed(to_images(photos, 256))
     drawing = replace(request.drawing, batch_size=6)
     expected = pipe.sampler.sample(6, Condition(vector=h[[0, 0, 1, 1, 2, 2]]), drawing)
@@ -181,7 +182,7 @@ def test_portraits_are_those_of_the_pipeline(faces: LoadedCheckpoint, album: Pat
     best = PortraitRequest.for_person(
         faces.config, "faces", 1, 2, candidates=3, seed=4, batch_size=3
     )
-    chosen = module._draw(pipe, best, photos, None)
+    chosen = module._sample(pipe, best, photos, None)
     alone = Weights(faces).portrait(
         to_images(photos[:1], 256), n=2, candidates=3, seed=4, aligned=True
     )
@@ -276,7 +277,7 @@ def test_what_cannot_be_measured(
     write_pictures(tmp_path, "validation", 2 * picture, [0, 1])
     assert fails(faces, tmp_path, "two photos of one of them") == 1
     write_pictures(tmp_path / "few", "validation", 3 * picture, [0, 0, 1])
-    assert fails(faces, tmp_path / "few", "nobody is in the part report", part="report") == 1
+    assert fails(faces, tmp_path / "few", "the part report is empty", part="report") == 1
 
 
 @pytest.fixture

@@ -16,7 +16,8 @@ from pixelgen.checkpoints import LoadedCheckpoint, load_checkpoint, save_checkpo
 from pixelgen.cli.app import app
 from pixelgen.data import cut, load_images
 from pixelgen.errors import PixelgenError
-from pixelgen.evaluation.likelihood import evaluate, fitting_pictures
+from pixelgen.evaluation.dataset import load_matching_images
+from pixelgen.evaluation.evaluate import evaluate
 from pixelgen.models import GatedPixelCNNConfig, build_model
 from pixelgen.models.conditioning import Condition
 
@@ -94,7 +95,7 @@ def test_pictures_are_averaged_and_cut_as_in_training(
         return replace(weights, config=replace(weights.config, data=told))
 
     def found(told: LoadedCheckpoint) -> torch.Tensor:
-        return fitting_pictures(told, data / "labelled", "validation").images
+        return load_matching_images(told, data / "labelled", "validation").images
 
     pictures = load_images(data / "labelled", "validation").images
     side = pictures.shape[-1]

@@ -18,7 +18,9 @@ from pixelgen.cli.app import app
 from pixelgen.cli.errors import exit_code_of
 from pixelgen.errors import PixelgenError, UsageError
 from pixelgen.evaluation import quality as module
-from pixelgen.evaluation.quality import Part, Quality, classes_of, measure_quality
+from pixelgen.evaluation.dataset import Part, classes_of
+from pixelgen.evaluation.quality import measure_quality
+from pixelgen.evaluation.results import Quality
 from pixelgen.metrics.judge import Judge
 
 from .conftest import KNOWN, grey_judge
@@ -61,7 +63,7 @@ def test_samples_that_are_real_pictures(
     def draw(*_: object) -> Tensor:
         return kept.flatten(0, 1)
 
-    monkeypatch.setattr(module, "_draw", draw)
+    monkeypatch.setattr(module, "_sample", draw)
     samples = measure_quality(pixels, grey, "validation", samples_per_class=5, judge=judge).samples
     assert samples is not None
     assert samples.kid is not None
@@ -144,14 +146,14 @@ def test_what_cannot_be_judged(
         assert "\n" not in error.value.message
         return error.value
 
-    assert isinstance(fails(classless, grey, "knows no classes"), UsageError)
+    assert isinstance(fails(classless, grey, "has no classes"), UsageError)
     assert isinstance(fails(pixels, grey, "temperature must be", temperature=0), UsageError)
     fails(pixels, grey.parent / "bare", "no column of labels")
     foreign = replace(pixels, config=replace(pixels.config, labels=(10, 11, 12, 13)))
     fails(foreign, grey, "no pictures of the classes that the weights know")
     fails(foreign, grey, "no pictures of the classes of the part tune", part="tune")
     beyond = replace(pixels, config=replace(pixels.config, labels=(2, 5, 6, 1000)))
-    fails(beyond, grey, "1000 classes of ILSVRC only")
+    fails(beyond, grey, "indices of the 1000 ILSVRC classes")
 
 
 def test_labels_that_are_no_classes(
@@ -162,7 +164,7 @@ def test_labels_that_are_no_classes(
     tokenizer = load_checkpoint(tmp_path / "tokenizer")
     pictures = [np.zeros((8, 8, 3), np.uint8)] * 3
     unknown = write_pictures(tmp_path / "unknown", "validation", pictures, [-1, -1, -1])
-    with pytest.raises(PixelgenError, match="1000 classes of ILSVRC only"):
+    with pytest.raises(PixelgenError, match="indices of the 1000 ILSVRC classes"):
         measure_quality(tokenizer, unknown, "validation", judge=judge)
     for option in (["--seed", "1"], ["--samples-per-class", "2"]):
         words = ["evaluate", str(tokenizer.path), "--data", str(unknown), "--quality", *option]
@@ -236,6 +238,6 @@ def test_marks_are_shares_of_all_known_classes(judge: Judge) -> None:
     """A picture that resembles a class of the other part is not recognised."""
     images = torch.full((2, 3, 4, 4), 100, dtype=torch.uint8)
     images[1] = 40
-    seen = module._Seen(torch.tensor([6, 2]), *judge.see(images))
-    marks = module._marks(seen, seen, KNOWN)
+    seen = module._Judged(torch.tensor([6, 2]), *judge.see(images))
+    marks = module._scores(seen, seen, KNOWN)
     assert (marks.top1, marks.top5) == (0.5, 1)

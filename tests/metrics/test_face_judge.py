@@ -15,9 +15,9 @@ from pixelgen.errors import PixelgenError
 from pixelgen.imaging.alignment import TEMPLATE
 from pixelgen.metrics import face_judge as module
 from pixelgen.metrics.face_judge import CHIP, DlibJudge, EmbedderJudge, chips, load_face_judge
+from pixelgen.metrics.verification import embed
 from pixelgen.pipelines import PortraitPipeline
 from pixelgen.pipelines.conversion import to_images
-from pixelgen.training.triplets import embed
 
 
 class Means:
@@ -91,7 +91,9 @@ def test_a_cache_that_takes_no_files_costs_time_only(
 def test_own_eyes_are_the_embedder(face_weights: Path) -> None:
     pipe = PortraitPipeline.from_pretrained(face_weights, "cpu")
     told: list[tuple[int, int]] = []
-    found = EmbedderJudge(pipe, batch=3).embed(noise(5), lambda *n: told.append(n))
+    found = EmbedderJudge(lambda x: pipe.embed(to_images(x, 256)), batch=3).embed(
+        noise(5), lambda *n: told.append(n)
+    )
     torch.testing.assert_close(found, embed(pipe.embedder, noise(5), 5))
     assert torch.equal(found, pipe.embed(to_images(noise(5), 256)))
     assert told == [(3, 5), (5, 5)]

@@ -11,7 +11,7 @@ from pixelgen.metrics.bootstrap import estimate, mean, ratio
 from pixelgen.metrics.face_similarity import (
     LabelledEmbeddings,
     diversity,
-    judge_likeness,
+    match_identities,
     nearer,
     recognised,
 )
@@ -32,7 +32,7 @@ def crowd(
 
 def test_a_perfect_model_is_as_good_as_photos() -> None:
     gallery = crowd(6, 1)
-    real, made = judge_likeness(crowd(1, 2), gallery), judge_likeness(crowd(8, 3), gallery)
+    real, made = match_identities(crowd(1, 2), gallery), match_identities(crowd(8, 3), gallery)
     assert made.auc.value > 0.95
     assert abs(made.auc.value - real.auc.value) < 0.03
     assert made.rank1.value > 0.8
@@ -43,7 +43,7 @@ def test_a_perfect_model_is_as_good_as_photos() -> None:
 
 def test_anybody_is_nobody() -> None:
     anyone = torch.randint(PEOPLE, (8 * PEOPLE,), generator=torch.Generator().manual_seed(1))
-    random = judge_likeness(crowd(8, 2, anyone), crowd(6, 1))
+    random = match_identities(crowd(8, 2, anyone), crowd(6, 1))
     assert random.auc.standard_error is not None
     assert abs(random.auc.value - 0.5) < 4 * random.auc.standard_error
     assert random.rank1.standard_error is not None
@@ -57,7 +57,7 @@ def test_a_copy_has_no_diversity() -> None:
     copies = LabelledEmbeddings(
         source.vectors.repeat_interleave(8, 0), source.who.repeat_interleave(8)
     )
-    once, often = judge_likeness(source, gallery), judge_likeness(copies, gallery)
+    once, often = match_identities(source, gallery), match_identities(copies, gallery)
     assert asdict(often.auc) == pytest.approx(asdict(once.auc))
     assert asdict(often.rank1) == pytest.approx(asdict(once.rank1))
     assert often.diversity is not None
@@ -74,17 +74,17 @@ def test_the_chance_of_being_nearer_by_hand() -> None:
     )
     # The mean of 4 is at 1, that of 7 at 10.
     assert recognised(pictures, gallery).tolist() == [1, 0.5]
-    assert judge_likeness(pictures, gallery).rank1.value == 0.75
+    assert match_identities(pictures, gallery).rank1.value == 0.75
 
 
 def test_everybody_counts_the_same() -> None:
     """More photos or pictures of one person, at the same places, change nothing."""
     gallery = LabelledEmbeddings(torch.tensor([[0.0], [5.0], [9.0]]), torch.tensor([0, 1, 2]))
     pictures = LabelledEmbeddings(torch.tensor([[4.0], [5.0], [3.0]]), torch.tensor([0, 1, 2]))
-    plain = judge_likeness(pictures, gallery)
+    plain = match_identities(pictures, gallery)
     more = torch.tensor([0, 0, 0, 0, 1, 2])
     doubled = LabelledEmbeddings(pictures.vectors[more], pictures.who[more])
-    again = judge_likeness(doubled, gallery)
+    again = match_identities(doubled, gallery)
     assert asdict(again.auc) == pytest.approx(asdict(plain.auc))
     assert asdict(again.rank1) == pytest.approx(asdict(plain.rank1))
 
@@ -96,7 +96,7 @@ def test_agrees_with_the_library_where_everybody_has_as_many() -> None:
     near = -torch.cdist(pictures.vectors, gallery.vectors)
     same = pictures.who[:, None] == gallery.who[None]
     expected = float(binary_auroc(near.flatten().sigmoid(), same.flatten().int()))
-    assert judge_likeness(pictures, gallery).auc.value == pytest.approx(expected, abs=1e-5)
+    assert match_identities(pictures, gallery).auc.value == pytest.approx(expected, abs=1e-5)
 
 
 def test_the_error_is_the_spread_over_other_people() -> None:

@@ -12,7 +12,7 @@ from pixelgen.models import AutoencoderConfig, build_model, config_from_dict
 from pixelgen.models.autoencoder import Autoencoder
 from pixelgen.models.conditioning import Condition
 from pixelgen.models.likelihood import to_signed
-from pixelgen.training.autoencoder_loss import principal_components
+from pixelgen.training.principal_components import principal_components
 
 from .cases import randomise
 

@@ -14,10 +14,10 @@ import pixelgen
 from pixelgen.checkpoints import load_checkpoint, save_checkpoint
 from pixelgen.errors import PixelgenError, UsageError
 from pixelgen.imaging import square
+from pixelgen.metrics.bits_per_dim import image_bits
 from pixelgen.models.conditioning import Condition
 from pixelgen.pipelines import CodecPipeline, Weights
 from pixelgen.pipelines.conversion import to_tensor
-from pixelgen.training.objective import image_bits
 
 DRAW = np.random.default_rng(0)
 PHOTOS = [

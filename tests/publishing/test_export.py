@@ -12,7 +12,7 @@ import torch
 from pixelgen.checkpoints import load_checkpoint
 from pixelgen.errors import PixelgenError
 from pixelgen.publishing.export import export
-from pixelgen.publishing.model_card import card_again
+from pixelgen.publishing.model_card import card_from_config
 from pixelgen.training.loop import train
 from pixelgen.training.recipe import load_recipe
 from pixelgen.training.state import part_of, read_state
@@ -34,7 +34,7 @@ def test_the_averaged_weights_come_back(recipe_file: Path, tmp_path: Path) -> No
     card = (folder / "README.md").read_text(encoding="utf-8")
     assert "30 steps" in card
     assert "Stripes only." in card
-    assert str(card_again(loaded.config, "weights", sheet=False)) == card
+    assert str(card_from_config(loaded.config, "weights", sheet=False)) == card
     text = card.split("```toml\n")[1].split("```")[0]
     again = tmp_path / "again.toml"
     again.write_text(text, encoding="utf-8")

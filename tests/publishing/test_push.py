@@ -151,7 +151,8 @@ def test_figures_that_are_not_ours(hub: Hub, mine: Path) -> None:
     (mine / "config.json").write_text(json.dumps(config))
     with pytest.raises(PixelgenError, match="no card can be made") as caught:
         push_to_hub(mine, "owner/name", token=TOKEN)
-    assert "--keep-card" in caught.value.hint
+    assert "keep_card=True" in caught.value.hint
+    assert caught.value.code == "no-card-from-config"
     assert push_to_hub(mine, "owner/name", token=TOKEN, keep_card=True).commit
 
 

@@ -16,18 +16,17 @@ import pixelgen
 from pixelgen.checkpoints import load_checkpoint
 from pixelgen.data import load_images
 from pixelgen.errors import PixelgenError, UsageError
+from pixelgen.metrics.bits_per_dim import image_bits
+from pixelgen.metrics.latents import latents_and_means
 from pixelgen.models import AutoencoderConfig, build_model, config_from_dict
 from pixelgen.models.autoencoder import Autoencoder
 from pixelgen.models.conditioning import Condition
 from pixelgen.models.likelihood import bits_per_dim, to_signed
 from pixelgen.publishing.export import export
-from pixelgen.training.autoencoder_loss import AutoencoderLoss, bottleneck
-from pixelgen.training.checkpoint_surgery import with_own_encoder
 from pixelgen.training.loop import train
-from pixelgen.training.objective import image_bits
 from pixelgen.training.recipe import AutoencoderRecipe, load_recipe, recipe_text
 from pixelgen.training.state import read_state
-from pixelgen.training.tasks import AutoencoderTask
+from pixelgen.training.tasks.autoencoder import AutoencoderLoss, AutoencoderTask, with_own_encoder
 
 from .conftest import recipe_at
 
@@ -153,7 +152,7 @@ def test_bits_with_its_own_h_are_fewer(recipe_file: Path, tmp_path: Path, pictur
         assert shown.size == (6 * 8, 8 * 8)
     model = load_checkpoint(export(run, tmp_path / "weights")).autoencoders[2]
     images = load_images(pictures, "train").images
-    h, means = bottleneck(model, images, 7)
+    h, means = latents_and_means(model, images, 7)
     assert means.shape == images.shape
     own, other = (
         float(image_bits(model.pixels, images, Condition(vector=v), 16).mean())
@@ -194,10 +193,8 @@ def test_one_folder_of_two_runs(recipe_file: Path, tmp_path: Path, pictures: Pat
     images = load_images(pictures, "train").images[:5]
     for run, size in ((small, 2), (large, 5)):
         alone = load_checkpoint(export(run, tmp_path / f"alone{size}")).autoencoders[size]
-        for a, b in zip(
-            bottleneck(alone, images, 5), bottleneck(loaded.autoencoders[size], images, 5),
-            strict=True,
-        ):  # fmt: skip
+        together = latents_and_means(loaded.autoencoders[size], images, 5)
+        for a, b in zip(latents_and_means(alone, images, 5), together, strict=True):
             assert torch.equal(a, b)
     card = (folder / "README.md").read_text(encoding="utf-8")
     assert "8×8 pictures as 2 or 5 numbers, and back" in card
@@ -216,8 +213,8 @@ def test_one_folder_of_two_runs(recipe_file: Path, tmp_path: Path, pictures: Pat
         init=str(folder),
     )
     # It tells how its own auto-encoder was trained before.
-    for name, size, known in (("more", 2, small), ("larger", 5, large)):
-        before = read_state(tmp_path / name)[0].before
+    for part, size, known in (("more", 2, small), ("larger", 5, large)):
+        before = read_state(tmp_path / part)[0].history
         assert f"bottleneck = {size}" in before["recipe"]
         assert "others" not in before
         assert before["minutes"] == round(read_state(known)[0].counters.seconds / 60, 1)
@@ -258,13 +255,13 @@ def test_another_build_begins_with_the_pixelcnn(
         torch.testing.assert_close(after.log_prob(x, condition), expected, atol=0.02, rtol=0.01)
     # So it is known how the old one was trained, and the average begins with the new parts.
     state, _ = read_state(tmp_path / "new")
-    assert "bottleneck = 2" in state.before["recipe"]
-    assert state.averaged == 0
+    assert "bottleneck = 2" in state.history["recipe"]
+    assert state.ema_updates == 0
     # Weights of the same build are taken whole, with the principal components that they know.
     again = [*more, "schedule.steps=1", "data.holdout=30", "optimiser.lr=1e-9"]
     train(load_recipe(recipe_file, again), tmp_path / "more", init=str(weights))
     goes_on, found = read_state(tmp_path / "more")
-    assert goes_on.averaged > 10
+    assert goes_on.ema_updates > 10
     for name, tensor in new.autoencoders[3].state_dict().items():
         if name.startswith("principal."):
             assert tensor.any()
@@ -306,7 +303,7 @@ def test_a_pixelcnn_alone_becomes_a_decoder(recipe_file: Path, tmp_path: Path) -
     with pytest.raises(PixelgenError, match=r"has no tensor pixels\.layers\.1\."):
         train(deep, tmp_path / "deep", init=str(weights))
     whole = str(export(run, tmp_path / "whole"))
-    says = "whole is an autoencoder: no run of a gated_pixelcnn can start from it"
+    says = "whole is an autoencoder: a gated_pixelcnn cannot start from it"
     with pytest.raises(PixelgenError, match=says):
         train(load_recipe(path, ["data.holdout=12"]), tmp_path / "back", init=whole)
 
@@ -337,7 +334,7 @@ def test_one_run_of_two_bottlenecks(recipe_file: Path, tmp_path: Path, pictures:
     images = load_images(pictures, "train").images[:40]
     error = {}
     for size, model in loaded.autoencoders.items():
-        h, means = bottleneck(model, images, 20)
+        h, means = latents_and_means(model, images, 20)
         assert bool((h[:, :size] != 0).all())
         assert not h[:, size:].any()
         error[size] = float((means.float() - images.float()).square().mean())

@@ -14,17 +14,17 @@ import pixelgen
 from pixelgen.checkpoints import load_checkpoint
 from pixelgen.data import load_images
 from pixelgen.errors import PixelgenError
-from pixelgen.evaluation.likelihood import evaluate
+from pixelgen.evaluation.evaluate import evaluate
+from pixelgen.metrics.bits_per_dim import image_bits
 from pixelgen.models import GatedPixelCNNConfig, build_model
 from pixelgen.models.class_prior import ClassPrior
 from pixelgen.models.conditioning import Condition
 from pixelgen.publishing.export import export
 from pixelgen.training.batches import Batches, ConditionVectors
-from pixelgen.training.checkpoint_surgery import turn_between, with_turned_vectors, with_vectors
 from pixelgen.training.class_prior_fit import VECTORS, fit_class_prior, principal
 from pixelgen.training.loop import train
-from pixelgen.training.objective import image_bits
 from pixelgen.training.recipe import load_recipe
+from pixelgen.training.tasks.likelihood import rotation_between, with_rotated_vectors, with_vectors
 
 from .conftest import dark_and_bright, recipe_at
 
@@ -171,12 +171,12 @@ def test_vectors_that_are_turned_give_the_same_probabilities() -> None:
     old = torch.nn.functional.normalize(torch.randn(50, 3), dim=1)
     turn = torch.linalg.qr(torch.randn(3, 3)).Q
     new = old @ turn
-    assert torch.allclose(turn_between(new, old), turn, atol=1e-6)
+    assert torch.allclose(rotation_between(new, old), turn, atol=1e-6)
     x, classes = torch.randint(4, (2, 3, 4, 4)), torch.tensor([0, 1])
     expected = [model.log_prob(x, Condition(classes, h)) for h in (None, old[:2])]
     other = model.log_prob(x, Condition(classes, new[:2]))
     assert not torch.allclose(other, expected[1])
-    model.load_state_dict(with_turned_vectors(model.state_dict(), turn))
+    model.load_state_dict(with_rotated_vectors(model.state_dict(), turn))
     found = [model.log_prob(x, Condition(classes, h)) for h in (None, new[:2])]
     assert torch.allclose(torch.stack(found), torch.stack(expected), rtol=1e-5, atol=1e-4)
 
@@ -299,7 +299,7 @@ def test_a_run_begins_with_weights_that_knew_no_vectors(recipe_file: Path, tmp_p
         ([*GIVEN, "model.vector_features=7"], "vector_features is 7, the classifier has 1280"),
         (
             [*GIVEN, "model.vector_features=1280", "data.vectors=imagenet32"],
-            "imagenet32 does not know what vectors of classes are made of",
+            "imagenet32 has no projection from classifier features",
         ),
         ([*GIVEN, "data.vector_dropout=2"], "vector_dropout must lie in 0 … 1"),
         ([*GIVEN, "model.vector=4000"], "model.vector"),

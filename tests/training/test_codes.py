@@ -15,14 +15,14 @@ import pixelgen
 from pixelgen.checkpoints import load_checkpoint
 from pixelgen.data import load_images
 from pixelgen.errors import PixelgenError
-from pixelgen.evaluation.likelihood import evaluate
+from pixelgen.evaluation.evaluate import evaluate
 from pixelgen.models.likelihood import to_signed
 from pixelgen.publishing.export import export
-from pixelgen.publishing.model_card import card_again
+from pixelgen.publishing.model_card import card_from_config
 from pixelgen.training.batches import Batches, hold_out
 from pixelgen.training.codes import CODES, EncodedBatches
-from pixelgen.training.logs import Silent
-from pixelgen.training.loop import Run, train
+from pixelgen.training.logs import SilentWatcher
+from pixelgen.training.loop import TrainingRun, train
 from pixelgen.training.recipe import load_recipe
 from pixelgen.training.state import read_state
 
@@ -179,7 +179,7 @@ def test_codes_are_those_of_the_pictures_and_kept(
 
     recipe, folder = load_recipe(prior_recipe), tmp_path / "run"
     data = load_images(pictures, "train")
-    run: Any = Run(recipe, folder, data, Accelerator(), Silent())
+    run: Any = TrainingRun(recipe, folder, data, Accelerator(), SilentWatcher())
     codec = load_checkpoint(tokenizer).codec
     middle = data.images[:, :, 1:9, 1:9]
     assert run.batches.views.shape == (3, 40, 2, 2, 2)
@@ -190,11 +190,11 @@ def test_codes_are_those_of_the_pictures_and_kept(
     assert (run.batches.views[1] == mirrored).float().mean() > 0.99
     assert not torch.equal(run.batches.views[2], run.batches.views[0])
     written = (folder / CODES).stat().st_mtime_ns
-    again: Any = Run(recipe, folder, data, Accelerator(), Silent())
+    again: Any = TrainingRun(recipe, folder, data, Accelerator(), SilentWatcher())
     assert torch.equal(again.batches.views, run.batches.views)
     assert (folder / CODES).stat().st_mtime_ns == written
     (folder / CODES).write_bytes(b"nonsense")
-    again = Run(recipe, folder, data, Accelerator(), Silent())
+    again = TrainingRun(recipe, folder, data, Accelerator(), SilentWatcher())
     assert torch.equal(again.batches.views, run.batches.views)
 
 
@@ -205,12 +205,12 @@ def test_without_views_pictures_are_encoded_when_drawn(
 
     recipe, folder = load_recipe(prior_recipe, ["data.views=0"]), tmp_path / "run"
     data = load_images(pictures, "train")
-    run = Run(recipe, folder, data, Accelerator(), Silent())
+    run = TrainingRun(recipe, folder, data, Accelerator(), SilentWatcher())
     assert not (folder / CODES).exists()
     codec = load_checkpoint(tokenizer).codec
     _, held = hold_out(len(data), recipe.data.holdout, recipe.seed)
     plain = codec.encode(to_signed(data.images[held, :, 1:9, 1:9], 256))
-    assert (run.held_images == plain).float().mean() > 0.99
+    assert (run.data.held == plain).float().mean() > 0.99
     # One epoch shows every picture of the rest once, moved and mirrored.
     count = len(run.batches.rows)
     epoch = run.batches.draw(0, 0, count)
@@ -271,11 +271,11 @@ def test_export_takes_a_better_decoder_of_the_same_codes(
     card = (folder / "README.md").read_text()
     assert "### The tokenizer before it" in card
     assert f"--init {tokenizer}" in card
-    assert str(card_again(loaded.config, "weights", sheet=False)) == card
+    assert str(card_from_config(loaded.config, "weights", sheet=False)) == card
     plain = load_checkpoint(export(tmp_path / "run", tmp_path / "plain")).config.training
     assert "decoder_only = true" not in plain["parts"]["tokenizer"]["recipe"]
     train(load_recipe(prior_recipe), tmp_path / "more", init=str(folder))
-    assert "parts" not in read_state(tmp_path / "more")[0].before
+    assert "parts" not in read_state(tmp_path / "more")[0].history
     train(load_recipe(Path(config), ["schedule.steps=5"]), tmp_path / "other")
     other = export(tmp_path / "other", tmp_path / "other-weights")
     with pytest.raises(PixelgenError, match="another encoder"):

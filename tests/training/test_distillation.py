@@ -17,17 +17,18 @@ import pixelgen
 from pixelgen.checkpoints import load_checkpoint
 from pixelgen.data import load_images
 from pixelgen.errors import PixelgenError
+from pixelgen.metrics.latents import latents_and_means
 from pixelgen.models import AutoencoderConfig, build_model, config_from_dict
 from pixelgen.models.autoencoder import Autoencoder, on_sphere
 from pixelgen.models.likelihood import bits_per_dim, to_signed
 from pixelgen.publishing.export import export
 from pixelgen.training import distillation
-from pixelgen.training.autoencoder_loss import AutoencoderLoss, bottleneck
-from pixelgen.training.checkpoint_surgery import shapes, with_semantic_numbers
-from pixelgen.training.distillation import FEATURES, Distillation, Guess
+from pixelgen.training.distillation import FEATURES, Distillation, StudentHead
 from pixelgen.training.loop import train
 from pixelgen.training.recipe import AutoencoderRecipe, load_recipe
 from pixelgen.training.state import part_of, read_state
+from pixelgen.training.tasks.autoencoder import AutoencoderLoss, with_semantic_latents
+from pixelgen.training.tasks.base import shapes
 
 from .conftest import dark_and_bright, recipe_at
 from .test_autoencoder import RECIPE, _pil
@@ -128,7 +129,7 @@ def test_sizes_that_only_semantic_numbers_forbid(size: int) -> None:
 def test_numbers_are_added_or_take_the_place_of_others(before: int) -> None:
     old = disturbed(small(bottleneck=before, principal=True))
     new = build_model(replace(old.config, bottleneck=6, semantic=3, pixels=small().config.pixels))
-    new.load_state_dict(with_semantic_numbers(old.state_dict(), new))
+    new.load_state_dict(with_semantic_latents(old.state_dict(), new))
     x = torch.randint(256, (3, 3, 8, 8))
     h = old.truncate(old.encode(to_signed(x, 256)), 3)
     told = new.encode(to_signed(x, 256))
@@ -142,7 +143,7 @@ def test_a_model_learns_of_more_numbers_and_does_what_it_did(inner: int) -> None
     """The numbers that become semantic are forgotten; the others mean what they meant."""
     old = disturbed(small(inner=inner, principal=True, mean_channels=4))
     new = build_model(replace(old.config, semantic=4))
-    grown = with_semantic_numbers(old.state_dict(), new)
+    grown = with_semantic_latents(old.state_dict(), new)
     assert shapes(grown) == shapes(new.state_dict())
     new.load_state_dict(grown)
     x = torch.randint(256, (3, 3, 8, 8))
@@ -159,18 +160,18 @@ def test_a_model_learns_of_more_numbers_and_does_what_it_did(inner: int) -> None
         torch.testing.assert_close(*told)
     # Nothing to do, and nothing that could be done.
     weights = new.state_dict()
-    assert with_semantic_numbers(weights, new) is weights
+    assert with_semantic_latents(weights, new) is weights
     for other in (small(semantic=4, principal=True), small(semantic=4, patch=1)):
         weights = old.state_dict()
-        assert with_semantic_numbers(weights, other) is weights
+        assert with_semantic_latents(weights, other) is weights
 
 
 def test_the_divergence_is_that_of_two_distributions() -> None:
     torch.manual_seed(0)
     head = nn.Linear(5, 7)
-    taught = Distillation(Guess(2, 7), head)
+    taught = Distillation(StudentHead(2, 7), head)
     h, features = torch.randn(4, 2, requires_grad=True), torch.randn(4, 5)
-    p, q = head(features).softmax(1), taught.guess(h).softmax(1)
+    p, q = head(features).softmax(1), taught.student_head(h).softmax(1)
     expected = (p * (p.log() - q.log())).sum(1)
     found = taught(h, features.half().float())
     torch.testing.assert_close(found, expected, atol=1e-3, rtol=1e-2)
@@ -180,10 +181,10 @@ def test_the_divergence_is_that_of_two_distributions() -> None:
     assert h.grad is not None
     assert h.grad.any()
     assert head.weight.grad is None
-    assert all(p.grad is not None for p in taught.guess.parameters())
+    assert all(p.grad is not None for p in taught.student_head.parameters())
     # It is nought where the guess is what the classifier says.
-    same = Distillation(Guess(5, 7), nn.Identity())
-    said = same.guess(features)
+    same = Distillation(StudentHead(5, 7), nn.Identity())
+    said = same.student_head(features)
     torch.testing.assert_close(same(features, said.detach()), torch.zeros(4), atol=1e-6, rtol=0)
 
 
@@ -191,7 +192,7 @@ def test_what_has_no_weight_is_left_as_it_is() -> None:
     torch.manual_seed(0)
     model = disturbed(small(semantic=3, mean_channels=4, principal=True))
     x, seen = torch.randint(256, (4, 3, 8, 8)), torch.randn(4, 5)
-    teacher = Distillation(Guess(3, 7), nn.Linear(5, 7))
+    teacher = Distillation(StudentHead(3, 7), nn.Linear(5, 7))
 
     def moved(recipe: AutoencoderRecipe, teacher: Distillation | None = None) -> set[str]:
         model.zero_grad()
@@ -274,9 +275,9 @@ def test_a_run_that_a_classifier_teaches(
             assert torch.equal(model.pixels.state_dict()[name], tensor), name
     images = load_images(pictures, "train", size=8).images
     assert model.semantic is not None
-    h, _ = bottleneck(model, images, 8)
-    teacher = distillation.load_semantics(3)
-    teacher.guess.load_state_dict(part_of(states[0], "critic"))
+    h, _ = latents_and_means(model, images, 8)
+    teacher = distillation.load_distillation(3)
+    teacher.student_head.load_state_dict(part_of(states[0], "critic"))
     seen = load_file(whole / FEATURES)["features"].float()
     mine = h[:, 3:].clone()
     with torch.no_grad():
@@ -286,19 +287,19 @@ def test_a_run_that_a_classifier_teaches(
     made = pixelgen.load(tmp_path / "weights", "cpu").interpolate(_pil(images[:2]), steps=3, seed=0)
     assert len(made.images) == 3
     # Nothing teaches them where weights without them are to be gone on with.
-    with pytest.raises(PixelgenError, match="numbers that nothing teaches"):
+    with pytest.raises(PixelgenError, match="latents without a teacher"):
         train(load_recipe(recipe_file, SEMANTIC), tmp_path / "untaught", init=first)
     assert not (tmp_path / "untaught").exists()
     # Nor are those of another build taken over.
     smaller = load_recipe(recipe_file, [*SEMANTIC, "model.semantic=2"])
-    with pytest.raises(PixelgenError, match="numbers that nothing teaches"):
+    with pytest.raises(PixelgenError, match="latents without a teacher"):
         train(smaller, tmp_path / "untaught", init=str(tmp_path / "weights"))
     # The next part leaves them as they are, and needs no classifier.
     goes_on = load_recipe(recipe_file, [*SEMANTIC, "schedule.steps=3"])
     train(goes_on, tmp_path / "next", init=str(tmp_path / "weights"))
     assert len(sizes) == 2
     last = load_checkpoint(export(tmp_path / "next", tmp_path / "last")).autoencoders[6]
-    torch.testing.assert_close(bottleneck(last, images, 8)[0][:, 3:], h[:, 3:])
+    torch.testing.assert_close(latents_and_means(last, images, 8)[0][:, 3:], h[:, 3:])
     linear = "first.condition.linear.weight"
     assert not torch.equal(last.pixels.get_parameter(linear), model.pixels.get_parameter(linear))
 
@@ -332,7 +333,7 @@ def test_features_of_the_pictures_as_they_are_trained_on(recipe_file: Path, tmp_
             ["autoencoder.joint=false", "autoencoder.bits_weight=0"],
             "joint = false leaves the encoder to the PixelCNN",
         ),
-        (SEMANTIC, "numbers that nothing teaches are those of a random network"),
+        (SEMANTIC, "latents without a teacher are those of a random network"),
     ],
 )
 def test_what_does_not_fit(

@@ -15,12 +15,12 @@ from pixelgen.models import GatedPixelCNNConfig, PixelCNNConfig, build_model
 from pixelgen.models.conditioning import Condition
 from pixelgen.publishing.export import export
 from pixelgen.publishing.trained_run import TrainedRun
-from pixelgen.training.checkpoint_surgery import with_classes
 from pixelgen.training.folder import locked
 from pixelgen.training.holdout_leakage import holdout_may_leak
-from pixelgen.training.loop import Run, train
+from pixelgen.training.loop import TrainingRun, train
 from pixelgen.training.recipe import load_recipe
 from pixelgen.training.state import read_state
+from pixelgen.training.tasks.likelihood import with_classes
 
 MODEL = '\n[model]\nmodel = "gated_pixelcnn"\noutput_features = 240'
 SMALL: dict[str, Any] = {"channels": 3, "height": 4, "width": 4, "features": 6, "layers": 1}
@@ -68,7 +68,7 @@ def test_a_run_of_other_classes(recipe_file: Path, tmp_path: Path) -> None:
     once = load_recipe(recipe_file, ["schedule.steps=1"])
     train(once, tmp_path / "new", init=str(folder), max_minutes=0)
     state, found = read_state(tmp_path / "new")
-    assert (state.labels, state.averaged) == ([4, 7], 0)
+    assert (state.labels, state.ema_updates) == ([4, 7], 0)
     known = load_checkpoint(folder).model.state_dict()
     name = next(n for n in known if n.endswith("condition.table.weight"))
     assert torch.equal(found[f"model.{name}"][1:], known[name][[0, 2]])
@@ -127,7 +127,7 @@ def test_no_figure_of_weights_that_were_trained_further(
     assert TrainedRun.read(run).facts()["held_out_bits_per_dim"] > 0
     longer = load_recipe(recipe_file, ["schedule.steps=4000"])
     with monkeypatch.context() as patched:  # as after a signal
-        patched.setattr(Run, "_validate", lambda self: None)
+        patched.setattr(TrainingRun, "_validate", lambda self: None)
         assert train(longer, run, resume=True, max_minutes=0.001).counters.step > 2
     assert TrainedRun.read(run).facts()["held_out_bits_per_dim"] is None
     assert "pictures held out" not in (export(run, tmp_path / "w") / "README.md").read_text()

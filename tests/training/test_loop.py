@@ -21,13 +21,15 @@ from torch import Tensor
 
 from pixelgen.errors import PixelgenError
 from pixelgen.models import build_model
+from pixelgen.models.precision import autocast
 from pixelgen.publishing.export import export
-from pixelgen.training import loop, tasks
-from pixelgen.training.logs import Silent
-from pixelgen.training.objective import BitsPerDimLoss, autocast
+from pixelgen.training import loop
+from pixelgen.training.logs import SilentWatcher
 from pixelgen.training.optimiser import averaged, build_optimiser
 from pixelgen.training.recipe import OptimiserRecipe, load_recipe
 from pixelgen.training.state import PREVIOUS, STATE, Counters, read_state
+from pixelgen.training.tasks import likelihood
+from pixelgen.training.tasks.likelihood import BitsPerDimLoss
 
 ROOT = Path(__file__).parents[2]
 
@@ -197,11 +199,15 @@ def test_folders_and_recipes_that_do_not_fit(recipe_file: Path, tmp_path: Path) 
         ((other,), {}, "not an empty folder"),
         ((folder, "model.features=16"), {"resume": True}, "another model.features"),
         ((folder, "seed=4"), {"resume": True}, "another seed"),
-        ((folder,), {"resume": True, "init": "x"}, "give one"),
+        ((folder,), {"resume": True, "init": "x"}, "give one of them"),
         ((tmp_path / "a", "model.classes=3"), {}, "the data has 2 labels"),
         ((tmp_path / "b", "model.height=8"), {}, "the model.s grid 256 of"),
         ((tmp_path / "c", "data.holdout=40"), {}, "data.holdout is 40"),
-        ((tmp_path / "e", "sampling.guidance=2", "data.class_dropout=0"), {}, "learnt from none"),
+        (
+            (tmp_path / "e", "sampling.guidance=2", "data.class_dropout=0"),
+            {},
+            "also trained without its condition",
+        ),
     ]:
         with pytest.raises(PixelgenError, match=words):
             run(recipe_file, *arguments, **options)  # type: ignore[arg-type]
@@ -215,7 +221,7 @@ def test_folders_and_recipes_that_do_not_fit(recipe_file: Path, tmp_path: Path) 
     with pytest.raises(PixelgenError, match="not an empty folder"):
         run(recipe_file, taken)
     assert (taken / "tokenizer").is_dir()
-    with pytest.raises(PixelgenError, match="cannot make the folder"):
+    with pytest.raises(PixelgenError, match="cannot create the folder"):
         run(recipe_file, other / "file" / "run")
 
 
@@ -224,12 +230,12 @@ def test_what_begins_in_vain_leaves_nothing_in_the_way(
 ) -> None:
     folder = tmp_path / "run"
 
-    def interrupted(self: loop.Run) -> float:
+    def interrupted(self: loop.TrainingRun) -> float:
         (folder / "codes.safetensors").write_bytes(b"took long")
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(loop.Run, "_introduce", interrupted)
+        patched.setattr(loop.TrainingRun, "_log_start", interrupted)
         with pytest.raises(KeyboardInterrupt):
             run(recipe_file, folder)
     assert [path.name for path in folder.iterdir()] == ["codes.safetensors"]
@@ -265,8 +271,11 @@ def test_pictures_that_cannot_be_trained_on(
     labels = [-1] * 4 + [4] * 8
     data = f"data.path={write_pictures(tmp_path / 'tall', 'train', tall, labels).as_posix()}"
     for overrides, words in [
-        (("model.height=8",), "label -1 of the data is no class"),
-        (("model.height=8", "model.classes=0", "data.jitter=1"), "4×8 needs data.crop"),
+        (("model.height=8",), "label -1 of the data is not a class"),
+        (
+            ("model.height=8", "model.classes=0", "data.jitter=1"),
+            "for square pictures, these are 4×8",
+        ),
         (("model.classes=0", "data.crop=5"), "data.crop is 5|the model.s grid"),
     ]:
         with pytest.raises(PixelgenError, match=words):
@@ -299,7 +308,7 @@ def test_init_starts_from_exported_weights(recipe_file: Path, tmp_path: Path) ->
     assert trained is not None
     assert again is not None
     assert abs(again - trained) < 0.5
-    assert read_state(second)[0].origin == str(weights)
+    assert read_state(second)[0].started_from == str(weights)
     run(recipe_file, second, "schedule.steps=2", resume=True)
     card = (export(second, tmp_path / "both") / "README.md").read_text(encoding="utf-8")
     assert card.index("Part 1: 120 steps") < card.index("Part 2: 2 steps")
@@ -310,7 +319,7 @@ def test_init_starts_from_exported_weights(recipe_file: Path, tmp_path: Path) ->
         run(recipe_file, tmp_path / "fourth", "model.layers=2", init=str(weights))
 
 
-class Notes(Silent):
+class Notes(SilentWatcher):
     """Keeps what it is told."""
 
     def __init__(self) -> None:
@@ -332,7 +341,7 @@ def test_samples_are_drawn_and_their_failure_costs_nothing(
     def fail(*_: object) -> None:
         raise RuntimeError("no samples today")
 
-    monkeypatch.setattr(tasks, "sample_grid", fail)
+    monkeypatch.setattr(likelihood, "sample_grid", fail)
     assert run(recipe_file, tmp_path / "bad", *overrides, watcher=notes).step == 2
     assert "no samples today" in notes.texts[-1]
 

@@ -14,17 +14,17 @@ from accelerate import Accelerator
 
 from pixelgen.checkpoints import load_checkpoint, save_checkpoint
 from pixelgen.data import cut, load_images
+from pixelgen.data.same_person_index import SamePersonIndex
 from pixelgen.errors import PixelgenError
-from pixelgen.evaluation.likelihood import evaluate
+from pixelgen.evaluation.evaluate import evaluate
+from pixelgen.metrics.verification import embed
 from pixelgen.models import FaceEmbedderConfig, TokenizerConfig, build_model
 from pixelgen.publishing.export import export
 from pixelgen.training.batches import Batches, ConditionVectors
-from pixelgen.training.logs import Silent
-from pixelgen.training.loop import Run, train
+from pixelgen.training.logs import SilentWatcher
+from pixelgen.training.loop import TrainingRun, train
 from pixelgen.training.recipe import load_recipe
-from pixelgen.training.same_person_index import SamePersonIndex
 from pixelgen.training.state import read_state
-from pixelgen.training.triplets import embed
 
 from .conftest import recipe_at
 
@@ -149,17 +149,19 @@ def test_people_are_held_out_whole_and_vectors_are_theirs(
     recipe_file: Path, faces: Path, parts: Path, tmp_path: Path
 ) -> None:
     data = load_images(faces, "train")
-    run = Run(load_recipe(recipe_file), tmp_path / "run", data, Accelerator(), Silent())
+    run = TrainingRun(
+        load_recipe(recipe_file), tmp_path / "run", data, Accelerator(), SilentWatcher()
+    )
     assert data.labels is not None
     trained = set(data.labels[run.batches.rows].tolist())
     assert len(trained) == 6
-    assert len(run.held_images) == 12  # two people: the second one passes the eight
-    assert run.held_condition is not None
-    assert run.held_condition.vector is not None
+    assert len(run.data.held) == 12  # two people: the second one passes the eight
+    assert run.data.held_condition is not None
+    assert run.data.held_condition.vector is not None
     embedder = load_checkpoint(parts / "embedder").embedder
     everything = embed(embedder, cut(data.images, 8), 7)
     own = [i for i in range(48) if int(data.labels[i]) not in trained]
-    distances = torch.cdist(run.held_condition.vector, everything)
+    distances = torch.cdist(run.data.held_condition.vector, everything)
     nearest = distances.argmin(1)
     assert distances.min() < 1e-4
     assert (data.labels[nearest] == data.labels[own]).all()
@@ -192,10 +194,14 @@ def test_one_folder_holds_all_three(recipe_file: Path, faces: Path, tmp_path: Pa
         load_checkpoint(folder)
 
 
-def begun(recipe: Path, folder: Path, data: Path, weights: str, *overrides: str) -> Run:
+def begun(recipe: Path, folder: Path, data: Path, weights: str, *overrides: str) -> TrainingRun:
     """A run that has taken `weights`."""
-    run = Run(
-        load_recipe(recipe, overrides), folder, load_images(data, "train"), Accelerator(), Silent()
+    run = TrainingRun(
+        load_recipe(recipe, overrides),
+        folder,
+        load_images(data, "train"),
+        Accelerator(),
+        SilentWatcher(),
     )
     run.begin(weights)
     return run
@@ -218,7 +224,7 @@ def test_weights_go_on_with_another_embedder(
 
     def bits(name: str, given: Path) -> float:
         run = begun(recipe_file, tmp_path / name, faces, str(weights), f"data.embedder={given}")
-        return float(run.task.held_out(run.model, run.held_images, run.held_condition).mean())
+        return float(run.task.held_out(run.model, run.data.held, run.data.held_condition).mean())
 
     assert bits("other", tmp_path / "turned") == pytest.approx(bits("same", weights), abs=1e-3)
 
@@ -261,7 +267,7 @@ def test_stopped_and_resumed_is_bit_identical(
 @pytest.mark.parametrize(
     ("override", "says"),
     [
-        ("model.vector=5", "have 4 numbers, model.vector is 5"),
+        ("model.vector=5", "have 4 dimensions, model.vector is 5"),
         ("model.vector=0", "data.embedder needs model.vector"),
         ("data.embedder=''", "model.vector needs data.embedder"),
         ("data.embedder=nowhere", "no weights called nowhere"),

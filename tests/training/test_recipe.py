@@ -50,7 +50,7 @@ def test_overrides(recipe_file: Path) -> None:
         ("data=3", "must be a table"),
         ("card.limits='all'", "a list of texts"),
         ("seed", "is not key=value"),
-        ("seed.x=1", "is no table"),
+        ("seed.x=1", "is not a table"),
     ],
 )
 def test_mistakes_are_named(recipe_file: Path, override: str, words: str) -> None:

@@ -13,16 +13,15 @@ import torch
 
 from pixelgen.checkpoints import load_checkpoint
 from pixelgen.errors import PixelgenError
-from pixelgen.metrics.perceptual import disagreement, load_perceptual
+from pixelgen.metrics.perceptual import class_divergence, load_perceptual
 from pixelgen.models import build_model
 from pixelgen.models.config import TokenizerConfig
 from pixelgen.publishing.export import export
-from pixelgen.training.checkpoint_surgery import with_fine_stage, with_more_channels
 from pixelgen.training.discriminator import Discriminator
 from pixelgen.training.loop import train
 from pixelgen.training.recipe import LossesRecipe, load_recipe
 from pixelgen.training.state import read_state
-from pixelgen.training.tokenizer_loss import TokenizerLoss
+from pixelgen.training.tasks.tokenizer import TokenizerLoss, with_fine_stage, with_more_channels
 
 from .conftest import recipe_at
 
@@ -127,10 +126,10 @@ def test_the_classifier_compares_what_it_says_of_picture_and_reconstruction() ->
     assert len(features) == len(perceptual.widths) + 1
     assert logits is not None
     assert logits.shape == (2, 1000)
-    assert disagreement(logits, logits) == pytest.approx(0, abs=1e-6)
+    assert class_divergence(logits, logits) == pytest.approx(0, abs=1e-6)
     said, real = logits.softmax(1), logits.flip(0).softmax(1)
     expected = (real * (real.log() - said.log())).sum(1).mean()
-    torch.testing.assert_close(disagreement(logits, logits.flip(0)), expected)
+    torch.testing.assert_close(class_divergence(logits, logits.flip(0)), expected)
     assert load_perceptual().see(images)[1] is None
 
 
@@ -167,7 +166,7 @@ def test_decoder_only_keeps_every_code(recipe_file: Path, tmp_path: Path) -> Non
     train(load_recipe(recipe_file), tmp_path / "run")
     before = export(tmp_path / "run", tmp_path / "before")
     recipe = load_recipe(recipe_file, ["losses.decoder_only=true"])
-    with pytest.raises(PixelgenError, match="decoder_only keeps an encoder"):
+    with pytest.raises(PixelgenError, match="decoder_only keeps the encoder"):
         train(recipe, tmp_path / "again")
     train(recipe, tmp_path / "again", init=str(before))
     networks: list[Any] = [

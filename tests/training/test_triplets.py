@@ -14,13 +14,14 @@ import torch
 
 from pixelgen.checkpoints import load_checkpoint
 from pixelgen.errors import PixelgenError
-from pixelgen.evaluation.likelihood import evaluate
+from pixelgen.evaluation.evaluate import evaluate
+from pixelgen.metrics import verification
+from pixelgen.metrics.verification import verify
 from pixelgen.publishing.export import export
-from pixelgen.training import triplets
 from pixelgen.training.batches import IdentityBatches
 from pixelgen.training.loop import train
 from pixelgen.training.recipe import load_recipe
-from pixelgen.training.triplets import recoloured, triplet_loss, verify
+from pixelgen.training.tasks.face_embedder import recoloured, triplet_loss
 
 from .conftest import recipe_at
 
@@ -117,7 +118,7 @@ def test_without_triplets_the_loss_is_zero_and_differentiable(people: list[int])
 
 @pytest.mark.parametrize("at_once", [1, 700, 2**22])
 def test_verification_is_that_of_all_pairs(at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(triplets, "_AT_ONCE", at_once)
+    monkeypatch.setattr(verification, "_AT_ONCE", at_once)
     draw = torch.Generator().manual_seed(0)
     people = torch.arange(60) // 3
     embeddings = torch.nn.functional.normalize(
@@ -232,8 +233,8 @@ def test_it_learns_and_is_exported(faces: Path, tmp_path: Path) -> None:
         ("data.label=nobody", "has no column 'nobody'"),
         ("data.crop=9", "the embedder is for"),
         ("data.holdout=96", "data.holdout is 96"),
-        ("data.holdout=95", "data.holdout of 95 pictures takes all 12 people"),
-        ("data.holdout=8", "holds out too few people to tell apart"),
+        ("data.holdout=95", "data.holdout of 95 pictures holds out all 12 people"),
+        ("data.holdout=8", "holds out too few people"),
         ("triplets.shots=1", "shots must be at least 2"),
         ("losses.perceptual=0.1", "losses.* is for a tokenizer"),
     ],

@@ -1,0 +1,69 @@
+"""The images of a split in the form that weights take, and the classes or people to measure on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from pixelgen.checkpoints import LoadedCheckpoint
+from pixelgen.data import ImageData, cut, load_images
+from pixelgen.errors import PixelgenError
+from pixelgen.metrics.progress import OnProgress
+
+Part = Literal["all", "tune", "report"]
+"""Which classes or people are measured: all, every second one to choose settings by, or the others
+to report figures that these choices did not see."""
+
+
+def classes_of(part: Part, labels: Sequence[int]) -> list[int]:
+    """The labels of a part, in order; `tune` begins with the first."""
+    first, step = {"all": (0, 1), "tune": (0, 2), "report": (1, 2)}[part]
+    return sorted(labels)[first::step]
+
+
+def load_matching_images(
+    weights: LoadedCheckpoint,
+    data: str | Path,
+    split: str,
+    limit: int | None = None,
+    progress: OnProgress | None = None,
+) -> ImageData:
+    """The images of a split in the size of the weights: downscaled or, for weights that were
+    trained on a crop of their data, cropped. Raises PixelgenError where they do not fit."""
+    channels, height, width = weights.config.image_shape
+    training = weights.config.data
+    cropped = training.get("crop") == height == width
+    size = height if height == width else None
+    if cropped:  # the images may have been downscaled first
+        size = training.get("size") or None
+    images = load_images(
+        data,
+        split,
+        size=size,
+        limit=limit,
+        label_column=label_column(weights),
+        progress=progress,
+    )
+    if cropped and min(images.images.shape[-2:]) >= height:
+        images = replace(images, images=cut(images.images, height).contiguous())
+    shape, expected = tuple(images.images.shape[1:]), (channels, height, width)
+    if shape != expected:
+        raise PixelgenError(
+            f"the pictures are {shape} (channels, rows, columns), the weights are for {expected}"
+        )
+    return images
+
+
+def label_column(weights: LoadedCheckpoint) -> str:
+    """The column that held the labels when the weights were trained."""
+    return str(weights.config.data.get("label") or "label")
+
+
+def evenly_spread(total: int, count: int) -> Tensor:
+    """Up to `count` of `total` rows, evenly spread, int64."""
+    return torch.linspace(0, total - 1, min(total, count)).round().long()

@@ -1,0 +1,74 @@
+"""The figures that weights of any kind are measured by."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pixelgen.checkpoints import LoadedCheckpoint
+from pixelgen.errors import PixelgenError
+from pixelgen.evaluation.autoencoders import measure_autoencoders
+from pixelgen.evaluation.dataset import label_column, load_matching_images
+from pixelgen.evaluation.likelihood import Likelihoods, measure_likelihood
+from pixelgen.evaluation.results import Evaluation
+from pixelgen.metrics.progress import OnPartProgress, part_progress
+from pixelgen.metrics.reconstruction import measure_reconstruction, reconstruct
+from pixelgen.metrics.verification import Verification, embed, verify
+
+
+def evaluate(
+    weights: LoadedCheckpoint,
+    data: str | Path,
+    split: str,
+    *,
+    limit: int | None = None,
+    batch: int = 64,
+    unconditional: bool = False,
+    progress: OnPartProgress | None = None,
+) -> Evaluation:
+    """Exact bits per dimension over all images of a split, and what else there is to measure:
+    reconstructions of a tokenizer, verification by a face embedder.
+
+    With a tokenizer, the likelihood is that of the codes. Images are cropped and downscaled as for
+    the training. `limit` takes at most that many images, evenly spread. With `unconditional`,
+    class-conditional weights are measured without classes only. `progress(part, done, total)` is
+    called after every batch. Raises PixelgenError where the data do not fit the weights.
+    """
+    config = weights.config
+    if config.bottlenecks:
+        return measure_autoencoders(
+            weights, data, split, limit=limit, batch=batch, progress=progress
+        )
+    of_part = part_progress(progress)
+    images = load_matching_images(weights, data, split, limit, of_part("decoding"))
+    if config.kind == "face-embedder" and images.labels is None:
+        raise PixelgenError(
+            f"{data} has no column {label_column(weights)!r}",
+            "a face embedder is measured on labels that say who is in each picture",
+        )
+    verification: Verification | None = None
+    if (
+        config.kind == "face-embedder" or config.embedder is not None
+    ) and images.labels is not None:
+        try:
+            verification = verify(embed(weights.embedder, images.images, batch), images.labels)
+        except ValueError as error:
+            # Data of too few people still have a likelihood.
+            if config.kind == "face-embedder":
+                raise PixelgenError(f"these pictures cannot be verified: {error}") from error
+    reconstruction = None
+    if config.can_encode:
+        codec = weights.codec
+        decoded = reconstruct(codec, images.images, batch, progress=of_part("reconstruction"))
+        device = next(codec.parameters()).device
+        reconstruction = measure_reconstruction(images.images, decoded, device, batch)
+    likelihoods = Likelihoods()
+    if config.can_sample:
+        likelihoods = measure_likelihood(
+            weights, images, str(data), batch=batch, unconditional=unconditional, of_part=of_part
+        )
+    return Evaluation(
+        images=len(images),
+        reconstruction=reconstruction,
+        verification=verification,
+        **likelihoods._asdict(),
+    )

@@ -1,0 +1,118 @@
+"""Codes and reconstructions of many pictures by a tokenizer, and how close they come."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from pixelgen.errors import PixelgenError
+from pixelgen.imaging.reconstruction_metrics import BEST_PSNR
+from pixelgen.metrics.perceptual import load_perceptual
+from pixelgen.models.likelihood import to_signed
+from pixelgen.models.precision import autocast
+from pixelgen.models.tokenizer import Tokenizer, to_bytes
+
+
+def psnr(images: Tensor, others: Tensor) -> Tensor:
+    """Peak signal-to-noise ratio of images uint8 [N, C, H, W], float64 [N] in dB: 10 log10 of 255²
+    over the mean squared difference; `BEST_PSNR` for equal images."""
+    difference = images.double() - others.double()
+    error = difference.square().flatten(1).mean(1)
+    return (10 * torch.log10(255**2 / error)).clamp(max=BEST_PSNR)
+
+
+@torch.no_grad()
+def encode_batch(model: Tokenizer, images: Tensor, precision: str) -> Tensor:
+    """Images [N, 3, S, S] of 0 … 255 → codes int64 [N, C, h, w] on the model's device."""
+    device = next(model.parameters()).device
+    with autocast(device, precision):
+        return model.encode(to_signed(images.to(device), 256))
+
+
+@torch.inference_mode()
+def encode(
+    model: Tokenizer,
+    images: Tensor,
+    batch: int,
+    *,
+    precision: str = "fp32",
+    progress: Callable[[int, int], None] | None = None,
+) -> Tensor:
+    """Images uint8 [N, 3, S, S] → codes uint8 [N, C, h, w] on the CPU. `progress(done, total)` is
+    called after every batch."""
+    parts: list[Tensor] = []
+    for start in range(0, len(images), batch):
+        codes = encode_batch(model, images[start : start + batch], precision)
+        parts.append(codes.to("cpu", torch.uint8))
+        if progress is not None:
+            progress(min(start + batch, len(images)), len(images))
+    if not parts:
+        return torch.empty((0, *model.config.code_shape), dtype=torch.uint8)
+    return torch.cat(parts)
+
+
+@torch.inference_mode()
+def reconstruct(
+    model: nn.Module,
+    images: Tensor,
+    batch: int,
+    *,
+    precision: str = "fp32",
+    progress: Callable[[int, int], None] | None = None,
+) -> Tensor:
+    """Images uint8 [N, 3, S, S] → their reconstructions by a tokenizer, uint8 [N, 3, S, S] on the
+    CPU. `progress(done, total)` is called after every batch."""
+    training, device = model.training, next(model.parameters()).device
+    model.eval()
+    parts: list[Tensor] = []
+    for start in range(0, len(images), batch):
+        with autocast(device, precision):
+            decoded, _ = model(to_signed(images[start : start + batch].to(device), 256))
+        parts.append(to_bytes(decoded).cpu())
+        if progress is not None:
+            progress(min(start + batch, len(images)), len(images))
+    model.train(training)
+    return torch.cat(parts)
+
+
+@dataclass(frozen=True)
+class ReconstructionScores:
+    """How close reconstructions come to their originals: means over all images."""
+
+    psnr: float
+    """Peak signal-to-noise ratio in dB."""
+    ssim: float
+    """Structural similarity, up to 1."""
+    perceptual: float | None
+    """Perceptual distance, from 0; None where its classifier is not installed, and for images that
+    are too small for it."""
+
+
+def measure_reconstruction(
+    images: Tensor, others: Tensor, device: torch.device, batch: int
+) -> ReconstructionScores:
+    """Scores of images uint8 [N, 3, H, W] and their reconstructions `others`."""
+    from torchmetrics.functional.image import structural_similarity_index_measure as ssim
+
+    distance = None
+    if min(images.shape[-2:]) >= 32:
+        with suppress(PixelgenError):
+            distance = load_perceptual().to(device)
+    similarities, distances = [], []
+    for start in range(0, len(images), batch):
+        a = images[start : start + batch].to(device).float()
+        b = others[start : start + batch].to(device).float()
+        value = ssim(b, a, data_range=255.0, reduction="none")
+        similarities.append(torch.as_tensor(value).view(-1).cpu().double())
+        if distance is not None:
+            with torch.inference_mode():
+                distances.append(distance(to_signed(b, 256), to_signed(a, 256)).cpu().double())
+    return ReconstructionScores(
+        float(psnr(images, others).mean()),
+        float(torch.cat(similarities).mean()),
+        float(torch.cat(distances).mean()) if distances else None,
+    )

@@ -1,0 +1,334 @@
+"""Autoregressive models of pixels and of a tokenizer's codes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from pixelgen.checkpoints import LoadedCheckpoint
+from pixelgen.data import ImageData, cut
+from pixelgen.errors import PixelgenError
+from pixelgen.metrics.bits_per_dim import image_bits
+from pixelgen.metrics.reconstruction import encode
+from pixelgen.metrics.verification import embed
+from pixelgen.models.conditioning import ClassTable, Condition
+from pixelgen.models.config import GridConfig
+from pixelgen.models.face_embedder import FaceEmbedder
+from pixelgen.models.gated_pixelcnn import GatedPixelCNN
+from pixelgen.models.tokenizer import Tokenizer
+from pixelgen.training.class_prior_fit import ClassVectors, fit_class_vectors
+from pixelgen.training.codes import AT_ONCE, EncodedBatches, check_size, encoded_views
+from pixelgen.training.recipe import Recipe
+from pixelgen.training.sample_sheets import portrait_sheet, sample_grid
+from pixelgen.training.submodels import run_embedder, run_tokenizer
+from pixelgen.training.tasks.base import (
+    CardText,
+    RunContext,
+    Task,
+    WarmStart,
+    float_weights,
+    image_shape,
+    shapes,
+)
+from pixelgen.training.training_data import FaceConditioning, TrainingData, by_picture
+
+ALIGNMENT_FACES = 2000
+"""Faces that align the embeddings of one embedder to those of another."""
+READ_H = ("condition.linear.weight", "condition.map.weight")
+"""Tensors of every layer that read the condition vector h and the map made from it."""
+PROCESS_H = ("null_", "map_network.", "class_prior.")
+"""Prefixes of what processes h before the layers, or replaces it."""
+
+
+class BitsPerDimLoss(nn.Module):
+    """Mean negative log-likelihood of a batch, in bits per dimension (section 2, equation 1).
+
+    A module of its own so that wrappers (distributed, compiled) see one forward pass.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(
+        self,
+        x: Tensor,
+        classes: Tensor | None = None,
+        vector: Tensor | None = None,
+        dropped: Tensor | None = None,
+    ) -> Tensor:
+        """x int64 [B, C, H, W], classes int64 [B], vector [B, D] → a number. Where `dropped`
+        bool [B] is true, the null vector replaces the vector."""
+        if vector is not None and dropped is not None:
+            alone = Condition(vector=vector)
+            vector = self.model.drop_condition(alone, dropped).vector  # type: ignore[operator]
+        condition = None
+        if classes is not None or vector is not None:
+            condition = Condition(classes, vector)
+        log_prob: Tensor = self.model.log_prob(x, condition)  # type: ignore[operator]
+        return log_prob.mean() / -math.log(2.0)
+
+
+class LikelihoodTask(Task):
+    """Autoregressive models of pixels: bits per dimension, and samples."""
+
+    config_type = GridConfig
+    loss = "bits_per_dim"
+    loss_unit: ClassVar[str] = "bits/dim"
+    figure = "bits_per_dim"
+    figure_unit: ClassVar[str] = "bits/dim"
+
+    @classmethod
+    def fits(cls, recipe: Recipe) -> bool:
+        """Recipes of models without a tokenizer."""
+        return super().fits(recipe) and not recipe.data.tokenizer
+
+    @classmethod
+    def card_text(
+        cls, recipes: Sequence[Recipe], name: str, size: str, labels: Sequence[int]
+    ) -> CardText:
+        """See `Task`."""
+        recipe = recipes[0]
+        if recipe.data.embedder:
+            return CardText(
+                summary=f"An autoregressive model of {size} portraits of the person in a photo.",
+                sheet="Faces, each followed by portraits of the person",
+                usage=f"pixelgen portrait photo.jpg --weights {name}",
+            )
+        kind = "class-conditional" if recipe.model.classes else "unconditional"
+        return CardText(
+            summary=f"A {kind} autoregressive model of {size} pictures.",
+            sheet="Samples",
+            usage=f"pixelgen sample --weights {name}" + (f" --class {labels[0]}" if labels else ""),
+        )
+
+    @classmethod
+    def held_out_condition(cls, recipe: Recipe) -> str:
+        """Class and condition vector, for models with vectors of classifier features."""
+        return "given class and features of each" if recipe.model.vector_components else ""
+
+    def prepare(self, data: ImageData, run: RunContext) -> TrainingData:
+        """The images. Raises PixelgenError where they do not fit the model's grid."""
+        config = self.recipe.model
+        assert isinstance(config, GridConfig)  # see `config_type`
+        shape = image_shape(data, self.recipe)
+        grid = (config.channels, config.height, config.width)
+        if shape != grid or config.levels != 256:
+            raise PixelgenError(
+                f"the data is 256 levels of {shape}, the model's grid {config.levels} of {grid} "
+                "(channels, rows, columns)",
+                "set data.size and the [model] table to one size",
+            )
+        return self._with_conditions(data, data.images[None], run)
+
+    def _with_conditions(self, data: ImageData, views: Tensor, run: RunContext) -> TrainingData:
+        """`views` [V, N, …] of the images with the condition vectors that the recipe asks for."""
+        if not self.recipe.data.embedder:
+            return by_picture(self.recipe, data, views, fit_vectors=self._fit_vectors(data, run))
+        embedder = self._embedder(data, run.folder)
+        faces = cut(data.images, embedder.config.size)
+        embeddings = embed(embedder.to(run.device), faces, 250)
+        embedder.cpu()
+        training_data = by_picture(self.recipe, data, views, embeddings)
+        conditioning = FaceConditioning(embedder, faces[:ALIGNMENT_FACES])
+        return replace(training_data, face_conditioning=conditioning)
+
+    def _fit_vectors(
+        self, data: ImageData, run: RunContext
+    ) -> Callable[[Tensor, Tensor], ClassVectors] | None:
+        """Fits condition vectors to classifier features of given rows, of given classes; None for
+        models without such vectors."""
+        if not self.recipe.model.vector_components:
+            return None
+        return lambda rows, classes: fit_class_vectors(
+            data, rows, classes, self.recipe, run.folder, run.note, run.device, run.resumed
+        )
+
+    def _embedder(self, data: ImageData, folder: Path) -> FaceEmbedder:
+        """The embedder of the recipe. Raises PixelgenError where it fits neither model nor data."""
+        ref, expected = self.recipe.data.embedder, self.recipe.model.vector
+        embedder = run_embedder(folder, ref)
+        config = embedder.config
+        if config.embedding != expected:
+            raise PixelgenError(
+                f"the embeddings of {ref} have {config.embedding} dimensions, "
+                f"model.vector is {expected}"
+            )
+        if image_shape(data, self.recipe)[1:] != (config.height, config.width):
+            raise PixelgenError(
+                f"the embedder takes {config.width}×{config.height} pictures",
+                "set data.size or data.crop",
+            )
+        return embedder
+
+    def objective(self, model: nn.Module) -> nn.Module:
+        """The mean bits per dimension."""
+        return BitsPerDimLoss(model)
+
+    def held_out(self, model: nn.Module, images: Tensor, condition: Condition | None) -> Tensor:
+        """Exact bits per dimension."""
+        batch, precision = self.recipe.optimiser.batch, self.recipe.compute.precision
+        return image_bits(model, images, condition, batch, precision=precision)
+
+    def show(self, model: nn.Module, held: Tensor, condition: Condition | None, path: Path) -> None:
+        """A grid of samples, or faces and their portraits."""
+        self._show(model, held, condition, path, None)
+
+    def _show(
+        self,
+        model: nn.Module,
+        held: Tensor,
+        condition: Condition | None,
+        path: Path,
+        tokenizer: Tokenizer | None,
+    ) -> None:
+        if condition is None or not self.recipe.data.embedder:
+            sample_grid(model, self.recipe, path, tokenizer)
+        else:
+            portrait_sheet(model, self.recipe, path, tokenizer, held, condition)
+
+    def warm_start(
+        self, checkpoint: LoadedCheckpoint, model: nn.Module, data: TrainingData
+    ) -> WarmStart:
+        """From a model of the same kind, of other classes or without condition vectors too."""
+        self.check_network(checkpoint, checkpoint.network, model)
+        weights = float_weights(checkpoint.network)
+        unchanged = shapes(weights) == shapes(model.state_dict())
+        labels = checkpoint.config.labels
+        if labels and data.labels and list(labels) != data.labels:
+            weights, unchanged = with_classes(weights, model, labels, data.labels), False
+        if isinstance(model, GatedPixelCNN):
+            weights = with_vectors(weights, model)
+            if data.face_conditioning is not None and checkpoint.face_embedder is not None:
+                weights = _with_embedder(weights, checkpoint.face_embedder, data.face_conditioning)
+        return WarmStart(weights, checkpoint.config.training, unchanged)
+
+
+class CodesLikelihoodTask(LikelihoodTask):
+    """Autoregressive models of a tokenizer's codes: bits per code, and decoded samples."""
+
+    loss_unit: ClassVar[str] = "bits/code"
+    figure_unit: ClassVar[str] = "bits/code"
+    tokenizer: Tokenizer
+
+    @classmethod
+    def fits(cls, recipe: Recipe) -> bool:
+        """Recipes of models with a tokenizer."""
+        return isinstance(recipe.model, cls.config_type) and bool(recipe.data.tokenizer)
+
+    def prepare(self, data: ImageData, run: RunContext) -> TrainingData:
+        """The codes of the images. Raises PixelgenError where images, tokenizer and model do not
+        fit together."""
+        config = self.recipe.model
+        ref = self.recipe.data.tokenizer
+        assert isinstance(config, GridConfig)  # see `config_type`
+        self.tokenizer = run_tokenizer(run.folder, ref)
+        codes = self.tokenizer.config
+        grid = (config.levels, config.channels, config.height, config.width)
+        if grid != (codes.levels, *codes.code_shape):
+            raise PixelgenError(
+                f"the codes of {ref} are {(codes.levels, *codes.code_shape)} (levels, channels, "
+                f"rows, columns), the model's grid is {grid}",
+                "set levels, channels, height and width of [model] to those of the codes",
+            )
+        check_size(data, self.recipe.data, self.tokenizer)
+        self.tokenizer.to(run.device)
+        if not self.recipe.data.views:
+            pixels = self._with_conditions(data, data.images[None], run)
+            compute = self.recipe.compute
+            held = encode(self.tokenizer, pixels.held, AT_ONCE, precision=compute.precision)
+            batches = EncodedBatches(pixels.batches, self.tokenizer, compute)
+            return replace(pixels, batches=batches, held=held)
+        views = encoded_views(
+            self.tokenizer,
+            data,
+            self.recipe.data,
+            self.recipe.compute,
+            self.recipe.seed,
+            run.folder,
+            run.note,
+        )
+        return self._with_conditions(data, views, run)
+
+    def show(self, model: nn.Module, held: Tensor, condition: Condition | None, path: Path) -> None:
+        """A grid of decoded samples, or faces and their portraits."""
+        self._show(model, held, condition, path, self.tokenizer)
+
+
+def with_vectors(weights: dict[str, Tensor], model: GatedPixelCNN) -> dict[str, Tensor]:
+    """Weights of a model without a condition vector h, or without a map of it → weights of `model`,
+    which has them, with the same probabilities: what processes h is new, and what reads it is 0.
+    All other weights are returned as they are."""
+    if model.null_vector is None:
+        return weights
+    extended = dict(weights)
+    for name, tensor in model.state_dict().items():
+        if name in weights:
+            continue
+        if name.startswith(PROCESS_H):
+            extended[name] = tensor.detach().clone().float()
+        elif name.endswith(READ_H):
+            extended[name] = torch.zeros_like(tensor, dtype=torch.float32)
+    return extended
+
+
+def with_classes(
+    weights: dict[str, Tensor], model: nn.Module, old: Sequence[int], new: Sequence[int]
+) -> dict[str, Tensor]:
+    """Weights of a model of the classes labelled `old` → weights of `model`, whose classes are
+    labelled `new`: known labels and "no class" keep their embeddings, other labels get new ones."""
+    remapped = dict(weights)
+    old_row = {label: row for row, label in enumerate(old)}
+    known = [row for row, label in enumerate(new) if label in old_row]
+    for name, module in model.named_modules():
+        key = f"{name}.weight"
+        if isinstance(module, ClassTable) and len(weights.get(key, ())) == len(old) + 1:
+            table = module.weight.detach().clone().float()
+            table[known] = weights[key][[old_row[new[row]] for row in known]].to(table)
+            table[-1] = weights[key][-1].to(table)
+            remapped[key] = table
+    return remapped
+
+
+def _with_embedder(
+    weights: dict[str, Tensor], old: FaceEmbedder, conditioning: FaceConditioning
+) -> dict[str, Tensor]:
+    """Weights of a model conditioned on the embeddings of `old` → weights for those of another
+    embedder, rotated onto them: independently trained embedders differ by a random rotation. They
+    are returned as they are if the embedder is the same, or if the two cannot be aligned."""
+    new = conditioning.embedder
+    old_weights, new_weights = old.state_dict(), new.state_dict()
+    if old_weights.keys() == new_weights.keys() and all(
+        torch.equal(old_weights[name], new_weights[name]) for name in new_weights
+    ):
+        return weights
+    alike = (old.config.size, old.config.embedding) == (new.config.size, new.config.embedding)
+    if not alike or len(conditioning.faces) < new.config.embedding:
+        return weights
+    new_vectors, old_vectors = (embed(each, conditioning.faces, 250) for each in (new, old))
+    return with_rotated_vectors(weights, rotation_between(new_vectors, old_vectors))
+
+
+def with_rotated_vectors(weights: dict[str, Tensor], rotation: Tensor) -> dict[str, Tensor]:
+    """Weights of a model of condition vectors h → weights with the same probabilities given
+    `rotation`ᵀ h, `rotation` orthogonal [D, D]."""
+    rotated = dict(weights)
+    for name, tensor in weights.items():
+        if name == "null_vector" or name.endswith((READ_H[0], "map_network.project.weight")):
+            rotated[name] = tensor @ rotation.to(tensor)
+    return rotated
+
+
+def rotation_between(new: Tensor, old: Tensor) -> Tensor:
+    """The orthogonal matrix [D, D] that rotates the vectors `new` [N, D] as near to `old` [N, D] as
+    possible: old ≈ new @ rotationᵀ (Schönemann, "A generalized solution of the orthogonal
+    Procrustes problem", 1966)."""
+    u, _, v = torch.linalg.svd(old.double().T @ new.double())
+    rotation: Tensor = (u @ v).float()
+    return rotation
