@@ -94,7 +94,7 @@ class Display:
     def __enter__(self) -> Display:
         if shows_progress() and not self._quiet:
             from rich.progress import BarColumn, TextColumn
-            from rich.progress import RunProgress as Bar
+            from rich.progress import Progress as Bar
 
             columns = (BarColumn(20), TextColumn("{task.percentage:5.1f}% {task.description}"))
             self._bar = Bar(*columns, console=self._console, transient=True)

@@ -34,8 +34,8 @@ from pixelgen.training.state import (
     part_of,
     save_state,
 )
+from pixelgen.training.tasks import task_of
 from pixelgen.training.tasks.base import RunContext
-from pixelgen.training.tasks.old import task_of
 from pixelgen.training.throughput import Throughput, training_flops
 
 Reason = Literal["finished", "max-minutes", "terminated", "interrupted"]

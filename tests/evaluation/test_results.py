@@ -31,7 +31,7 @@ def example() -> dict[str, Any]:
     return deepcopy(first)  # type: ignore[no-any-return]
 
 
-@pytest.mark.parametrize("values", published())
+@pytest.mark.parametrize("values", [*published()])
 def test_published_figures_survive_a_round_trip(values: dict[str, Any]) -> None:
     report = EvaluationReport.from_dict(values)
     again = report.to_dict()
