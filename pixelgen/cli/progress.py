@@ -12,6 +12,7 @@ from PIL import Image
 
 from pixelgen.cli.console import shows_progress, stderr_console
 from pixelgen.imaging import make_grid, veiled
+from pixelgen.jobs.pace import Pace
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -24,28 +25,6 @@ _GAP = 2
 _larger: ContextVar[Meter | None] = ContextVar("larger", default=None)
 
 Item = TypeVar("Item")
-
-
-class Pace:
-    """Says when something is due again: at most every `every` seconds, and so seldom that it takes
-    no more than a tenth of the time."""
-
-    def __init__(self, every: float, first: float = 0.0) -> None:
-        """It is due for the `first` time so many seconds from now."""
-        self._every = every
-        self._next = time.monotonic() + first
-
-    def due(self) -> bool:
-        """Whether it is."""
-        return time.monotonic() >= self._next
-
-    @contextmanager
-    def spend(self) -> Iterator[None]:
-        """A context in which it is done."""
-        started = time.monotonic()
-        yield
-        ended = time.monotonic()
-        self._next = max(started + self._every, ended + 9 * (ended - started))
 
 
 class Meter:

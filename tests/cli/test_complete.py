@@ -145,8 +145,8 @@ def test_stdin_and_stdout(pipe: Pipe, pixel_weights: Path, photo: Path) -> None:
 KEEP = ["--keep", "top:50%"]
 BAD = [
     (["--keep", "top:50%"], 2, "Missing argument"),
-    (["PHOTO"], 2, "one part must be named (--mask, --keep or --box)"),
-    (["PHOTO", *KEEP, "--box", "1,1,2,2"], 2, "one part must be named"),
+    (["PHOTO"], 2, "exactly one part must be named (--mask, --keep or --box)"),
+    (["PHOTO", *KEEP, "--box", "1,1,2,2"], 2, "exactly one part must be named"),
     (["PHOTO", "--keep", "top:200%"], 2, "'top:200%' is no part of a picture"),
     (["PHOTO", "--keep", "half"], 2, "'half' is no part of a picture"),
     (["PHOTO", "--box", "1,2,3"], 2, "'1,2,3' is no box"),
