@@ -1,4 +1,4 @@
-"""What became of jobs: a line of JSON each in the folder of results."""
+"""The results of jobs: a line of JSON each in the folder of results."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from pixelgen.cli.batch.jobs import Job
 from pixelgen.errors import PixelgenError, UsageError
 from pixelgen.files import open_file
+from pixelgen.jobs.batch_jobs import BatchJob
 
 _FILES = "results*.jsonl"
 # Without waiting for somebody to read, where it is a pipe.
@@ -21,29 +21,29 @@ _APPENDING = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NONBLOCK", 
 
 @dataclass(frozen=True)
 class JobResult:
-    """What became of a job."""
+    """The result of a job of a batch."""
 
     id: str
-    """What the job is called."""
+    """Of the job."""
     line: int
-    """Where it stood, from 1."""
+    """Where it stood in the file of jobs, from 1."""
     command: str
     status: Literal["done", "failed"]
     files: list[str]
     """What it wrote, relative to the folder of results; none if it failed."""
     result: dict[str, Any] | None
-    """What the command says with `--json`; None if it failed."""
+    """The report of the job as a JSON object; None if it failed."""
     notes: list[str]
-    """What else the command remarked."""
+    """What else the job remarked."""
     error: str | None
     """Why it failed."""
     exit_code: int
-    """What the command would have ended with."""
+    """Of the command on its own: 0 if it is done, else the kind of failure."""
     seconds: float
     time: str
     """When it ended, UTC."""
     content: str
-    """What the job said, in short."""
+    """A digest of what the job said."""
 
     def line_of_json(self) -> str:
         """All of it, in a line."""
@@ -71,7 +71,7 @@ class ResultsLog:
         """What became of the job with this id, when it was run last."""
         return next(reversed(self._known.get(name, ())), None)
 
-    def done(self, job: Job) -> JobResult | None:
+    def done(self, job: BatchJob) -> JobResult | None:
         """What became of a job that is done and whose files are all there, else None."""
         last = self.last(job.id)
         if last is None or (last.status, last.content) != ("done", job.content):
@@ -107,7 +107,7 @@ class ResultsLog:
 
     def _write(self, data: bytes) -> None:
         if self._file is None:
-            raise RuntimeError("the ledger is not open")
+            raise RuntimeError("the results log is not open")
         try:
             while data:
                 data = data[os.write(self._file, data) :]
@@ -124,7 +124,9 @@ class ResultsLog:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise UsageError(
-                f"another batch is at work in {self.folder}", "wait, or give another -o"
+                f"another batch is at work in {self.folder}",
+                "wait, or give another folder",
+                code="batch-folder-in-use",
             ) from None
         except OSError:  # a file system without locks
             return

@@ -1,4 +1,4 @@
-"""Where the files of a job are made, out of sight, until all of them are there.
+"""A hidden folder that the files of a job are written to until all of them are there.
 
 A job is done when its staging folder is renamed, which happens or does not. What then remains, to
 move its files to their places and to note its result, can be done again after a kill.
@@ -14,12 +14,12 @@ import shutil
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from pixelgen.cli.batch.jobs import Job
-from pixelgen.cli.batch.results_log import JobResult, ResultsLog, read_result
 from pixelgen.errors import PixelgenError
 from pixelgen.files import write_atomically
+from pixelgen.jobs.batch_jobs import BatchJob
+from pixelgen.jobs.results_log import JobResult, ResultsLog, read_result
 
-_BENCH = ".pixelgen-batch"
+_STAGING = ".pixelgen-batch"
 _FILES, _RESULT = "files", "result.json"
 
 
@@ -28,8 +28,8 @@ class Staging:
 
     def __init__(self, results_log: ResultsLog) -> None:
         self.results_log = results_log
-        # Absolute, so that what a command says of a file there can be told from all else.
-        self._root = results_log.folder.absolute() / _BENCH
+        # Absolute, so that paths of files there can be recognised in what a job reports.
+        self._root = results_log.folder.absolute() / _STAGING
 
     @contextlib.contextmanager
     def open(self) -> Iterator[None]:
@@ -42,7 +42,7 @@ class Staging:
         with contextlib.suppress(OSError):  # another process may need it
             self._root.rmdir()
 
-    def finish(self, jobs: Collection[Job]) -> None:
+    def finish(self, jobs: Collection[BatchJob]) -> None:
         """Bring to an end what was done of `jobs` when a run was killed, and forget the rest."""
         for job in jobs:
             shutil.rmtree(self._part(job), ignore_errors=True)
@@ -56,7 +56,7 @@ class Staging:
             self._deliver(job, result)
 
     @contextlib.contextmanager
-    def place(self, job: Job) -> Iterator[Path]:
+    def place(self, job: BatchJob) -> Iterator[Path]:
         """A context with the folder that files of a job go to; what is not handed over is gone
         afterwards. Raises PixelgenError where it cannot be made."""
         part = self._part(job)
@@ -68,7 +68,7 @@ class Staging:
         finally:
             shutil.rmtree(part, ignore_errors=True)
 
-    def taken(self, job: Job, force: bool) -> str | None:
+    def taken(self, job: BatchJob, force: bool) -> str | None:
         """A file of the job whose place is taken by one that is not its own, if there is any."""
         files, folder = self._part(job) / _FILES, self.results_log.folder
         own = self.results_log.files(job.id)
@@ -83,7 +83,7 @@ class Staging:
                 return name
         return None
 
-    def hand_over(self, job: Job, result: JobResult) -> None:
+    def hand_over(self, job: BatchJob, result: JobResult) -> None:
         """Move the files of a job to their places and note its result. Raises PixelgenError where
         that is not possible; it will be tried again."""
         write_atomically(self._part(job) / _RESULT, result.line_of_json().encode())
@@ -91,7 +91,7 @@ class Staging:
             self._part(job).replace(self._done(job))
         self._deliver(job, result)
 
-    def _deliver(self, job: Job, result: JobResult) -> None:
+    def _deliver(self, job: BatchJob, result: JobResult) -> None:
         folder, files = self.results_log.folder, self._done(job) / _FILES
         for name in listed(files):
             target = folder / name
@@ -102,10 +102,10 @@ class Staging:
             self.results_log.add(result)
         shutil.rmtree(self._done(job), ignore_errors=True)
 
-    def _part(self, job: Job) -> Path:
+    def _part(self, job: BatchJob) -> Path:
         return self._root / f"{job.id}.part"
 
-    def _done(self, job: Job) -> Path:
+    def _done(self, job: BatchJob) -> Path:
         return self._root / f"{job.id}.done"
 
 
