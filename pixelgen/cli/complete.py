@@ -55,7 +55,7 @@ def complete(
         ),
     ] = 1,
     classes: options.Classes = None,
-    n: Annotated[int, typer.Option("-n", help="Completions of every class.")] = 4,
+    n: Annotated[int, typer.Option("-n", help="Draw this many completions of every class.")] = 4,
     sampling: SamplingGroup,
     weights: options.Weights = DEFAULT_PIXEL_WEIGHTS,
     fit: options.Fit = "crop",
@@ -80,8 +80,9 @@ def complete(
     tokenizer redraw every code whose cell the hole touches; of the others the
     code stays, and the pixels as far as codes can hold them.
 
-    The picture of all shows the original, what is known of it, and the
-    completions, in a row for each class. The hole can be seen filling.
+    One picture shows the original, what is known of it, and the
+    completions, in a row for each class. --live, --watch and --animate
+    show the hole while it is filled.
 
     \b
     Examples:

@@ -24,7 +24,7 @@ def faces(
             "-o", "--output", metavar="DIR", help="Write every face, aligned, into this folder."
         ),
     ] = None,
-    size: Annotated[int, typer.Option(min=8, max=1024, help="Side of a written face.")] = 64,
+    size: Annotated[int, typer.Option(min=8, max=1024, help="Write faces of this side.")] = 64,
     printing: PrintingGroup,
     force: options.Force = False,
 ) -> None:

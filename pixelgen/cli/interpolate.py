@@ -36,7 +36,7 @@ def interpolate(
             autocompletion=completions.classes,
         ),
     ] = None,
-    steps: Annotated[int, typer.Option(help="Frames from the first to the last.")] = 9,
+    steps: Annotated[int, typer.Option(help="Draw this many frames, both ends included.")] = 9,
     slerp: Annotated[
         bool, typer.Option("--slerp", help="Follow the sphere of faces, not straight lines.")
     ] = False,
@@ -85,14 +85,14 @@ def interpolate(
     printing: PrintingGroup,
     force: options.Force = False,
 ) -> None:
-    """Draw the way from face to face, from class to class, or from picture to picture.
+    """Interpolate between faces, between classes, or between pictures.
 
-    All frames are drawn with the same random numbers. The picture of all shows the faces in the
-    photos at the ends of the way.
+    All frames are drawn with the same random numbers. One picture shows all of them, with the faces
+    in the photos at both ends.
 
-    With --weights that hold auto-encoders the photos may be of anything: the way leads from the
-    numbers that are left of one to those of the other. The ends show the middle of the photos as
-    the network sees it.
+    With --weights that hold auto-encoders the photos may be of anything: the frames lead from the
+    code of one to the code of the other. The ends show the centre of each photo as the network sees
+    it.
 
     \b
     Examples:

@@ -23,7 +23,7 @@ class SamplingGroup(Sampling):
     """How pictures are drawn."""
 
     seed: Annotated[
-        int | None, typer.Option(help="Seed of the random numbers; drawn if left out.")
+        int | None, typer.Option(help="Seed of the random numbers. Default: a random one.")
     ] = None
     temperature: Annotated[
         float | None, typer.Option(help="Below 1: likelier pictures. Default: the weights' own.")

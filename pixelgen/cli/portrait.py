@@ -23,7 +23,7 @@ from pixelgen.jobs.portrait import PortraitJob
 def portrait(
     *,
     photos: options.Photos,
-    n: Annotated[int, typer.Option("-n", help="Portraits.")] = 8,
+    n: Annotated[int, typer.Option("-n", help="Draw this many portraits.")] = 8,
     sampling: SamplingGroup,
     candidates: Annotated[
         int | None,
@@ -47,8 +47,8 @@ def portrait(
 ) -> None:
     """Draw new portraits of the person in a photo, or in several.
 
-    The picture of all shows the face in the photo at the left, the portraits beside it. They can be
-    seen growing.
+    One picture shows the face in the photo on the left and all portraits beside it. --live, --watch
+    and --animate show them while they are drawn.
 
     \b
     Examples:

@@ -32,7 +32,8 @@ def reconstruct(
         typer.Option(help="Latent dimensions; may be repeated. Default: all of the weights."),
     ] = None,
     n: Annotated[
-        int | None, typer.Option("-n", help="Samples of each bottleneck. Default: 3.")
+        int | None,
+        typer.Option("-n", help="Draw this many samples per bottleneck. Default: 3."),
     ] = None,
     sampling: SamplingGroup,
     weights: options.Weights = DEFAULT_REDRAWING_WEIGHTS,
@@ -60,11 +61,12 @@ def reconstruct(
     printing: PrintingGroup,
     force: options.Force = False,
 ) -> None:
-    """Draw pictures anew from a few numbers each.
+    """Reconstruct pictures from a few numbers each.
 
-    A row shows the original and, for each bottleneck, the mean of the pictures that its numbers may
-    be of (a decoder trained on squared errors), and samples of them (a PixelCNN). With weights that
-    hold a tokenizer it shows the original and what is left of it. The samples can be seen growing.
+    A row shows the original and, for each bottleneck, the mean of the pictures that have its code
+    (from a decoder trained on squared errors) and samples of them (from a PixelCNN). With weights
+    that hold a tokenizer it shows the original and its reconstruction. --live, --watch and
+    --animate show the samples while they are drawn.
 
     \b
     Examples:

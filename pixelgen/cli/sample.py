@@ -23,7 +23,7 @@ from pixelgen.jobs.sample import SampleJob
 def sample(
     *,
     classes: options.Classes = None,
-    n: Annotated[int, typer.Option("-n", help="Pictures of every class.")] = 1,
+    n: Annotated[int, typer.Option("-n", help="Draw this many pictures of every class.")] = 1,
     sampling: ClassSamplingGroup,
     weights: options.Weights = DEFAULT_WEIGHTS,
     device: options.Device = "auto",
@@ -36,7 +36,8 @@ def sample(
 ) -> None:
     """Draw pictures of a class.
 
-    They can be seen growing. Without --output they go where you are, named after class and seed.
+    Without --output they go to the current folder, named after class and seed. --live, --watch and
+    --animate show them while they are drawn.
 
     \b
     Examples:

@@ -29,7 +29,7 @@ def score(
             "--class",
             "-c",
             metavar="CLASS",
-            help="Given this class: number, WordNet id or name. Without it: no class.",
+            help="Condition on this class: number, WordNet id or name. Without it: no class.",
             autocompletion=completions.classes,
         ),
     ] = None,
@@ -37,8 +37,8 @@ def score(
         bool,
         typer.Option(
             "--classify",
-            help="Also the 5 classes that explain each picture best, with p(class | picture), all "
-            "classes of the weights as likely before. A pass of the network for each class.",
+            help="Also rank the 5 classes that explain each picture best, by p(class | picture) "
+            "with equal priors. Takes a pass of the network for each class.",
         ),
     ] = False,
     heat: Annotated[

@@ -1,4 +1,4 @@
-"""Draw the way from face to face, from class to class, or from picture to picture."""
+"""Interpolate between faces, between classes, or between pictures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Draw pictures anew from their codes."""
+"""Reconstruct pictures from their codes."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ class ReconstructionReport(PictureReport):
 
 @dataclass(frozen=True, kw_only=True)
 class ReconstructionJob(DrawingJob):
-    """Draw pictures anew from the code that an auto-encoder or a tokenizer gives them."""
+    """Reconstruct pictures from the code that an auto-encoder or a tokenizer gives them."""
 
     images: Sequence[str]
     """Paths of pictures and folders; - is the input stream."""
