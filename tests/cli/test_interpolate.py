@@ -66,7 +66,7 @@ def test_the_best_of_several_ways(run: Run, face_weights: Path) -> None:
     assert read_image("c.png").size == read_image("a.png").size
     outcome = run("interpolate", "--class", "lion", "--class", "cougar", "--candidates", 2)
     assert (outcome.code, outcome.out) == (2, "")
-    assert outcome.err == "error: --candidates does not go with classes\n"
+    assert outcome.err == "error: candidates does not go with classes\n"
 
 
 def test_a_strip_with_the_sources_at_both_ends(
