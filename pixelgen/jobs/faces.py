@@ -133,7 +133,7 @@ class FacesJob(Job):
         files: list[str | None] = [None] * len(faces)
         if folder is not None:
             files = [*self._write(name, image, faces, folder, written)]
-        error = None if faces else f"no face found in {name}"
+        problem = None if faces else f"no face found in {name}"
         found = [
             DetectedFace(
                 number=number,
@@ -145,7 +145,7 @@ class FacesJob(Job):
             )
             for number, (face, file) in enumerate(zip(faces, files, strict=True), start=1)
         ]
-        return PhotoFaces(photo=name, faces=found, error=error, readable=True)
+        return PhotoFaces(photo=name, faces=found, error=problem, readable=True)
 
     def _write(
         self,
