@@ -12,7 +12,7 @@ from PIL import Image
 
 from pixelgen.cli.console import shows_progress, stderr_console
 from pixelgen.imaging import make_grid, veiled
-from pixelgen.jobs.pace import Pace
+from pixelgen.jobs.rate_limiter import RateLimiter
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -36,7 +36,7 @@ class Meter:
         self._console = stderr_console()
         self._live: Any = None
         self._started: float | None = None
-        self._pace = Pace(0.2, _PATIENCE)
+        self._pace = RateLimiter(0.2, _PATIENCE)
         self.active = not quiet and shows_progress()
         # Inside of something larger, the line is about that.
         self._larger = _larger.get()
@@ -129,7 +129,7 @@ class DrawingMeter(Meter):
         super().__init__("drawing", quiet)
         self._pictures = live
         if live:
-            self._pace = Pace(0.1)
+            self._pace = RateLimiter(0.1)
 
     def see(self, moment: Progress) -> None:
         """Show how far it is."""

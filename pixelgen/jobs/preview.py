@@ -18,7 +18,7 @@ from pixelgen.imaging import animation_text, png_text, save_animation, save_png,
 from pixelgen.jobs.context import JobContext
 from pixelgen.jobs.job import ANIMATED, PNG, option
 from pixelgen.jobs.output import OutputFiles, check_folder, check_name, file_exists
-from pixelgen.jobs.pace import Pace
+from pixelgen.jobs.rate_limiter import RateLimiter
 from pixelgen.jobs.text_chunks import text_chunks
 from pixelgen.jobs.view import Sheet
 
@@ -135,7 +135,7 @@ class PreviewFiles:
     def _recorder(self, sheet: Sheet) -> OnStep:
         """Rewrites the watched file, and keeps frames of the animation."""
         images: list[Image.Image] = []
-        pace = Pace(_REWRITTEN)
+        pace = RateLimiter(_REWRITTEN)
         most, newest = _FRAMES, -1
 
         def record(moment: Progress) -> None:

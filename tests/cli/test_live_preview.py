@@ -58,7 +58,7 @@ def frames_of(path: Path) -> tuple[list[np.ndarray], list[int]]:
     return frames, durations
 
 
-def always(_: progress.Pace) -> bool:
+def always(_: progress.RateLimiter) -> bool:
     return True
 
 
@@ -159,7 +159,7 @@ def test_a_watched_file_that_is_held_by_a_viewer(
         return real(path, *rest)
 
     monkeypatch.setattr(preview, "save_png", held)
-    monkeypatch.setattr(progress.Pace, "due", always)
+    monkeypatch.setattr(progress.RateLimiter, "due", always)
     words = ["sample", "--weights", weights, "--seed", 1, "--watch", "w.png", "-o", "a.png"]
     outcome = run(*words)
     assert (outcome.code, refused) == (0, 3), outcome.err
@@ -169,7 +169,7 @@ def test_a_watched_file_that_is_held_by_a_viewer(
 def test_a_watched_file_is_whole_at_any_time(
     run: Run, code_weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(progress.Pace, "due", always)
+    monkeypatch.setattr(progress.RateLimiter, "due", always)
     seen: list[tuple[str, int]] = []
     inner = preview.save_png
 
@@ -216,7 +216,7 @@ def test_an_interrupted_drawing_leaves_what_was_seen(
             inner(images, moment)
 
         patch.setattr(preview, "_update", second)
-        patch.setattr(progress.Pace, "due", always)
+        patch.setattr(progress.RateLimiter, "due", always)
         assert run(*words).code == 130
     assert [p.name for p in Path().iterdir()] == ["w.png"]
     assert png_text(Path("w.png"))["drawn"] == "0%"
@@ -318,7 +318,7 @@ def test_the_terminal_shows_the_same_picture(
 ) -> None:
     words = COMMANDS[name](request)
     assert run(*words, "-o", "plain.png", "--no-live").code == 0
-    monkeypatch.setattr(progress.Pace, "due", always)
+    monkeypatch.setattr(progress.RateLimiter, "due", always)
     outcome = run(*words, "-o", "a.png")
     assert (outcome.code, outcome.out) == (0, "a.png\n")
     assert "▀" in outcome.err
@@ -340,7 +340,7 @@ def test_what_lasts_has_a_line_with_the_time_left(
 ) -> None:
     words = ["sample", "-n", 3, "--weights", weights, "--no-live"]
     assert "drawing" not in run(*words).err
-    monkeypatch.setattr(progress.Pace, "due", always)
+    monkeypatch.setattr(progress.RateLimiter, "due", always)
     outcome = run(*words)
     assert "drawing" in outcome.err
     assert "0:00 left" in outcome.err

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pixelgen.cli import progress
-from pixelgen.cli.progress import Meter, Pace
+from pixelgen.cli.progress import Meter, RateLimiter
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_what_is_cheap_is_done_as_often_as_wanted(clock: list[float]) -> None:
-    pace = Pace(0.5)
+    pace = RateLimiter(0.5)
     assert pace.due()
     with pace.spend():
         pass
@@ -34,7 +34,7 @@ def test_what_is_cheap_is_done_as_often_as_wanted(clock: list[float]) -> None:
 
 
 def test_what_is_dear_takes_a_tenth_of_the_time(clock: list[float]) -> None:
-    pace = Pace(0.5)
+    pace = RateLimiter(0.5)
     with pace.spend():
         clock.append(102.0)
     for now, due in ((119.9, False), (120.0, True)):

@@ -1,4 +1,4 @@
-"""How often something that takes time is repeated while other work goes on."""
+"""Something that takes time is repeated only so often while other work goes on."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 
-class Pace:
-    """Says when something is due again: at most every `every` seconds, and so seldom that it takes
-    no more than a tenth of the time."""
+class RateLimiter:
+    """Limits how often something is done: at most every `every` seconds, and in no more than a
+    tenth of the time."""
 
     def __init__(self, every: float, first: float = 0.0) -> None:
         """It is due for the first time in `first` seconds."""
@@ -17,12 +17,12 @@ class Pace:
         self._next = time.monotonic() + first
 
     def due(self) -> bool:
-        """Whether it is due."""
+        """Whether it may be done now."""
         return time.monotonic() >= self._next
 
     @contextmanager
     def spend(self) -> Iterator[None]:
-        """A context in which it is done."""
+        """A context in which it is done, and timed."""
         started = time.monotonic()
         yield
         ended = time.monotonic()
