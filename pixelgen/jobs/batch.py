@@ -233,8 +233,8 @@ def _in_order(facts: Any, place: Path) -> list[str]:
 
     _changed(facts, note)
     start = f"{place}{os.sep}"
-    told = [Path(text[len(start) :]).as_posix() for text in texts if text.startswith(start)]
-    return [*dict.fromkeys(name for name in [*told, *every] if name in every)]
+    named = [Path(text[len(start) :]).as_posix() for text in texts if text.startswith(start)]
+    return [*dict.fromkeys(name for name in [*named, *every] if name in every)]
 
 
 def _changed(said: Any, change: Callable[[str], str]) -> Any:

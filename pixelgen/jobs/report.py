@@ -39,7 +39,7 @@ class Report(JsonFields):
         return ()
 
     def summary(self) -> str:
-        """What was done, in a line for people, or in a few."""
+        """What was done, in a line or more for people."""
         return ""
 
     def check(self) -> None:

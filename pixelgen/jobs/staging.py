@@ -1,7 +1,7 @@
 """A hidden folder that the files of a job are written to until all of them are there.
 
-A job is done when its staging folder is renamed, which happens or does not. What then remains, to
-move its files to their places and to note its result, can be done again after a kill.
+A job is done when its staging folder is renamed, which is atomic. What remains then, to move its
+files to their places and to add its result to the log, can be repeated after a kill.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Staging:
 
     @contextlib.contextmanager
     def open(self) -> Iterator[None]:
-        """A context in which the folder exists. Raises PixelgenError where it cannot be made."""
+        """A context in which the folder exists. Raises PixelgenError where it cannot be created."""
         with _writing(self._root):
             self._root.mkdir(exist_ok=True)
             if self._root.is_symlink():
@@ -43,7 +43,7 @@ class Staging:
             self._root.rmdir()
 
     def finish(self, jobs: Collection[BatchJob]) -> None:
-        """Bring to an end what was done of `jobs` when a run was killed, and forget the rest."""
+        """Deliver the `jobs` that were done when a run was killed, and delete unfinished ones."""
         for job in jobs:
             shutil.rmtree(self._part(job), ignore_errors=True)
             if not self._done(job).is_dir():
@@ -57,8 +57,8 @@ class Staging:
 
     @contextlib.contextmanager
     def place(self, job: BatchJob) -> Iterator[Path]:
-        """A context with the folder that files of a job go to; what is not handed over is gone
-        afterwards. Raises PixelgenError where it cannot be made."""
+        """A context with the folder that files of a job go to; what is not handed over is deleted
+        afterwards. Raises PixelgenError where it cannot be created."""
         part = self._part(job)
         shutil.rmtree(part, ignore_errors=True)
         try:
@@ -69,7 +69,7 @@ class Staging:
             shutil.rmtree(part, ignore_errors=True)
 
     def taken(self, job: BatchJob, force: bool) -> str | None:
-        """A file of the job whose place is taken by one that is not its own, if there is any."""
+        """A file of the job that would replace one which is not its own, if there is any."""
         files, folder = self._part(job) / _FILES, self.results_log.folder
         own = self.results_log.files(job.id)
         for name in listed(files):
@@ -84,8 +84,8 @@ class Staging:
         return None
 
     def hand_over(self, job: BatchJob, result: JobResult) -> None:
-        """Move the files of a job to their places and note its result. Raises PixelgenError where
-        that is not possible; it will be tried again."""
+        """Move the files of a job to their places and log its result. Raises PixelgenError where
+        that is not possible; the next run tries it again."""
         write_atomically(self._part(job) / _RESULT, result.line_of_json().encode())
         with _writing(self._done(job)):
             self._part(job).replace(self._done(job))
@@ -111,7 +111,7 @@ class Staging:
 
 @contextlib.contextmanager
 def _writing(path: Path) -> Iterator[None]:
-    """A context in which it is a PixelgenError where `path` cannot be written."""
+    """A context that raises PixelgenError where `path` cannot be written."""
     try:
         yield
     except OSError as error:
