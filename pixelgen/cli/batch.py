@@ -110,7 +110,7 @@ def batch(
     settings = context.parent.default_map if context.parent is not None else None
     try:
         asked = _read(jobs, settings or {})
-        plan = Plan.make(asked, results_log, share, force)
+        plan = Plan.from_jobs(asked, results_log, share, force)
     except BrokenJobs as broken:
         raise _shown(broken) from broken
     if dry_run:

@@ -14,7 +14,7 @@ from typing import Any
 from pixelgen.checkpoints import cache_weights
 from pixelgen.errors import InputError, PixelgenError, UsageError, WeightsError
 from pixelgen.files import expanded, open_input, read_up_to
-from pixelgen.jobs.batch_jobs import BatchJob, BrokenJobs, make_jobs, read_jobs
+from pixelgen.jobs.batch_jobs import BatchJob, BrokenJobs, jobs_from_mappings, read_jobs
 from pixelgen.jobs.context import JobContext
 from pixelgen.jobs.output import file_exists
 from pixelgen.jobs.process_share import ProcessShare
@@ -58,7 +58,7 @@ class Plan:
         return [job for job in self.jobs if job.id not in self.finished]
 
     @classmethod
-    def make(
+    def from_jobs(
         cls, jobs: Sequence[BatchJob], results_log: ResultsLog, share: ProcessShare, force: bool
     ) -> Plan:
         """With `force` nothing counts as done. Raises BrokenJobs for a job that is done under the
@@ -108,10 +108,10 @@ def run_jobs(
     if isinstance(jobs, str | Path):
         asked = read_jobs(read_job_file(Path(jobs)), Path(jobs).name)
     else:
-        asked = make_jobs(jobs)
+        asked = jobs_from_mappings(jobs)
     share = ProcessShare.of_this_process()
     results_log = ResultsLog(expanded(folder), share.rank)
-    Plan.make(asked, results_log, share, force)  # raises before the folder is created
+    Plan.from_jobs(asked, results_log, share, force)  # raises before the folder is created
     results: dict[str, JobResult] = {}
 
     def add(result: JobResult) -> None:
@@ -143,7 +143,7 @@ def open_plan(
     staging = Staging(results_log)
     with results_log.open(), staging.open():
         staging.finish(share.of(jobs))
-        yield Plan.make(jobs, results_log, share, force), staging
+        yield Plan.from_jobs(jobs, results_log, share, force), staging
 
 
 @dataclass

@@ -82,7 +82,7 @@ def read_jobs(text: bytes, name: str, defaults: Defaults | None = None) -> list[
     return _make(asked, defaults or {})
 
 
-def make_jobs(said: Iterable[Mapping[str, Any]]) -> list[BatchJob]:
+def jobs_from_mappings(said: Iterable[Mapping[str, Any]]) -> list[BatchJob]:
     """The jobs that mappings describe as the lines of a file do. Raises BrokenJobs."""
     return _make([(n, f"job {n}", _reader(one)) for n, one in enumerate(said, start=1)], {})
 

@@ -67,7 +67,12 @@ class PortraitJob(DrawingJob):
         choice = FaceChoice(self.face, self.align)
         preview, source, config = self.start(self.weights, context)
         request = PortraitRequest.of_person(
-            config, source.name, len(photos), n, self.candidates, **self.drawing_options()
+            config,
+            source.name,
+            len(photos),
+            n,
+            candidates=self.candidates,
+            **self.drawing_options(),
         )
         size = config.picture[1]
         check_amount(n, size * view.scale)
