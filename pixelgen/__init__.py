@@ -16,8 +16,8 @@ from pixelgen._version import __version__
 from pixelgen.errors import InputError, PixelgenError, UsageError, WeightsError
 
 if TYPE_CHECKING:
-    from pixelgen.cli.batch.results_log import JobResult
-    from pixelgen.cli.batch.runs import run_jobs
+    from pixelgen.jobs.batch import run_jobs
+    from pixelgen.jobs.results_log import JobResult
     from pixelgen.pipelines import (
         CodesFile,
         Completion,
@@ -73,9 +73,9 @@ def __getattr__(name: str) -> object:
 
         return push.push_to_hub
     if name in ("JobResult", "run_jobs"):
-        from pixelgen.cli.batch import runs
+        from pixelgen.jobs import batch
 
-        return getattr(runs, name)
+        return getattr(batch, name)
     if name in __all__:
         from pixelgen import pipelines
 

@@ -10,8 +10,8 @@ import typer
 
 from pixelgen.checkpoints import DEFAULT_WEIGHTS, bundled, read_config
 from pixelgen.checkpoints.source import resolve_local
-from pixelgen.cli.output import slug
 from pixelgen.errors import PixelgenError
+from pixelgen.jobs.output import slug
 from pixelgen.labels import imagenet
 
 Completion = tuple[str, str]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 HINTS: dict[str, str] = {
+    "batch-folder-in-use": "wait, or give another -o",
     "class-needed": "--class NAME; `pixelgen classes --weights NAME` lists them",
     "class-not-trained": "`pixelgen classes --weights REF` lists them",
     "decoder-only-without-init": "add --init WEIGHTS",
@@ -10,6 +11,7 @@ HINTS: dict[str, str] = {
     "evaluate-without-labels": "add --unconditional to measure without them",
     "evaluation-of-other-weights": "export without --evaluation, evaluate that, and export again",
     "export-folder-not-empty": "add --force to write into it",
+    "face-of-aligned": "--face or --no-align",
     "file-exists": "--force replaces it",
     "folder-locked": "wait until it ends, or give another folder with -o",
     "folder-not-empty": "give another folder with -o",
@@ -20,20 +22,31 @@ HINTS: dict[str, str] = {
     "hub-token-refused": "`hf auth login`, HF_TOKEN or --token",
     "hub-unexpected-error": "--debug shows more",
     "init-and-resume": "give either --init or --resume",
+    "large-animation": "lower --scale or -n, or animate a .png",
+    "map-on-stdout": "--map FILE.png",
+    "max-side-of-square": "--patches",
+    "motion-of-picture": "-o FILE.gif or FILE.webp",
     "no-card-from-config": "add --keep-card to use the README.md beside it",
     "no-card-to-keep": "leave out --keep-card",
     "no-face-found": "--no-align for an already aligned crop",
+    "no-preview": "leave out --watch and --animate",
     "no-run": "start a run with pixelgen train",
     "no-such-face": "--face N",
+    "one-picture": "--grid",
     "only-reconstructs": "`pixelgen reconstruct`",
+    "part-to-fill": "--mask, --keep or --box",
     "path-needs-classes": "--class NAME",
+    "photos-or-classes": "PHOTO PHOTO or --class",
     "run-exists": "add --resume to continue it",
     "runs-differ-in-sampling": "resume one of them with --set sampling.KEY=VALUE",
     "semantic-without-teacher": "set autoencoder.semantic_weight, or add --init WEIGHTS that have "
     "semantic latents",
+    "several-cuts": "--center-crop, --resize or --patches",
     "too-many-pixels": "--max-pixels N allows more",
     "unknown-class": "`pixelgen classes` lists them",
+    "unusable-output": "give another -o",
     "weights-not-cached": "`pixelgen weights pull OWNER/NAME` with network",
     "weights-not-listed": "`pixelgen weights` lists what is there",
+    "weights-of-codes": "--weights NAME",
 }
 """By `PixelgenError.code`; replaces the hint of the library, which names no options."""

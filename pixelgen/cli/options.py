@@ -8,7 +8,6 @@ import typer
 
 from pixelgen.cli import completions
 from pixelgen.imaging import Fit as FitName
-from pixelgen.imaging import Resample as ResampleName
 
 _WEIGHTS = "Bundled name, folder, or Hub id owner/name, owner/name@revision."
 
@@ -22,16 +21,8 @@ Device = Annotated[
     typer.Option(help="auto, cpu, cuda, cuda:N or mps.", autocompletion=completions.devices),
 ]
 
-Seed = Annotated[int | None, typer.Option(help="Seed of the random numbers; drawn if left out.")]
-Temperature = Annotated[
-    float | None, typer.Option(help="Below 1: likelier pictures. Default: the weights' own.")
-]
-TopP = Annotated[
-    float | None,
-    typer.Option(help="Keep this share of the probability. Default: the weights' own."),
-]
 BatchSize = Annotated[
-    int, typer.Option(help="Pictures worked on side by side; to draw fewer than 8 saves nothing.")
+    int, typer.Option(help="Work on this many pictures side by side; fewer than 8 are no faster.")
 ]
 
 Classes = Annotated[
@@ -45,7 +36,7 @@ Classes = Annotated[
     ),
 ]
 Fit = Annotated[
-    FitName, typer.Option(help="Make pictures square: cut out the middle, or squeeze all.")
+    FitName, typer.Option(help="Make pictures square: cut out the middle, or stretch all.")
 ]
 Face = Annotated[
     int | None,
@@ -57,7 +48,7 @@ Face = Annotated[
 Align = Annotated[
     bool,
     typer.Option(
-        "--align/--no-align", help="Find the face, or take all of the photo as an aligned one."
+        "--align/--no-align", help="Detect the face, or take all of the photo as an aligned one."
     ),
 ]
 
@@ -68,34 +59,9 @@ Output = Annotated[
     ),
 ]
 Grid = Annotated[
-    bool, typer.Option("--grid/--separate", help="One picture of all, or a file each.")
+    bool, typer.Option("--grid/--separate", help="Write one picture of all, or a file each.")
 ]
 Scale = Annotated[int, typer.Option(min=1, max=64, help="Enlarge for viewing.")]
-Resample = Annotated[ResampleName, typer.Option(help="How to enlarge.")]
-Live = Annotated[
-    bool | None,
-    typer.Option(
-        "--live/--no-live",
-        help="See the pictures grow in the terminal. Default: if it has colours.",
-        show_default=False,
-    ),
-]
-Watch = Annotated[
-    str | None,
-    typer.Option(
-        "--watch",
-        metavar="FILE.png",
-        help="Rewrite this file while the pictures grow, for a viewer that notices.",
-    ),
-]
-Animate = Annotated[
-    str | None,
-    typer.Option(
-        "--animate",
-        metavar="FILE.gif",
-        help="Keep how the pictures grew: a .gif, .webp or .png animation.",
-    ),
-]
 Ref = Annotated[
     str,
     typer.Argument(
@@ -113,15 +79,8 @@ Token = Annotated[
         show_default=False,
     ),
 ]
-VectorTemperature = Annotated[
-    float | None,
-    typer.Option(
-        help="Below 1: what pictures of a class are typically about. For weights that draw this "
-        "first. Default: the weights' own.",
-    ),
-]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON about the result.")]
-Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Nothing but errors.")]
+Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Print nothing but errors.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace existing files.")]
 
 
@@ -132,8 +91,3 @@ def weights(default: str) -> Any:
         autocompletion=completions.weights,
         show_default=False,
     )
-
-
-def guidance(towards: str) -> Any:
-    """`--guidance`, said of what it leads to."""
-    return typer.Option(help=f"Above 1: more like {towards}. Default: the weights' own.")

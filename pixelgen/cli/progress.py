@@ -12,6 +12,7 @@ from PIL import Image
 
 from pixelgen.cli.terminal import shows_progress, stderr_console
 from pixelgen.imaging import grey_out, make_grid
+from pixelgen.jobs.rate_limiter import RateLimiter
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -24,28 +25,6 @@ _GAP = 2
 _outer: ContextVar[ProgressLine | None] = ContextVar("outer", default=None)
 
 Item = TypeVar("Item")
-
-
-class RateLimiter:
-    """Limits how often something is done: at most every `every` seconds, and in no more than a
-    tenth of the time."""
-
-    def __init__(self, every: float, first: float = 0.0) -> None:
-        """It is due for the first time in `first` seconds."""
-        self._every = every
-        self._next = time.monotonic() + first
-
-    def due(self) -> bool:
-        """Whether it may be done now."""
-        return time.monotonic() >= self._next
-
-    @contextmanager
-    def spend(self) -> Iterator[None]:
-        """A context in which it is done, and timed."""
-        started = time.monotonic()
-        yield
-        ended = time.monotonic()
-        self._next = max(started + self._every, ended + 9 * (ended - started))
 
 
 class ProgressLine:

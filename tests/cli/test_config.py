@@ -12,7 +12,8 @@ import pytest
 import typer
 from PIL import Image
 
-from pixelgen.cli import live_preview, settings
+from pixelgen.cli import run as cli_run
+from pixelgen.cli import settings
 from pixelgen.cli.app import COMMANDS, app
 from pixelgen.cli.progress import SamplingDisplay
 from pixelgen.cli.settings import SETTINGS
@@ -107,8 +108,8 @@ def test_not_seen_growing(
             seen.append(live)
             super().__init__(False, True)
 
-    monkeypatch.setattr(live_preview, "SamplingDisplay", ProgressLine)
-    monkeypatch.setattr(live_preview, "can_show_pictures", lambda: True)
+    monkeypatch.setattr(cli_run, "SamplingDisplay", ProgressLine)
+    monkeypatch.setattr(cli_run, "can_show_pictures", lambda: True)
     for value in ("true", "false"):
         monkeypatch.setenv("PIXELGEN_LIVE", value)
         assert run("sample", "--weights", weights).code == 0

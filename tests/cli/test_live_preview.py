@@ -14,9 +14,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pixelgen.cli import live_preview, progress
+from pixelgen.cli import progress
+from pixelgen.cli import run as cli_run
 from pixelgen.errors import PixelgenError
 from pixelgen.imaging import animation_text, png_text
+from pixelgen.jobs import preview
 from pixelgen.pipelines import ClassPipeline, SamplingProgress
 
 from .conftest import Run
@@ -76,7 +78,7 @@ def test_every_command_shows_growth_and_draws_the_same(
     assert Path("a.png").read_bytes() == Path("plain.png").read_bytes()
     assert Path("watch.png").read_bytes() == Path("a.png").read_bytes()
     frames, durations = frames_of(Path("grow.webp"))
-    assert 4 < len(frames) <= live_preview._FRAMES
+    assert 4 < len(frames) <= preview._FRAMES
     assert (frames[-1] == np.asarray(Image.open("a.png").convert("RGB"))).all()
     assert durations[-1] > 1000 > max(durations[:-1])
     hidden = [greys(frame) for frame in frames]
@@ -113,7 +115,7 @@ def test_an_animation_says_how_it_was_made(run: Run, weights: Path, suffix: str)
     assert run(*words, "--seed", 1).code == 0
     text = animation_text(path)
     assert (text["seed"], text["weights"]) == ("1", "tiny")
-    assert json.loads(text["parameters"])["growth"] == {"fps": live_preview._FPS}
+    assert json.loads(text["parameters"])["growth"] == {"fps": preview._FPS}
     before = path.read_bytes()
     assert run(*words, "--seed", 1).code == 0
     assert path.read_bytes() == before
@@ -124,9 +126,9 @@ def test_frames_are_bounded_in_number_and_memory(
 ) -> None:
     words = ["sample", "-n", 20, "--batch-size", 3, "--weights", weights, "-q"]
     assert run(*words, "--animate", "a.gif").code == 0
-    assert len(frames_of(Path("a.gif"))[0]) <= live_preview._FRAMES
+    assert len(frames_of(Path("a.gif"))[0]) <= preview._FRAMES
     side = 5 * (4 + 2) - 2
-    monkeypatch.setattr(live_preview, "_MOST_PIXELS", 7 * side * 22)
+    monkeypatch.setattr(preview, "_MOST_PIXELS", 7 * side * 22)
     assert run(*words, "--animate", "b.webp").code == 0
     assert len(frames_of(Path("b.webp"))[0]) <= 7
 
@@ -134,8 +136,8 @@ def test_frames_are_bounded_in_number_and_memory(
 def test_codes_are_not_decoded_more_often_than_is_worth_it(
     run: Run, code_weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(live_preview, "_MOST_DECODED", 10)
-    monkeypatch.setattr(live_preview, "_FEWEST", 3)
+    monkeypatch.setattr(preview, "_MOST_DECODED", 10)
+    monkeypatch.setattr(preview, "_FEWEST", 3)
     for n, frames in ((2, 5), (8, 3)):
         path = f"{n}.webp"
         words = ["sample", "-n", n, "--weights", code_weights, "--animate", path]
@@ -147,7 +149,7 @@ def test_a_watched_file_that_is_held_by_a_viewer(
     run: Run, weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What it would have shown is drawn all the same, and is in the file in the end."""
-    real, refused = live_preview.save_png, 0
+    real, refused = preview.save_png, 0
 
     def held(path: Path, *rest: Any) -> Path:
         nonlocal refused
@@ -156,7 +158,7 @@ def test_a_watched_file_that_is_held_by_a_viewer(
             raise PixelgenError(f"cannot write {path}: permission denied")
         return real(path, *rest)
 
-    monkeypatch.setattr(live_preview, "save_png", held)
+    monkeypatch.setattr(preview, "save_png", held)
     monkeypatch.setattr(progress.RateLimiter, "due", always)
     words = ["sample", "--weights", weights, "--seed", 1, "--watch", "w.png", "-o", "a.png"]
     outcome = run(*words)
@@ -169,7 +171,7 @@ def test_a_watched_file_is_whole_at_any_time(
 ) -> None:
     monkeypatch.setattr(progress.RateLimiter, "due", always)
     seen: list[tuple[str, int]] = []
-    inner = live_preview.save_png
+    inner = preview.save_png
 
     def watched(path: Path, *rest: Any) -> Path:
         made = inner(path, *rest)
@@ -177,7 +179,7 @@ def test_a_watched_file_is_whole_at_any_time(
             seen.append((png_text(path).get("drawn", "all"), greys(np.asarray(image))))
         return made
 
-    monkeypatch.setattr(live_preview, "save_png", watched)
+    monkeypatch.setattr(preview, "save_png", watched)
     words = ["sample", "-c", 8, "--weights", code_weights, "-o", "a.png"]
     assert run(*words, "--watch", "w.png").code == 0
     shares = [f"{done / 16:.0%}" for done in range(16)]
@@ -191,11 +193,11 @@ def test_a_watched_file_is_whole_at_any_time(
 def test_files_are_rewritten_now_and_then_only(
     run: Run, weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(live_preview, "_REWRITTEN", 1000.0)
+    monkeypatch.setattr(preview, "_REWRITTEN", 1000.0)
     written: list[Path] = []
-    inner = live_preview.save_png
+    inner = preview.save_png
     monkeypatch.setattr(
-        live_preview, "save_png", lambda path, *rest: (written.append(path), inner(path, *rest))
+        preview, "save_png", lambda path, *rest: (written.append(path), inner(path, *rest))
     )
     assert run("sample", "-n", 5, "--weights", weights, "--watch", "w.png").code == 0
     assert written == [Path("w.png")] * 2
@@ -206,14 +208,14 @@ def test_an_interrupted_drawing_leaves_what_was_seen(
 ) -> None:
     words = ["sample", "--seed", 1, "--weights", weights, "--watch", "w.png", "-o", "a.png"]
     with monkeypatch.context() as patch:
-        inner = live_preview._update
+        inner = preview._update
 
         def second(images: list[Image.Image], moment: SamplingProgress) -> None:
             if images:
                 raise KeyboardInterrupt
             inner(images, moment)
 
-        patch.setattr(live_preview, "_update", second)
+        patch.setattr(preview, "_update", second)
         patch.setattr(progress.RateLimiter, "due", always)
         assert run(*words).code == 130
     assert [p.name for p in Path().iterdir()] == ["w.png"]
@@ -293,14 +295,17 @@ def test_bad_input_is_one_line_and_writes_nothing(
 def test_what_is_made_at_once_does_not_grow(run: Run, code_weights: Path) -> None:
     outcome = run("reconstruct", FACE, "--weights", code_weights, "--animate", "g.gif")
     assert (outcome.code, outcome.out) == (2, "")
-    assert outcome.err == "error: coded makes pictures at once: no --animate\n"
+    assert outcome.err == (
+        "error: coded makes pictures in one step: there is nothing to preview "
+        "(leave out --watch and --animate)\n"
+    )
 
 
 @pytest.fixture
 def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     """stderr is a terminal with colours."""
     monkeypatch.setattr(progress, "shows_progress", lambda: True)
-    monkeypatch.setattr(live_preview, "on_terminal", lambda: True)
+    monkeypatch.setattr(cli_run, "on_terminal", lambda: True)
     for name, value in {"FORCE_COLOR": "1", "COLORTERM": "truecolor", "TERM": "xterm"}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("NO_COLOR", raising=False)
@@ -388,7 +393,7 @@ def test_a_real_terminal(weights: Path, tmp_path: Path) -> None:
 def test_an_animation_that_is_too_large_is_told_at_once(
     run: Run, weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(live_preview._LONGEST, ".webp", 20)
+    monkeypatch.setitem(preview._LONGEST, ".webp", 20)
     words = ["sample", "--weights", weights, "-n", 9, "--scale", 8, "-o", "a.png"]
     outcome = run(*words, "--animate", "g.webp")
     assert outcome.code == 2

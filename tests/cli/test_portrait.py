@@ -170,13 +170,13 @@ def test_of_several_faces_the_largest(
     pair = photos["pair.png"]
     words = ["portrait", pair, "-n", 1, "--seed", 1, "--weights", face_weights]
     outcome = run(*words, "-o", "a.png")
-    note = f"note: {pair} has 2 faces, the largest is taken (--face N)\n"
+    note = f"note: {pair} has 2 faces, the largest is taken; face chooses another\n"
     assert (outcome.code, outcome.err[: len(note)]) == (0, note)
     assert run(*words, "-o", "b.png", "-q").err == ""
     for number in (1, 2):
         assert "note" not in run(*words, "--face", number, "-o", f"{number}.png").err
-    first, second, largest = (parts(Path(f"{name}.png"), 0) for name in ("1", "2", "a"))
-    assert first == largest != second
+    first, second, max_pixels_read = (parts(Path(f"{name}.png"), 0) for name in ("1", "2", "a"))
+    assert first == max_pixels_read != second
 
 
 def test_an_aligned_face_is_taken_as_it_is(run: Run, face_weights: Path) -> None:
@@ -245,7 +245,11 @@ BAD = [
     ([], 2, "Missing argument"),
     (["FACE", "--face", "2"], 2, "has 1 face, no number 2"),
     (["FACE", "--face", "0"], 2, "face must be at least 1, not 0"),
-    (["FACE", "--face", "1", "--no-align"], 2, "an aligned face is the only one"),
+    (
+        ["FACE", "--face", "1", "--no-align"],
+        2,
+        "an aligned photo has one face (--face or",
+    ),
     (["FACE", "-n", "0"], 2, "n must be at least 1, not 0"),
     (["FACE", "-n", str(2**70)], 2, "n must be below 2^63"),
     (["FACE"] * 95 + ["-n", "1", "--scale", "64"], 2, "96 pictures of 1024×1024 pixels are too"),

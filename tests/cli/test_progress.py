@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from pixelgen.cli import progress
-from pixelgen.cli.progress import ProgressLine, RateLimiter
+from pixelgen.cli.progress import ProgressLine
+from pixelgen.jobs.rate_limiter import RateLimiter
 
 
 @pytest.fixture

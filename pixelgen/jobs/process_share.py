@@ -1,4 +1,4 @@
-"""Which jobs are those of this process, where `accelerate launch` or the like starts several."""
+"""The share of the jobs that one of several processes runs, as `accelerate launch` starts them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _VARIABLES = (
 
 
 @dataclass(frozen=True)
-class Share:
+class ProcessShare:
     """Process `rank` of `count`, `local` among those of this machine; all from 0."""
 
     rank: int = 0
@@ -29,8 +29,8 @@ class Share:
     local: int = 0
 
     @classmethod
-    def of_this_process(cls) -> Share:
-        """Raises PixelgenError (exit code 2) for variables that make no sense."""
+    def of_this_process(cls) -> ProcessShare:
+        """Raises UsageError for variables that make no sense."""
         for names in _VARIABLES:
             rank, count, local = (os.environ.get(name) for name in names)
             if rank is None or count is None:
@@ -47,7 +47,7 @@ class Share:
 
     def of(self, items: Sequence[Item]) -> list[Item]:
         """The items of this process. They depend on their order alone, so that processes agree
-        without a word."""
+        without communication."""
         return [*items[self.rank :: self.count]]
 
     def device(self, asked: str) -> str:

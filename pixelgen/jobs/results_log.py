@@ -1,4 +1,4 @@
-"""What became of jobs: a line of JSON each in the folder of results."""
+"""The results of jobs: a line of JSON each in the folder of results."""
 
 from __future__ import annotations
 
@@ -10,43 +10,43 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from pixelgen.cli.batch.jobs import Job
 from pixelgen.errors import PixelgenError, UsageError
 from pixelgen.files import open_file
+from pixelgen.jobs.batch_jobs import BatchJob
 
 _FILES = "results*.jsonl"
-# Without waiting for somebody to read, where it is a pipe.
+# Without waiting for a reader, where it is a pipe.
 _APPENDING = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NONBLOCK", 0)
 
 
 @dataclass(frozen=True)
 class JobResult:
-    """What became of a job."""
+    """The result of a job of a batch."""
 
     id: str
-    """What the job is called."""
+    """Of the job."""
     line: int
-    """Where it stood, from 1."""
+    """Where it stood in the file of jobs, from 1."""
     command: str
     status: Literal["done", "failed"]
     files: list[str]
     """What it wrote, relative to the folder of results; none if it failed."""
     result: dict[str, Any] | None
-    """What the command says with `--json`; None if it failed."""
+    """The report of the job as a JSON object; None if it failed."""
     notes: list[str]
-    """What else the command remarked."""
+    """What else the job remarked."""
     error: str | None
     """Why it failed."""
     exit_code: int
-    """What the command would have ended with."""
+    """Of the command on its own: 0 if it is done, else the kind of failure."""
     seconds: float
     time: str
     """When it ended, UTC."""
     content: str
-    """What the job said, in short."""
+    """A digest of what the job said."""
 
     def line_of_json(self) -> str:
-        """All of it, in a line."""
+        """The result as a line of JSON."""
         return json.dumps(asdict(self))
 
 
@@ -68,24 +68,24 @@ class ResultsLog:
             self._known.setdefault(result.id, []).append(result)
 
     def last(self, name: str) -> JobResult | None:
-        """What became of the job with this id, when it was run last."""
+        """The last result of the job with this id."""
         return next(reversed(self._known.get(name, ())), None)
 
-    def done(self, job: Job) -> JobResult | None:
-        """What became of a job that is done and whose files are all there, else None."""
+    def done(self, job: BatchJob) -> JobResult | None:
+        """The result of a job that is done and whose files all exist, else None."""
         last = self.last(job.id)
         if last is None or (last.status, last.content) != ("done", job.content):
             return None
         return last if all((self.folder / file).exists() for file in last.files) else None
 
     def files(self, name: str) -> set[str]:
-        """Whatever was written for this id."""
+        """All files that were ever written for this id."""
         return {file for one in self._known.get(name, ()) for file in one.files}
 
     @contextlib.contextmanager
     def open(self) -> Iterator[None]:
-        """A context in which results can be added. Raises PixelgenError where they cannot be
-        written, or another process adds some."""
+        """A context in which results can be added. Raises UsageError where they cannot be written,
+        or another process is adding some."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._file = os.open(self.path, _APPENDING, 0o666)
@@ -94,20 +94,20 @@ class ResultsLog:
         try:
             self._lock(self._file)
             if not (self.path.read_bytes() or b"\n").endswith(b"\n"):
-                self._write(b"\n")  # whoever was killed while writing left half a line
+                self._write(b"\n")  # a process that was killed while writing left half a line
             yield
         finally:
             os.close(self._file)
             self._file = None
 
     def add(self, result: JobResult) -> None:
-        """Note what became of a job. Raises PixelgenError where it cannot be written."""
+        """Add the result of a job. Raises PixelgenError where it cannot be written."""
         self._write(result.line_of_json().encode() + b"\n")
         self._known.setdefault(result.id, []).append(result)
 
     def _write(self, data: bytes) -> None:
         if self._file is None:
-            raise RuntimeError("the ledger is not open")
+            raise RuntimeError("the results log is not open")
         try:
             while data:
                 data = data[os.write(self._file, data) :]
@@ -124,14 +124,16 @@ class ResultsLog:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise UsageError(
-                f"another batch is at work in {self.folder}", "wait, or give another -o"
+                f"another batch is at work in {self.folder}",
+                "wait, or give another folder",
+                code="batch-folder-in-use",
             ) from None
         except OSError:  # a file system without locks
             return
 
 
 def _lines(path: Path) -> Iterator[JobResult]:
-    """The results in a file; lines that are none, such as half of one, do not count."""
+    """The results in a file; other lines, such as half of one, are skipped."""
     with open_file(path) as file:
         data = file.read()
     for line in data.split(b"\n"):

@@ -1,4 +1,4 @@
-"""The jobs of a batch: an object of JSON each, all of them checked before the first is run."""
+"""The jobs of a batch: a JSON object each, all of them checked before the first is run."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from pixelgen.cli.batch.words import Words, check_command, check_text, kinds_of, words_of
 from pixelgen.errors import UsageError
 from pixelgen.files import folded
+from pixelgen.jobs.job import Job
+from pixelgen.jobs.json_options import JobOptions, build, check_text, options_of, read_options
+from pixelgen.jobs.registry import job_type
 
 _ID = re.compile(r"\w[\w .,+=@-]*")
 # With a number and an ending it must still be a file name everywhere, and with what a file that is
@@ -20,24 +23,48 @@ _ID = re.compile(r"\w[\w .,+=@-]*")
 _LONGEST_ID = 150
 
 
+Defaults = Mapping[str, Mapping[str, Any]]
+"""By command: what fields are where a job says nothing."""
+
+
 @dataclass(frozen=True)
-class Job:
-    """One command to run."""
+class BatchJob:
+    """One job of a batch."""
 
     id: str
-    """What it is called: as it says, else made from what it says. Its files are called so too."""
+    """Given, or derived from what the job says. Its files are called so too."""
     line: int
     """Where it stands, from 1."""
     where: str
     """The same for messages."""
     command: str
-    words: Words
+    options: JobOptions
     content: str
-    """What it says, in short, without its id: another job is told by it."""
+    """A digest of what it says, without its id: recognises the same job."""
+
+    def build(self, folder: Path, device: str) -> Job:
+        """The job, with its files in `folder`, and on `device` unless it names another."""
+        kind = job_type(self.command)
+        options = options_of(kind)
+        values = dict(self.options.values)
+        if "device" in options and values.get("device", "auto") == "auto":
+            values["device"] = device
+        values |= {name: str(folder / place) for name, place in self.options.places.items()}
+        job: Job = build(kind, values)
+        return job
+
+    def folders(self, folder: Path) -> list[Path]:
+        """The folders that must exist in `folder` for its files."""
+        paths = {name: folder / place for name, place in self.options.places.items()}
+        return [path if self.is_folder(name) else path.parent for name, path in paths.items()]
+
+    def is_folder(self, name: str) -> bool:
+        """Whether the field `name` says in which folder files go, not in which file."""
+        return options_of(job_type(self.command))[name].endings == ()
 
 
 class BrokenJobs(UsageError):
-    """Jobs that cannot be run, for which none is: what is wrong with each is in `problems`."""
+    """Jobs that cannot be run, so that none is run: what is wrong with each is in `problems`."""
 
     def __init__(self, problems: Sequence[str]) -> None:
         more = f"; {len(problems) - 1} more" if len(problems) > 1 else ""
@@ -45,19 +72,19 @@ class BrokenJobs(UsageError):
         self.problems = list(problems)
 
 
-def read_jobs(text: bytes, name: str, parent: Any = None) -> list[Job]:
-    """The jobs of a file, a line each; empty lines do not count. Messages call the file `name`,
-    `parent` is the context of the command line. Raises BrokenJobs."""
+def read_jobs(text: bytes, name: str, defaults: Defaults | None = None) -> list[BatchJob]:
+    """The jobs of a file, one on each line that is not empty. Messages call the file `name`. Raises
+    BrokenJobs."""
     lines = enumerate(text.removeprefix(b"\xef\xbb\xbf").split(b"\n"), start=1)
     asked = [
         (number, f"{name}, line {number}", _parser(line)) for number, line in lines if line.strip()
     ]
-    return _make(asked, parent)
+    return _make(asked, defaults or {})
 
 
-def make_jobs(said: Iterable[Mapping[str, Any]]) -> list[Job]:
-    """The same of objects. Raises BrokenJobs."""
-    return _make([(n, f"job {n}", _reader(one)) for n, one in enumerate(said, start=1)], None)
+def jobs_from_mappings(said: Iterable[Mapping[str, Any]]) -> list[BatchJob]:
+    """The jobs that mappings describe as the lines of a file do. Raises BrokenJobs."""
+    return _make([(n, f"job {n}", _reader(one)) for n, one in enumerate(said, start=1)], {})
 
 
 def _parser(line: bytes) -> Callable[[], Any]:
@@ -96,16 +123,18 @@ def _refuse(constant: str) -> Any:
     raise ValueError(f"not JSON: {constant}")
 
 
-def _make(asked: Sequence[tuple[int, str, Callable[[], Any]]], parent: Any) -> list[Job]:
-    jobs: list[Job] = []
+def _make(
+    asked: Sequence[tuple[int, str, Callable[[], Any]]], defaults: Defaults
+) -> list[BatchJob]:
+    jobs: list[BatchJob] = []
     problems: list[str] = []
     ids: dict[str, str] = {}
     places: dict[str, str] = {}
     for line, where, read in asked:
         try:
-            job = _job(read(), line, where, ids, parent)
+            job = _job(read(), line, where, ids, defaults)
             _claim(job, ids, places)
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, UsageError) as error:
             problems.append(f"{where}: {error}")
         else:
             jobs.append(job)
@@ -114,9 +143,12 @@ def _make(asked: Sequence[tuple[int, str, Callable[[], Any]]], parent: Any) -> l
     return jobs
 
 
-def _job(said: dict[str, Any], line: int, where: str, ids: Mapping[str, str], parent: Any) -> Job:
-    """Raises ValueError for what is no job."""
-    name, command = said.pop("id", None), check_command(said.pop("command", None))
+def _job(
+    said: dict[str, Any], line: int, where: str, ids: Mapping[str, str], defaults: Defaults
+) -> BatchJob:
+    """Raises ValueError or UsageError for what is no job."""
+    name, command = said.pop("id", None), said.pop("command", None)
+    kind = job_type(command)
     text = json.dumps({"command": command, **said}, sort_keys=True)
     content = hashlib.sha256(text.encode()).hexdigest()[:16]
     if name is None:
@@ -126,7 +158,12 @@ def _job(said: dict[str, Any], line: int, where: str, ids: Mapping[str, str], pa
             again += 1
             name = f"{stem}-{again}"
     name = _checked(name)
-    return Job(name, line, where, command, words_of(command, said, name, parent), content)
+    options = read_options(command, kind, said, name)
+    known = {option.name for option in options_of(kind).values() if option.endings is None}
+    more = {key: value for key, value in defaults.get(command, {}).items() if key in known}
+    options = JobOptions(more | options.values, options.places)
+    build(kind, options.values | options.places)  # raises UsageError for values out of range
+    return BatchJob(name, line, where, command, options, content)
 
 
 def _checked(name: object) -> str:
@@ -143,13 +180,13 @@ def _checked(name: object) -> str:
     return name
 
 
-def _claim(job: Job, ids: dict[str, str], places: dict[str, str]) -> None:
+def _claim(job: BatchJob, ids: dict[str, str], places: dict[str, str]) -> None:
     """Raises ValueError where another job has the same id or writes the same file."""
     if (other := ids.get(folded(job.id))) is not None:
         raise ValueError(f"id {job.id} is that of {other} too")
     ids[folded(job.id)] = job.where
-    for option, place in job.words.places.items():
-        if not kinds_of(job.command, option):
+    for name, place in job.options.places.items():
+        if job.is_folder(name):
             continue  # a folder, which has room for the files of several
         if (other := places.get(folded(place))) is not None:
             raise ValueError(f"{place} is written by {other} too")

@@ -1,18 +1,15 @@
-"""Where pictures go: `-o FILE|DIR|-`, checked before anything is computed."""
+"""Where pictures go: a file, a folder, or a stream, checked before anything is computed."""
 
 from __future__ import annotations
 
 import os
 import re
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image
 
-from pixelgen.cli.photos import photo_name
-from pixelgen.cli.terminal import check_takes_bytes
 from pixelgen.errors import UsageError
 from pixelgen.files import expanded
 from pixelgen.imaging import (
@@ -24,18 +21,14 @@ from pixelgen.imaging import (
     save_animation,
     save_png,
 )
+from pixelgen.jobs.context import JobContext
+from pixelgen.jobs.photos import photo_name
 
 _LONGEST_SLUG = 40
 
 
-def check_stdout(given: str | None, as_json: bool, what: str = "a picture") -> None:
-    """Raises PixelgenError (exit code 2) where both `what` (`-o -`) and JSON would go there."""
-    if given == "-" and as_json:
-        raise UsageError(f"stdout cannot take both {what} and --json", "-o FILE")
-
-
 def check_folder(folder: Path) -> None:
-    """Raises PixelgenError (exit code 2) for a folder that files cannot be written to."""
+    """Raise UsageError for a folder that files cannot be written to."""
     if not os.path.isdir(folder):
         raise UsageError(f"no folder {folder}")
     if not os.access(folder, os.W_OK):
@@ -43,54 +36,63 @@ def check_folder(folder: Path) -> None:
 
 
 def check_name(path: Path) -> None:
-    """Raises PixelgenError (exit code 2) where no file can have this name."""
+    """Raise UsageError where no file can have this name."""
     try:
         os.lstat(path)
     except FileNotFoundError:
         pass
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or str(error)
-        raise UsageError(f"cannot write {path}: {why}", "give another -o") from error
+        raise UsageError(
+            f"cannot write {path}: {why}", "give another output", code="unusable-output"
+        ) from error
+
+
+def file_exists(path: object) -> UsageError:
+    """The error for a file that would be overwritten."""
+    return UsageError(f"{path} exists", "force=True replaces it", code="file-exists")
 
 
 @dataclass(frozen=True)
-class Output:
+class OutputFiles:
     """The place for one or more pictures, or an animation."""
 
     path: Path | None
-    """The file, numbered if there are several; None: stdout."""
+    """The file, numbered if there are several; None: the output stream."""
     named: bool
-    """Whether the user named the file, so that an existing one is an error, or we did, so that the
-    next free number is taken."""
+    """Whether the user named the file, so that an existing one is an error; otherwise the next free
+    number is taken."""
     force: bool
-    """Existing files are replaced."""
+    """Whether existing files are replaced."""
     count: int
     """Number of files."""
     endings: tuple[str, ...] = ()
-    """What their names end with; without them several are numbered."""
+    """What their names end with; without them several files are numbered."""
 
     @classmethod
     def plan(
         cls,
-        given: str | None,
+        output: str | None,
         default_stem: str,
         count: int,
         force: bool,
+        *,
         endings: Sequence[str] = (),
         moving: bool = False,
-    ) -> Output:
-        """Read `-o`: nothing, a folder, a .png file, or `-` for stdout; with `moving` also an
-        animation, which is one file of all pictures.
+    ) -> OutputFiles:
+        """The place that `output` names: None for the current folder, a folder, a .png file, or `-`
+        for the output stream; with `moving` also an animation, which is one file of all pictures.
 
-        Raises PixelgenError (exit code 2) for a place that cannot be written to.
+        Raises UsageError for a place that cannot be written to.
         """
-        if given == "-":
+        if output == "-":
             if count > 1:
-                raise UsageError("stdout takes one picture", "--grid")
-            check_takes_bytes("a PNG")
+                raise UsageError(
+                    "stdout takes one picture", "put all on one grid", code="one-picture"
+                )
             return cls(None, True, force, count, tuple(endings))
-        path = expanded(given or ".")
-        named = not (os.path.isdir(path) or (given or "").endswith(("/", os.sep)))
+        path = expanded(output or ".")
+        named = not (os.path.isdir(path) or (output or "").endswith(("/", os.sep)))
         folder = path.parent if named else path
         check_folder(folder)
         kinds = (".png", *ANIMATIONS) if moving else (".png",)
@@ -99,7 +101,9 @@ class Output:
         path = path if named else path / f"{default_stem}.png"
         plan = cls(path, named, force, count, tuple(endings))
         if plan.animated and count > 1:
-            raise UsageError(f"{path} is one file of all pictures", "--grid")
+            raise UsageError(
+                f"{path} is one file of all pictures", "put all on one grid", code="one-picture"
+            )
         check_name(max(plan.files(), key=lambda file: len(file.name)))
         return plan
 
@@ -119,39 +123,34 @@ class Output:
         stem = self.path.stem
         return [self.path.with_stem(f"{stem}-{i + 1}") for i in range(self.count)]
 
-    def occupied(self) -> list[Path]:
-        """Files that are there already although the user named them and did not allow it."""
-        return (
-            [f for f in self.files() if os.path.lexists(f)] if self.named and not self.force else []
-        )
-
     def refuse_to_overwrite(self, texts: Sequence[Mapping[str, str]]) -> None:
-        """Raise PixelgenError where a named file exists, unless it is this very picture already.
+        """Raise UsageError where a named file exists, unless it is this very picture already.
 
-        `texts` are the text chunks that the files will get; they decide the picture.
+        `texts` are the text chunks that the files will get; they determine the picture.
         """
+        if not self.named or self.force:
+            return
         text_of = animation_text if self.animated else png_text
-        occupied = {*self.occupied()}
         for file, text in zip(self.files(), texts, strict=False):
-            if file in occupied and not text.items() <= text_of(file).items():
-                raise UsageError(f"{file} exists", "--force replaces it")
+            if os.path.lexists(file) and not text.items() <= text_of(file).items():
+                raise file_exists(file)
 
     def write(
         self,
         images: Sequence[Image.Image],
         texts: Sequence[Mapping[str, str]],
+        context: JobContext,
         *,
-        partly: bool = False,
+        partial: bool = False,
     ) -> list[Path]:
-        """Write every picture with its text chunks; the files, none for stdout. With `partly` there
-        may be fewer pictures, of the first files."""
+        """Write every picture with its text chunks; the files, none for the stream. With `partial`
+        there may be fewer pictures, of the first files."""
         if self.path is None:
-            sys.stdout.buffer.write(png_bytes(images[0], texts[0]))
-            sys.stdout.buffer.flush()
+            context.write_output(png_bytes(images[0], texts[0]))
             return []
         return [
             save_png(file, image, text, self._if_exists)
-            for file, image, text in zip(self.files(), images, texts, strict=not partly)
+            for file, image, text in zip(self.files(), images, texts, strict=not partial)
         ]
 
     def write_animation(

@@ -1,7 +1,7 @@
-"""Where the files of a job are made, out of sight, until all of them are there.
+"""A hidden folder that the files of a job are written to until all of them are there.
 
-A job is done when its staging folder is renamed, which happens or does not. What then remains, to
-move its files to their places and to note its result, can be done again after a kill.
+A job is done when its staging folder is renamed, which is atomic. What remains then, to move its
+files to their places and to add its result to the log, can be repeated after a kill.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ import shutil
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from pixelgen.cli.batch.jobs import Job
-from pixelgen.cli.batch.results_log import JobResult, ResultsLog, read_result
 from pixelgen.errors import PixelgenError
 from pixelgen.files import write_atomically
+from pixelgen.jobs.batch_jobs import BatchJob
+from pixelgen.jobs.results_log import JobResult, ResultsLog, read_result
 
-_BENCH = ".pixelgen-batch"
+_STAGING = ".pixelgen-batch"
 _FILES, _RESULT = "files", "result.json"
 
 
@@ -28,12 +28,12 @@ class Staging:
 
     def __init__(self, results_log: ResultsLog) -> None:
         self.results_log = results_log
-        # Absolute, so that what a command says of a file there can be told from all else.
-        self._root = results_log.folder.absolute() / _BENCH
+        # Absolute, so that paths of files there can be recognised in what a job reports.
+        self._root = results_log.folder.absolute() / _STAGING
 
     @contextlib.contextmanager
     def open(self) -> Iterator[None]:
-        """A context in which the folder exists. Raises PixelgenError where it cannot be made."""
+        """A context in which the folder exists. Raises PixelgenError where it cannot be created."""
         with _writing(self._root):
             self._root.mkdir(exist_ok=True)
             if self._root.is_symlink():
@@ -42,8 +42,8 @@ class Staging:
         with contextlib.suppress(OSError):  # another process may need it
             self._root.rmdir()
 
-    def finish(self, jobs: Collection[Job]) -> None:
-        """Bring to an end what was done of `jobs` when a run was killed, and forget the rest."""
+    def finish(self, jobs: Collection[BatchJob]) -> None:
+        """Deliver the `jobs` that were done when a run was killed, and delete unfinished ones."""
         for job in jobs:
             shutil.rmtree(self._part(job), ignore_errors=True)
             if not self._done(job).is_dir():
@@ -56,9 +56,9 @@ class Staging:
             self._deliver(job, result)
 
     @contextlib.contextmanager
-    def place(self, job: Job) -> Iterator[Path]:
-        """A context with the folder that files of a job go to; what is not handed over is gone
-        afterwards. Raises PixelgenError where it cannot be made."""
+    def place(self, job: BatchJob) -> Iterator[Path]:
+        """A context with the folder that files of a job go to; what is not handed over is deleted
+        afterwards. Raises PixelgenError where it cannot be created."""
         part = self._part(job)
         shutil.rmtree(part, ignore_errors=True)
         try:
@@ -68,8 +68,8 @@ class Staging:
         finally:
             shutil.rmtree(part, ignore_errors=True)
 
-    def taken(self, job: Job, force: bool) -> str | None:
-        """A file of the job whose place is taken by one that is not its own, if there is any."""
+    def taken(self, job: BatchJob, force: bool) -> str | None:
+        """A file of the job that would replace one which is not its own, if there is any."""
         files, folder = self._part(job) / _FILES, self.results_log.folder
         own = self.results_log.files(job.id)
         for name in listed(files):
@@ -83,15 +83,15 @@ class Staging:
                 return name
         return None
 
-    def hand_over(self, job: Job, result: JobResult) -> None:
-        """Move the files of a job to their places and note its result. Raises PixelgenError where
-        that is not possible; it will be tried again."""
+    def hand_over(self, job: BatchJob, result: JobResult) -> None:
+        """Move the files of a job to their places and log its result. Raises PixelgenError where
+        that is not possible; the next run tries it again."""
         write_atomically(self._part(job) / _RESULT, result.line_of_json().encode())
         with _writing(self._done(job)):
             self._part(job).replace(self._done(job))
         self._deliver(job, result)
 
-    def _deliver(self, job: Job, result: JobResult) -> None:
+    def _deliver(self, job: BatchJob, result: JobResult) -> None:
         folder, files = self.results_log.folder, self._done(job) / _FILES
         for name in listed(files):
             target = folder / name
@@ -102,16 +102,16 @@ class Staging:
             self.results_log.add(result)
         shutil.rmtree(self._done(job), ignore_errors=True)
 
-    def _part(self, job: Job) -> Path:
+    def _part(self, job: BatchJob) -> Path:
         return self._root / f"{job.id}.part"
 
-    def _done(self, job: Job) -> Path:
+    def _done(self, job: BatchJob) -> Path:
         return self._root / f"{job.id}.done"
 
 
 @contextlib.contextmanager
 def _writing(path: Path) -> Iterator[None]:
-    """A context in which it is a PixelgenError where `path` cannot be written."""
+    """A context that raises PixelgenError where `path` cannot be written."""
     try:
         yield
     except OSError as error:

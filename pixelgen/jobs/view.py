@@ -1,4 +1,4 @@
-"""How pictures are laid out for a user: `--grid`, `--scale`, `--resample`."""
+"""How pictures are laid out for a user: on one sheet or in a file each, enlarged or not."""
 
 from __future__ import annotations
 
@@ -9,27 +9,25 @@ from typing import Any
 from PIL import Image
 
 from pixelgen.imaging import Resample, enlarge
+from pixelgen.jobs.job import check_range, option
 
 Sheet = Callable[[Sequence[Image.Image]], Image.Image]
 """Lays out all pictures, in the order of drawing, as one."""
 
 
-def first_of_each(images: Sequence[Image.Image], count: int) -> Sequence[Image.Image]:
-    """What is seen of `count` pictures while several candidates of each are drawn, one after
-    another: the first of each."""
-    return images[:: max(len(images) // count, 1)]
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class View:
     """Pictures enlarged, on one sheet or each for itself."""
 
-    grid: bool
-    """One sheet of all."""
-    scale: int
-    """How many times they are enlarged."""
+    grid: bool = option(True, opposite="separate")
+    """One sheet of all pictures, rather than a file each."""
+    scale: int = 1
+    """How many times they are enlarged, 1 … 64."""
     resample: Resample = "nearest"
-    """How."""
+    """How they are enlarged."""
+
+    def __post_init__(self) -> None:
+        check_range("scale", self.scale, 1, 64)
 
     @property
     def gap(self) -> int:
@@ -41,10 +39,16 @@ class View:
         enlarged = {"resample": self.resample} if self.scale > 1 else {}
         return {"grid": self.grid, "scale": self.scale} | enlarged
 
-    def finish(self, images: Sequence[Image.Image]) -> list[Image.Image]:
+    def enlarge(self, images: Sequence[Image.Image]) -> list[Image.Image]:
         """The pictures as they are shown."""
         return [enlarge(image, self.scale, self.resample) for image in images]
 
     def lay_out(self, images: Sequence[Image.Image], sheet: Sheet) -> list[Image.Image]:
-        """What goes to files: a `sheet` of all, or each, finished."""
-        return [sheet(images)] if self.grid else self.finish(images)
+        """What goes to files: a `sheet` of all, or each picture enlarged."""
+        return [sheet(images)] if self.grid else self.enlarge(images)
+
+
+def first_of_each(images: Sequence[Image.Image], count: int) -> Sequence[Image.Image]:
+    """What is shown of `count` pictures while several candidates of each are drawn, one after
+    another: the first of each."""
+    return images[:: max(len(images) // count, 1)]

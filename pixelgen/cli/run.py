@@ -1,0 +1,100 @@
+"""Run a job for a command: what it shows goes to the terminal, its report is printed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, TypeVar
+
+from pixelgen.checkpoints import Source
+from pixelgen.cli import terminal
+from pixelgen.cli.downloads import obtain
+from pixelgen.cli.global_options import max_pixels_read
+from pixelgen.cli.option_groups import PrintingGroup
+from pixelgen.cli.progress import ProgressLine, SamplingDisplay, can_show_pictures
+from pixelgen.cli.terminal import check_takes_bytes, note, on_terminal, stdin_bytes
+from pixelgen.errors import UsageError
+from pixelgen.files import MAX_PIXELS
+from pixelgen.jobs.context import JobContext
+from pixelgen.jobs.job import Job
+from pixelgen.jobs.report import Report
+
+if TYPE_CHECKING:
+    from pixelgen.pipelines import SamplingProgress
+
+    OnStep = Callable[[SamplingProgress], None]
+
+R = TypeVar("R", bound=Report)
+
+
+class TerminalContext(JobContext):
+    """Shows what a job remarks and how far it is on stderr; `-` is stdin or stdout."""
+
+    def __init__(self, printing: PrintingGroup, live: bool | None = False) -> None:
+        """With `live` pictures are shown while they are drawn; None: if the terminal can. Raises
+        UsageError where they are to be shown and cannot."""
+        super().__init__()
+        if live and printing.quiet:
+            raise UsageError("--live does not go with --quiet")
+        able = live is not False and can_show_pictures()
+        if live and not able:
+            why = "it has no colours" if on_terminal() else "stderr is none"
+            raise UsageError(f"--live needs a terminal: {why}", "--watch FILE.png")
+        self._as_json, self._quiet = printing.as_json, printing.quiet
+        self._silent = printing.quiet or (printing.as_json and not live)
+        self._live = able and not self._silent
+
+    @property
+    def max_pixels(self) -> int:
+        return max_pixels_read.get() or MAX_PIXELS
+
+    def note(self, text: str) -> None:
+        note(text, self._quiet)
+
+    def warn(self, text: str) -> None:
+        note(text)
+
+    def fetch(self, weights: str) -> Source:
+        return obtain(weights, self._quiet)
+
+    def meter(self, task: str) -> ProgressLine:
+        return ProgressLine(task, self._quiet or self._as_json)
+
+    @contextmanager
+    def drawing(self) -> Iterator[OnStep | None]:
+        with SamplingDisplay(self._live, self._silent) as meter:
+            yield meter.see if meter.active else None
+
+    def on_partial(self, file: Path) -> None:
+        if not self._as_json:
+            terminal.path(file)
+
+    def open_input(self, what: str) -> BinaryIO:
+        return stdin_bytes(what)
+
+    def check_output(self, what: str) -> None:
+        if self._as_json:
+            raise UsageError(f"stdout cannot take both {what} and --json", "-o FILE")
+        check_takes_bytes(what)
+
+    def write_output(self, data: bytes) -> None:
+        terminal.write_bytes(data)
+
+
+def run_and_print(job: Job, printing: PrintingGroup, live: bool | None = False) -> None:
+    """Run a job and print its report: JSON, or the files on stdout and a summary on stderr."""
+    print_report(job.run(TerminalContext(printing, live)), printing)
+
+
+def print_report(report: Report, printing: PrintingGroup, text: str = "") -> None:
+    """Print a report as JSON; otherwise `text` and the paths of files on stdout, and the summary on
+    stderr."""
+    if printing.as_json:
+        terminal.json(report.to_dict())
+        return
+    if text:
+        terminal.line(text)
+    for path in report.written():
+        terminal.path(path)
+    terminal.status(report.summary(), printing.quiet)

@@ -1,0 +1,213 @@
+"""What all jobs that draw pictures share: their options, their files, and what they report."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from PIL import Image
+
+from pixelgen.checkpoints import CheckpointConfig, LoadedCheckpoint, Source, read_config
+from pixelgen.jobs.context import JobContext
+from pixelgen.jobs.job import PNG, Job, Sampling, option
+from pixelgen.jobs.output import OutputFiles
+from pixelgen.jobs.partial_results import Choose, save_finished_on_interrupt
+from pixelgen.jobs.preview import Preview, PreviewFiles
+from pixelgen.jobs.report import Report, json_field
+from pixelgen.jobs.text_chunks import text_chunks
+from pixelgen.jobs.view import Sheet, View
+from pixelgen.pipelines.devices import check_device_name
+
+if TYPE_CHECKING:
+    import torch
+
+    from pixelgen.pipelines import SamplingProgress
+
+    OnStep = Callable[[SamplingProgress], None]
+
+
+class Drawn(Protocol):
+    """What every pipeline that draws returns."""
+
+    @property
+    def images(self) -> list[Image.Image]: ...
+    @property
+    def bits_per_dim(self) -> list[float]: ...
+    @property
+    def seconds(self) -> float: ...
+    @property
+    def seed(self) -> int: ...
+    @property
+    def parameters(self) -> dict[str, Any]: ...
+
+
+class Pipeline(Protocol):
+    """A pipeline that was loaded."""
+
+    checkpoint: LoadedCheckpoint
+    device: torch.device | str
+
+
+R = TypeVar("R", bound=Drawn)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PictureReport(Report):
+    """Pictures that were made."""
+
+    files: list[str]
+    """Where they are; empty for a stream."""
+    watch: str | None
+    """The preview file that was rewritten."""
+    animation: str | None
+    """The animation of the drawing."""
+    seed: int | None
+    """Gives the same pictures again; None where nothing was drawn."""
+    weights: str
+    revision: str
+    """What the weights are exactly."""
+    device: str
+    seconds: float = json_field(digits=3)
+    parameters: dict[str, Any]
+    """What, beside weights, seed and device, determined the pictures."""
+
+    def written(self) -> Sequence[str]:
+        """The files, and the animation; nothing where a picture went to a stream."""
+        return [*self.files, self.animation] if self.files and self.animation else self.files
+
+
+@dataclass(frozen=True, kw_only=True)
+class DrawnReport(PictureReport):
+    """Pictures that a model drew."""
+
+    bits_per_dim: list[float] = json_field(digits=4)
+    """Of every picture, per value that the model draws."""
+    unit: str = json_field(hidden=True)
+    """Of `bits_per_dim`."""
+
+    def summary(self) -> str:
+        """A line with number, time, seed and mean bits per value."""
+        count = len(self.bits_per_dim)
+        mean = sum(self.bits_per_dim) / count
+        return (
+            f"{count} picture{'s' * (count > 1)} in {self.seconds:.1f} s, seed {self.seed}, "
+            f"{mean:.2f} {self.unit}"
+        )
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where the pictures of a job go, and what their files say."""
+
+    target: OutputFiles
+    preview: PreviewFiles
+    texts: list[dict[str, str]]
+    """The text chunks of every file."""
+
+    def facts(self, result: Any, pipe: Pipeline, files: Sequence[Path]) -> dict[str, Any]:
+        """The fields of a `PictureReport` about a `result` of a pipeline."""
+        watch, animation = self.preview.watch, self.preview.animation
+        return {
+            "files": [str(file) for file in files],
+            "watch": None if watch is None else str(watch),
+            "animation": None if animation is None else str(animation),
+            "seed": result.seed,
+            "weights": pipe.checkpoint.name,
+            "revision": pipe.checkpoint.revision,
+            "device": str(pipe.device),
+            "seconds": result.seconds,
+            "parameters": result.parameters,
+        }
+
+    def drawn_facts(self, result: Drawn, pipe: Pipeline, files: Sequence[Path]) -> dict[str, Any]:
+        """The fields of a `DrawnReport` about a `result` of a pipeline."""
+        unit = pipe.checkpoint.config.likelihood_unit
+        own = {"bits_per_dim": result.bits_per_dim, "unit": unit}
+        return self.facts(result, pipe, files) | own
+
+
+@dataclass(frozen=True, kw_only=True)
+class DrawingJob(Job):
+    """A job that draws pictures."""
+
+    sampling: Sampling = field(default_factory=Sampling)
+    device: str = "auto"
+    """auto, cpu, cuda, cuda:N or mps."""
+    batch_size: int = 32
+    """Pictures drawn side by side; they do not depend on it."""
+    output: str | None = option(None, endings=PNG)
+    """A .png file, a folder, or - for the output stream; None: the current folder."""
+    view: View = field(default_factory=View)
+    preview: Preview = field(default_factory=Preview)
+    force: bool = False
+    """Whether existing files are replaced."""
+
+    @abstractmethod
+    def run(self, context: JobContext | None = None) -> PictureReport: ...
+
+    def start(
+        self, weights: str, context: JobContext
+    ) -> tuple[PreviewFiles, Source, CheckpointConfig]:
+        """The files of the preview, the weights, and their configuration. Raises PixelgenError for
+        a device that does not exist, bad places, and weights that are not available."""
+        check_device_name(self.device)
+        if self.output == "-":
+            context.check_output("a picture")
+        preview = PreviewFiles(self.preview, self.force)
+        source = context.fetch(weights)
+        return preview, source, read_config(source.path, source.name)
+
+    def drawing_options(self) -> dict[str, Any]:
+        """How pictures are drawn, as the requests of the pipelines take it."""
+        return {**self.sampling.keywords(), "batch_size": self.batch_size}
+
+    def place(
+        self,
+        target: OutputFiles,
+        preview: PreviewFiles,
+        source: Source,
+        parameters: Mapping[str, Any],
+        about: Mapping[str, str],
+        preview_about: Mapping[str, str] | None = None,
+    ) -> Placement:
+        """Where the pictures go, and the text chunks that say how they were made: `parameters` and
+        `about`. Raises UsageError for files that would be overwritten."""
+        texts = text_chunks(source, parameters, target.count, about)
+        target.refuse_to_overwrite(texts)
+        more = about if preview_about is None else preview_about
+        preview.refuse_to_overwrite(target, source, parameters, more)
+        return Placement(target, preview, texts)
+
+    def draw(
+        self,
+        run: Callable[[OnStep | None], R],
+        count: int,
+        sheet: Sheet,
+        placement: Placement,
+        context: JobContext,
+        *,
+        keep_partial: bool = True,
+        choose: Choose | None = None,
+        write: Callable[[R], list[Path]] | None = None,
+    ) -> tuple[R, list[Path]]:
+        """Draw `count` pictures by `run`, show them on the way, and write the files, as pictures
+        unless `write` does it otherwise. After an interruption finished pictures are written, if
+        `keep_partial` (see `save_finished_on_interrupt`)."""
+        target, preview, texts = placement.target, placement.preview, placement.texts
+        with (
+            save_finished_on_interrupt(target, texts, count, self.view, sheet, context, choose)
+            if keep_partial
+            else nullcontext() as finished,
+            preview.follow(sheet, context, finished) as on_step,
+        ):
+            result = run(on_step)
+        if write is None:
+            files = target.write(self.view.lay_out(result.images, sheet), texts, context)
+        else:
+            files = write(result)
+        preview.finish(lambda: sheet(result.images))
+        return result, files

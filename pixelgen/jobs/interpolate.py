@@ -1,0 +1,203 @@
+"""Interpolate between faces, between classes, or between pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from pixelgen.checkpoints import DEFAULT_FACE_WEIGHTS, DEFAULT_WEIGHTS
+from pixelgen.errors import UsageError
+from pixelgen.imaging import ANIMATIONS, path_sheet, square
+from pixelgen.jobs.context import JobContext
+from pixelgen.jobs.drawing import DrawingJob, DrawnReport
+from pixelgen.jobs.job import PNG, ClassSampling, check_range, option
+from pixelgen.jobs.output import OutputFiles, slug
+from pixelgen.jobs.photos import FaceChoice, check_photos, photo_name, read_photo
+from pixelgen.jobs.report import json_field
+from pixelgen.jobs.text_chunks import fingerprint, synthetic
+from pixelgen.jobs.view import first_of_each
+from pixelgen.labels import imagenet
+from pixelgen.pipelines import (
+    InterpolatePipeline,
+    InterpolationRequest,
+    PortraitRequest,
+    PortraitResult,
+    SampleRequest,
+    path_request,
+)
+from pixelgen.pipelines.codes_file import check_amount
+
+FPS = 10.0
+"""Frames a second of an animation, unless another number is given."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class InterpolationReport(DrawnReport):
+    """Frames on the way from one to another."""
+
+    classes: Sequence[int] | None = json_field(omit_none=True)
+    """ILSVRC indices of the classes that the way leads through; None for photos."""
+    photos: list[str] | None = json_field(omit_none=True)
+    """The photos that it leads through; None for classes."""
+    similarity: list[float] | None = json_field(digits=4, omit_none=True)
+    """Of every frame to its place between faces, -1 … 1; None for anything but faces."""
+    candidates: int = json_field(hidden=True)
+    """Ways drawn, of which one was kept."""
+
+    def summary(self) -> str:
+        """As of `DrawnReport`."""
+        chosen = f", the nearest of {self.candidates} ways" * (self.candidates > 1)
+        return f"{super().summary()}{chosen}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class InterpolationJob(DrawingJob):
+    """Draw frames on the way through photos, or through classes."""
+
+    photos: Sequence[str] = ()
+    """Two or more paths; - is the input stream."""
+    classes: Sequence[int | str] = option((), key="class")
+    """Instead of photos, two or more: numbers, ranges, WordNet ids or names."""
+    steps: int = 9
+    """Frames from the first to the last."""
+    slerp: bool = False
+    """Whether the way between faces follows the sphere of embeddings, not straight lines."""
+    bottleneck: int | None = None
+    """Of auto-encoders; None: the largest."""
+    candidates: int | None = None
+    """Ways between faces that are drawn, of which the most similar one is kept; None: the default
+    of the weights."""
+    sampling: ClassSampling = field(default_factory=ClassSampling)
+    weights: str | None = None
+    """None: the default for faces, or for classes."""
+    face: int | None = None
+    """Number of the face in every photo, from 1, the largest first; None: the largest."""
+    align: bool = option(True, opposite="no-align")
+    """Whether faces are detected, rather than that all of a photo is an aligned one."""
+    output: str | None = option(None, endings=(*PNG, *ANIMATIONS))
+    """A .png file, a .gif or .webp animation, a folder, or - for the output stream; None: the
+    current folder."""
+    fps: float | None = None
+    """Frames a second of an animation; None: 10."""
+    ping_pong: bool = False
+    """Whether an animation runs there and back."""
+
+    def __post_init__(self) -> None:
+        check_range("bottleneck", self.bottleneck, 1)
+        check_range("candidates", self.candidates, 1)
+        check_range("fps", self.fps, 0.1, 50)
+
+    def run(self, context: JobContext | None = None) -> InterpolationReport:
+        """Draw and write them; see `Job.run`."""
+        context = context or JobContext()
+        photos, steps, view = self.photos, self.steps, self.view
+        if not photos and not self.classes:
+            raise UsageError(
+                "photos or classes must be given", "two or more", code="photos-or-classes"
+            )
+        check_photos(photos)
+        choice = FaceChoice(self.face, self.align)
+        default = DEFAULT_WEIGHTS if self.classes else DEFAULT_FACE_WEIGHTS
+        preview, source, config = self.start(self.weights or default, context)
+        request = path_request(
+            config,
+            source.name,
+            photos=len(photos),
+            classes=self.classes,
+            steps=steps,
+            slerp=self.slerp,
+            bottleneck=self.bottleneck,
+            candidates=self.candidates,
+            face_options=self._face_options(),
+            **self.drawing_options(),
+        )
+        if isinstance(request, SampleRequest):
+            names = [imagenet()[index].names[0] for index in request.classes]
+        else:
+            names = [Path(photo_name(photo)).stem for photo in photos]
+        size = config.image_shape[1]
+        check_amount(steps, size * view.scale)
+        candidates = (
+            request.drawing.options.candidates if isinstance(request, PortraitRequest) else 1
+        )
+        check_amount(steps * candidates, size)
+        seed = request.drawing.seed
+        parts = ("pixelgen", slug(names[0]), "to", slug(names[-1]), f"s{seed}")
+        stem = "-".join(filter(None, parts))
+        target = OutputFiles.plan(
+            self.output, stem, 1 if view.grid else steps, self.force, moving=True
+        )
+        shown = view.parameters() | self._motion(target)
+        crops: list[Image.Image] = []
+        about = {"seed": str(seed)}
+        if isinstance(request, PortraitRequest):
+            crops = choice.cut(photos, request.face_size, context)
+            shown |= choice.parameters(photos, crops)
+            about = synthetic(view.grid and not target.animated) | about
+        elif isinstance(request, InterpolationRequest):
+            # One at a time: a photo may be a thousand times as large as what is kept of it.
+            crops = [square(read_photo(photo, context), size) for photo in photos]
+            shown["photos"] = [Path(photo_name(photo)).name for photo in photos]
+            shown["crops"] = [fingerprint([crop.tobytes()]) for crop in crops]
+        faces = isinstance(request, PortraitRequest)
+        preview_about = about | synthetic(True) if faces else about
+        parameters = request.parameters() | shown
+        placement = self.place(target, preview, source, parameters, about, preview_about)
+
+        def sheet(images: Sequence[Image.Image]) -> Image.Image:
+            images = first_of_each(images, steps)
+            # The frames of an interrupted way stand alone: it does not lead to its last source.
+            sources = [square(crop, size) for crop in crops] if len(images) == steps else []
+            return path_sheet(view.enlarge(sources), view.enlarge(images), gap=view.gap)
+
+        def write_animation(result: Any) -> list[Path]:
+            images = view.enlarge(result.images)
+            frames = [*images, *images[-2:0:-1]] if self.ping_pong else images
+            return target.write_animation(frames, placement.texts[0], shown["fps"])
+
+        pipe = InterpolatePipeline.from_pretrained(source, self.device)
+        result, written = self.draw(
+            lambda on_step: pipe.run(request, crops, on_step),
+            steps,
+            sheet,
+            placement,
+            context,
+            keep_partial=candidates == 1,  # which way is kept is not known before the end
+            write=write_animation if target.animated else None,
+        )
+        classes = isinstance(request, SampleRequest)
+        return InterpolationReport(
+            **placement.drawn_facts(result, pipe, written),
+            classes=request.classes if isinstance(request, SampleRequest) else None,
+            photos=None if classes else [photo_name(photo) for photo in photos],
+            similarity=result.similarity if isinstance(result, PortraitResult) else None,
+            candidates=candidates,
+        )
+
+    def _face_options(self) -> list[str]:
+        """The options that were given and make sense for faces alone."""
+        given = {
+            "slerp": self.slerp,
+            "candidates": self.candidates is not None,
+            "face": self.face is not None,
+            "align=False": not self.align,
+        }
+        return [name for name, is_given in given.items() if is_given]
+
+    def _motion(self, target: OutputFiles) -> dict[str, Any]:
+        """How an animation moves; nothing for pictures. Raises UsageError where pictures are asked
+        to move."""
+        if target.animated:
+            return {"fps": self.fps or FPS, "ping_pong": self.ping_pong}
+        if self.fps is not None or self.ping_pong:
+            name = "ping_pong" if self.fps is None else "fps"
+            raise UsageError(
+                f"{name} is for animations",
+                "write a .gif or .webp file",
+                code="motion-of-picture",
+            )
+        return {}

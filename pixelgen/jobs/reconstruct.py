@@ -1,0 +1,229 @@
+"""Reconstruct pictures from their codes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from PIL import Image
+
+from pixelgen.checkpoints import DEFAULT_RECONSTRUCTION_WEIGHTS
+from pixelgen.errors import UsageError
+from pixelgen.imaging import ReconstructionMetrics, stack_rows, tile_count
+from pixelgen.jobs.context import JobContext
+from pixelgen.jobs.drawing import DrawingJob, PictureReport
+from pixelgen.jobs.job import check_range, option
+from pixelgen.jobs.output import OutputFiles, photo_slug
+from pixelgen.jobs.photos import list_photos, read_photos
+from pixelgen.jobs.report import JsonFields, json_field
+from pixelgen.jobs.text_chunks import fingerprint
+from pixelgen.pipelines import ReconstructPipeline, ReconstructRequest, ReconstructResult
+from pixelgen.pipelines.codes_file import check_amount
+from pixelgen.pipelines.reconstruct_pipeline import LONGEST, Cut, fit_photo
+
+
+@dataclass(frozen=True, kw_only=True)
+class Closeness(JsonFields):
+    """How close a picture is to the original."""
+
+    psnr: float = json_field(digits=3)
+    """dB."""
+    ssim: float = json_field(digits=4)
+    """-1 … 1."""
+
+    @classmethod
+    def from_metrics(cls, metrics: ReconstructionMetrics) -> Closeness:
+        """What was measured."""
+        return cls(psnr=metrics.psnr, ssim=metrics.ssim)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReconstructionRow(JsonFields):
+    """A picture by way of one bottleneck, or of a tokenizer."""
+
+    bottleneck: int | None
+    """Latent dimensions; None for a tokenizer."""
+    bits_per_dim: float | None = json_field(digits=4)
+    """Of the original given its code; None for a tokenizer."""
+    psnr: float = json_field(digits=3)
+    """Of the mean, or of what the tokenizer gives, in dB."""
+    ssim: float = json_field(digits=4)
+    """Of the same, -1 … 1."""
+    samples: list[Closeness]
+    """Of what was drawn."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReconstructedPicture(JsonFields):
+    """A picture and its reconstructions."""
+
+    picture: str
+    """Its name."""
+    width: int
+    height: int
+    """As the network saw it, in pixels."""
+    reconstructions: list[ReconstructionRow]
+    """For each bottleneck, the smallest first."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReconstructionReport(PictureReport):
+    """Pictures that were drawn anew."""
+
+    pictures: list[ReconstructedPicture]
+
+    def summary(self) -> str:
+        """A line for each bottleneck, and one about all."""
+        lines = []
+        for column in zip(*(one.reconstructions for one in self.pictures), strict=True):
+            line = f"{_mean([row.psnr for row in column]):.2f} dB PSNR"
+            if (bottleneck := column[0].bottleneck) is not None:
+                drawn = [sample.psnr for row in column for sample in row.samples]
+                bits = [row.bits_per_dim or 0.0 for row in column]
+                line = (
+                    f"{bottleneck} numbers: mean {line}, samples {_mean(drawn):.2f} dB, "
+                    f"{_mean(bits):.2f} bits/dim"
+                )
+            lines.append(line)
+        count = len(self.pictures)
+        ending = "" if self.seed is None else f", seed {self.seed}"
+        lines.append(f"{count} picture{'s' * (count > 1)} in {self.seconds:.1f} s{ending}")
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReconstructionJob(DrawingJob):
+    """Reconstruct pictures from the code that an auto-encoder or a tokenizer gives them."""
+
+    images: Sequence[str]
+    """Paths of pictures and folders; - is the input stream."""
+    bottlenecks: Sequence[int] | None = option(None, key="bottleneck")
+    """Latent dimensions; None: all that the weights have."""
+    n: int | None = None
+    """Samples of each bottleneck; None: 3."""
+    weights: str = DEFAULT_RECONSTRUCTION_WEIGHTS
+    center_crop: bool = False
+    """Take the middle square of a photo: the default."""
+    resize: bool = False
+    """Stretch the whole photo to a square."""
+    patches: bool = False
+    """Take the photo piece by piece, and join the pieces again."""
+    max_side: int | None = None
+    """With `patches`: shrink longer photos to this many pixels first; None: 256."""
+
+    def __post_init__(self) -> None:
+        check_range("max_side", self.max_side, 1)
+
+    def run(self, context: JobContext | None = None) -> ReconstructionReport:
+        """Draw and write them; see `Job.run`."""
+        context = context or JobContext()
+        cut, view = self._cut(), self.view
+        if self.max_side is not None and cut != "patches":
+            raise UsageError("max_side requires patches", code="max-side-of-square")
+        preview, source, config = self.start(self.weights, context)
+        request = ReconstructRequest.from_options(
+            config,
+            source.name,
+            bottlenecks=self.bottlenecks,
+            n=self.n,
+            **self.drawing_options(),
+        )
+        preview.check_steps(request.drawing is not None, source.name)
+        size = config.image_shape[1]
+        if request.drawing is not None:  # before so many places are named
+            check_amount(request.n * len(request.bottlenecks), size * view.scale)
+        self._plan(request, list_photos(self.images))  # checks places before photos are read
+        names, pictures = self._read(size, cut, len(request.columns), context)
+        target = self._plan(request, names)
+        content = (part for p in pictures for part in (str(p.size).encode(), p.tobytes()))
+        about = {} if request.drawing is None else {"seed": str(request.drawing.seed)}
+        shown = {"cut": cut} | view.parameters()
+        parameters = {"content": fingerprint(content)} | request.parameters() | shown
+        placement = self.place(target, preview, source, parameters, about)
+
+        pipe = ReconstructPipeline.from_pretrained(source, self.device)
+
+        def sheet(rows: Sequence[Sequence[Image.Image]]) -> Image.Image:
+            return stack_rows([view.enlarge(row) for row in rows], gap=view.gap)
+
+        def unfinished(drawn: Sequence[Image.Image]) -> Image.Image:
+            return sheet(pipe.unfinished(request, pictures, drawn))
+
+        with preview.follow(unfinished, context) as on_step:
+            result = pipe.run(request, pictures, on_step)
+        rows = result.rows()
+        every = [image for row in rows for image in row]
+        laid_out = view.lay_out(every, lambda _: sheet(rows))
+        files = target.write(laid_out, placement.texts, context)
+        preview.finish(lambda: sheet(rows))
+        return ReconstructionReport(
+            **placement.facts(result, pipe, files), pictures=_pictures(result, names)
+        )
+
+    def _cut(self) -> Cut:
+        """How photos come to the network. Raises UsageError where several ways are chosen."""
+        if self.center_crop + self.resize + self.patches > 1:
+            raise UsageError(
+                "center_crop, resize and patches exclude each other",
+                "choose one of them",
+                code="several-cuts",
+            )
+        return "patches" if self.patches else "stretch" if self.resize else "crop"
+
+    def _plan(self, request: ReconstructRequest, names: Sequence[str]) -> OutputFiles:
+        """Where pictures of these names go."""
+        subject = f"{len(names)}-pictures" if len(names) != 1 else photo_slug(names[0])
+        seed = "" if request.drawing is None else f"-s{request.drawing.seed}"
+        endings: list[str] = []
+        if not self.view.grid:
+            endings = [*request.columns]
+            if len(names) != 1:
+                endings = [f"{i + 1}-{end}" for i in range(len(names)) for end in endings]
+        return OutputFiles.plan(
+            self.output,
+            f"{subject}-reconstructed{seed}",
+            1 if self.view.grid else len(endings),
+            self.force,
+            endings=endings,
+        )
+
+    def _read(
+        self, size: int, cut: Cut, columns: int, context: JobContext
+    ) -> tuple[list[str], list[Image.Image]]:
+        """The names of pictures, and the pictures as the network takes them. Raises PixelgenError
+        for unreadable ones, and for too many."""
+        names: list[str] = []
+        pictures: list[Image.Image] = []
+        pieces = 0
+        for name, photo in read_photos(self.images, context):
+            picture = fit_photo(photo, size, cut, self.max_side or LONGEST)
+            pieces += tile_count(*picture.size, size)
+            check_amount(pieces * columns, size * self.view.scale)
+            names.append(name)
+            pictures.append(picture)
+        return names, pictures
+
+
+def _pictures(result: ReconstructResult, names: Sequence[str]) -> list[ReconstructedPicture]:
+    return [
+        ReconstructedPicture(
+            picture=name,
+            width=picture.width,
+            height=picture.height,
+            reconstructions=[
+                ReconstructionRow(
+                    bottleneck=one.bottleneck,
+                    bits_per_dim=one.bits_per_dim,
+                    psnr=one.likeness.psnr,
+                    ssim=one.likeness.ssim,
+                    samples=[Closeness.from_metrics(metrics) for metrics in one.samples_likeness],
+                )
+                for one in row
+            ],
+        )
+        for name, picture, row in zip(names, result.sources, result.by_source, strict=True)
+    ]
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)

@@ -1,0 +1,73 @@
+"""Draw pictures of classes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from PIL import Image
+
+from pixelgen.checkpoints import DEFAULT_WEIGHTS
+from pixelgen.imaging import make_grid, square_columns
+from pixelgen.jobs.context import JobContext
+from pixelgen.jobs.drawing import DrawingJob, DrawnReport
+from pixelgen.jobs.job import ClassSampling, option
+from pixelgen.jobs.output import OutputFiles, slug
+from pixelgen.labels import imagenet
+from pixelgen.pipelines import ClassPipeline, SampleRequest
+from pixelgen.pipelines.codes_file import check_amount
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleReport(DrawnReport):
+    """Pictures of classes."""
+
+    classes: list[int | None]
+    """ILSVRC index of the class of every picture."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleJob(DrawingJob):
+    """Draw `n` pictures of every class, or of no class."""
+
+    classes: Sequence[int | str] = option((), key="class")
+    """Numbers, ranges ("207-210"), WordNet ids or names."""
+    n: int = 1
+    """Pictures of every class."""
+    sampling: ClassSampling = field(default_factory=ClassSampling)
+    weights: str = DEFAULT_WEIGHTS
+
+    def run(self, context: JobContext | None = None) -> SampleReport:
+        """Draw and write them; see `Job.run`."""
+        context = context or JobContext()
+        preview, source, config = self.start(self.weights, context)
+        request = SampleRequest.from_options(
+            config, source.name, classes=self.classes, n=self.n, **self.drawing_options()
+        )
+        count, seed, view = request.count, request.drawing.seed, self.view
+        check_amount(count, config.image_shape[1] * view.scale)
+        stem = f"pixelgen-{_subject(request.classes)}-s{seed}"
+        files = 1 if view.grid else count
+        target = OutputFiles.plan(self.output, stem, files, self.force)
+        parameters = request.parameters() | view.parameters()
+        placement = self.place(target, preview, source, parameters, {"seed": str(seed)})
+        several = len(request.classes) > 1 < request.n
+        columns = request.n if several else square_columns(count)
+
+        def sheet(images: Sequence[Image.Image]) -> Image.Image:
+            return make_grid(view.enlarge(images), columns, gap=view.gap)
+
+        pipe = ClassPipeline.from_pretrained(source, self.device)
+        result, written = self.draw(
+            lambda on_step: pipe.run(request, on_step), count, sheet, placement, context
+        )
+        return SampleReport(**placement.drawn_facts(result, pipe, written), classes=result.classes)
+
+
+def _subject(classes: Sequence[int]) -> str:
+    """What the pictures show, for a file name."""
+    if not classes:
+        return "unconditional"
+    if len(classes) > 1:
+        return f"{len(classes)}-classes"
+    return slug(imagenet()[classes[0]].names[0])

@@ -1,0 +1,187 @@
+"""Measure how surprising pictures are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pixelgen.checkpoints import DEFAULT_PIXEL_WEIGHTS, read_config
+from pixelgen.errors import UsageError
+from pixelgen.imaging import Fit, check_rows, heat_sheet, square
+from pixelgen.jobs.context import JobContext
+from pixelgen.jobs.job import PNG, Job, option
+from pixelgen.jobs.output import OutputFiles
+from pixelgen.jobs.photos import list_photos, read_photos
+from pixelgen.jobs.report import JsonFields, Report, json_field
+from pixelgen.jobs.text_chunks import fingerprint, text_chunks
+from pixelgen.labels import imagenet
+from pixelgen.pipelines import Score, ScorePipeline, ScoreRequest
+from pixelgen.pipelines.codes_file import check_amount
+from pixelgen.pipelines.devices import check_device_name
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassGuess(JsonFields):
+    """A class, and how well it explains a picture."""
+
+    index: int
+    """Of ILSVRC."""
+    name: str
+    probability: float
+    """p(class | picture)."""
+    bits_per_dim: float = json_field(digits=6)
+    """Of the picture given the class."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoredPicture(JsonFields):
+    """How surprising a picture is."""
+
+    picture: str
+    """Its name."""
+    bits_per_dim: float = json_field(digits=6)
+    """Per value."""
+    bits: float = json_field(digits=3)
+    """Of the whole picture."""
+    classes: list[ClassGuess]
+    """The classes that explain it best, the best first; empty unless they were asked for."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreReport(Report):
+    """How surprising pictures are."""
+
+    weights: str
+    revision: str
+    device: str
+    unit: str
+    """Of `bits_per_dim`."""
+    values: int
+    """Of a picture."""
+    label: int | None = json_field(key="class")
+    """ILSVRC index of the class that is given; None: no class."""
+    fit: Fit
+    map: str | None
+    """The picture of the surprise."""
+    seconds: float = json_field(digits=3)
+    pictures: list[ScoredPicture]
+    """The most surprising first."""
+
+    def summary(self) -> str:
+        """A line with number, time, weights and class."""
+        given = "no class" if self.label is None else f"class {class_name(self.label)}"
+        where = "" if self.map is None else f", map in {self.map}"
+        count = len(self.pictures)
+        return (
+            f"{count} picture{'s' * (count > 1)} in {self.seconds:.1f} s, {self.weights}, "
+            f"{given}{where}"
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreJob(Job):
+    """Measure -log2 p(picture), in all and per dimension."""
+
+    images: Sequence[str]
+    """Paths of pictures and folders; - is the input stream."""
+    weights: str = DEFAULT_PIXEL_WEIGHTS
+    label: str | int | None = option(None, key="class")
+    """The class that is given: number, WordNet id or name; None: no class."""
+    classify: bool = False
+    """Whether the classes that explain each picture best are ranked."""
+    map: str | None = option(None, endings=PNG)
+    """A .png file, or a folder, for a picture of the surprise at every place."""
+    fit: Fit = "crop"
+    """How pictures are made square."""
+    device: str = "auto"
+    batch_size: int = 32
+    """Pictures, or classes of one picture, side by side."""
+    force: bool = False
+    """Whether an existing file is replaced."""
+
+    def run(self, context: JobContext | None = None) -> ScoreReport:
+        """Measure, and write the map; see `Job.run`."""
+        context = context or JobContext()
+        check_device_name(self.device)
+        if self.map == "-":
+            raise UsageError("stdout holds the figures", "give a file", code="map-on-stdout")
+        source = context.fetch(self.weights)
+        config = read_config(source.path, source.name)
+        request = ScoreRequest.from_options(
+            config,
+            source.name,
+            label=self.label,
+            classify=self.classify,
+            batch_size=self.batch_size,
+        )
+        size = config.image_shape[1]
+        count = len(list_photos(self.images))
+        check_amount(count, size)
+        target = None
+        if self.map is not None:
+            check_rows(count, size)
+            target = OutputFiles.plan(self.map, "pixelgen-score", 1, self.force)
+        names, squares = [], []
+        for name, image in read_photos(self.images, context):
+            names.append(name)
+            squares.append(square(image, size, self.fit))
+        about = {
+            "pictures": names,
+            "content": fingerprint(image.tobytes() for image in squares),
+            "class": request.label,
+            "fit": self.fit,
+        }
+        texts = text_chunks(source, about, 1)
+        if target is not None:
+            target.refuse_to_overwrite(texts)
+
+        pipe = ScorePipeline.from_pretrained(source, self.device)
+        with context.meter("scoring") as meter:
+            result = pipe.run(request, squares, progress=meter)
+        pairs = zip(names, result.scores, strict=True)
+        ranked = sorted(pairs, key=lambda pair: pair[1].bits, reverse=True)
+        file = None
+        if target is not None:
+            place = "pixel" if config.tokenizer is None else "position of the codes"
+            sheet = heat_sheet(
+                [one.image for _, one in ranked],
+                [one.surprise for _, one in ranked],
+                [f"{one.bits_per_dim:.3f} {result.unit}  {name}" for name, one in ranked],
+                f"bits per {place}",
+            )
+            (file,) = target.write([sheet], texts, context)
+        return ScoreReport(
+            weights=pipe.checkpoint.name,
+            revision=pipe.checkpoint.revision,
+            device=str(pipe.device),
+            unit=result.unit,
+            values=result.values,
+            label=result.label,
+            fit=self.fit,
+            map=None if file is None else str(file),
+            seconds=result.seconds,
+            pictures=[_scored(name, one) for name, one in ranked],
+        )
+
+
+def _scored(name: str, score: Score) -> ScoredPicture:
+    return ScoredPicture(
+        picture=name,
+        bits_per_dim=score.bits_per_dim,
+        bits=score.bits,
+        classes=[
+            ClassGuess(
+                index=guess.index,
+                name=class_name(guess.index),
+                probability=guess.probability,
+                bits_per_dim=guess.bits_per_dim,
+            )
+            for guess in score.ranking
+        ],
+    )
+
+
+def class_name(index: int) -> str:
+    """What a class is called; labels beyond ILSVRC have no name."""
+    every = imagenet()
+    return every[index].names[0] if index < len(every) else f"class {index}"
