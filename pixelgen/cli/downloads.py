@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pixelgen.checkpoints import Source, resolve_weights
+from pixelgen.cli import terminal
 from pixelgen.cli.terminal import shows_progress, stderr_console
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ class Download:
     def note(self, text: str) -> None:
         """A line, above the bar if there is one."""
         if not self._quiet:
-            self._stderr().print(text, highlight=False, markup=False, soft_wrap=True)
+            terminal.status(text, console=self._stderr())
 
     def _stderr(self) -> Any:
         if self._console is None:

@@ -93,8 +93,8 @@ def print_report(report: Report, printing: PrintingGroup, text: str = "") -> Non
     if printing.as_json:
         terminal.json(report.to_dict())
         return
-    if text:
-        terminal.line(text)
+    for row in text.splitlines():
+        terminal.line(row)
     for path in report.written():
         terminal.path(path)
     terminal.status(report.summary(), printing.quiet)

@@ -242,7 +242,7 @@ def test_ctrl_c_keeps_what_is_finished(
     jobs = write(sample(id="a"), sample(id="b"), sample(id="c"))
     outcome = run("batch", jobs, "-o", "out")
     assert outcome.code == 130
-    assert outcome.err.splitlines()[-1] == "2 jobs left; the same command goes on"
+    assert outcome.err.splitlines()[-1] == "2 jobs left; the same command continues"
     assert [result["id"] for result in results(outcome.out)] == ["a"]
     assert files("out") == {"a.png"}
     assert [result["id"] for result in results(run("batch", jobs, "-o", "out").out)] == ["b", "c"]

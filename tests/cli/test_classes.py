@@ -48,5 +48,5 @@ def test_bundled_weights_are_listed(
     run: Run, weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pixelgen.checkpoints.source.weights_root", lambda: weights.parent)
-    assert run("weights").out.startswith("tiny  pixelcnn, 4×4, 2 classes")
+    assert run("weights").out.startswith("tiny  pixelcnn  4×4  2 classes")
     assert json.loads(run("weights", "--json").out)[0]["name"] == "tiny"

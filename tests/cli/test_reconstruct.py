@@ -236,9 +236,9 @@ def test_weights_tell_their_bottlenecks(
     run: Run, autoencoders: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pixelgen.checkpoints.source.weights_root", lambda: autoencoders.parent)
-    assert "auto  autoencoder, 8×8, bottlenecks 2, 5, " in run("weights").out
+    assert "auto  autoencoder  8×8  bottlenecks 2, 5 " in run("weights").out
     assert json.loads(run("weights", "--json").out)[0]["bottlenecks"] == [2, 5]
-    assert "bottleneck 2 or 5\n" in run("weights", "show", autoencoders).out
+    assert "bottleneck  2 or 5\n" in run("weights", "show", autoencoders).out
     told = json.loads(run("weights", "show", autoencoders, "--json").out)
     assert (told["kind"], told["others"][0]["bottleneck"]) == ("autoencoder", 5)
 

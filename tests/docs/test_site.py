@@ -68,7 +68,7 @@ def test_options_of_all_commands_are_on_one_page() -> None:
 def test_pages_say_what_is_typed() -> None:
     page = hooks.command_page(next(c for c in commands() if c.name == "pixelgen weights pull"))
     assert "pixelgen weights pull [OPTIONS] OWNER/NAME[@REVISION]" in page
-    assert "`--dry-run`\n:   Only say what would be fetched, with sizes." in page
+    assert "`--dry-run`\n:   List the files to fetch with their sizes, fetch nothing." in page
 
 
 def test_escaped_text_is_what_it_says() -> None:
