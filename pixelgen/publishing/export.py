@@ -144,7 +144,7 @@ def _in_order(runs: list[TrainedRun]) -> list[TrainedRun]:
                 "only auto-encoders of several bottlenecks share a folder",
             )
         if config.inner:
-            raise UsageError(f"{run.folder} already has two bottlenecks", "export it alone")
+            raise UsageError(f"{run.folder} has two bottlenecks already", "export it alone")
         if config.bottleneck in by_bottleneck:
             raise UsageError(f"two runs have the bottleneck {config.bottleneck}")
         if config.size != runs[0].model.config.height:

@@ -144,7 +144,7 @@ class TrainingRun:
         self.pictures = len(data)
         self.batches = self.data.batches.to(accelerator.device)
         if recipe.compute.precision == "bf16" and not bf16_is_fast(accelerator.device):
-            watcher.note("this processor has no fast bf16: training in fp32")
+            watcher.note("this processor has no fast bf16: training in fp32 instead")
         torch.manual_seed(mix(recipe.seed, RandomStream.INITIAL_WEIGHTS))
         model: nn.Module = build_model(recipe.model)
         if recipe.compute.channels_last:

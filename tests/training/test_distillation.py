@@ -331,7 +331,7 @@ def test_features_of_the_pictures_as_they_are_trained_on(recipe_file: Path, tmp_
         ),
         (
             ["autoencoder.joint=false", "autoencoder.bits_weight=0"],
-            "joint = false leaves the encoder to the PixelCNN",
+            "joint = false trains the encoder by the PixelCNN alone",
         ),
         (SEMANTIC, "latents without a teacher are those of a random network"),
     ],

@@ -35,7 +35,8 @@ def test_the_header_keeps_its_keys(tmp_path: Path) -> None:
         pictures=9,
     )
     model = nn.Linear(2, 1)
-    save_state(tmp_path, run, model, model, torch.optim.AdamW(model.parameters()))
+    ema = nn.Linear(2, 1)
+    save_state(tmp_path, run, model, ema, torch.optim.AdamW(model.parameters()))
     with safe_open(tmp_path / STATE, framework="pt") as file:
         header = json.loads(file.metadata()["run"])
     assert header.keys() == KEYS
