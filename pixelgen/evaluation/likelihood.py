@@ -100,7 +100,7 @@ def _vectors(
     config = weights.config
     if not config.model.vector_features:
         return None
-    prior = getattr(weights.model, "class_prior", None)
+    prior = weights.model.class_prior
     assert isinstance(prior, ClassPrior)  # guaranteed by the configuration
     device = prior.centre.device
     with suppress(PixelgenError):

@@ -78,7 +78,7 @@ class ClassPipeline(Pretrained):
 
         from pixelgen.sampling.value_sampler import seeded
 
-        prior = getattr(self.model, "class_prior", None)
+        prior = self.model.class_prior
         if prior is None:
             return None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -118,7 +118,7 @@ def _prior_of(ref: str, recipe: Recipe, data: ImageData) -> ClassPrior:
     """The prior of the weights `ref`. Raises PixelgenError where it does not fit model and data."""
     checkpoint = load_checkpoint(ref)
     network = checkpoint.model
-    prior = getattr(network, "class_vectors", None)
+    prior = network.class_prior
     if prior is None or not network.config.vector_features:
         raise PixelgenError(
             f"{ref} has no projection from classifier features to class vectors",
@@ -135,7 +135,7 @@ def _prior_of(ref: str, recipe: Recipe, data: ImageData) -> ClassPrior:
         raise PixelgenError(
             f"data.features_scale is {recipe.data.features_scale}, that of {ref} is {scale}"
         )
-    return cast(ClassPrior, prior)
+    return prior
 
 
 def classifier_features(

@@ -37,7 +37,7 @@ def sample_grid(
 
 def _vectors(model: nn.Module, classes: Tensor, recipe: Recipe) -> Tensor | None:
     """Condition vectors sampled for `classes`; None for models without a prior of them."""
-    prior = getattr(model, "class_vectors", None)
+    prior = getattr(model, "class_prior", None)
     if prior is None:
         return None
     generator = stream_generator(recipe.seed, RandomStream.SAMPLE_SHEET_VECTORS)
