@@ -3,8 +3,8 @@
 python docs/gallery.py               writes docs/gallery.md and docs/gallery/
 python docs/gallery.py FOLDER        writes them elsewhere
 
-Pictures that go in are the CC0 portraits of nobody in tests/assets. What comes out is not selected
-by hand: the seed of a command is 1.
+The photos that commands read are the CC0 portraits of nobody in tests/assets. No picture is
+selected by hand: all seeds are 1.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ INTRO = """# Gallery
 <!-- Written by docs/gallery.py. -->
 
 Every picture on this page was drawn by the command above it, with the bundled weights, in seconds
-on a processor. Nothing is selected by hand: all seeds are 1. Each file says in its metadata which
-weights, seed and parameters made it. `python docs/gallery.py` draws them again.
+on a processor. Nothing is selected by hand: all seeds are 1. The metadata of each file hold
+weights, seed and parameters. `python docs/gallery.py` draws them again.
 
-The weights are small. Those that draw classes get about every second picture right at a glance, and
-faces, limbs and small parts seldom.
+The weights are small. Of pictures of classes, about every second one looks right at a glance;
+faces, limbs and small parts seldom do.
 """
 
 
 @dataclass(frozen=True)
 class Shot:
-    """A command, and what is said of the pictures that it draws."""
+    """A command, and a text about the pictures that it draws."""
 
     title: str
     words: str
@@ -65,17 +65,17 @@ SHOTS = (
         "classes.png",
         "A row each: lion, bell pepper, alp, monarch, Chihuahua; 64×64 pixels, shown twice as "
         "large. Alps are landscapes, bell peppers have their shape and gloss, monarchs their "
-        "wings, on flowers. Most lions have a head with a mane, and faces that do not bear a "
-        "second look. Of the Chihuahuas one or two are dogs.",
+        "wings, on flowers. Most lions have a head with a mane, but distorted faces. Of the "
+        "Chihuahuas one or two look like dogs.",
     ),
     Shot(
         "The model itself",
         "sample -c alp -n 5 --seed 1 --guidance 1 --temperature 1 --vector-temperature 1 --scale 2 "
         "-o plain.png",
         "plain.png",
-        "The same class without guidance, all temperatures 1: draws from the model itself, first "
-        "of what a picture of an alp is about, then of the picture. They are more diverse than "
-        "those above, and each is less clearly of its class.",
+        "The same class without guidance, all temperatures 1: samples of the model itself, first "
+        "of the condition vector of the class, then of the picture. They are more diverse than "
+        "those above, and less typical of the class.",
     ),
     Shot(
         "Pixel by pixel",
@@ -83,42 +83,42 @@ SHOTS = (
         "-o pixels.png",
         "pixels.png",
         "32×32 pixels, drawn as pixels and not as codes: lion, jellyfish, alp. Texture is "
-        "sharp, and what it is of is hard to say.",
+        "sharp, but objects are hard to recognise.",
     ),
     Shot(
-        "Growing",
+        "While drawing",
         "sample -c jellyfish -n 4 --weights imagenet32 --seed 1 --scale 3 -o grown.png "
         "--animate growing.webp",
         "growing.webp",
-        "Raster order: patch after patch, 2×2 pixels each. Nothing that is grey has been decided.",
+        "Raster order: patch after patch, 2×2 pixels each. What is grey is not drawn yet.",
     ),
     Shot(
         "From class to class",
         'interpolate --class alp --class "coral reef" --steps 9 --seed 1 -o way.png',
         "way.png",
-        "All frames are drawn with the same random numbers; only the class condition moves.",
+        "All frames are drawn with the same random numbers; only the class condition changes.",
     ),
     Shot(
         "Portraits",
         "portrait female-90.jpg -n 8 --seed 1 --scale 2 -o portraits.png",
         "portraits.png",
-        "The face as the embedder sees it, and eight portraits that know 64 numbers of it, each "
-        "the most similar of eight that were drawn. Hair, skin and the shape of the face are "
-        "kept; eyes are at times melted.",
+        "The aligned face, and eight portraits conditioned on its embedding of 64 numbers, each "
+        "the most similar of eight candidates. Hair, skin and the shape of the face are preserved; "
+        "eyes are sometimes distorted.",
     ),
     Shot(
         "From face to face",
         "interpolate female-6.jpg male-36.jpg --steps 9 --seed 1 -o morph.png",
         "morph.png",
         "The ends are the photos. All frames are drawn with the same random numbers; only the "
-        "embedding moves. Of eight such ways this one was the nearest to its places.",
+        "embedding changes. Of eight candidates, this path is the most similar to its embeddings.",
     ),
     Shot(
         "Completing",
         "complete male-12.jpg --keep top:50% -n 5 --seed 1 --scale 2 -o completed.png",
         "completed.png",
-        "The original, what is known of it, and five ways on. The weights were not trained on "
-        "portraits. The background goes on, and the person becomes bright stuff of all kinds.",
+        "The original, what is known of it, and five completions. The weights were not trained on "
+        "portraits. They continue the background, but not the person.",
     ),
     Shot(
         "Where the surprise is",
@@ -133,19 +133,18 @@ SHOTS = (
         "reconstruct female-6.jpg female-90.jpg male-12.jpg male-36.jpg --seed 1 --scale 2 "
         "-o numbers.png",
         "numbers.png",
-        "Left the portrait at 32×32; then what 10 numbers keep of it, as their mean and as three "
-        "draws; then the same for 100 numbers. Ten keep the light, a hundred where things are and "
-        "what shape they have. The draws are sharper than the mean, and a face becomes brush "
-        "strokes.",
+        "Left the portrait at 32×32; then its reconstruction from 10 numbers, the mean and three "
+        "samples; then the same for 100 numbers. Ten preserve the light, a hundred also layout and "
+        "shapes. Samples are sharper than the mean, but faces are lost in texture.",
     ),
     Shot(
         "As codes",
         "reconstruct female-6.jpg female-90.jpg male-12.jpg male-36.jpg --weights imagenet64 "
         "--scale 2 -o codes.png",
         "codes.png",
-        "Left the portrait at 64×64, right what 768 codes of 3 bits keep of it: clothes and "
-        "background, but not the face. Samples of `imagenet64` can be no sharper than this, since "
-        "its model draws codes that the same decoder turns into pictures.",
+        "Left the portrait at 64×64, right its reconstruction from 768 codes of 3 bits: clothes "
+        "and background are preserved, the face is not. Samples of `imagenet64` can be no sharper "
+        "than this, since the same decoder decodes the codes that its model draws.",
     ),
 )
 

@@ -43,7 +43,7 @@ def documented(command: str) -> set[str]:
     """The keys in the table of a command."""
     titles = [f"pixelgen {command}"]
     if command in DRAWING:
-        titles.append("Keys of all that draws")
+        titles.append("Keys of all commands that draw")
     keys: list[str] = []
     for title in titles:
         (section,) = re.findall(rf"^### {title}\n(.*?)(?=^#|\Z)", OUTPUT, re.M | re.S)
