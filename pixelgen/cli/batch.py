@@ -81,17 +81,17 @@ def batch(
 
     {"command": "sample", "class": [207, "lion"], "n": 4, "seed": 1}
 
-    A command that draws, scores, encodes, decodes or looks for faces, its
-    options by their long names, its arguments by theirs ("photos", "images",
-    "image", "codes"), and, if you like, "id", which its files are called by,
-    and "out", a place inside of DIR. Other paths are relative to the folder
-    one is in, as on the command line.
+    The keys are a command that draws, scores, encodes, decodes or finds
+    faces, its options by their long names, its arguments ("photos", "images",
+    "image", "codes"), and optionally "id", after which its files are named,
+    and "out", a path inside DIR. Other paths are relative to the current
+    folder.
 
-    A line of JSON says what became of each job, on stdout and in
-    DIR/results.jsonl. Jobs that are done are passed over when the same is run
-    again, after Ctrl-C, a crash or a failure, or with more lines. With
-    `accelerate launch -m pixelgen batch jobs.jsonl -o out` every process gets
-    its share.
+    The result of each job is a line of JSON on stdout and in
+    DIR/results.jsonl. When the command is run again, after Ctrl-C, a crash or
+    a failure, or with more lines, jobs that are done are skipped. With
+    `accelerate launch -m pixelgen batch jobs.jsonl -o out` every process runs
+    its share of the jobs.
 
     \b
     Examples:

@@ -51,8 +51,8 @@ def interpolate(
         int | None,
         typer.Option(
             min=1,
-            help="Of faces: draw this many ways, and keep the one most similar to its places. "
-            "Default: the weights' own.",
+            help="Of faces: draw this many paths, and keep the one most similar to its "
+            "embeddings. Default: the weights' own.",
             show_default=False,
         ),
     ] = None,

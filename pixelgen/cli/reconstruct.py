@@ -44,7 +44,7 @@ def reconstruct(
         bool, typer.Option("--resize", help="Stretch the whole photo to a square.")
     ] = False,
     patches: Annotated[
-        bool, typer.Option("--patches", help="Take the photo piece by piece, and join them again.")
+        bool, typer.Option("--patches", help="Reconstruct the whole photo in patches.")
     ] = False,
     max_side: Annotated[
         int | None,

@@ -37,26 +37,26 @@ FPS = 10.0
 
 @dataclass(frozen=True, kw_only=True)
 class InterpolationReport(DrawnReport):
-    """Frames on the way from one to another."""
+    """Frames on the path from one source to another."""
 
     classes: Sequence[int] | None = json_field(omit_none=True)
-    """ILSVRC indices of the classes that the way leads through; None for photos."""
+    """ILSVRC indices of the classes on the path; None for photos."""
     photos: list[str] | None = json_field(omit_none=True)
-    """The photos that it leads through; None for classes."""
+    """The photos on it; None for classes."""
     similarity: list[float] | None = json_field(digits=4, omit_none=True)
     """Of every frame to its place between faces, -1 … 1; None for anything but faces."""
     candidates: int = json_field(hidden=True)
-    """Ways drawn, of which one was kept."""
+    """Paths drawn, of which one was kept."""
 
     def summary(self) -> str:
         """As of `DrawnReport`."""
-        chosen = f", the nearest of {self.candidates} ways" * (self.candidates > 1)
+        chosen = f", the most similar of {self.candidates} paths" * (self.candidates > 1)
         return f"{super().summary()}{chosen}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class InterpolationJob(DrawingJob):
-    """Draw frames on the way through photos, or through classes."""
+    """Draw frames on the path through photos, or through classes."""
 
     photos: Sequence[str] = ()
     """Two or more paths; - is the input stream."""
@@ -65,11 +65,11 @@ class InterpolationJob(DrawingJob):
     steps: int = 9
     """Frames from the first to the last."""
     slerp: bool = False
-    """Whether the way between faces follows the sphere of embeddings, not straight lines."""
+    """Whether the path between faces follows the sphere of embeddings, not straight lines."""
     bottleneck: int | None = None
     """Of auto-encoders; None: the largest."""
     candidates: int | None = None
-    """Ways between faces that are drawn, of which the most similar one is kept; None: the default
+    """Paths between faces that are drawn, of which the most similar one is kept; None: the default
     of the weights."""
     sampling: ClassSampling = field(default_factory=ClassSampling)
     weights: str | None = None
@@ -150,7 +150,7 @@ class InterpolationJob(DrawingJob):
 
         def sheet(images: Sequence[Image.Image]) -> Image.Image:
             images = first_of_each(images, steps)
-            # The frames of an interrupted way stand alone: it does not lead to its last source.
+            # The frames of an interrupted path are shown alone: it does not reach its last source.
             sources = [square(crop, size) for crop in crops] if len(images) == steps else []
             return path_sheet(view.enlarge(sources), view.enlarge(images), gap=view.gap)
 

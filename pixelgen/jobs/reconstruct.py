@@ -39,7 +39,7 @@ class Closeness(JsonFields):
 
 @dataclass(frozen=True, kw_only=True)
 class ReconstructionRow(JsonFields):
-    """A picture by way of one bottleneck, or of a tokenizer."""
+    """A picture reconstructed through one bottleneck, or by a tokenizer."""
 
     bottleneck: int | None
     """Latent dimensions; None for a tokenizer."""
@@ -68,7 +68,7 @@ class ReconstructedPicture(JsonFields):
 
 @dataclass(frozen=True, kw_only=True)
 class ReconstructionReport(PictureReport):
-    """Pictures that were drawn anew."""
+    """Pictures that were reconstructed."""
 
     pictures: list[ReconstructedPicture]
 
@@ -107,7 +107,7 @@ class ReconstructionJob(DrawingJob):
     resize: bool = False
     """Stretch the whole photo to a square."""
     patches: bool = False
-    """Take the photo piece by piece, and join the pieces again."""
+    """Reconstruct the photo in patches of the size of the network."""
     max_side: int | None = None
     """With `patches`: shrink longer photos to this many pixels first; None: 256."""
 
@@ -161,7 +161,7 @@ class ReconstructionJob(DrawingJob):
         )
 
     def _cut(self) -> Cut:
-        """How photos come to the network. Raises UsageError where several ways are chosen."""
+        """How photos are fitted to the network. Raises UsageError where several are chosen."""
         if self.center_crop + self.resize + self.patches > 1:
             raise UsageError(
                 "center_crop, resize and patches exclude each other",
@@ -194,11 +194,11 @@ class ReconstructionJob(DrawingJob):
         for unreadable ones, and for too many."""
         names: list[str] = []
         pictures: list[Image.Image] = []
-        pieces = 0
+        patches = 0
         for name, photo in read_photos(self.images, context):
             picture = fit_photo(photo, size, cut, self.max_side or LONGEST)
-            pieces += tile_count(*picture.size, size)
-            check_amount(pieces * columns, size * self.view.scale)
+            patches += tile_count(*picture.size, size)
+            check_amount(patches * columns, size * self.view.scale)
             names.append(name)
             pictures.append(picture)
         return names, pictures

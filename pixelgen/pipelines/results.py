@@ -113,7 +113,7 @@ class Reconstruction(ResultItem):
     """Of each of these to the original."""
     bits_per_dim: float | None
     """-log2 p(original | h) per value, of the model itself: at temperature 1, without guidance or
-    top-p. Of several pieces the mean, as they are with their mirrored edges. None for a
+    top-p. Of several patches the mean, with their mirrored edges. None for a
     tokenizer."""
     seed: int | None
     """The seed that draws the same samples again on the same kind of device; None for a

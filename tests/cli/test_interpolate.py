@@ -62,7 +62,7 @@ def test_the_best_of_several_ways(run: Run, face_weights: Path) -> None:
     assert read_image("b.png").size == read_image("a.png").size
     outcome = run(*words[:-2], "--candidates", 2, "-o", "c.gif", "--watch", "c.png")
     assert outcome.code == 0
-    assert outcome.err.endswith(", the nearest of 2 ways\n")
+    assert outcome.err.endswith(", the most similar of 2 paths\n")
     assert read_image("c.png").size == read_image("a.png").size
     outcome = run("interpolate", "--class", "lion", "--class", "cougar", "--candidates", 2)
     assert (outcome.code, outcome.out) == (2, "")

@@ -1,4 +1,4 @@
-"""Folders of weights that nobody vouches for."""
+"""Folders of weights from untrusted sources."""
 
 from __future__ import annotations
 
