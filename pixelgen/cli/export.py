@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from pixelgen.checkpoints.config import CONFIG_FILE
+from pixelgen.checkpoints.source import resolve_local
 from pixelgen.cli import options, terminal
 
 
 def export(
     runs: Annotated[
-        list[Path],
+        list[str],
         typer.Argument(
             metavar="RUN",
-            help="Folder of the run; for auto-encoders one run for each bottleneck.",
+            help="Folder of the run; for auto-encoders one run for each bottleneck. Or weights, to "
+            "replace their tokenizer or figures.",
             show_default=False,
         ),
     ],
@@ -40,25 +43,29 @@ def export(
         bool, typer.Option("--force", help="Write into a folder that is not empty.")
     ] = False,
 ) -> None:
-    """Export the averaged weights of a training run as a checkpoint folder.
+    """Export the averaged weights of a training run, or other weights, as a checkpoint folder.
 
     \b
     Examples:
       pixelgen export runs/mine -o my-weights
       pixelgen export runs/auto10 runs/auto100 -o my-autoencoder --sheet sheet.png
+      pixelgen export imagenet64 --tokenizer my-decoder -o imagenet64-sharper
     """
     from pixelgen.publishing.export import export as export_run
+    from pixelgen.publishing.export import export_weights
 
     run, *others = runs
-    folder = export_run(
-        run,
-        output,
-        others=others,
-        evaluation=evaluation,
-        sheet=sheet,
-        tokenizer=tokenizer,
-        overwrite=force,
-    )
+    shared: dict[str, Any] = {
+        "evaluation": evaluation,
+        "sheet": sheet,
+        "tokenizer": tokenizer,
+        "overwrite": force,
+    }
+    source = None if others else resolve_local(run)
+    if source is not None and (source.path / CONFIG_FILE).is_file():
+        folder = export_weights(run, output, **shared)
+    else:
+        folder = export_run(Path(run), output, others=[Path(other) for other in others], **shared)
     if as_json:
         terminal.json({"folder": str(folder)})
     else:

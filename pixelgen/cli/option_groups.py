@@ -39,6 +39,14 @@ class SamplingGroup(Sampling):
             "weights' own."
         ),
     ] = None
+    guidance_schedule: Annotated[
+        str | None,
+        typer.Option(
+            metavar="constant|linear|a:b",
+            help="Where guidance applies: everywhere, rising from none to full, or between two "
+            "shares (0 to 1) of the picture. Default: the weights' own.",
+        ),
+    ] = None
 
 
 @dataclass(frozen=True, kw_only=True)

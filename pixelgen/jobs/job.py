@@ -51,6 +51,8 @@ class Sampling:
     """Share of the probability that is kept, 0 … 1."""
     guidance: float | None = None
     """Above 1: more like what is asked for."""
+    guidance_schedule: str | None = None
+    """Where guidance applies: "constant", "linear", or an interval "a:b"."""
 
     def keywords(self) -> Mapping[str, Any]:
         """The options by name, as requests of the pipelines take them."""

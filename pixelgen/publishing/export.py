@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from pixelgen.checkpoints import load_checkpoint, save_checkpoint
 from pixelgen.errors import InputError, PixelgenError, UsageError
+from pixelgen.evaluation.results import EvaluationReport
 from pixelgen.files import write_atomically
 from pixelgen.models import AutoencoderConfig
 from pixelgen.models.autoencoder import Autoencoder
 from pixelgen.models.tokenizer import Tokenizer
-from pixelgen.publishing.model_card import SHEET, Training, card_of, read_evaluation
+from pixelgen.publishing.model_card import (
+    SHEET,
+    Training,
+    card_from_config,
+    card_of,
+    read_evaluation,
+)
 from pixelgen.publishing.trained_run import TrainedRun
 from pixelgen.training.submodels import (
     TOKENIZER,
@@ -43,24 +52,15 @@ def export(
     that do not belong together, a folder in use, and a tokenizer of other codes.
     """
     runs = _in_order([TrainedRun.read(path) for path in (run, *others)])
-    if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not overwrite)):
-        raise UsageError(
-            f"{folder} exists and is not empty",
-            "set overwrite=True to write into it",
-            code="export-folder-not-empty",
-        )
+    _check_folder(folder, overwrite)
     report = None if evaluation is None else read_evaluation(evaluation)
-    if sheet is not None and not sheet.is_file():
-        raise InputError(f"no picture {sheet}")
-    sheet_png = None if sheet is None else sheet.read_bytes()
+    sheet_png = None if sheet is None else _read_sheet(sheet)
     first = runs[0]
     recipe = first.recipe
     codec = run_tokenizer(first.folder) if recipe.data.tokenizer else None
     parts = submodel_histories(first.folder)
     if tokenizer is not None:
-        other = load_checkpoint(tokenizer)
-        codec = _same_codes(codec, other.codec, tokenizer)
-        parts[TOKENIZER] = submodel_history(other.config, TOKENIZER)
+        codec, parts[TOKENIZER] = _same_codes(codec, tokenizer)
     embedder = run_embedder(first.folder) if recipe.data.embedder else None
     facts = [run.facts() for run in runs]
     training = facts[0] | ({"others": facts[1:]} if facts[1:] else {})
@@ -79,17 +79,6 @@ def export(
         parts,
         sheet is not None,
     )
-
-    def check(written: str) -> None:
-        measured = "" if report is None else report.revision
-        # The revision of weights on the Hub is a commit, which cannot be compared.
-        if measured.startswith("sha256:") and measured != written:
-            raise PixelgenError(
-                f"the figures in {evaluation} are of other weights than these",
-                "export without an evaluation, evaluate that, and export again",
-                code="evaluation-of-other-weights",
-            )
-
     save_checkpoint(
         folder,
         first.model,
@@ -108,26 +97,109 @@ def export(
             **({"features_scale": recipe.data.features_scale} if vectors else {}),
         },
         card_text=str(card),
-        check=check,
+        check=_revision_check(report, evaluation),
     )
+    _write_sheet(folder, sheet_png)
+    return folder
+
+
+def export_weights(
+    weights: str,
+    folder: Path,
+    *,
+    evaluation: Path | None = None,
+    sheet: Path | None = None,
+    tokenizer: str | None = None,
+    overwrite: bool = False,
+) -> Path:
+    """Writes `weights` (bundled name, folder or Hub id) as the checkpoint `folder`, with a model
+    card of their own history and the figures of `evaluation` instead of those that they have.
+
+    `evaluation`, `sheet` and `tokenizer` are those of `export`, and so is what is raised.
+    """
+    loaded = load_checkpoint(weights)
+    _check_folder(folder, overwrite)
+    report = None if evaluation is None else read_evaluation(evaluation)
+    sheet_png = None if sheet is None else _read_sheet(sheet)
+    config, codec = loaded.config, loaded.tokenizer
+    training = {name: value for name, value in config.training.items() if name != "evaluation"}
+    if tokenizer is not None:
+        codec, history = _same_codes(codec, tokenizer)
+        training["parts"] = {**training.get("parts", {}), TOKENIZER: history}
+    if report is not None:
+        training["evaluation"] = report.to_dict()
+    config = replace(config, training=training, tokenizer=None if codec is None else codec.config)
+    save_checkpoint(
+        folder,
+        loaded.network,
+        tokenizer=codec,
+        embedder=loaded.face_embedder,
+        others=loaded.others,
+        labels=config.labels,
+        sampling=config.sampling,
+        training=training,
+        data=config.data,
+        card_text=str(card_from_config(config, folder.resolve().name, sheet is not None)),
+        check=_revision_check(report, evaluation),
+    )
+    _write_sheet(folder, sheet_png)
+    return folder
+
+
+def _check_folder(folder: Path, overwrite: bool) -> None:
+    if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not overwrite)):
+        raise UsageError(
+            f"{folder} exists and is not empty",
+            "set overwrite=True to write into it",
+            code="export-folder-not-empty",
+        )
+
+
+def _read_sheet(sheet: Path) -> bytes:
+    if not sheet.is_file():
+        raise InputError(f"no picture {sheet}")
+    return sheet.read_bytes()
+
+
+def _write_sheet(folder: Path, sheet_png: bytes | None) -> None:
     if sheet_png is not None:
         write_atomically(folder / SHEET, sheet_png)
     else:  # a sheet of earlier weights would be taken for one of these
         (folder / SHEET).unlink(missing_ok=True)
-    return folder
 
 
-def _same_codes(codec: Tokenizer | None, other: Tokenizer, ref: str) -> Tokenizer:
-    """`other`, of the weights `ref`. Raises UsageError if it does not encode as `codec` does."""
+def _revision_check(
+    report: EvaluationReport | None, evaluation: Path | None
+) -> Callable[[str], None]:
+    """What raises PixelgenError where the figures are of another revision than that written."""
+
+    def check(written: str) -> None:
+        measured = "" if report is None else report.revision
+        # The revision of weights on the Hub is a commit, which cannot be compared.
+        if measured.startswith("sha256:") and measured != written:
+            raise PixelgenError(
+                f"the figures in {evaluation} are of other weights than these",
+                "export without an evaluation, evaluate that, and export again",
+                code="evaluation-of-other-weights",
+            )
+
+    return check
+
+
+def _same_codes(codec: Tokenizer | None, ref: str) -> tuple[Tokenizer, dict[str, Any]]:
+    """The tokenizer of the weights `ref`, and how it was trained. Raises UsageError if it does not
+    encode as `codec` does."""
     if codec is None:
-        raise UsageError("tokenizer is for a model of codes, this run models pixels")
+        raise UsageError("tokenizer is for a model of codes, this one models pixels")
+    loaded = load_checkpoint(ref)
+    other = loaded.codec
     ours, theirs = codec.encoder.state_dict(), other.encoder.state_dict()
     if ours.keys() != theirs.keys() or not all(torch.equal(ours[n], theirs[n]) for n in ours):
         raise UsageError(
-            f"{ref} has another encoder than this run's tokenizer",
+            f"{ref} has another encoder than the tokenizer of this model",
             "its codes differ: give weights of a run with losses.decoder_only = true",
         )
-    return other
+    return other, submodel_history(loaded.config, TOKENIZER)
 
 
 def _in_order(runs: list[TrainedRun]) -> list[TrainedRun]:

@@ -29,6 +29,8 @@ class SamplingOverrides(TypedDict, total=False):
     """Share of the probability that is kept, 0 … 1."""
     guidance: float | None
     """Above 1: pictures that follow the condition more closely."""
+    guidance_schedule: str | None
+    """Where guidance applies: "constant", "linear", or an interval "a:b"."""
     vector_temperature: float | None
     """Below 1: condition vectors nearer to the mean of their class. Only for weights that draw a
     vector of the class first."""
@@ -47,13 +49,20 @@ class SamplingOptions:
     """Draw among the likeliest values that together hold at least this share of the probability."""
     guidance: float = 1.0
     """Classifier-free guidance: log p = null + guidance · (conditional - null), renormalised."""
+    guidance_schedule: str = "constant"
+    """Guidance over the share of positions that are sampled: "constant"; "linear", from 1 (none) at
+    the first position to `guidance` at the last; or an interval "a:b" of shares 0 … 1, outside of
+    which it is 1 (Kynkäänniemi et al. 2024, for diffusion models)."""
     vector_temperature: float = 1.0
     """Multiplies the variance of the condition vectors of classes, where the model draws them."""
     candidates: int = 1
     """Pictures drawn for each portrait, of which the one most similar to the person is kept."""
 
     def __post_init__(self) -> None:
+        _ = self.guidance_interval
         for name, value in asdict(self).items():
+            if name == "guidance_schedule":
+                continue
             if isinstance(value, bool) or not isinstance(value, int | float):
                 raise ValueError(f"{name} must be a number, not {value!r}")
             if not abs(value) < math.inf:
@@ -71,6 +80,32 @@ class SamplingOptions:
         if not isinstance(self.candidates, int) or self.candidates < 1:
             raise ValueError(f"candidates must be a whole number above 0, not {self.candidates}")
 
+    @property
+    def guidance_interval(self) -> tuple[float, float]:
+        """The shares of the sampled positions between which guidance applies. Raises ValueError for
+        a `guidance_schedule` that is none."""
+        if self.guidance_schedule in ("constant", "linear"):
+            return 0.0, 1.0
+        try:
+            start, end = map(float, self.guidance_schedule.split(":"))
+            if not 0 <= start < end <= 1:
+                raise ValueError
+        except (AttributeError, ValueError):
+            raise ValueError(
+                "guidance_schedule must be constant, linear or an interval a:b with "
+                f"0 ≤ a < b ≤ 1, not {self.guidance_schedule!r}"
+            ) from None
+        return start, end
+
+    def guidance_at(self, share: float) -> float:
+        """The guidance where `share` (0 … 1, 1 excluded) of the positions are sampled."""
+        if self.guidance_schedule == "constant":
+            return self.guidance
+        if self.guidance_schedule == "linear":
+            return 1.0 + share * (self.guidance - 1.0)
+        start, end = self.guidance_interval
+        return self.guidance if start <= share < end else 1.0
+
     def with_overrides(self, **overrides: Unpack[SamplingOverrides]) -> SamplingOptions:
         """These options, with what is not None in `overrides` instead. Raises ValueError for bad
         values, TypeError for names that are no options."""
@@ -87,7 +122,10 @@ class SamplingOptions:
         return cls(**values)
 
     def to_dict(self, omit: Collection[str] = ()) -> dict[str, Any]:
-        """A JSON-ready dictionary in the order of the fields, without those in `omit`."""
+        """A JSON-ready dictionary in the order of the fields, without those in `omit` and without a
+        constant `guidance_schedule`, which earlier versions did not know."""
+        if self.guidance_schedule == "constant":
+            omit = {*omit, "guidance_schedule"}
         return {name: value for name, value in asdict(self).items() if name not in omit}
 
 

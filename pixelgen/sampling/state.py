@@ -107,7 +107,9 @@ class Request:
         before = value
         if self.model.likelihood.coupled:
             before = self.for_network(self.values[i, j, :, :, 0].t())  # [rows, C]
-        self.value_sampler(parameters, before, c, uniforms, out=value)
+        height, width, _ = self.size
+        share = (i * width + j) / (height * width)
+        self.value_sampler(parameters, before, c, uniforms, value, share)
         if known is not None and known_mask is not None:
             torch.where(known_mask, known, value, out=value)
         if log_prob is not None:

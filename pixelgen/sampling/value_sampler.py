@@ -133,9 +133,11 @@ class ValueSampler:
         fast = self.unnormalised and options.temperature <= 1.0
         self.mixture = mixture_by_differences if fast else mixture_by_products
 
-    def log_distribution(self, parameters: Tensor, before: Tensor, channel: int) -> Tensor:
+    def log_distribution(
+        self, parameters: Tensor, before: Tensor, channel: int, share: float = 0.0
+    ) -> Tensor:
         """Parameters [B or 2B, C', P], values of earlier channels [B or 2B, C] → [B, levels] in
-        nats, up to a constant per row."""
+        nats, up to a constant per row; `share` of the positions are sampled before."""
         if self.unnormalised and isinstance(self.likelihood, Softmax):
             return parameters[:, channel]
         if isinstance(self.likelihood, Mixture):
@@ -145,14 +147,22 @@ class ValueSampler:
             log_p = self.likelihood.log_distribution(parameters, before, channel)
         if self.guided:
             conditional, null = log_p.chunk(2)
-            log_p = F.log_softmax(null + self.options.guidance * (conditional - null), dim=-1)
+            guidance = self.options.guidance_at(share)
+            log_p = F.log_softmax(null + guidance * (conditional - null), dim=-1)
         if self.observe is not None:
             self.observe(log_p)
         return log_p
 
     def __call__(
-        self, parameters: Tensor, before: Tensor, channel: int, uniforms: Tensor, out: Tensor
+        self,
+        parameters: Tensor,
+        before: Tensor,
+        channel: int,
+        uniforms: Tensor,
+        out: Tensor,
+        share: float = 0.0,
     ) -> None:
-        """Samples the values `out` [B, 1] with the random numbers `uniforms` [B, 1]."""
-        log_p = self.log_distribution(parameters, before, channel)
+        """Samples the values `out` [B, 1] with the random numbers `uniforms` [B, 1], where `share`
+        of the positions are sampled before."""
+        log_p = self.log_distribution(parameters, before, channel, share)
         invert_cdf(log_p, uniforms, self.options, out)

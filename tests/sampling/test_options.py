@@ -52,3 +52,23 @@ def test_importing_brings_no_torch() -> None:
     code = "import sys, pixelgen.sampling; assert 'torch' not in sys.modules"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_guidance_schedule_says_where_guidance_applies() -> None:
+    constant = SamplingOptions(guidance=3.0)
+    assert [constant.guidance_at(s) for s in (0.0, 0.5, 0.9)] == [3.0, 3.0, 3.0]
+    linear = SamplingOptions(guidance=3.0, guidance_schedule="linear")
+    assert [linear.guidance_at(s) for s in (0.0, 0.5, 0.75)] == [1.0, 2.0, 2.5]
+    interval = SamplingOptions(guidance=3.0, guidance_schedule="0.25:0.5")
+    assert [interval.guidance_at(s) for s in (0.2, 0.25, 0.49, 0.5)] == [1.0, 3.0, 3.0, 1.0]
+    assert "guidance_schedule" not in constant.to_dict()
+    assert SamplingOptions.from_dict(interval.to_dict()) == interval
+    assert constant.with_overrides(guidance_schedule="linear") == linear
+
+
+@pytest.mark.parametrize(
+    "wrong", ["", "up", "0.5", "0.5:0.5", "0.6:0.5", "-1:1", "0:2", "nan:1", 3]
+)
+def test_guidance_schedules_are_checked(wrong: Any) -> None:
+    with pytest.raises(ValueError, match="guidance_schedule must be"):
+        SamplingOptions(guidance_schedule=wrong)

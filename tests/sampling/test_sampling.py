@@ -270,3 +270,21 @@ def test_arguments_are_checked(arguments: dict[str, Any], message: str) -> None:
     given = {"condition": None, "uniforms": uniforms(config, 1), **arguments}
     with pytest.raises(ValueError, match=message):
         sample(network(config), given.pop("condition"), given.pop("uniforms"), **given)
+
+
+def test_guidance_outside_of_its_interval_is_that_of_no_guidance() -> None:
+    """The first half of the positions is drawn as without guidance, to the bit; the rest is not."""
+    config = gated(classes=3)
+    model, conditions, numbers = network(config), condition(config, 4), uniforms(config, 4)
+    plain = sample(model, conditions, numbers)
+    for schedule, options in (
+        ("interval", SamplingOptions(guidance=4.0, guidance_schedule="0.5:1")),
+        ("linear", SamplingOptions(guidance=4.0, guidance_schedule="linear")),
+    ):
+        found = sample(model, conditions, numbers, options=options)
+        naive = sample(model, conditions, numbers, options=options, method="naive")
+        assert torch.equal(found, naive), schedule
+        assert not torch.equal(found, plain)
+        half = config.height * config.width // 2
+        if schedule == "interval":
+            assert torch.equal(found.flatten(2)[..., :half], plain.flatten(2)[..., :half])

@@ -17,7 +17,7 @@ from pixelgen.data import load_images
 from pixelgen.errors import PixelgenError
 from pixelgen.evaluation.evaluate import evaluate
 from pixelgen.models.likelihood import to_signed
-from pixelgen.publishing.export import export
+from pixelgen.publishing.export import export, export_weights
 from pixelgen.publishing.model_card import card_from_config
 from pixelgen.training.batches import Batches, hold_out
 from pixelgen.training.codes import CODES, EncodedBatches
@@ -282,6 +282,15 @@ def test_export_takes_a_better_decoder_of_the_same_codes(
         export(tmp_path / "run", tmp_path / "wrong", tokenizer=str(other))
     with pytest.raises(PixelgenError, match="for a model of codes"):
         export(tmp_path / "other", tmp_path / "wrong", tokenizer=str(other))
+    # Weights get a better decoder as their run does.
+    same = export_weights(str(tmp_path / "plain"), tmp_path / "same", tokenizer=str(new))
+    assert load_checkpoint(same).config == loaded.config
+    assert load_checkpoint(same).revision == loaded.revision
+    assert (same / "README.md").read_text() == card.replace("# weights", "# same").replace(
+        "--weights weights", "--weights same"
+    )
+    with pytest.raises(PixelgenError, match="another encoder"):
+        export_weights(str(folder), tmp_path / "wrong", tokenizer=str(other))
     assert not (tmp_path / "wrong").exists()
 
 
