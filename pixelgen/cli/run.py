@@ -36,7 +36,7 @@ class TerminalContext(JobContext):
         UsageError where they are to be shown and cannot."""
         super().__init__()
         if live and printing.quiet:
-            raise UsageError("--live does not go with --quiet")
+            raise UsageError("--live cannot be combined with --quiet")
         able = live is not False and can_show_pictures()
         if live and not able:
             why = "it has no colours" if on_terminal() else "stderr is none"

@@ -196,7 +196,7 @@ class InterpolationJob(DrawingJob):
         if self.fps is not None or self.ping_pong:
             name = "ping_pong" if self.fps is None else "fps"
             raise UsageError(
-                f"{name} is for animations",
+                f"{name} requires an animation",
                 "write a .gif or .webp file",
                 code="motion-of-picture",
             )

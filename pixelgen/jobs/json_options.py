@@ -79,7 +79,7 @@ def read_options(command: str, kind: type, said: Mapping[str, Any], stem: str) -
     seen: set[str] = set()
     for key, value in said.items():
         if key in _WHOLE_BATCH:
-            raise ValueError(f"{key!r} is for a whole batch, not for a job")
+            raise ValueError(f"{key!r} is an option of the whole batch, not of a job")
         option = options.get(_SYNONYMS.get(key, key))
         if option is None:
             near = did_you_mean(key, options, quoted=True)

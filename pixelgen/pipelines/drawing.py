@@ -66,7 +66,7 @@ class DrawingParameters:
         if not uses_vectors and sampling.get("vector_temperature") is not None:
             raise UsageError("vector_temperature has no effect: no vectors of classes are drawn")
         if not uses_candidates and sampling.get("candidates") is not None:
-            raise UsageError("candidates has no effect: it is for portraits")
+            raise UsageError("candidates has no effect: no portraits are drawn")
         defaults = config.sampling if conditional else replace(config.sampling, guidance=1.0)
         try:
             options = defaults.with_overrides(**sampling)

@@ -42,16 +42,18 @@ def path_request(
     photo_options += ["bottleneck"] * (bottleneck is not None)
     if classes:
         if photo_options:
-            raise UsageError(f"{photo_options[0]} does not go with classes")
+            raise UsageError(f"{photo_options[0]} cannot be combined with classes")
         return SampleRequest.from_options(config, weights, classes=classes, steps=steps, **drawing)
     if not photos:
         raise UsageError("photos or classes must be given")
     if config.bottlenecks:
         if face_options:
-            raise UsageError(f"{face_options[0]} is for faces, {weights} takes any picture")
+            raise UsageError(
+                f"{face_options[0]} requires weights of faces, {weights} takes any picture"
+            )
         return InterpolationRequest.from_options(
             config, weights, photos, steps, bottleneck=bottleneck, **drawing
         )
     if bottleneck is not None:
-        raise UsageError(f"bottleneck is for auto-encoders, {weights} has none")
+        raise UsageError(f"bottleneck requires auto-encoders, {weights} has none")
     return PortraitRequest.for_path(config, weights, photos, steps, slerp=slerp, **drawing)

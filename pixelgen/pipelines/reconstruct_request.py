@@ -50,7 +50,7 @@ class ReconstructRequest:
             for name, value in options.items():
                 if name != "batch_size" and value is not None:
                     raise UsageError(
-                        f"{name} is for auto-encoders, {weights} reconstructs by its tokenizer",
+                        f"{name} requires auto-encoders, {weights} reconstructs by its tokenizer",
                     )
             return cls((), 0, None)
         chosen = tuple(sorted(set(bottlenecks or config.bottlenecks)))

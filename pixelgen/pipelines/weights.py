@@ -220,7 +220,7 @@ class Weights:
             **drawing,
         )
         if fit != "crop" and not isinstance(request, InterpolationRequest):
-            raise UsageError("fit is for photos that auto-encoders take")
+            raise UsageError("fit requires photos and weights of auto-encoders")
         sources: list[Image.Image] = []
         if isinstance(request, PortraitRequest):
             pipe = PortraitPipeline(self.checkpoint, self.device)

@@ -190,7 +190,7 @@ def _same_codes(codec: Tokenizer | None, ref: str) -> tuple[Tokenizer, dict[str,
     """The tokenizer of the weights `ref`, and how it was trained. Raises UsageError if it does not
     encode as `codec` does."""
     if codec is None:
-        raise UsageError("tokenizer is for a model of codes, this one models pixels")
+        raise UsageError("tokenizer requires a model of codes, this one models pixels")
     loaded = load_checkpoint(ref)
     other = loaded.codec
     ours, theirs = codec.encoder.state_dict(), other.encoder.state_dict()

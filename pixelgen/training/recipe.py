@@ -337,16 +337,16 @@ class Recipe:
         config = self.model
         what = f"model {config.model!r}"
         if isinstance(config, TokenizerConfig | FaceEmbedderConfig):
-            require(self.sampling == SamplingOptions(), f"[sampling] is not for {what}")
+            require(self.sampling == SamplingOptions(), f"[sampling] does not apply to {what}")
         require(
             not self.data.vectors or config.vector_features > 0,
             "data.vectors needs model.vector_features",
         )
         if not isinstance(config, GridConfig):
             for name in ("tokenizer", "embedder"):
-                require(not getattr(self.data, name), f"data.{name} is not for {what}")
+                require(not getattr(self.data, name), f"data.{name} does not apply to {what}")
         elif config.vector_components:
-            require(not self.data.embedder, "model.vector_components is not for data.embedder")
+            require(not self.data.embedder, "model.vector_components excludes data.embedder")
         elif config.vector:
             require(
                 bool(self.data.embedder), "model.vector needs data.embedder or vector_components"
@@ -363,11 +363,11 @@ class Recipe:
             (AutoencoderConfig, "autoencoder", AutoencoderRecipe(), "an auto-encoder"),
         ):
             allowed = isinstance(config, kind) or getattr(self, table) == default
-            require(allowed, f"[{table}] is for {name}")
+            require(allowed, f"[{table}] requires {name}")
         if isinstance(config, AutoencoderConfig):
             require(
                 not (self.autoencoder.semantic_size and self.data.crop),
-                "autoencoder.semantic_size is not for data.crop: the classifier would see more",
+                "autoencoder.semantic_size excludes data.crop: the classifier would see more",
             )
             for name in ("semantic_weight", "semantic_dropout"):
                 needed = getattr(self.autoencoder, name) > 0

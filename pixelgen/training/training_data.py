@@ -64,7 +64,7 @@ def check_data(recipe: DataRecipe, data: ImageData) -> None:
         raise PixelgenError(f"data.crop is {recipe.crop}, the pictures are {width}×{height}")
     if recipe.jitter and not recipe.crop and height != width:
         raise PixelgenError(
-            f"data.jitter is for square pictures, these are {width}×{height}", "set data.crop"
+            f"data.jitter requires square pictures, these are {width}×{height}", "set data.crop"
         )
 
 

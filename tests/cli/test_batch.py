@@ -357,7 +357,7 @@ BAD = {
     "object": ('{"command": "sample", "class": {}}', "takes text or numbers, not a list or object"),
     "list": ('{"command": "sample", "seed": [1]}', "'seed' takes one value, not a list"),
     "both": ('{"command": "sample", "grid": true, "separate": true}', "'separate' is said twice"),
-    "decided": ('{"command": "sample", "quiet": true}', "'quiet' is for a whole batch"),
+    "decided": ('{"command": "sample", "quiet": true}', "'quiet' is an option of the whole batch"),
     "stdin": ('{"command": "score", "images": ["-"]}', "a job has no stdin"),
     "outside": ('{"command": "sample", "out": "../a.png"}', "a place inside the folder of results"),
     "absolute": ('{"command": "sample", "out": "/a.png"}', "a place inside the folder of results"),

@@ -66,7 +66,7 @@ def test_the_best_of_several_ways(run: Run, face_weights: Path) -> None:
     assert read_image("c.png").size == read_image("a.png").size
     outcome = run("interpolate", "--class", "lion", "--class", "cougar", "--candidates", 2)
     assert (outcome.code, outcome.out) == (2, "")
-    assert outcome.err == "error: candidates does not go with classes\n"
+    assert outcome.err == "error: candidates cannot be combined with classes\n"
 
 
 def test_a_strip_with_the_sources_at_both_ends(
@@ -216,22 +216,34 @@ BAD = [
     (["A"], 2, "at least 2 photos must be given"),
     (["--class", "8"], 2, "at least 2 classes must be given"),
     (["--class", "8", "--class", "3"], 2, "tiny was not trained on class 3"),
-    (["A", "B", "--class", "8"], 2, "a photo does not go with classes"),
-    (["--class", "8", "--class", "207", "--slerp"], 2, "slerp does not go with classes"),
-    (["--class", "8", "--class", "207", "--face", "1"], 2, "face does not go with classes"),
-    (["--class", "8", "--class", "207", "--no-align"], 2, "align=False does not go with classes"),
+    (["A", "B", "--class", "8"], 2, "a photo cannot be combined with classes"),
+    (["--class", "8", "--class", "207", "--slerp"], 2, "slerp cannot be combined with classes"),
+    (["--class", "8", "--class", "207", "--face", "1"], 2, "face cannot be combined with classes"),
+    (
+        ["--class", "8", "--class", "207", "--no-align"],
+        2,
+        "align=False cannot be combined with classes",
+    ),
     (["--class", "8", "--class", "207", "--weights", "FACES"], 2, "draws from a photo"),
     (["A", "B", "--weights", "CLASSES"], 2, "tiny has no face embedder"),
     (["A", "--weights", "AUTO"], 2, "at least 2 photos must be given"),
-    (["A", "B", "--weights", "AUTO", "--slerp"], 2, "slerp is for faces, auto takes any picture"),
-    (["A", "B", "--weights", "AUTO", "--face", "1"], 2, "face is for faces"),
-    (["A", "B", "--weights", "AUTO", "--no-align"], 2, "align=False is for faces"),
+    (
+        ["A", "B", "--weights", "AUTO", "--slerp"],
+        2,
+        "slerp requires weights of faces, auto takes any picture",
+    ),
+    (["A", "B", "--weights", "AUTO", "--face", "1"], 2, "face requires weights of faces"),
+    (["A", "B", "--weights", "AUTO", "--no-align"], 2, "align=False requires weights of faces"),
     (["A", "B", "--weights", "AUTO", "--bottleneck", "3"], 2, "auto has no bottleneck of 3 numb"),
     (["A", "B", "--weights", "AUTO", "--steps", "1"], 2, "steps must be at least 2, not 1"),
     (["A", "missing.jpg", "--weights", "AUTO"], 3, "cannot read missing.jpg"),
-    (["A", "B", "--bottleneck", "2"], 2, "bottleneck is for auto-encoders, faces has none"),
+    (["A", "B", "--bottleneck", "2"], 2, "bottleneck requires auto-encoders, faces has none"),
     (["A", "B", "--bottleneck", "0"], 2, "--bottleneck"),
-    (["--class", "8", "--class", "3", "--bottleneck", "2"], 2, "bottleneck does not go with"),
+    (
+        ["--class", "8", "--class", "3", "--bottleneck", "2"],
+        2,
+        "bottleneck cannot be combined with",
+    ),
     (
         ["--class", "8", "--class", "3", "--weights", "AUTO"],
         2,
@@ -244,8 +256,8 @@ BAD = [
     (["A", "B", "--steps", "1"], 2, "steps must be at least 2, not 1"),
     (["A", "B", "C", "--steps", "2"], 2, "steps must be at least 3, not 2"),
     (["A", "B", "--steps", "1000000"], 2, "1000000 pictures of 16×16 pixels are too many"),
-    (["A", "B", "--fps", "5"], 2, "fps is for animations (-o FILE.gif or FILE.webp)"),
-    (["A", "B", "--ping-pong", "-o", "a.png"], 2, "ping_pong is for animations"),
+    (["A", "B", "--fps", "5"], 2, "fps requires an animation (-o FILE.gif or FILE.webp)"),
+    (["A", "B", "--ping-pong", "-o", "a.png"], 2, "ping_pong requires an animation"),
     (["A", "B", "--fps", "0", "-o", "a.gif"], 2, "--fps"),
     (["A", "B", "-o", "a.mp4"], 2, "a.mp4 is neither a folder nor a .png or .gif or .webp file"),
     (["A", "B", "-o", "a.gif", "--separate"], 2, "a.gif is one file of all pictures (--grid)"),

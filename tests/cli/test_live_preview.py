@@ -278,7 +278,7 @@ BAD = [
     (["--watch", "a.png", "-o", "a.png"], "a.png is named twice"),
     (["--live"], "--live needs a terminal: stderr is none (--watch FILE.png)"),
     (["--live", "-o", "-"], "--live needs a terminal: stderr is none (--watch FILE.png)"),
-    (["--live", "--quiet"], "--live does not go with --quiet"),
+    (["--live", "--quiet"], "--live cannot be combined with --quiet"),
 ]
 
 

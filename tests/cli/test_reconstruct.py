@@ -180,7 +180,7 @@ def test_by_a_tokenizer(run: Run, folder: Path, tmp_path: Path) -> None:
     assert (made["bottleneck"], made["bits_per_dim"], made["samples"]) == (None, None, [])
     outcome = run("reconstruct", folder / "a.png", "--weights", tok, "-n", 2)
     assert outcome.code == 2
-    assert outcome.err == "error: n is for auto-encoders, tok reconstructs by its tokenizer\n"
+    assert outcome.err == "error: n requires auto-encoders, tok reconstructs by its tokenizer\n"
 
 
 @pytest.mark.parametrize(

@@ -182,7 +182,7 @@ def test_by_a_tokenizer(tokenizer: Path) -> None:
     assert (made.bottleneck, made.samples, made.bits_per_dim) == (None, [], None)
     assert (result.seed, result.parameters) == (None, {})
     assert loaded.reconstruct([image], cut="patches").rows()[0][1].size == (20, 13)
-    with pytest.raises(PixelgenError, match="n is for auto-encoders, tok reconstructs by its"):
+    with pytest.raises(PixelgenError, match="n requires auto-encoders, tok reconstructs by its"):
         loaded.reconstruct([image], n=2)
     with pytest.raises(PixelgenError, match="tok has no auto-encoder"):
         InterpolationRequest.from_options(loaded.config, loaded.name, 2)

@@ -417,11 +417,11 @@ def test_runs_that_do_not_belong_together(recipe_file: Path, tmp_path: Path) -> 
         ("autoencoder.noise=-1", "noise must not be negative"),
         ("autoencoder.inner_share=1", "inner_share must lie between 0 and 1"),
         ("autoencoder.means=1", "unknown key 'autoencoder.means'"),
-        ("data.embedder=x", "data.embedder is not for model 'autoencoder'"),
-        ("data.tokenizer=x", "data.tokenizer is not for model 'autoencoder'"),
-        ("losses.pixel=l2", r"\[losses\] is for a tokenizer"),
+        ("data.embedder=x", "data.embedder does not apply to model 'autoencoder'"),
+        ("data.tokenizer=x", "data.tokenizer does not apply to model 'autoencoder'"),
+        ("losses.pixel=l2", r"\[losses\] requires a tokenizer"),
         ("model.pixels.feature=3", r"\[model\] pixels: unknown key 'feature'"),
-        ("model.size=16", "the auto-encoder is for"),
+        ("model.size=16", "the auto-encoder takes"),
     ],
 )
 def test_what_does_not_fit(recipe_file: Path, tmp_path: Path, override: str, says: str) -> None:
@@ -434,5 +434,5 @@ def test_the_section_is_for_auto_encoders(tmp_path: Path) -> None:
     path.write_text(
         '[model]\nmodel = "gated_pixelcnn"\noutput_features = 240\n[autoencoder]\nnoise = 0.1\n'
     )
-    with pytest.raises(PixelgenError, match=r"\[autoencoder\] is for an auto-encoder"):
+    with pytest.raises(PixelgenError, match=r"\[autoencoder\] requires an auto-encoder"):
         load_recipe(path)

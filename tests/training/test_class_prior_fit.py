@@ -294,7 +294,7 @@ def test_a_run_begins_with_weights_that_knew_no_vectors(recipe_file: Path, tmp_p
     [
         (["model.vector=3"], "model.vector needs data.embedder or vector_components"),
         (["model.vector_components=2"], "vector_components needs classes and a condition vector"),
-        ([*GIVEN, "data.embedder=faces"], "model.vector_components is not for data.embedder"),
+        ([*GIVEN, "data.embedder=faces"], "model.vector_components excludes data.embedder"),
         (["data.vectors=imagenet32"], "data.vectors needs model.vector_features"),
         ([*GIVEN, "model.vector_features=7"], "vector_features is 7, the classifier has 1280"),
         (

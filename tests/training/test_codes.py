@@ -301,7 +301,7 @@ def test_export_takes_a_better_decoder_of_the_same_codes(
         ("data.crop=9", "the tokenizer takes 8×8"),
         ("data.tokenizer=nowhere", "no weights called nowhere"),
         ("data.views=-1", "views must not be negative"),
-        ("losses.perceptual=0.1", "losses.* is for a tokenizer"),
+        ("losses.perceptual=0.1", "losses.* requires a tokenizer"),
     ],
 )
 def test_what_does_not_fit(prior_recipe: Path, tmp_path: Path, override: str, says: str) -> None:

@@ -327,7 +327,7 @@ def test_features_of_the_pictures_as_they_are_trained_on(recipe_file: Path, tmp_
         ([*TAUGHT, "data.holdout=60"], "data.holdout is 60, the data has 40 pictures"),
         (
             [*TAUGHT, "data.size=16", "data.crop=8", "autoencoder.semantic_size=16"],
-            "autoencoder.semantic_size is not for data.crop",
+            "autoencoder.semantic_size excludes data.crop",
         ),
         (
             ["autoencoder.joint=false", "autoencoder.bits_weight=0"],

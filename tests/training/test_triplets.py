@@ -231,12 +231,12 @@ def test_it_learns_and_is_exported(faces: Path, tmp_path: Path) -> None:
     ("override", "says"),
     [
         ("data.label=nobody", "has no column 'nobody'"),
-        ("data.crop=9", "the embedder is for"),
+        ("data.crop=9", "the embedder takes"),
         ("data.holdout=96", "data.holdout is 96"),
         ("data.holdout=95", "data.holdout of 95 pictures holds out all 12 people"),
         ("data.holdout=8", "holds out too few people"),
         ("triplets.shots=1", "shots must be at least 2"),
-        ("losses.perceptual=0.1", "losses.* is for a tokenizer"),
+        ("losses.perceptual=0.1", "losses.* requires a tokenizer"),
     ],
 )
 def test_what_does_not_fit(faces: Path, tmp_path: Path, override: str, says: str) -> None:

@@ -152,7 +152,7 @@ def check_image_size(data: ImageData, recipe: Recipe, kind: str) -> None:
     shape, expected = image_shape(data, recipe), (config.channels, config.height, config.width)
     if shape != expected:
         raise PixelgenError(
-            f"the data is {shape}, the {kind} is for {expected} (channels, rows, columns)",
+            f"the data is {shape}, the {kind} takes {expected} (channels, rows, columns)",
             "set data.size, data.crop and model.size to one size",
         )
 
