@@ -31,8 +31,8 @@ _CONFLICTS = (
 _SAMPLING = ("temperature", "top_p", "guidance", "seed")
 _REQUIRES = {
     ("quality",): ("samples_per_class", "vector_temperature"),
-    ("identity",): ("portraits", "candidates", "people"),
-    ("quality", "identity"): ("no_likelihood", "part", *_SAMPLING),
+    ("identity",): ("portraits", "people"),
+    ("quality", "identity"): ("no_likelihood", "part", "candidates", *_SAMPLING),
 }
 """Options that require one of others; auto-encoders, which always draw, require none for the
 last."""
@@ -98,7 +98,7 @@ def evaluate(
         int | None,
         typer.Option(
             min=1,
-            help="With --identity: candidates for each portrait. Default: the weights' own.",
+            help="Candidates for each sample or portrait. Default: the weights' own.",
         ),
     ] = None,
     people: Annotated[
@@ -258,7 +258,7 @@ def _measure(
     elif "quality" in chosen:
         from pixelgen.evaluation.quality import measure_quality
 
-        classes = ("samples_per_class", "vector_temperature", "part")
+        classes = ("samples_per_class", "vector_temperature", "part", "candidates")
         quality = measure_quality(weights, **arguments(*classes, *_SAMPLING))
         if not likelihood:
             return Evaluation(quality.real.pictures), quality, None

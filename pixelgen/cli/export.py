@@ -43,7 +43,7 @@ def export(
         bool, typer.Option("--force", help="Write into a folder that is not empty.")
     ] = False,
 ) -> None:
-    """Export the averaged weights of a training run, or other weights, as a checkpoint folder.
+    """Export the averaged weights of a run, or other weights, as a folder.
 
     \b
     Examples:

@@ -25,6 +25,15 @@ def sample(
     classes: options.Classes = None,
     n: Annotated[int, typer.Option("-n", help="Draw this many pictures of every class.")] = 1,
     sampling: ClassSamplingGroup,
+    candidates: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Draw this many for each picture, and keep the one most clearly of its class: "
+            "takes that many times as long. Default: the weights' own.",
+            show_default=False,
+        ),
+    ] = None,
     weights: options.Weights = DEFAULT_WEIGHTS,
     device: options.Device = "auto",
     batch_size: options.BatchSize = 32,
@@ -50,6 +59,7 @@ def sample(
         classes=classes or (),
         n=n,
         sampling=sampling,
+        candidates=candidates,
         weights=weights,
         device=device,
         batch_size=batch_size,

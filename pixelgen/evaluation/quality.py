@@ -147,6 +147,7 @@ def _sampling_settings(request: SampleRequest) -> ClassSamplingSettings:
         options.guidance,
         drawing.seed,
         options.vector_temperature if drawing.uses_vectors else None,
+        request.candidates if request.candidates > 1 else None,
     )
 
 

@@ -131,6 +131,8 @@ class ClassSamplingSettings:
     seed: int
     vector_temperature: float | None = None
     """None for weights without class priors."""
+    candidates: int | None = None
+    """Pictures drawn for each sample; None: one."""
 
 
 @dataclass(frozen=True)
@@ -150,6 +152,13 @@ class Quality:
     """None for a tokenizer."""
     sampling: ClassSamplingSettings | None
     """None for a tokenizer."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON-ready dictionary, without `candidates` where one picture is drawn for each."""
+        values = asdict(self)
+        if self.sampling is not None and self.sampling.candidates is None:
+            del values["sampling"]["candidates"]
+        return values
 
 
 @dataclass(frozen=True)
@@ -274,7 +283,7 @@ class EvaluationReport:
             **{name: values[name] for name in ("weights", "revision", "data", "split", "limit")},
             **asdict(self.result),
             **({} if main is None else asdict(main)),
-            "quality": None if self.quality is None else asdict(self.quality),
+            "quality": None if self.quality is None else self.quality.to_dict(),
             "identity": None if self.identity is None else asdict(self.identity),
             "seconds": self.seconds,
         }

@@ -11,8 +11,9 @@ from pixelgen.checkpoints import DEFAULT_WEIGHTS
 from pixelgen.imaging import make_grid, square_columns
 from pixelgen.jobs.context import JobContext
 from pixelgen.jobs.drawing import DrawingJob, DrawnReport
-from pixelgen.jobs.job import ClassSampling, option
+from pixelgen.jobs.job import ClassSampling, check_range, option
 from pixelgen.jobs.output import OutputFiles, slug
+from pixelgen.jobs.view import first_of_each
 from pixelgen.labels import imagenet
 from pixelgen.pipelines import ClassPipeline, SampleRequest
 from pixelgen.pipelines.codes_file import check_amount
@@ -34,19 +35,31 @@ class SampleJob(DrawingJob):
     """Numbers, ranges ("207-210"), WordNet ids or names."""
     n: int = 1
     """Pictures of every class."""
+    candidates: int | None = None
+    """Pictures drawn for each, of which the one that says most clearly which class it is of is
+    kept; None: the default of the weights."""
     sampling: ClassSampling = field(default_factory=ClassSampling)
     weights: str = DEFAULT_WEIGHTS
+
+    def __post_init__(self) -> None:
+        check_range("candidates", self.candidates, 1)
 
     def run(self, context: JobContext | None = None) -> SampleReport:
         """Draw and write them; see `Job.run`."""
         context = context or JobContext()
         preview, source, config = self.start(self.weights, context)
         request = SampleRequest.from_options(
-            config, source.name, classes=self.classes, n=self.n, **self.drawing_options()
+            config,
+            source.name,
+            classes=self.classes,
+            n=self.n,
+            candidates=self.candidates,
+            **self.drawing_options(),
         )
         count, seed, view = request.count, request.drawing.seed, self.view
         check_amount(count, config.image_shape[1] * view.scale)
         stem = f"pixelgen-{_subject(request.classes)}-s{seed}"
+        check_amount(request.candidate_count, config.image_shape[1])
         files = 1 if view.grid else count
         target = OutputFiles.plan(self.output, stem, files, self.force)
         parameters = request.parameters() | view.parameters()
@@ -55,11 +68,17 @@ class SampleJob(DrawingJob):
         columns = request.n if several else square_columns(count)
 
         def sheet(images: Sequence[Image.Image]) -> Image.Image:
-            return make_grid(view.enlarge(images), columns, gap=view.gap)
+            drawn = first_of_each(images, count)
+            return make_grid(view.enlarge(drawn), columns, gap=view.gap)
 
         pipe = ClassPipeline.from_pretrained(source, self.device)
         result, written = self.draw(
-            lambda on_step: pipe.run(request, on_step), count, sheet, placement, context
+            lambda on_step: pipe.run(request, on_step),
+            count,
+            sheet,
+            placement,
+            context,
+            choose=lambda images: pipe.finished(request, images),
         )
         return SampleReport(**placement.drawn_facts(result, pipe, written), classes=result.classes)
 

@@ -8,7 +8,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pixelgen.checkpoints import LoadedCheckpoint
-from pixelgen.pipelines.image_sampler import ImageSampler, OnStep
+from pixelgen.pipelines.image_sampler import (
+    LEAST_ROWS,
+    ImageSampler,
+    OnStep,
+    SampledImages,
+    best_of_each,
+)
 from pixelgen.pipelines.path import interpolate_path
 from pixelgen.pipelines.pretrained import Pretrained
 from pixelgen.pipelines.results import Sample, SampleResult
@@ -16,6 +22,9 @@ from pixelgen.pipelines.sample_request import SampleRequest
 
 if TYPE_CHECKING:
     import torch
+    from PIL import Image
+
+    from pixelgen.models.conditioning import Condition
 
 
 _VECTOR_SALT = 0x5DEECE66D
@@ -30,6 +39,7 @@ class ClassPipeline(Pretrained):
         self.device = device
         self.sampler = ImageSampler(checkpoint, device)
         self.model = self.sampler.model
+        self._scores: list[float] = []
 
     def run(self, request: SampleRequest, on_step: OnStep | None = None) -> SampleResult:
         """Carry out a request that was made for these weights. The frames of an interpolation go
@@ -47,15 +57,18 @@ class ClassPipeline(Pretrained):
             path = None if vectors is None else interpolate_path(vectors, request.steps)
             condition = Condition(torch.arange(request.steps), path)
         elif request.rows:
-            repeated = rows.repeat_interleave(request.n)
+            repeated = rows.repeat_interleave(request.n * request.candidates)
             condition = Condition(repeated, self._class_vectors(repeated, request))
-        sampled = sampler.sample(
-            request.count,
-            condition,
-            request.drawing,
-            streams=None if request.steps is None else 1,
-            on_step=on_step,
-        )
+        if request.candidates > 1:
+            sampled = self._best_candidates(request, condition, on_step)
+        else:
+            sampled = sampler.sample(
+                request.count,
+                condition,
+                request.drawing,
+                streams=None if request.steps is None else 1,
+                on_step=on_step,
+            )
         seed = request.drawing.seed
         return SampleResult(
             items=[
@@ -68,6 +81,38 @@ class ClassPipeline(Pretrained):
             seed=seed,
             parameters=request.parameters(),
         )
+
+    def finished(self, request: SampleRequest, images: Sequence[Image.Image]) -> list[Image.Image]:
+        """The pictures that a call which was interrupted had finished, of all `images` that it had
+        drawn: of several candidates those that it had chosen."""
+        if request.candidates == 1:
+            return list(images)
+        return [images[i] for i in best_of_each(self._scores[: len(images)], request.candidates)]
+
+    def _best_candidates(
+        self, request: SampleRequest, condition: Condition | None, on_step: OnStep | None
+    ) -> SampledImages:
+        """Of every `request.candidates` pictures the one with the greatest log p(x | condition) -
+        log p(x), which says most clearly what it is conditioned on."""
+        import torch
+
+        from pixelgen.models.likelihood import bits_per_dim
+
+        grids, bits = [], list[float]()
+        self._scores = list[float]()
+        drawn = self.sampler.sample_grids(
+            request.candidate_count, condition, request.drawing, on_step=on_step
+        )
+        for x, log_prob in drawn:
+            # Fewer rows would be rounded differently: see `LEAST_ROWS`.
+            rows = torch.arange(max(len(x), LEAST_ROWS)) % len(x)
+            with torch.inference_mode():
+                unconditional = self.model.log_prob(x[rows])[: len(x)]  # [B, C, H, W]
+            self._scores += (log_prob - unconditional).flatten(1).sum(1).tolist()
+            bits += bits_per_dim(log_prob).tolist()
+            grids.append(x)
+        chosen = best_of_each(self._scores, request.candidates)
+        return SampledImages(self.sampler.show(torch.cat(grids)[chosen]), [bits[i] for i in chosen])
 
     def _class_vectors(
         self, rows: torch.Tensor, request: SampleRequest, *, one_stream: bool = False

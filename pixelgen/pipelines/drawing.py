@@ -39,7 +39,7 @@ class DrawingParameters:
     """Whether `options.vector_temperature` is used: a condition vector is drawn for each picture
     first."""
     uses_candidates: bool = False
-    """Whether `options.candidates` is used: of several pictures the most similar one is kept."""
+    """Whether `options.candidates` is used: of several pictures the best one is kept."""
 
     @classmethod
     def from_arguments(
@@ -66,7 +66,9 @@ class DrawingParameters:
         if not uses_vectors and sampling.get("vector_temperature") is not None:
             raise UsageError("vector_temperature has no effect: no vectors of classes are drawn")
         if not uses_candidates and sampling.get("candidates") is not None:
-            raise UsageError("candidates has no effect: no portraits are drawn")
+            raise UsageError(
+                "candidates has no effect: neither portraits nor pictures of classes are drawn"
+            )
         defaults = config.sampling if conditional else replace(config.sampling, guidance=1.0)
         try:
             options = defaults.with_overrides(**sampling)

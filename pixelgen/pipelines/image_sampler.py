@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -106,6 +106,13 @@ def picture_progress(progress: PictureCallback | None) -> OnStep | None:
     return step
 
 
+def best_of_each(scores: Sequence[float], candidates: int) -> list[int]:
+    """The index of the greatest of every `candidates` consecutive scores, the first of equals. An
+    incomplete group at the end is left out."""
+    groups = range(0, len(scores) - candidates + 1, candidates)
+    return [max(range(g, g + candidates), key=scores.__getitem__) for g in groups]
+
+
 @dataclass(frozen=True)
 class SampledImages:
     """Pictures, and how likely the model finds them."""
@@ -116,7 +123,7 @@ class SampledImages:
     guidance or top-p."""
 
 
-_LEAST_ROWS = 8
+LEAST_ROWS = 8
 """Matrix products of fewer rows are rounded differently: batches are not smaller than this, or than
 all pictures, so that what is drawn does not depend on how they are split."""
 
@@ -188,7 +195,7 @@ class ImageSampler:
         # Always on the CPU: every device then gets the same numbers.
         generator = seeded(drawing.seed)
         shared = draw_uniforms(generator, streams, config) if streams else None
-        least = min(count, _LEAST_ROWS)
+        least = min(count, LEAST_ROWS)
         for first in range(0, count, drawing.batch_size):
             chunk = slice(first, min(first + drawing.batch_size, count))
             size = chunk.stop - first

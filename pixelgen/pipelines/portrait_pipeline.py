@@ -11,7 +11,7 @@ from PIL import Image
 from pixelgen.checkpoints import LoadedCheckpoint
 from pixelgen.imaging import FaceCropper, FaceDetector, Photo, load_photo, square
 from pixelgen.pipelines.conversion import to_tensor
-from pixelgen.pipelines.image_sampler import ImageSampler, OnStep
+from pixelgen.pipelines.image_sampler import ImageSampler, OnStep, best_of_each
 from pixelgen.pipelines.path import interpolate_path
 from pixelgen.pipelines.portrait_request import PortraitRequest
 from pixelgen.pipelines.pretrained import Pretrained
@@ -131,13 +131,6 @@ class PortraitPipeline(Pretrained):
             parameters=request.parameters(),
             sources=sources,
         )
-
-
-def best_of_each(scores: Sequence[float], candidates: int) -> list[int]:
-    """The index of the greatest of every `candidates` consecutive scores, the first of equals. An
-    incomplete group at the end is left out."""
-    groups = range(0, len(scores) - candidates + 1, candidates)
-    return [max(range(g, g + candidates), key=scores.__getitem__) for g in groups]
 
 
 def _unit(h: Tensor) -> Tensor:

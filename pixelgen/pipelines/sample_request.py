@@ -70,6 +70,7 @@ class SampleRequest:
             ("n", n, 1) if steps is None else ("steps", steps, len(indices)),
             conditional=bool(indices),
             uses_vectors=vectors and bool(indices),
+            uses_candidates=bool(indices) and steps is None and not null_vector,
             **drawing,
         )
         return cls(tuple(indices), tuple(rows), n, parameters, steps)
@@ -78,6 +79,16 @@ class SampleRequest:
     def count(self) -> int:
         """Pictures in all."""
         return self.n * max(len(self.classes), 1) if self.steps is None else self.steps
+
+    @property
+    def candidates(self) -> int:
+        """Pictures drawn for each that is kept."""
+        return self.drawing.options.candidates if self.drawing.uses_candidates else 1
+
+    @property
+    def candidate_count(self) -> int:
+        """Pictures to draw in all."""
+        return self.count * self.candidates
 
     @property
     def labels(self) -> list[int | None]:
@@ -89,4 +100,7 @@ class SampleRequest:
     def parameters(self) -> dict[str, Any]:
         """What, beside weights, seed and device, decides how the pictures come out."""
         amount = {"n": self.n} if self.steps is None else {"steps": self.steps}
-        return {"classes": list(self.classes), **amount, **self.drawing.parameters()}
+        parameters = {"classes": list(self.classes), **amount, **self.drawing.parameters()}
+        if self.candidates == 1:  # the pictures are those of versions without candidates
+            parameters.pop("candidates", None)
+        return parameters

@@ -107,11 +107,14 @@ def _quality(quality: Quality, split: str, command: str) -> list[Figure]:
     where = f"{quality.classes} classes{part} of the {split}"
     command += f" --quality --no-likelihood --part {quality.part}"
     command += _options({} if quality.sampling is None else asdict(quality.sampling))
+    samples = "samples"
+    if quality.sampling is not None and quality.sampling.candidates is not None:
+        samples += f", each the most clearly of its class of {quality.sampling.candidates}"
     figures = []
     for images, scores in (
         ("real pictures", quality.real),
         ("reconstructions", quality.reconstructed),
-        ("samples", quality.samples),
+        (samples, quality.samples),
     ):
         if scores is None:
             continue

@@ -80,7 +80,8 @@ def card_of(
             figures.append(Figure(f"{task.figure_unit}, {where}", f"{figure:.4f}"))
     text = task.card_text([run.recipe for run in runs], name, size, labels)
     candidates = recipe.sampling.candidates
-    selected = f"each the most similar of {candidates}" if candidates > 1 else "not selected"
+    best = "most similar" if recipe.data.embedder else "most clearly of its class"
+    selected = f"each the {best} of {candidates}" if candidates > 1 else "not selected"
     return ModelCard(
         name=name,
         summary=card.summary or text.summary,

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 LARGEST_OPTION = 10_000.0
 """Larger temperatures and scales change nothing visible, and overflow."""
 LARGEST_CANDIDATES = 2**20
-"""Candidates of one portrait."""
+"""Candidates of one picture."""
 
 
 class SamplingOverrides(TypedDict, total=False):
@@ -35,7 +35,8 @@ class SamplingOverrides(TypedDict, total=False):
     """Below 1: condition vectors nearer to the mean of their class. Only for weights that draw a
     vector of the class first."""
     candidates: int | None
-    """Pictures drawn for each portrait, of which the most similar one is kept. Only for faces."""
+    """Pictures drawn for each that is kept: the portrait most similar to the person, or the picture
+    that says most clearly which class it is of."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,8 @@ class SamplingOptions:
     vector_temperature: float = 1.0
     """Multiplies the variance of the condition vectors of classes, where the model draws them."""
     candidates: int = 1
-    """Pictures drawn for each portrait, of which the one most similar to the person is kept."""
+    """Pictures drawn for each that is kept: the portrait most similar to the person, or the picture
+    with the greatest log p(x | class) - log p(x)."""
 
     def __post_init__(self) -> None:
         _ = self.guidance_interval

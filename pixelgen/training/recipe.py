@@ -356,7 +356,8 @@ class Recipe:
         has_map = isinstance(config, GatedPixelCNNConfig) and config.given_channels > 0
         require(not has_map, "model.given_channels is only for the PixelCNN of an auto-encoder")
         single = self.sampling.candidates == 1
-        require(single or bool(self.data.embedder), "sampling.candidates needs data.embedder")
+        chosen = bool(self.data.embedder) or config.classes > 0
+        require(single or chosen, "sampling.candidates needs data.embedder or model.classes")
         for kind, table, default, name in (
             (TokenizerConfig, "losses", LossesRecipe(), "a tokenizer"),
             (FaceEmbedderConfig, "triplets", TripletsRecipe(), "a face embedder"),

@@ -51,6 +51,27 @@ def test_pictures_depend_on_the_seed_alone(loaded: Weights) -> None:
     assert (pixels(loaded.sample(classes=[8], n=5, seed=2).images) != first).any()
 
 
+def test_of_candidates_the_one_most_clearly_of_its_class_is_kept(loaded: Weights) -> None:
+    drawn = loaded.sample(classes=[8, 207], n=6, seed=1)
+    kept = loaded.sample(classes=[8, 207], n=2, seed=1, candidates=3)
+    assert kept.parameters == drawn.parameters | {"n": 2, "candidates": 3}
+    x = torch.from_numpy(pixels(drawn.images)).permute(0, 3, 1, 2).long()
+    rows = Condition(classes=torch.tensor([0] * 6 + [1] * 6))
+    model = loaded.checkpoint.model
+    gain = (model.log_prob(x, rows) - model.log_prob(x)).flatten(1).sum(1)
+    best = [3 * group + int(gain[3 * group : 3 * group + 3].argmax()) for group in range(4)]
+    assert (pixels(kept.images) == pixels(drawn.images)[best]).all()
+    assert kept.bits_per_dim == pytest.approx([drawn.bits_per_dim[i] for i in best], abs=1e-6)
+    assert kept.classes == [8, 8, 207, 207]
+    for size in (1, 5):
+        again = loaded.sample(classes=[8, 207], n=2, seed=1, candidates=3, batch_size=size)
+        assert (pixels(again.images) == pixels(kept.images)).all()
+    plain = loaded.sample(classes=[8], n=2, seed=1, candidates=1)
+    assert "candidates" not in plain.parameters
+    with pytest.raises(UsageError, match="candidates has no effect"):
+        loaded.sample(n=2, candidates=2)
+
+
 def test_pictures_depend_on_the_seed_alone_where_rounding_tells() -> None:
     """A product of one row is rounded otherwise than one of four: seen with this seed."""
     loaded = pixelgen.load("imagenet32", "cpu")
