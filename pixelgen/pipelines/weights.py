@@ -60,7 +60,7 @@ class Weights:
     one or several. Classes are ILSVRC numbers, WordNet ids, names or ranges ("207-210"), one or
     several. `drawing` is `seed` (by default a random one), `batch_size` (the pictures do not depend
     on it), and the sampling options `temperature`, `top_p` and `guidance`, for classes
-    `vector_temperature`, for faces `candidates`; by default those of the weights. `on_step` is
+    `vector_temperature`, for classes and faces `candidates`; by default those of the weights. `on_step` is
     called with a `SamplingProgress` for every position of the grid. The same seed and options draw
     the same pictures as on the command line.
 
