@@ -59,14 +59,14 @@ class Weights:
     Photos are PIL pictures, which are taken as they are, or paths, whose EXIF rotation is applied;
     one or several. Classes are ILSVRC numbers, WordNet ids, names or ranges ("207-210"), one or
     several. `drawing` is `seed` (by default a random one), `batch_size` (the pictures do not depend
-    on it), and the sampling options `temperature`, `top_p` and `guidance`, for classes
-    `vector_temperature`, for classes and faces `candidates`; by default those of the weights. `on_step` is
-    called with a `SamplingProgress` for every position of the grid. The same seed and options draw
-    the same pictures as on the command line.
+    on it), and the sampling options `temperature`, `top_p`, `guidance` and `guidance_schedule`, for
+    classes `vector_temperature`, for classes and faces `candidates`; by default those of the
+    weights. `on_step` is called with a `SamplingProgress` for every position of the grid. The same
+    seed and options draw the same pictures as on the command line.
 
-    Every method returns a sequence, which also holds the seed, the time and the parameters of the
-    call. Every method raises PixelgenError, in one line, for what these weights cannot do and for
-    photos that cannot be read; nothing is drawn then.
+    Methods that draw or measure return a sequence, which also holds the time of the call, and of
+    drawings the seed and the parameters. Every method raises PixelgenError, in one line, for what
+    these weights cannot do and for photos that cannot be read; nothing is drawn then.
     """
 
     def __init__(
