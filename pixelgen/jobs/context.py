@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 Item = TypeVar("Item")
 
 
-class ProgressLine(Protocol):
+class ProgressMeter(Protocol):
     """A context that shows how much of a task is done."""
 
     def __enter__(self) -> Self: ...
@@ -83,7 +83,7 @@ class JobContext:
         """Find weights, and download them where needed. Raises as `resolve_weights` does."""
         return resolve_weights(weights)
 
-    def meter(self, task: str) -> ProgressLine:
+    def meter(self, task: str) -> ProgressMeter:
         """A meter for a `task`, such as "encoding"."""
         return SilentMeter()
 
