@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from pixelgen._version import __version__
 from pixelgen.errors import PixelgenError, UsageError
@@ -29,14 +29,6 @@ FORMAT = 1
 CONFIG_FILE = "config.json"
 Kind = Literal["pixelcnn", "coded-pixelcnn", "tokenizer", "face-embedder", "autoencoder"]
 """What a checkpoint holds; "coded-pixelcnn" is a model of grids of codes with its tokenizer."""
-_KINDS: dict[str, Kind] = {
-    "pixelcnn": "pixelcnn",
-    "gated_pixelcnn": "pixelcnn",
-    "tokenizer": "tokenizer",
-    "face_embedder": "face-embedder",
-    "autoencoder": "autoencoder",
-}
-"""The kind of a checkpoint by the name of its model, without a tokenizer beside it."""
 LARGEST_CONFIG = 2**22
 """Bytes; a larger file is not read."""
 LARGEST_IMAGE = 2**24
@@ -116,8 +108,9 @@ class CheckpointConfig:
     @property
     def kind(self) -> Kind:
         """What these weights are."""
-        kind = _KINDS[self.model.model]
-        return "coded-pixelcnn" if kind == "pixelcnn" and self.tokenizer is not None else kind
+        kind = self.model.kind
+        coded = kind == "pixelcnn" and self.tokenizer is not None
+        return "coded-pixelcnn" if coded else cast(Kind, kind)
 
     @property
     def kind_with_article(self) -> str:

@@ -21,6 +21,7 @@ from pixelgen.checkpoints import (
 from pixelgen.cli.terminal import Colours
 from pixelgen.errors import PixelgenError, UsageError, did_you_mean
 from pixelgen.files import MAX_PIXELS, expanded, read_file
+from pixelgen.jobs.registry import DRAWING_JOBS as DRAWING
 from pixelgen.toml import parse_toml
 
 FILE_VARIABLE = "PIXELGEN_CONFIG"
@@ -31,7 +32,6 @@ Origin = Literal["variable", "file", "default"]
 _PREFIX = "PIXELGEN_"
 _UNBOUNDED = 10**12
 _MAX_FILE_BYTES = 2**20
-_DRAWING = ("sample", "portrait", "interpolate", "reconstruct", "complete")
 _TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 
 
@@ -144,7 +144,7 @@ SETTINGS = {
             "Device to compute on: auto, cpu, cuda, cuda:N or mps.",
             _device,
             "auto",
-            (*_DRAWING, "score", "encode", "decode", "evaluate", "batch"),
+            (*DRAWING, "score", "encode", "decode", "evaluate", "batch"),
         ),
         Setting("threads", "Number of processor threads; unset: torch decides.", _integer(1, 1024)),
         Setting(
@@ -152,19 +152,23 @@ SETTINGS = {
             "Pictures in a batch; more need more memory.",
             _integer(1, 4096),
             32,
-            (*_DRAWING, "score"),
+            (*DRAWING, "score"),
         ),
         Setting(
             "output",
             "Folder for pictures without -o; unset: the current one.",
             _folder,
             None,
-            (*_DRAWING, "decode"),
+            (*DRAWING, "decode"),
         ),
         Setting(
-            "scale", "Enlarge pictures by this factor.", _integer(1, 64), 1, (*_DRAWING, "decode")
+            "scale",
+            "Enlarge pictures by this factor.",
+            _integer(1, 64),
+            1,
+            (*DRAWING, "decode"),
         ),
-        Setting("live", "Show pictures in the terminal while drawing.", _boolean, True, _DRAWING),
+        Setting("live", "Show pictures in the terminal while drawing.", _boolean, True, DRAWING),
         Setting(
             "color",
             "When to use colours: auto, always or never.",

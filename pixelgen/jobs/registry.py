@@ -22,6 +22,8 @@ JOBS = {
     "faces": "FacesJob",
 }
 """The class of every job, in the module that is called like the command."""
+DRAWING_JOBS = ("sample", "portrait", "interpolate", "reconstruct", "complete")
+"""Those that draw pictures."""
 
 
 def job_type(command: object) -> type[Job]:

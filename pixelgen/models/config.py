@@ -66,6 +66,8 @@ class Unconditioned:
 class GridConfig(Unconditioned, Config):
     """The configuration of a model of a grid of discrete values."""
 
+    kind: ClassVar[str] = "pixelcnn"
+
     channels: int = 3
     """Values per position: 3 for RGB, the number of codebooks for a grid of codes."""
     height: int = 32
@@ -323,6 +325,7 @@ class TokenizerConfig(SquareConfig):
     """
 
     model: ClassVar[str] = "tokenizer"
+    kind: ClassVar[str] = "tokenizer"
     network: ClassVar[str] = "pixelgen.models.tokenizer:Tokenizer"
 
     output_features: int = 8
@@ -377,6 +380,7 @@ class FaceEmbedderConfig(SquareConfig):
     """A convolutional network from aligned faces to points on a sphere (Schroff et al. 2015)."""
 
     model: ClassVar[str] = "face_embedder"
+    kind: ClassVar[str] = "face-embedder"
     network: ClassVar[str] = "pixelgen.models.face_embedder:FaceEmbedder"
 
     wide_features: int = 96
@@ -407,6 +411,7 @@ class AutoencoderConfig(SquareConfig):
     section 3.4). The first decoder mirrors the encoder, with as many blocks."""
 
     model: ClassVar[str] = "autoencoder"
+    kind: ClassVar[str] = "autoencoder"
     network: ClassVar[str] = "pixelgen.models.autoencoder:Autoencoder"
 
     size: int = 32

@@ -28,6 +28,8 @@ class Config:
     """A configuration that can be written as a dictionary; its key "model" names the class."""
 
     model: ClassVar[str]
+    kind: ClassVar[str] = ""
+    """Of weights that hold this network alone, as `config.json` says it."""
     network: ClassVar[str] = ""
     """The class of the network, "package.module:Class"."""
 

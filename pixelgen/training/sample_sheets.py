@@ -70,13 +70,11 @@ def _sample(
     count: int = SIDE * SIDE,
 ) -> Tensor:
     """`count` images, always with the same random numbers."""
-    from pixelgen.sampling import SamplingOptions, draw_uniforms, sample
+    from pixelgen.sampling import draw_uniforms, sample
 
     generator = stream_generator(recipe.seed, RandomStream.SAMPLE_SHEET)
     uniforms = draw_uniforms(generator, count, model.config)  # type: ignore[arg-type]
-    defaults = recipe.sampling
-    options = SamplingOptions(defaults.temperature, defaults.top_p, defaults.guidance)
-    x = sample(model, condition, uniforms, options=options)  # type: ignore[arg-type]
+    x = sample(model, condition, uniforms, options=recipe.sampling)  # type: ignore[arg-type]
     return _decode(x, tokenizer)
 
 
