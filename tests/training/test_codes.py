@@ -280,7 +280,7 @@ def test_export_takes_a_better_decoder_of_the_same_codes(
     other = export(tmp_path / "other", tmp_path / "other-weights")
     with pytest.raises(PixelgenError, match="another encoder"):
         export(tmp_path / "run", tmp_path / "wrong", tokenizer=str(other))
-    with pytest.raises(PixelgenError, match="for a model of codes"):
+    with pytest.raises(PixelgenError, match="requires a model of codes"):
         export(tmp_path / "other", tmp_path / "wrong", tokenizer=str(other))
     # Weights get a better decoder as their run does.
     same = export_weights(str(tmp_path / "plain"), tmp_path / "same", tokenizer=str(new))
