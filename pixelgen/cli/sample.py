@@ -30,7 +30,8 @@ def sample(
         typer.Option(
             min=1,
             help="Draw this many for each picture, and keep the one most clearly of its class: "
-            "takes that many times as long. Default: the weights' own.",
+            "takes that many times as long. Default: the weights' own, fewer for more than 64 "
+            "in all.",
             show_default=False,
         ),
     ] = None,

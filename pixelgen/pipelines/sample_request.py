@@ -15,6 +15,16 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 
+_DEFAULT_DRAWS = 64
+"""Pictures that a call draws by default, at most, to choose among candidates: where more are asked
+for, each has fewer candidates, so that it takes seconds."""
+
+
+def _whole(n: int) -> int:
+    """`n`, or 0 for what is not a whole number, which `DrawingParameters` refuses."""
+    return n.__index__() if hasattr(n, "__index__") else 0
+
+
 @dataclass(frozen=True)
 class SampleRequest:
     """Pictures to draw: `n` of every class, `n` without a class, or `steps` from the first class
@@ -45,7 +55,9 @@ class SampleRequest:
     ) -> SampleRequest:
         """The request, completed by the defaults of the weights and, without `seed`, a random one.
 
-        Classes are numbers, WordNet ids, names or ranges. With `null_vector`, weights that draw
+        Classes are numbers, WordNet ids, names or ranges. Without `candidates`, each picture is
+        the best of as many as the weights say, of fewer if that were more than 64 in all. With
+        `null_vector`, weights that draw
         from a photo or a vector do so without one. Raises UsageError for anything that these
         weights cannot do.
         """
@@ -65,12 +77,16 @@ class SampleRequest:
             raise UsageError(
                 "at least 2 classes must be given", "give classes", code="path-needs-classes"
             )
+        uses_candidates = bool(indices) and steps is None and not null_vector
+        if uses_candidates and drawing.get("candidates") is None:
+            most = _DEFAULT_DRAWS // max(_whole(n) * len(indices), 1)
+            drawing["candidates"] = max(min(config.sampling.candidates, most), 1)
         parameters = DrawingParameters.from_arguments(
             config,
             ("n", n, 1) if steps is None else ("steps", steps, len(indices)),
             conditional=bool(indices),
             uses_vectors=vectors and bool(indices),
-            uses_candidates=bool(indices) and steps is None and not null_vector,
+            uses_candidates=uses_candidates,
             **drawing,
         )
         return cls(tuple(indices), tuple(rows), n, parameters, steps)

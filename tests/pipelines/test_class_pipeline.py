@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,10 @@ from pixelgen.errors import PixelgenError, UsageError
 from pixelgen.models import GatedPixelCNNConfig, build_model
 from pixelgen.models.conditioning import Condition
 from pixelgen.models.likelihood import bits_per_dim
-from pixelgen.pipelines import SamplingProgress, Weights
+from pixelgen.pipelines import SampleRequest, SamplingProgress, Weights
 from pixelgen.pipelines.conversion import to_images
 from pixelgen.pipelines.devices import pick_device
+from pixelgen.sampling import SamplingOptions
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +72,18 @@ def test_of_candidates_the_one_most_clearly_of_its_class_is_kept(loaded: Weights
     assert "candidates" not in plain.parameters
     with pytest.raises(UsageError, match="candidates has no effect"):
         loaded.sample(n=2, candidates=2)
+
+
+def test_weights_say_how_many_candidates_a_few_pictures_have(loaded: Weights) -> None:
+    config = replace(loaded.checkpoint.config, sampling=SamplingOptions(candidates=4))
+
+    def candidates(n: int, **options: Any) -> int:
+        return SampleRequest.from_options(config, "weights", n=n, **options).candidates
+
+    assert [candidates(n, classes=[8, 207]) for n in (1, 8, 9, 16, 17, 40)] == [4, 4, 3, 2, 1, 1]
+    assert candidates(40, classes=[8], candidates=4) == 4
+    assert candidates(1, classes=[8], candidates=1) == 1
+    assert candidates(1) == candidates(1, classes=[8, 207], steps=3) == 1
 
 
 def test_pictures_depend_on_the_seed_alone_where_rounding_tells() -> None:

@@ -265,7 +265,13 @@ BAD = [
     ("weights", "sample", {"vector_temperature": 2}, 2, "vector_temperature has no effect"),
     ("weights", "interpolate", {}, 2, "photos or classes must be given"),
     ("weights", "interpolate", {"classes": ["hen"]}, 2, "at least 2 classes"),
-    ("weights", "interpolate", {"classes": [8, 207], "photos": [A]}, 2, "a photo cannot be combined"),
+    (
+        "weights",
+        "interpolate",
+        {"classes": [8, 207], "photos": [A]},
+        2,
+        "a photo cannot be combined",
+    ),
     (
         "weights",
         "interpolate",
