@@ -61,21 +61,21 @@ SHOTS = (
     Shot(
         "Classes",
         'sample -c lion -c "bell pepper" -c alp -c monarch -c Chihuahua '
-        "-n 5 --seed 1 --scale 2 -o classes.png",
+        "-n 5 --candidates 4 --seed 1 --scale 2 -o classes.png",
         "classes.png",
         "A row each: lion, bell pepper, alp, monarch, Chihuahua; 64×64 pixels, shown twice as "
-        "large. Alps are landscapes, bell peppers have their shape and gloss, monarchs their "
-        "wings, on flowers. Most lions have a head with a mane, but distorted faces. Of the "
-        "Chihuahuas one or two look like dogs.",
+        "large, each the most clearly of its class of four candidates. Alps are landscapes, bell "
+        "peppers have their shape and gloss, monarchs their wings, on flowers. Most lions have a "
+        "head with a mane, but distorted faces. Of the Chihuahuas one or two look like dogs.",
     ),
     Shot(
         "The model itself",
-        "sample -c alp -n 5 --seed 1 --guidance 1 --temperature 1 --vector-temperature 1 --scale 2 "
-        "-o plain.png",
+        "sample -c alp -n 5 --seed 1 --guidance 1 --temperature 1 --vector-temperature 1 "
+        "--candidates 1 --scale 2 -o plain.png",
         "plain.png",
-        "The same class without guidance, all temperatures 1: samples of the model itself, first "
-        "of the condition vector of the class, then of the picture. They are more diverse than "
-        "those above, and less typical of the class.",
+        "The same class without guidance and candidates, all temperatures 1: samples of the model "
+        "itself, first of the condition vector of the class, then of the picture. They are more "
+        "diverse than those above, and less typical of the class.",
     ),
     Shot(
         "Pixel by pixel",

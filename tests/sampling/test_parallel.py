@@ -118,10 +118,10 @@ def test_what_goes_wrong_in_a_part_is_raised(
     firsts = [0, 1, 3]  # of 5 pictures in three parts
     wrong = uniforms(MODEL.config, 5)[firsts[failing], 0, 0, 0]
 
-    def fail(self: ValueSampler, parameters: Any, before: Any, c: int, u: Any, out: Any) -> None:
+    def fail(self: ValueSampler, parameters: Any, before: Any, c: int, u: Any, *rest: Any) -> None:
         if c == 0 and bool((u[0, 0] == wrong).item()):
             raise IndexError("beyond the last")
-        call(self, parameters, before, c, u, out)
+        call(self, parameters, before, c, u, *rest)
 
     monkeypatch.setattr(ValueSampler, "__call__", fail)
     with pytest.raises(IndexError, match="beyond the last"):

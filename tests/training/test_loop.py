@@ -274,7 +274,7 @@ def test_pictures_that_cannot_be_trained_on(
         (("model.height=8",), "label -1 of the data is not a class"),
         (
             ("model.height=8", "model.classes=0", "data.jitter=1"),
-            "for square pictures, these are 4×8",
+            "requires square pictures, these are 4×8",
         ),
         (("model.classes=0", "data.crop=5"), "data.crop is 5|the model.s grid"),
     ]:
