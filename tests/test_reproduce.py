@@ -1,0 +1,75 @@
+"""recipes/reproduce.py: its settings are those of the recipes, and wrong input is refused."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from typer.testing import CliRunner
+
+from pixelgen.checkpoints import bundled
+from pixelgen.training.recipe import load_recipe
+
+SCRIPT = Path(__file__).parents[1] / "recipes" / "reproduce.py"
+
+
+@pytest.fixture(scope="module")
+def reproduce() -> Iterator[ModuleType]:
+    spec = importlib.util.spec_from_file_location("reproduce", SCRIPT)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["reproduce"] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    yield module
+    del sys.modules["reproduce"]
+
+
+@pytest.mark.parametrize("gpu", [False, True])
+def test_every_model_has_a_recipe_that_takes_its_settings(reproduce: ModuleType, gpu: bool) -> None:
+    earlier: set[str] = set()
+    for model in reproduce.MODELS:
+        words = reproduce.command(model, Path("out"), Path("data"), 2.5, gpu)
+        assert words[:1] == ["train"]
+        overrides = [words[i + 1] for i, word in enumerate(words) if word == "--set"]
+        recipe = load_recipe(Path(words[1]), overrides)
+        assert recipe.schedule.minutes == 2.5
+        assert recipe.intervals.checkpoint == 1
+        assert recipe.data.path == str(Path("data") / model.data)
+        assert earlier.issuperset(model.needs), "a model comes after those that it needs"
+        assert set(model.inputs.values()) == set(model.needs)
+        assert not model.start or model.start in bundled()
+        earlier.add(model.name)
+
+
+def test_minutes_trained_are_read_from_the_log(reproduce: ModuleType, tmp_path: Path) -> None:
+    lines = [
+        {"kind": "start"},
+        {"kind": "train", "seconds": 30.0},
+        {"kind": "end", "seconds": 90.0},
+    ]
+    text = "\n".join(map(json.dumps, lines)) + '\n{"kind": "tr'
+    (tmp_path / "log.jsonl").write_text(text)
+    assert reproduce.minutes_trained(tmp_path) == 1.5
+
+
+def test_wrong_input_is_refused_before_anything_runs(reproduce: ModuleType, tmp_path: Path) -> None:
+    import typer
+
+    app = typer.Typer()
+    app.command()(reproduce.main)
+    out = tmp_path / "out"
+    for words, says in (
+        (["--data", str(tmp_path)], "no folder"),
+        (["--data", str(tmp_path), "--only", "decodr"], "no model 'decodr'"),
+    ):
+        result = CliRunner().invoke(app, [str(out), *words])
+        assert result.exit_code == 2
+        assert says in re.sub(r"[│╭╮╰╯─\s]+", " ", result.output)
+    assert not out.exists()
