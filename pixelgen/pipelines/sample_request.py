@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pixelgen.checkpoints import CheckpointConfig
@@ -18,11 +18,6 @@ if TYPE_CHECKING:
 _DEFAULT_DRAWS = 64
 """Pictures that a call draws by default, at most, to choose among candidates: where more are asked
 for, each has fewer candidates, so that it takes seconds."""
-
-
-def _whole(n: int) -> int:
-    """`n`, or 0 for what is not a whole number, which `DrawingParameters` refuses."""
-    return n.__index__() if hasattr(n, "__index__") else 0
 
 
 @dataclass(frozen=True)
@@ -78,9 +73,6 @@ class SampleRequest:
                 "at least 2 classes must be given", "give classes", code="path-needs-classes"
             )
         uses_candidates = bool(indices) and steps is None and not null_vector
-        if uses_candidates and drawing.get("candidates") is None:
-            most = _DEFAULT_DRAWS // max(_whole(n) * len(indices), 1)
-            drawing["candidates"] = max(min(config.sampling.candidates, most), 1)
         parameters = DrawingParameters.from_arguments(
             config,
             ("n", n, 1) if steps is None else ("steps", steps, len(indices)),
@@ -89,6 +81,11 @@ class SampleRequest:
             uses_candidates=uses_candidates,
             **drawing,
         )
+        if uses_candidates and drawing.get("candidates") is None:
+            most = max(_DEFAULT_DRAWS // (n * len(indices)), 1)
+            candidates = min(parameters.options.candidates, most)
+            options = replace(parameters.options, candidates=candidates)
+            parameters = replace(parameters, options=options)
         return cls(tuple(indices), tuple(rows), n, parameters, steps)
 
     @property

@@ -73,18 +73,19 @@ class Discriminator(nn.Module):
         `paired` the softplus of the fake score less that of the real one."""
         total = torch.zeros((), device=real[0].device)
         both = ([x.detach() for x in real], [x.detach() for x in fake])
-        for ours, theirs in zip(*map(self, both), strict=True):
+        scores = [self(features) for features in both]
+        for ours, theirs in zip(*scores, strict=True):
             if self.paired:
                 total = total + F.softplus(theirs - ours).mean()
             else:
                 total = total + F.relu(1 - ours).mean() + F.relu(1 + theirs).mean()
         if self.smoothness:
-            for features in both:
+            for features, before in zip(both, scores, strict=True):
                 # Scaled by F⁻½: every number by `NOISE` of what a number's size is.
                 moved = [
                     x + torch.randn_like(x) * (self.NOISE * x.shape[1] ** -0.5) for x in features
                 ]
-                for a, b in zip(self(features), self(moved), strict=True):
+                for a, b in zip(before, self(moved), strict=True):
                     total = total + self.smoothness * ((a - b) / self.NOISE).square().mean()
         return total / len(self.heads)
 
