@@ -17,6 +17,7 @@ from pixelgen.models.face_embedder import FaceEmbedder
 from pixelgen.models.tokenizer import Tokenizer
 
 TOKENIZER, EMBEDDER = "tokenizer", "embedder"
+LOSS_EMBEDDER = "loss-embedder"
 
 
 def run_tokenizer(folder: Path, ref: str = "") -> Tokenizer:
@@ -28,6 +29,12 @@ def run_tokenizer(folder: Path, ref: str = "") -> Tokenizer:
 def run_embedder(folder: Path, ref: str = "") -> FaceEmbedder:
     """The face embedder of the run in `folder`, in the same way."""
     return _submodel(folder / EMBEDDER, ref, EMBEDDER).embedder
+
+
+def loss_embedder(folder: Path, ref: str) -> FaceEmbedder:
+    """The face embedder that the loss of the run in `folder` uses, in the same way; it is no part
+    of what the run exports."""
+    return _submodel(folder / LOSS_EMBEDDER, ref, EMBEDDER).embedder
 
 
 def submodel_histories(folder: Path) -> dict[str, dict[str, Any]]:
