@@ -128,6 +128,9 @@ class LossesRecipe:
     face_focus: float = 0.0
     """Extra weight of the eyes and the mouth of aligned faces in the pixel loss and the perceptual
     distance: at their centres a pixel counts 1 + face_focus times as much as far from them."""
+    code_noise: float = 0.0
+    """Share of the codes that are moved by one level before they are decoded, so that the decoder
+    forgives a model of codes its small errors."""
     decoder_only: bool = False
     """Freeze the encoder of the weights that the run starts from, so that existing codes stay
     valid."""
@@ -152,6 +155,7 @@ class LossesRecipe:
         )
         for name in ("critic_smoothness", "identity", "face_focus"):
             require(getattr(self, name) >= 0, f"{name} must not be negative")
+        require(0 <= self.code_noise <= 1, "code_noise must lie in 0 … 1")
         require(
             (self.identity > 0) == bool(self.embedder),
             "identity and embedder need each other: a weight, and the network that it is for",

@@ -206,6 +206,21 @@ def test_faces_are_compared_by_an_embedder(recipe_file: Path, tmp_path: Path) ->
             load_recipe(recipe_file, [alone])
 
 
+def test_some_codes_are_moved_by_one_level() -> None:
+    torch.manual_seed(0)
+    model: Any = build_model(replace(CONFIG, code_channels=3))
+    images = torch.rand(64, 3, 32, 32) * 2 - 1
+    with torch.no_grad():
+        plain, moved = model(images)[1], model(images, 0.2)[1]
+    levels = (moved - plain) * (model.config.levels - 1) / 2
+    torch.testing.assert_close(levels, levels.round(), atol=1e-4, rtol=0)
+    assert levels.abs().max() == pytest.approx(1, abs=1e-4)
+    assert moved.abs().max() <= 1
+    assert 0.15 < float((levels.abs() > 0.5).double().mean()) <= 0.25
+    assert abs(float(levels.mean())) < 0.05
+    assert torch.equal(plain, model(images, 0.0)[1])
+
+
 def test_a_new_fine_stage_changes_nothing_and_then_learns() -> None:
     torch.manual_seed(0)
     old = build_model(CONFIG)
@@ -273,7 +288,14 @@ def test_more_channels_begin_where_few_ended(recipe_file: Path, tmp_path: Path) 
             train(load_recipe(recipe_file, [*more, wrong]), tmp_path / "no", init=str(before))
 
 
-@pytest.mark.parametrize("value", ["adversarial=-1", "perceptual=0"])
-def test_bad_losses(recipe_file: Path, value: str) -> None:
-    with pytest.raises(PixelgenError, match="adversarial"):
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        ("adversarial=-1", "adversarial must"),
+        ("perceptual=0", "adversarial needs"),
+        ("code_noise=2", "code_noise must"),
+    ],
+)
+def test_bad_losses(recipe_file: Path, value: str, says: str) -> None:
+    with pytest.raises(PixelgenError, match=says):
         load_recipe(recipe_file, [f"losses.{value}"])

@@ -68,7 +68,7 @@ class TokenizerLoss(nn.Module):
     def forward(self, x: Tensor, classes: Tensor | None = None) -> Tensor:
         """x int64 [B, 3, S, S] of 0 … 255 → a number. `classes` are not used."""
         images = to_signed(x, 256)
-        reconstruction, _ = self.model(images)
+        reconstruction, _ = self.model(images, self.losses.code_noise)
         loss = self.losses.pixel_weight * pixel_loss(
             reconstruction - images, self.losses.pixel, self.places
         )
