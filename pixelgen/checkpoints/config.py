@@ -14,6 +14,7 @@ from typing import Any, Literal, cast
 from pixelgen._version import __version__
 from pixelgen.errors import PixelgenError, UsageError
 from pixelgen.files import read_file
+from pixelgen.labels import ClassCatalogue, imagenet_catalogue
 from pixelgen.models.config import (
     AnyConfig,
     AutoencoderConfig,
@@ -49,7 +50,9 @@ class CheckpointConfig:
     others: tuple[AutoencoderConfig, ...] = ()
     """Auto-encoders beside `model`, each of a larger bottleneck than the one before."""
     labels: tuple[int, ...] = ()
-    """ILSVRC class index of each row of the class condition; empty: no classes."""
+    """Class number of each row of the class condition; empty: no classes."""
+    class_names: tuple[str, ...] = ()
+    """The name of each of `labels`; empty: they are ILSVRC class indices."""
     sampling: SamplingOptions = field(default_factory=SamplingOptions)
     """Defaults for sampling."""
     data: dict[str, Any] = field(default_factory=dict)
@@ -66,6 +69,13 @@ class CheckpointConfig:
             raise ValueError("labels must be whole numbers from 0")
         if len(set(self.labels)) != len(self.labels):
             raise ValueError("labels must differ from each other")
+        if self.class_names and len(self.class_names) != len(self.labels):
+            raise ValueError(
+                f"{_count(len(self.class_names), 'class name')} for "
+                f"{_count(len(self.labels), 'label')}"
+            )
+        if any(type(name) is not str or not name.strip() for name in self.class_names):
+            raise ValueError("class_names must be texts that are not empty")
         if len(self.labels) != self.model.classes:
             raise ValueError(
                 f"{_count(len(self.labels), 'label')} for a model of "
@@ -104,6 +114,13 @@ class CheckpointConfig:
             raise ValueError("the bottlenecks must increase from one auto-encoder to the next")
         if any(other.size != self.model.size for other in self.others):
             raise ValueError("auto-encoders of one folder must have the same image size")
+
+    @property
+    def classes(self) -> ClassCatalogue:
+        """The classes that numbers and names refer to."""
+        if self.class_names:
+            return ClassCatalogue.named(self.labels, self.class_names)
+        return imagenet_catalogue()
 
     @property
     def kind(self) -> Kind:
@@ -189,6 +206,7 @@ class CheckpointConfig:
             **({} if self.embedder is None else {"embedder": self.embedder.to_dict()}),
             **({} if not self.others else {"others": [other.to_dict() for other in self.others]}),
             "labels": list(self.labels),
+            **({"class_names": list(self.class_names)} if self.class_names else {}),
             "data": self.data,
             "sampling": self.sampling.to_dict(),
             "training": self.training,
@@ -220,6 +238,7 @@ class CheckpointConfig:
             ),
             others=tuple(_autoencoder_config(other) for other in values.get("others", ())),
             labels=tuple(values.get("labels", ())),
+            class_names=tuple(values.get("class_names", ())),
             sampling=SamplingOptions.from_dict(values.get("sampling", {})),
             data=values.get("data", {}),
             training=values.get("training", {}),
@@ -252,6 +271,7 @@ _JSON_TYPES: dict[str, tuple[type, str]] = {
     "embedder": (dict, "an object"),
     "others": (list, "a list"),
     "labels": (list, "a list"),
+    "class_names": (list, "a list"),
     "sampling": (dict, "an object"),
     "data": (dict, "an object"),
     "training": (dict, "an object"),

@@ -123,6 +123,7 @@ def save_checkpoint(
     embedder: FaceEmbedder | None = None,
     others: Sequence[Autoencoder] = (),
     labels: Sequence[int] = (),
+    class_names: Sequence[str] = (),
     sampling: SamplingOptions | Mapping[str, Any] | None = None,
     training: Mapping[str, Any] | None = None,
     data: Mapping[str, Any] | None = None,
@@ -132,6 +133,8 @@ def save_checkpoint(
 ) -> Path:
     """Write a checkpoint folder and return it: `model`, the tokenizer whose codes it models, the
     face embedder that conditions it, and for an auto-encoder the `others` of larger bottlenecks.
+    `labels` are the numbers of the classes, and `class_names` their names; without names they are
+    ILSVRC class indices.
 
     Tensors are stored in `dtype`, or in float32 where their values exceed it. `check` is called
     with the revision of the new files before they replace the old ones, and may raise to prevent
@@ -146,6 +149,7 @@ def save_checkpoint(
         embedder=None if embedder is None else embedder.config,
         others=tuple(other.config for other in others),
         labels=tuple(labels),
+        class_names=tuple(class_names),
         sampling=sampling,
         data=dict(data or {}),
         training=dict(training or {}),

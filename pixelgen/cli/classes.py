@@ -10,7 +10,7 @@ from pixelgen.checkpoints import read_config
 from pixelgen.cli import completions, options, terminal
 from pixelgen.cli.downloads import obtain
 from pixelgen.errors import PixelgenError
-from pixelgen.labels import nearest, search
+from pixelgen.labels import imagenet_catalogue
 
 
 def classes(
@@ -29,7 +29,7 @@ def classes(
     as_json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """List the classes of ILSVRC, or those that match QUERY.
+    """List the classes of ILSVRC or of weights, or those that match QUERY.
 
     \b
     Examples:
@@ -37,17 +37,19 @@ def classes(
       pixelgen classes --weights imagenet64
       pixelgen classes 200-210 --json
     """
-    among = None
+    among, catalogue = None, imagenet_catalogue()
     if weights is not None:
         source = obtain(weights, quiet)
-        among = read_config(source.path, source.name).labels
-    found = search(query or "", among)
+        config = read_config(source.path, source.name)
+        among, catalogue = config.labels, config.classes
+    found = catalogue.search(query or "", among)
     if query and not found and not as_json:
-        near = ", ".join(map(str, nearest(query, among)))
+        near = ", ".join(map(str, catalogue.nearest(query, among)))
         suffix = f", the nearest are: {near}" if near else ""
         raise PixelgenError(f"no class matches {query!r}{suffix}")
     if as_json:
         terminal.json([{"index": c.index, "wnid": c.wnid, "names": c.names} for c in found])
     else:
         for c in found:
-            terminal.line(f"{c.index:>3}  {c.wnid}  {', '.join(c.names)}")
+            wnid = f"{c.wnid}  " if c.wnid else ""
+            terminal.line(f"{c.index:>3}  {wnid}{', '.join(c.names)}")

@@ -12,7 +12,7 @@ from pixelgen.checkpoints import DEFAULT_WEIGHTS, bundled, read_config
 from pixelgen.checkpoints.source import resolve_local
 from pixelgen.errors import PixelgenError
 from pixelgen.jobs.output import slug
-from pixelgen.labels import imagenet
+from pixelgen.labels import imagenet_catalogue
 
 Completion = tuple[str, str]
 """The completed word and its description."""
@@ -27,17 +27,19 @@ def weights(incomplete: str) -> list[Completion]:
 def classes(context: typer.Context, incomplete: str) -> list[Completion]:
     """Classes of the weights on the command line, or all of ILSVRC: names with hyphens, which need
     no quotes; numbers after a digit, WordNet ids after n and a digit."""
-    known = imagenet()
+    catalogue = imagenet_catalogue()
+    known = list(catalogue)
     with suppress(PixelgenError, OSError):
         source = resolve_local(str(context.params.get("weights") or DEFAULT_WEIGHTS))
         if source is not None:
-            labels = read_config(source.path, source.name).labels
-            known = tuple(known[i] for i in labels if i < len(known)) or known
+            config = read_config(source.path, source.name)
+            catalogue = config.classes
+            known = catalogue.among(config.labels) or list(catalogue)
     if incomplete.isdigit():
         return _starting(incomplete, ((str(c.index), c.names[0]) for c in known))
     if incomplete[:1] == "n" and incomplete[1:2].isdigit():
         return _starting(incomplete, ((c.wnid, c.names[0]) for c in known))
-    shared = Counter(slug(name) for c in imagenet() for name in {*c.names})
+    shared = Counter(slug(name) for c in catalogue for name in {*c.names})
     # Names of several classes are ambiguous.
     names = [(slug(name), c) for c in known for name in c.names if shared[slug(name)] == 1]
     described = ((name, f"{c.index} {', '.join(c.names)}"[:_MAX_DESCRIPTION]) for name, c in names)

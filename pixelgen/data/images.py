@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,10 +19,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from pixelgen.errors import PixelgenError
+from pixelgen.errors import PixelgenError, UsageError
 from pixelgen.files import expanded, open_file, write_atomically
 from pixelgen.imaging import MAX_PIXELS
 from pixelgen.imaging.read import known_formats
+from pixelgen.labels import ClassCatalogue, imagenet_indices
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -39,7 +40,10 @@ class ImageData:
     labels: Tensor | None = None
     """int64 [N], with the numbers of the data set, or None if it has no labels."""
     label_names: tuple[str, ...] = ()
-    """Names of the labels that the data set declares, by number."""
+    """Names of the labels that the data set declares, by number; none where they are those of
+    ILSVRC."""
+    ilsvrc: bool = False
+    """Whether labels are ILSVRC class indices, because their declared names are those of ILSVRC."""
 
     def __len__(self) -> int:
         return len(self.images)
@@ -47,6 +51,41 @@ class ImageData:
     def occurring_labels(self) -> list[int]:
         """The labels that occur, in increasing order: entry r is row r of a class condition."""
         return [] if self.labels is None else torch.unique(self.labels).tolist()
+
+    def class_names(self) -> list[str]:
+        """The names of the `occurring_labels`: those that the data set declares, or their numbers.
+        Empty where labels are ILSVRC class indices."""
+        if self.ilsvrc:
+            return []
+        names = dict(enumerate(self.label_names))
+        return [names.get(label, str(label)) for label in self.occurring_labels()]
+
+    def relabelled(self, classes: ClassCatalogue) -> ImageData:
+        """The same with the numbers that `classes` give to the names of the labels. Where none of
+        the names is known, or labels have no names, the numbers stay.
+
+        Raises PixelgenError where some names are known and others are not.
+        """
+        labels, names = self.occurring_labels(), self.class_names()
+        if self.labels is None or not self.label_names:
+            return self
+        numbers: dict[int, int] = {}
+        unknown = []
+        for label, name in zip(labels, names, strict=True):
+            try:
+                (numbers[label],) = classes.parse([name])
+            except UsageError:
+                unknown.append(name)
+        if not numbers:
+            return self
+        if unknown:
+            raise PixelgenError(
+                f"class {unknown[0]!r} of the data is not a class of the model",
+                "use data with the classes that the model was trained on",
+            )
+        mapped = torch.tensor([numbers[label] for label in labels])
+        rows = torch.searchsorted(torch.tensor(labels), self.labels)
+        return replace(self, labels=mapped[rows], label_names=())
 
     def rows(self, labels: Iterable[int]) -> Tensor:
         """int64 [N]: the index of each picture's label in `labels`, those of a model.
@@ -126,16 +165,32 @@ def load_images(
     labels: Tensor | None = None
     names: tuple[str, ...] = ()
     if label_column in dataset.column_names:
-        values = np.asarray(
-            dataset.select_columns([label_column]).with_format("numpy")[:][label_column]
-        )
-        if values.dtype.kind not in "iu":
-            raise PixelgenError(f"column {label_column!r} of {name} does not hold whole numbers")
-        labels = torch.from_numpy(values.astype(np.int64))
-        names = tuple(getattr(dataset.features[label_column], "names", ()))
+        column = dataset.select_columns([label_column])
+        declared = tuple(getattr(dataset.features[label_column], "names", ()))
+        labels, names = _numbered(column[:][label_column], declared, label_column, name)
     elif label_column == "label" and (folder := _only_class_folder(dataset, ref, image_column)):
         labels, names = torch.zeros(len(dataset), dtype=torch.int64), (folder,)
-    return ImageData(_pixels(dataset, name, image_column, size, progress), labels, names)
+    ilsvrc = False
+    if labels is not None and (indices := imagenet_indices(names)) is not None:
+        known = (labels >= 0) & (labels < len(indices))
+        labels = torch.where(known, torch.tensor(indices)[labels * known], labels)
+        names, ilsvrc = (), True
+    pixels = _pixels(dataset, name, image_column, size, progress)
+    return ImageData(pixels, labels, names, ilsvrc)
+
+
+def _numbered(
+    values: Sequence[Any], names: tuple[str, ...], column: str, where: str
+) -> tuple[Tensor, tuple[str, ...]]:
+    """Labels int64 [N] and their names, of a column of numbers with declared `names`, if any, or of
+    texts, which are names themselves, numbered in alphabetical order."""
+    if values and all(isinstance(value, str) for value in values):
+        names = tuple(sorted(set(values)))
+        number = {name: i for i, name in enumerate(names)}
+        values = [number[value] for value in values]
+    if not all(type(value) is int for value in values):
+        raise PixelgenError(f"column {column!r} of {where} holds neither whole numbers nor texts")
+    return torch.tensor(values, dtype=torch.int64), names
 
 
 def _open_dataset(ref: str | Path, split: str) -> Dataset:

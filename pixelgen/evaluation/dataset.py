@@ -34,7 +34,8 @@ def load_matching_images(
     progress: OnProgress | None = None,
 ) -> ImageData:
     """The images of a split in the size of the weights: downscaled or, for weights that were
-    trained on a crop of their data, cropped. Raises PixelgenError where they do not fit."""
+    trained on a crop of their data, cropped. Labels have the numbers of the classes of the weights.
+    Raises PixelgenError where they do not fit."""
     channels, height, width = weights.config.image_shape
     training = weights.config.data
     cropped = training.get("crop") == height == width
@@ -51,6 +52,8 @@ def load_matching_images(
     )
     if cropped and min(images.images.shape[-2:]) >= height:
         images = replace(images, images=cut(images.images, height).contiguous())
+    if weights.config.labels:
+        images = images.relabelled(weights.config.classes)
     shape, expected = tuple(images.images.shape[1:]), (channels, height, width)
     if shape != expected:
         raise PixelgenError(

@@ -60,6 +60,10 @@ def measure_quality(
         raise UsageError(f"{name} is a tokenizer: it draws no samples")
     if not is_tokenizer and not config.labels:
         raise UsageError(f"{name} has no classes, which quality is measured by")
+    if config.class_names:
+        raise UsageError(
+            f"{name} has classes of its own: quality is judged by a classifier of ILSVRC's"
+        )
 
     of_part = part_progress(progress)
 

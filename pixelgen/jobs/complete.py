@@ -27,7 +27,7 @@ class CompletionReport(DrawnReport):
     """A picture that was completed."""
 
     classes: list[int | None]
-    """ILSVRC index of the class of every completion."""
+    """Number of the class of every completion."""
     drawn: float = json_field(digits=4)
     """Share of the picture that was drawn, 0 … 1."""
     effective_candidates: list[float] = json_field(digits=2)

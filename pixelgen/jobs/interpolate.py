@@ -20,7 +20,6 @@ from pixelgen.jobs.photos import FaceChoice, check_photos, photo_name, read_phot
 from pixelgen.jobs.report import json_field
 from pixelgen.jobs.text_chunks import fingerprint, synthetic
 from pixelgen.jobs.view import first_of_each
-from pixelgen.labels import imagenet
 from pixelgen.pipelines import (
     InterpolatePipeline,
     InterpolationRequest,
@@ -40,7 +39,7 @@ class InterpolationReport(DrawnReport):
     """Frames on the path from one source to another."""
 
     classes: Sequence[int] | None = json_field(omit_none=True)
-    """ILSVRC indices of the classes on the path; None for photos."""
+    """Numbers of the classes on the path; None for photos."""
     photos: list[str] | None = json_field(omit_none=True)
     """The photos on it; None for classes."""
     similarity: list[float] | None = json_field(digits=4, omit_none=True)
@@ -116,7 +115,7 @@ class InterpolationJob(DrawingJob):
             **self.drawing_options(),
         )
         if isinstance(request, SampleRequest):
-            names = [imagenet()[index].names[0] for index in request.classes]
+            names = [config.classes.name(index) for index in request.classes]
         else:
             names = [Path(photo_name(photo)).stem for photo in photos]
         size = config.image_shape[1]

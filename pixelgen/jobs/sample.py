@@ -14,7 +14,7 @@ from pixelgen.jobs.drawing import DrawingJob, DrawnReport
 from pixelgen.jobs.job import ClassSampling, check_range, option
 from pixelgen.jobs.output import OutputFiles, slug
 from pixelgen.jobs.view import first_of_each
-from pixelgen.labels import imagenet
+from pixelgen.labels import ClassCatalogue
 from pixelgen.pipelines import ClassPipeline, SampleRequest
 from pixelgen.pipelines.codes_file import check_amount
 
@@ -24,7 +24,7 @@ class SampleReport(DrawnReport):
     """Pictures of classes."""
 
     classes: list[int | None]
-    """ILSVRC index of the class of every picture."""
+    """Number of the class of every picture."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +58,7 @@ class SampleJob(DrawingJob):
         )
         count, seed, view = request.count, request.drawing.seed, self.view
         check_amount(count, config.image_shape[1] * view.scale)
-        stem = f"pixelgen-{_subject(request.classes)}-s{seed}"
+        stem = f"pixelgen-{_subject(request.classes, config.classes)}-s{seed}"
         check_amount(request.candidate_count, config.image_shape[1])
         files = 1 if view.grid else count
         target = OutputFiles.plan(self.output, stem, files, self.force)
@@ -83,10 +83,10 @@ class SampleJob(DrawingJob):
         return SampleReport(**placement.drawn_facts(result, pipe, written), classes=result.classes)
 
 
-def _subject(classes: Sequence[int]) -> str:
+def _subject(classes: Sequence[int], catalogue: ClassCatalogue) -> str:
     """What the pictures show, for a file name."""
     if not classes:
         return "unconditional"
     if len(classes) > 1:
         return f"{len(classes)}-classes"
-    return slug(imagenet()[classes[0]].names[0])
+    return slug(catalogue.name(classes[0])) or f"class-{classes[0]}"

@@ -14,7 +14,7 @@ from pixelgen.jobs.output import OutputFiles
 from pixelgen.jobs.photos import list_photos, read_photos
 from pixelgen.jobs.report import JsonFields, Report, json_field
 from pixelgen.jobs.text_chunks import fingerprint, text_chunks
-from pixelgen.labels import imagenet
+from pixelgen.labels import ClassCatalogue
 from pixelgen.pipelines import Score, ScorePipeline, ScoreRequest
 from pixelgen.pipelines.codes_file import check_amount
 from pixelgen.pipelines.devices import check_device_name
@@ -25,7 +25,7 @@ class ClassGuess(JsonFields):
     """A class, and how well it explains a picture."""
 
     index: int
-    """Of ILSVRC."""
+    """Number of the class."""
     name: str
     probability: float
     """p(class | picture)."""
@@ -59,7 +59,9 @@ class ScoreReport(Report):
     values: int
     """Of a picture."""
     label: int | None = json_field(key="class")
-    """ILSVRC index of the class that is given; None: no class."""
+    """Number of the class that is given; None: no class."""
+    class_name: str | None = json_field(hidden=True)
+    """Its name."""
     fit: Fit
     map: str | None
     """The picture of the surprise."""
@@ -69,7 +71,7 @@ class ScoreReport(Report):
 
     def summary(self) -> str:
         """A line with number, time, weights and class."""
-        given = "no class" if self.label is None else f"class {class_name(self.label)}"
+        given = "no class" if self.label is None else f"class {self.class_name}"
         where = "" if self.map is None else f", map in {self.map}"
         count = len(self.pictures)
         return (
@@ -157,14 +159,15 @@ class ScoreJob(Job):
             unit=result.unit,
             values=result.values,
             label=result.label,
+            class_name=None if result.label is None else config.classes.name(result.label),
             fit=self.fit,
             map=None if file is None else str(file),
             seconds=result.seconds,
-            pictures=[_scored(name, one) for name, one in ranked],
+            pictures=[_scored(name, one, config.classes) for name, one in ranked],
         )
 
 
-def _scored(name: str, score: Score) -> ScoredPicture:
+def _scored(name: str, score: Score, catalogue: ClassCatalogue) -> ScoredPicture:
     return ScoredPicture(
         picture=name,
         bits_per_dim=score.bits_per_dim,
@@ -172,16 +175,10 @@ def _scored(name: str, score: Score) -> ScoredPicture:
         classes=[
             ClassGuess(
                 index=guess.index,
-                name=class_name(guess.index),
+                name=catalogue.name(guess.index),
                 probability=guess.probability,
                 bits_per_dim=guess.bits_per_dim,
             )
             for guess in score.ranking
         ],
     )
-
-
-def class_name(index: int) -> str:
-    """What a class is called; labels beyond ILSVRC have no name."""
-    every = imagenet()
-    return every[index].names[0] if index < len(every) else f"class {index}"

@@ -1,12 +1,24 @@
 """Class numbers, WordNet ids and names. No torch here."""
 
+from pixelgen.labels.catalogue import ClassCatalogue, ImageClass
 from pixelgen.labels.imagenet import (
-    ImageClass,
     imagenet,
+    imagenet_catalogue,
+    imagenet_indices,
     nearest,
     parse_classes,
     rows_of,
     search,
 )
 
-__all__ = ["ImageClass", "imagenet", "nearest", "parse_classes", "rows_of", "search"]
+__all__ = [
+    "ClassCatalogue",
+    "ImageClass",
+    "imagenet",
+    "imagenet_catalogue",
+    "imagenet_indices",
+    "nearest",
+    "parse_classes",
+    "rows_of",
+    "search",
+]

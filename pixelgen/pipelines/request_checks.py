@@ -6,19 +6,19 @@ from collections.abc import Sequence
 
 from pixelgen.checkpoints import CheckpointConfig
 from pixelgen.errors import UsageError
-from pixelgen.labels import parse_classes, rows_of
 
 
 def find_classes(
     config: CheckpointConfig, weights: str, classes: Sequence[int | str]
 ) -> tuple[list[int], list[int]]:
-    """ILSVRC indices of numbers, WordNet ids, names and ranges, and their rows in the model's class
-    table; empty without classes. Raises UsageError for classes that these weights do not know, and
-    for no class where they need one."""
-    indices = parse_classes(map(str, classes), config.labels)
+    """Numbers of classes given by number, WordNet id, name or range, and their rows in the model's
+    class table; empty without classes. Raises UsageError for classes that these weights do not
+    know, and for no class where they need one."""
+    catalogue = config.classes
+    indices = catalogue.parse(map(str, classes), config.labels)
     if not indices and not config.unconditional:
         raise UsageError(f"{weights} needs a class", "give classes", code="class-needed")
-    return indices, rows_of(indices, config.labels, weights) if indices else []
+    return indices, catalogue.rows_of(indices, config.labels, weights) if indices else []
 
 
 def check_draws_pictures(config: CheckpointConfig, weights: str) -> None:

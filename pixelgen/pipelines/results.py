@@ -58,7 +58,7 @@ class Sample(ResultItem):
     code), of the model itself: at temperature 1, without guidance or top-p. Where a vector h was
     drawn for the picture first, given that too."""
     label: int | None
-    """ILSVRC index of its class; None where it has none, or lies between two."""
+    """Number of its class; None where it has none, or lies between two."""
 
     def sheet(self) -> Image.Image:
         """The picture."""
@@ -129,7 +129,7 @@ class RankedClass:
     """A class, and how well it explains a picture."""
 
     index: int
-    """Of ILSVRC."""
+    """Number of the class."""
     probability: float
     """p(class | picture), if all classes of the weights are as likely before it is seen."""
     bits_per_dim: float
@@ -306,7 +306,7 @@ class ScoreResult(Result[Score]):
     """A score for each picture, in the order in which they were passed."""
 
     label: int | None
-    """ILSVRC index of the class that they are conditioned on; None: no class."""
+    """Number of the class that they are conditioned on; None: no class."""
     unit: str
     """Of `bits_per_dim`: bits/dim, or bits/code."""
     values: int

@@ -26,7 +26,7 @@ class SampleRequest:
     through the others to the last."""
 
     classes: tuple[int, ...]
-    """ILSVRC indices; empty: unconditional."""
+    """Numbers; empty: unconditional."""
     rows: tuple[int, ...]
     """The rows of the model's class table that `classes` stand for."""
     n: int
@@ -105,7 +105,7 @@ class SampleRequest:
 
     @property
     def labels(self) -> list[int | None]:
-        """ILSVRC index of every picture; None where it has no class, or lies between two."""
+        """Number of every picture; None where it has no class, or lies between two."""
         if self.steps is not None:
             return [None] * self.steps
         return [label for label in self.classes or (None,) for _ in range(self.n)]

@@ -15,7 +15,7 @@ class ScoreRequest:
     """What the likelihood is conditioned on, and whether classes are ranked by it."""
 
     label: int | None
-    """ILSVRC index of the class; None: no class."""
+    """Number of the class; None: no class."""
     row: int | None
     """The row of the model's class table that it stands for."""
     classify: bool

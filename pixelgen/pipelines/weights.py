@@ -57,7 +57,7 @@ class Weights:
     """A model that was loaded, and all that it can do: `can` lists the methods that work.
 
     Photos are PIL pictures, which are taken as they are, or paths, whose EXIF rotation is applied;
-    one or several. Classes are ILSVRC numbers, WordNet ids, names or ranges ("207-210"), one or
+    one or several. Classes are numbers, names, WordNet ids or ranges ("207-210"), one or
     several. `drawing` is `seed` (by default a random one), `batch_size` (the pictures do not depend
     on it), and the sampling options `temperature`, `top_p`, `guidance` and `guidance_schedule`, for
     classes `vector_temperature`, for classes and faces `candidates`; by default those of the
@@ -110,8 +110,13 @@ class Weights:
 
     @property
     def classes(self) -> tuple[int, ...]:
-        """ILSVRC indices of the classes that these weights know."""
+        """Numbers of the classes that these weights know."""
         return self.config.labels
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Their usual names, in the same order."""
+        return tuple(map(self.config.classes.name, self.config.labels))
 
     @property
     def size(self) -> tuple[int, int]:

@@ -86,6 +86,7 @@ def export(
         embedder=embedder,
         others=[run.model for run in runs[1:] if isinstance(run.model, Autoencoder)],
         labels=first.state.labels,
+        class_names=first.state.class_names,
         sampling=recipe.sampling,
         training=training,
         data={
@@ -136,6 +137,7 @@ def export_weights(
         embedder=loaded.face_embedder,
         others=loaded.others,
         labels=config.labels,
+        class_names=config.class_names,
         sampling=config.sampling,
         training=training,
         data=config.data,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import zip_longest
 from pathlib import Path
 from typing import NamedTuple
 
@@ -47,7 +48,7 @@ def fit_class_vectors(
 ) -> ClassVectors:
     """Condition vectors of all images, and p(h | class): principal components of EfficientNet-lite0
     features of the images `rows`, and a mixture of Gaussians fitted to these; or both as in the
-    weights `recipe.data.vectors`.
+    weights `recipe.data.vectors`, of other classes the components alone.
 
     Both are read from `folder` if they were computed before from the same images in the same way;
     in a `resumed` run, even if these weights have changed since. Raises PixelgenError if the
@@ -73,9 +74,10 @@ def fit_class_vectors(
     stored = (
         load_stored_tensors(folder / VECTORS, key, ignore=("of", "digest")) if resumed else None
     )
-    prior = None
+    prior, same_classes = None, False
     if stored is None:
-        prior = _prior_of(options.vectors, recipe, data) if options.vectors else None
+        if options.vectors:
+            prior, same_classes = _prior_of(options.vectors, recipe, data)
         key["of"] = None if prior is None else _fingerprint(prior)
         stored = load_stored_tensors(folder / VECTORS, key)
     if stored is None:
@@ -91,14 +93,16 @@ def fit_class_vectors(
                 f"model.vector_features is {config.vector_features}, the classifier has "
                 f"{features.shape[1]}"
             )
-        if prior is None:
+        if prior is not None:
+            h = prior.project(features)
+            centre, directions = prior.centre, prior.directions
+        else:
             centre, directions = principal(features[rows], config.vector)
             h = (features - centre) @ directions
+        if prior is None or not same_classes:
             prior = fit_class_prior(h[rows], classes[rows], config, recipe.seed)
             if config.vector_features:
                 prior.centre, prior.directions = centre, directions
-        else:
-            h = prior.project(features)
         stored = {"vectors": h, **prior.state_dict()}
         store_tensors(folder / VECTORS, stored, key)
     vectors = stored.pop("vectors")
@@ -114,28 +118,31 @@ def _fingerprint(prior: ClassPrior) -> list[float]:
     return [float(tensor.double().square().sum()) for tensor in prior.state_dict().values()]
 
 
-def _prior_of(ref: str, recipe: Recipe, data: ImageData) -> ClassPrior:
-    """The prior of the weights `ref`. Raises PixelgenError where it does not fit model and data."""
+def _prior_of(ref: str, recipe: Recipe, data: ImageData) -> tuple[ClassPrior, bool]:
+    """The prior of the weights `ref`, and whether it is of the classes of the data. Raises
+    PixelgenError where it does not fit model and data."""
     checkpoint = load_checkpoint(ref)
-    network = checkpoint.model
+    network, config = checkpoint.model, checkpoint.config
     prior = network.class_prior
     if prior is None or not network.config.vector_features:
         raise PixelgenError(
             f"{ref} has no projection from classifier features to class vectors",
             "set data.vectors to weights with model.vector_features",
         )
-    for name in ("classes", "vector", "vector_components", "vector_features"):
-        ours, theirs = getattr(recipe.model, name), getattr(network.config, name)
-        if ours != theirs:
-            raise PixelgenError(f"model.{name} is {ours}, that of {ref} is {theirs}")
-    if list(checkpoint.config.labels) != data.occurring_labels():
-        raise PixelgenError(f"the class vectors of {ref} are of other classes than the data")
+    theirs = list(zip_longest(config.labels, config.class_names))
+    same = theirs == list(zip_longest(data.occurring_labels(), data.class_names()))
+    # The mixtures are of their classes alone; what projects to h is the same for all.
+    names = ["vector", "vector_features"] + (["classes", "vector_components"] if same else [])
+    for name in names:
+        ours, other = getattr(recipe.model, name), getattr(network.config, name)
+        if ours != other:
+            raise PixelgenError(f"model.{name} is {ours}, that of {ref} is {other}")
     scale = checkpoint.config.data.get("features_scale", recipe.data.features_scale)
     if scale != recipe.data.features_scale:
         raise PixelgenError(
             f"data.features_scale is {recipe.data.features_scale}, that of {ref} is {scale}"
         )
-    return prior
+    return prior, same
 
 
 def classifier_features(

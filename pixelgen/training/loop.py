@@ -162,7 +162,8 @@ class TrainingRun:
     def restore(self, state: RunState, tensors: dict[str, Tensor]) -> None:
         """Continues from a saved state."""
         source = f"the saved state in {self.folder}"
-        if state.labels != self.data.labels:
+        names_differ = state.class_names and state.class_names != self.data.class_names
+        if state.labels != self.data.labels or names_differ:
             raise PixelgenError("the data has other labels than the run was started with")
         # Other images would be held out.
         if state.pictures and state.pictures != self.pictures:
@@ -222,6 +223,7 @@ class TrainingRun:
                 self.started_from,
                 self.history,
                 self.pictures,
+                self.data.class_names,
             )
             save_state(
                 self.folder, state, self.model, self.ema.module, self.optimiser, self.task.critic

@@ -65,6 +65,9 @@ class RunState:
     """How those had been trained: "training" of their configuration."""
     pictures: int = 0
     """Images in the data, including those held out; 0 in states of earlier versions."""
+    class_names: list[str] = field(default_factory=list)
+    """The names of `labels`; empty where they are ILSVRC class indices, and in states of earlier
+    versions."""
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON of the header."""

@@ -46,6 +46,8 @@ class TrainingData:
     """Their condition; for a face embedder, `classes` says who is in them."""
     labels: list[int]
     """The label in the data of every row of the class condition."""
+    class_names: list[str] = field(default_factory=list)
+    """Their names; empty where they are ILSVRC class indices, and without classes."""
     fitted: dict[str, Tensor] = field(default_factory=dict)
     """Tensors of the network, by name, that are fitted to the data and not trained."""
     initial: Callable[[], dict[str, Tensor]] | None = None
@@ -150,7 +152,8 @@ def by_picture(
     condition = None
     if classes is not None or vector is not None:
         condition = Condition(None if classes is None else classes[held], vector)
-    return TrainingData(batches, held_images, condition, labels, fitted)
+    names = data.class_names() if labels else []
+    return TrainingData(batches, held_images, condition, labels, names, fitted)
 
 
 def _hold_out_people(recipe: Recipe, data: ImageData) -> tuple[Tensor, Tensor, Tensor]:

@@ -12,6 +12,7 @@ from PIL import Image
 
 from pixelgen.data import average_down, images, load_images
 from pixelgen.errors import PixelgenError
+from pixelgen.labels import ClassCatalogue
 
 from ..conftest import WritePictures
 
@@ -168,3 +169,40 @@ def test_a_broken_picture_is_named(tmp_path: Path) -> None:
     broken.to_parquet(tmp_path / "data" / "train-00000-of-00001.parquet")
     with pytest.raises(PixelgenError, match=r"row 0 of .* is not a readable picture"):
         load_images(tmp_path, "train")
+
+
+def test_names_of_ilsvrc_become_its_numbers(tmp_path: Path) -> None:
+    save_in_folders(tmp_path / "wnids", {"train/n02099601": 2, "train/n01440764": 1})
+    data = load_images(tmp_path / "wnids", "train")
+    assert data.labels is not None
+    assert (sorted(data.labels.tolist()), data.ilsvrc) == ([0, 207, 207], True)
+    assert (data.label_names, data.class_names()) == ((), [])
+
+
+def test_own_classes_are_known_by_their_names(tmp_path: Path) -> None:
+    save_in_folders(tmp_path, {"train/cat": 2, "train/golden retriever": 1, "validation/cat": 1})
+    save_in_folders(tmp_path, {"validation/golden retriever": 3, "validation/ape": 1})
+    data = load_images(tmp_path, "train")
+    assert (data.class_names(), data.ilsvrc) == (["cat", "golden retriever"], False)
+    own = ClassCatalogue.named([7, 3], ["Golden_Retriever", "cat"])
+    numbers = data.relabelled(own).labels
+    assert numbers is not None
+    assert sorted(numbers.tolist()) == [3, 3, 7]
+    nobody = ClassCatalogue.named([0, 1], ["x", "y"])
+    assert data.relabelled(nobody) is data
+    with pytest.raises(PixelgenError, match="class 'ape' of the data is not a class of the model"):
+        load_images(tmp_path, "validation").relabelled(own)
+
+
+def test_texts_are_names_of_classes(tmp_path: Path) -> None:
+    import datasets
+
+    columns = {"image": [Image.fromarray(p) for p in noise(3)], "kind": ["pizza", "cat", "pizza"]}
+    features = datasets.Features({"image": datasets.Image(), "kind": datasets.Value("string")})
+    (tmp_path / "data").mkdir()
+    datasets.Dataset.from_dict(columns, features=features).to_parquet(
+        tmp_path / "data" / "train-00000-of-00001.parquet"
+    )
+    data = load_images(tmp_path, "train", label_column="kind")
+    assert data.labels is not None
+    assert (data.labels.tolist(), data.label_names) == ([1, 0, 1], ("cat", "pizza"))

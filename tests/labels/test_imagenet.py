@@ -8,7 +8,15 @@ from hypothesis import strategies as st
 
 from pixelgen.cli.errors import exit_code_of
 from pixelgen.errors import PixelgenError
-from pixelgen.labels import imagenet, nearest, parse_classes, rows_of, search
+from pixelgen.labels import (
+    ClassCatalogue,
+    imagenet,
+    imagenet_indices,
+    nearest,
+    parse_classes,
+    rows_of,
+    search,
+)
 
 
 def test_the_table() -> None:
@@ -74,3 +82,36 @@ def test_rows() -> None:
         rows_of([9], [8, 207], "w")
     with pytest.raises(PixelgenError, match="takes no class"):
         rows_of([9], [], "w")
+
+
+OWN = ClassCatalogue.named([0, 2, 5], ["Hot Dog", "pizza", "鮨"])
+
+
+@pytest.mark.parametrize(
+    ("spec", "indices"),
+    [("pizza", [2]), ("hot-dog", [0]), ("鮨", [5]), ("5", [5]), ("0-5", [0, 2, 5])],
+)
+def test_a_data_set_has_classes_of_its_own(spec: str, indices: list[int]) -> None:
+    assert OWN.parse([spec]) == indices
+
+
+def test_what_is_not_among_own_classes_lists_them() -> None:
+    for wrong in ("golden retriever", "n02099601", "1", "0-4", "1-2"):
+        with pytest.raises(PixelgenError, match="there are: 0 Hot Dog, 2 pizza, 5 鮨") as caught:
+            OWN.parse([wrong])
+        assert exit_code_of(caught.value) == 2
+    assert [c.index for c in OWN.search("p")] == [2]
+    assert [c.index for c in OWN.nearest("pizzza")] == [2]
+    assert (OWN.name(5), OWN.name(7)) == ("鮨", "class 7")
+    many = ClassCatalogue.named(range(40), [f"kind {i}" for i in range(40)])
+    with pytest.raises(PixelgenError, match="classes are 0 to 39"):
+        many.parse(["40"])
+
+
+def test_names_of_ilsvrc_are_known() -> None:
+    every = imagenet()
+    assert imagenet_indices(["n02099601", "n01440764"]) == [207, 0]
+    assert imagenet_indices([", ".join(c.names) for c in every]) == list(range(1000))
+    assert imagenet_indices([c.names[0] for c in every]) == list(range(1000))
+    for names in ([], ["n02099601", "pizza"], ["tench", "goldfish"], [str(i) for i in range(1000)]):
+        assert imagenet_indices(names) is None

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from pixelgen.checkpoints import LoadedCheckpoint
 from pixelgen.data import ImageData, cut
-from pixelgen.errors import PixelgenError
+from pixelgen.errors import PixelgenError, UsageError
+from pixelgen.labels import parse_classes
 from pixelgen.metrics.bits_per_dim import image_bits
 from pixelgen.metrics.reconstruction import encode
 from pixelgen.metrics.verification import embed
@@ -200,9 +201,11 @@ class LikelihoodTask(Task):
         self.check_network(checkpoint, checkpoint.network, model)
         weights = float_weights(checkpoint.network)
         unchanged = shapes(weights) == shapes(model.state_dict())
-        labels = checkpoint.config.labels
-        if labels and data.labels and list(labels) != data.labels:
-            weights, unchanged = with_classes(weights, model, labels, data.labels), False
+        config = checkpoint.config
+        old = class_keys(config.labels, config.class_names)
+        new = class_keys(data.labels, data.class_names)
+        if old and new and old != new:
+            weights, unchanged = with_classes(weights, model, old, new), False
         if isinstance(model, GatedPixelCNN):
             weights = with_vectors(weights, model)
             if data.face_conditioning is not None and checkpoint.face_embedder is not None:
@@ -278,18 +281,37 @@ def with_vectors(weights: dict[str, Tensor], model: GatedPixelCNN) -> dict[str, 
     return extended
 
 
+def class_keys(labels: Sequence[int], names: Sequence[str]) -> list[int | str]:
+    """What tells the classes of weights or data from those of others: the ILSVRC index, also of a
+    class of its own that is called as one of ILSVRC, or else the name."""
+    if not names:
+        return list(labels)
+    keys: list[int | str] = []
+    for name in names:
+        try:
+            keys += parse_classes([name])[:1]
+        except UsageError:
+            keys.append(name)
+    # Two classes that are called as one of ILSVRC are not both the same.
+    return keys if len({*keys}) == len(keys) else list(names)
+
+
 def with_classes(
-    weights: dict[str, Tensor], model: nn.Module, old: Sequence[int], new: Sequence[int]
+    weights: dict[str, Tensor],
+    model: nn.Module,
+    old: Sequence[int | str],
+    new: Sequence[int | str],
 ) -> dict[str, Tensor]:
-    """Weights of a model of the classes labelled `old` → weights of `model`, whose classes are
-    labelled `new`: known labels and "no class" keep their embeddings, other labels get new ones."""
+    """Weights of a model of the classes `old` → weights of `model`, whose classes are `new` (see
+    `class_keys`): classes of both and "no class" keep their embeddings. Other classes get the mean
+    of the old ones, which is nearer to any class than a random one."""
     remapped = dict(weights)
-    old_row = {label: row for row, label in enumerate(old)}
-    known = [row for row, label in enumerate(new) if label in old_row]
+    old_row = {key: row for row, key in enumerate(old)}
+    known = [row for row, key in enumerate(new) if key in old_row]
     for name, module in model.named_modules():
         key = f"{name}.weight"
         if isinstance(module, ClassTable) and len(weights.get(key, ())) == len(old) + 1:
-            table = module.weight.detach().clone().float()
+            table = weights[key][:-1].mean(0).repeat(len(new) + 1, 1)
             table[known] = weights[key][[old_row[new[row]] for row in known]].to(table)
             table[-1] = weights[key][-1].to(table)
             remapped[key] = table
