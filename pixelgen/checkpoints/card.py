@@ -26,7 +26,7 @@ class ModelCard:
     """Title of the card."""
     summary: str
     """What the model does, in a sentence or two."""
-    license: str = "other"
+    license: str = "unknown"
     """A licence id of the Hub (`mit`, `apache-2.0`, `cc-by-nc-4.0`, `other`, …)."""
     license_name: str = ""
     """Name of the licence where `license` is `other`."""

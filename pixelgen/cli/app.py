@@ -35,6 +35,7 @@ COMMANDS = (
     "batch",
     "evaluate",
     "train",
+    "recipes",
     "export",
     "config",
     "doctor",

@@ -10,16 +10,26 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pixelgen.cli import options, terminal
+from pixelgen.imaging import Fit
 
 if TYPE_CHECKING:
     from pixelgen.training.logs import RunProgress
 
+_OWN = "Own pictures"
 PLAIN_SECONDS = 30.0
 """Between two lines of progress where stderr is not a terminal."""
 
 
 def train(
-    recipe: Annotated[Path, typer.Argument(help="A recipe, a TOML file.", show_default=False)],
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="PICTURES|RECIPE",
+            help="A folder of pictures, a CSV, JSONL or parquet file that lists them, or a data "
+            "set on the Hub owner/name; or a recipe, a TOML file or a name of `pixelgen recipes`.",
+            show_default=False,
+        ),
+    ],
     output: Annotated[
         Path,
         typer.Option(
@@ -29,13 +39,52 @@ def train(
             show_default=False,
         ),
     ],
-    resume: Annotated[bool, typer.Option("--resume", help="Resume the run in the folder.")] = False,
-    init: Annotated[
-        str | None,
+    size: Annotated[
+        int | None,
         typer.Option(
-            help="Start from these weights: a bundled name, a folder, or a Hub id owner/name."
+            help="Side of the pictures that the model draws, 32 or 64.", rich_help_panel=_OWN
         ),
     ] = None,
+    fit: Annotated[
+        Fit | None,
+        typer.Option(
+            help="How pictures are made square.",
+            rich_help_panel=_OWN,
+        ),
+    ] = None,
+    minutes: Annotated[
+        float | None, typer.Option(min=0, help="Length of the run.", rich_help_panel=_OWN)
+    ] = None,
+    start: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            "--init",
+            help="Start from these weights: a bundled name, a folder, or a Hub id owner/name. For "
+            "pictures by default imagenet64 or imagenet32; none: from nothing.",
+        ),
+    ] = None,
+    preset: Annotated[
+        str | None,
+        typer.Option(
+            help="Size of a network that starts from nothing: tiny, small or base.",
+            rich_help_panel=_OWN,
+        ),
+    ] = None,
+    image_column: Annotated[
+        str | None, typer.Option(help="The column of pictures.", rich_help_panel=_OWN)
+    ] = None,
+    label_column: Annotated[
+        str | None, typer.Option(help="The column of classes.", rich_help_panel=_OWN)
+    ] = None,
+    license: Annotated[
+        str | None,
+        typer.Option(
+            help="Licence of the weights, such as cc0-1.0, for their model card.",
+            rich_help_panel=_OWN,
+        ),
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Resume the run in the folder.")] = False,
     max_minutes: Annotated[
         float | None, typer.Option(min=0, help="Save and stop after this many minutes.")
     ] = None,
@@ -48,25 +97,47 @@ def train(
     as_json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Train a model by a recipe.
+    """Train a model on your own pictures, or by a recipe.
 
-    Ctrl-C and SIGTERM save the state of the run before it stops.
+    Sub-folders of pictures are classes. Ctrl-C and SIGTERM save the state of the run before it
+    stops; --resume continues it.
 
     \b
     Examples:
-      pixelgen train recipes/imagenet32.toml -o runs/mine --set data.path=pictures
-      pixelgen train my-recipe.toml -o runs/mine --resume
+      pixelgen train photos -o runs/mine
+      pixelgen train photos -o runs/mine --resume
+      pixelgen train imagenet32 -o runs/other --set data.path=pictures
     """
     from pixelgen.cli.memory import keep_freed_memory
     from pixelgen.training.loop import train as run_training
-    from pixelgen.training.recipe import load_recipe
+    from pixelgen.training.plan import plan_training
 
     keep_freed_memory()
-    parsed = load_recipe(recipe, overrides or [])
     main_process = os.environ.get("RANK", "0") == "0"
     with TrainingDisplay(quiet or as_json or not main_process) as display:
+        plan = plan_training(
+            source,
+            output,
+            resume=resume,
+            overrides=overrides or [],
+            size=size,
+            fit=fit,
+            minutes=minutes,
+            start=start,
+            preset=preset,
+            image_column=image_column,
+            label_column=label_column,
+            license=license,
+        )
+        for line in plan.lines:
+            display.note(line)
         outcome = run_training(
-            parsed, output, resume=resume, init=init, max_minutes=max_minutes, watcher=display
+            plan.recipe,
+            output,
+            resume=resume,
+            init=plan.start,
+            max_minutes=max_minutes,
+            watcher=display,
         )
         counters = outcome.counters
         display.note(

@@ -2,5 +2,6 @@
 
 from pixelgen.data.crops import cut
 from pixelgen.data.images import ImageData, average_down, load_images
+from pixelgen.data.summary import DataSummary, summarise
 
-__all__ = ["ImageData", "average_down", "cut", "load_images"]
+__all__ = ["DataSummary", "ImageData", "average_down", "cut", "load_images", "summarise"]

@@ -22,8 +22,8 @@ from torch import Tensor
 from pixelgen.errors import PixelgenError, UsageError
 from pixelgen.files import expanded, open_file, write_atomically
 from pixelgen.imaging import MAX_PIXELS
-from pixelgen.imaging.read import known_formats
-from pixelgen.labels import ClassCatalogue, imagenet_indices
+from pixelgen.imaging.read import Fit, known_formats, square
+from pixelgen.labels import ClassCatalogue, imagenet_catalogue, imagenet_indices
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -135,14 +135,20 @@ def load_images(
     split: str,
     *,
     size: int | None = None,
+    fit: Fit | None = None,
     limit: int | None = None,
     image_column: str = "image",
     label_column: str = "label",
+    skip_unreadable: bool = False,
+    note: Callable[[str], None] = lambda text: None,
     progress: Progress | None = None,
 ) -> ImageData:
-    """Load the pictures of a split of `ref`: a local folder, or a Hub data set `owner/name`.
+    """Load the pictures of a split of `ref`: a local folder of pictures, parquet files, or what
+    `datasets` saved; a CSV, JSONL or parquet file; or a Hub data set `owner/name`.
 
-    With `size`, pictures are averaged down to size×size by a whole factor. With `limit`, that many
+    With `size`, pictures are averaged down to size×size by a whole factor; with `fit` as well,
+    pictures of any sizes are made square first. With `skip_unreadable`, pictures that cannot be
+    read are left out, and named to `note`. With `limit`, that many
     rows are taken, spread evenly over the split. Labels come from `label_column`; a folder whose
     pictures all lie in one class folder has one label; without either there are no labels. Decoded
     splits are cached in the user's cache folder. `progress(done, total)` is called while decoding.
@@ -150,7 +156,7 @@ def load_images(
     Raises PixelgenError for a data set, split or column that does not exist, and for pictures that
     are unreadable, of different sizes, or not a whole multiple of `size`.
     """
-    dataset = _open_dataset(ref, split)
+    dataset = open_dataset(ref, split)
     name = f"{ref} ({split})"
     if image_column not in dataset.column_names:
         raise PixelgenError(
@@ -162,21 +168,60 @@ def load_images(
     if limit is not None and limit < total:
         dataset = dataset.select([i * total // limit for i in range(limit)])
 
-    labels: Tensor | None = None
+    labels = class_labels(dataset, ref, image_column, label_column)
+    rows = _Rows(dataset, ref, image_column)
+    reader = _Reader(name, size, fit, skip_unreadable)
+    pixels, kept = _pixels(rows, f"{dataset._fingerprint}-{image_column}", reader, progress)
+    if len(kept) < len(rows):
+        lost = sorted({*range(len(rows))} - {*kept.tolist()})
+        note(
+            f"{len(lost)} of {len(rows)} pictures cannot be read and are left out: "
+            + ", ".join(_row_name(rows.part(i, i + 1)[0], i) for i in lost)
+        )
+    if not len(kept):
+        raise PixelgenError(f"none of the pictures of {name} can be read")
+    if labels is None:
+        return ImageData(pixels)
+    return ImageData(pixels, labels.values[kept], labels.names, labels.ilsvrc)
+
+
+@dataclass(frozen=True)
+class ClassLabels:
+    """The label of every row."""
+
+    values: Tensor
+    """int64 [N]."""
     names: tuple[str, ...] = ()
-    if label_column in dataset.column_names:
-        column = dataset.select_columns([label_column])
-        declared = tuple(getattr(dataset.features[label_column], "names", ()))
-        labels, names = _numbered(column[:][label_column], declared, label_column, name)
-    elif label_column == "label" and (folder := _only_class_folder(dataset, ref, image_column)):
-        labels, names = torch.zeros(len(dataset), dtype=torch.int64), (folder,)
-    ilsvrc = False
-    if labels is not None and (indices := imagenet_indices(names)) is not None:
-        known = (labels >= 0) & (labels < len(indices))
-        labels = torch.where(known, torch.tensor(indices)[labels * known], labels)
-        names, ilsvrc = (), True
-    pixels = _pixels(dataset, name, image_column, size, progress)
-    return ImageData(pixels, labels, names, ilsvrc)
+    """Their names by number, if the data set declares any; none where they are those of ILSVRC."""
+    ilsvrc: bool = False
+    """Whether they are ILSVRC class indices."""
+
+    def name(self, number: int) -> str:
+        """The name of a label."""
+        if self.ilsvrc:
+            return imagenet_catalogue().name(number)
+        return self.names[number] if 0 <= number < len(self.names) else str(number)
+
+
+def class_labels(
+    dataset: Dataset, ref: str | Path, image_column: str, label_column: str
+) -> ClassLabels | None:
+    """The labels in `label_column`, of the class folder that holds all pictures of a folder, or
+    None. Raises PixelgenError for a column that is neither of numbers nor of texts."""
+    if label_column not in dataset.column_names:
+        folder = _only_class_folder(dataset, ref, image_column) if label_column == "label" else None
+        if folder is None:
+            return None
+        return ClassLabels(torch.zeros(len(dataset), dtype=torch.int64), (folder,))
+    declared = tuple(getattr(dataset.features[label_column], "names", ()))
+    column = dataset.select_columns([label_column])[:][label_column]
+    labels, names = _numbered(column, declared, label_column, str(ref))
+    indices = imagenet_indices(names)
+    if indices is None:
+        return ClassLabels(labels, names)
+    known = (labels >= 0) & (labels < len(indices))
+    mapped = torch.where(known, torch.tensor(indices)[labels * known], labels)
+    return ClassLabels(mapped, (), True)
 
 
 def _numbered(
@@ -193,7 +238,7 @@ def _numbered(
     return torch.tensor(values, dtype=torch.int64), names
 
 
-def _open_dataset(ref: str | Path, split: str) -> Dataset:
+def open_dataset(ref: str | Path, split: str) -> Dataset:
     """The split as `datasets` reads it. Raises PixelgenError, in one line, for its failures."""
     try:
         import datasets
@@ -204,18 +249,43 @@ def _open_dataset(ref: str | Path, split: str) -> Dataset:
     text = str(ref)
     path = expanded(text)
     local = os.path.lexists(path) or text.startswith((".", "/", "~")) or text.count("/") != 1
-    if local and not os.path.isdir(path):
+    if local and not os.path.lexists(path):
         raise PixelgenError(
-            f"no data folder {text}", "give a folder of parquet files, or a Hub id owner/name"
+            f"no data folder {text}", "give a folder of pictures, or a Hub id owner/name"
         )
     datasets.disable_progress_bars()
     try:
-        return datasets.load_dataset(str(path.resolve()) if local else text, split=split)
+        if not local:
+            return datasets.load_dataset(text, split=split)
+        if path.is_file():
+            return _listed_in_file(path, split)
+        if any((path / name).is_file() for name in SAVED_BY_DATASETS):
+            saved = datasets.load_from_disk(str(path))
+            return saved if isinstance(saved, datasets.Dataset) else saved[split]
+        return datasets.load_dataset(str(path.resolve()), split=split)
     except ValueError as error:
         raise PixelgenError(f"cannot read split {split!r} of {text}: {_reason(error)}") from error
     except Exception as error:  # `datasets` lets through whatever its readers and the network raise
         hint = "" if local else "is the id right, and the network reachable?"
         raise PixelgenError(f"cannot read the data set {text}: {_reason(error)}", hint) from error
+
+
+SAVED_BY_DATASETS = ("dataset_dict.json", "state.json")
+"""Files of a folder that `save_to_disk` of `datasets` wrote."""
+LISTS = {".csv": "csv", ".tsv": "csv", ".jsonl": "json", ".json": "json", ".parquet": "parquet"}
+"""Endings of files that hold or list pictures, and how `datasets` calls their format."""
+
+
+def _listed_in_file(path: Path, split: str) -> Dataset:
+    """The rows of a file; all are of one split, whatever it is called. Raises ValueError for a file
+    of another kind."""
+    import datasets
+
+    kind = LISTS.get(path.suffix.lower())
+    if kind is None:
+        raise ValueError(f"it is not one of {', '.join(LISTS)}")
+    more = {"sep": "\t"} if path.suffix.lower() == ".tsv" else {}
+    return datasets.load_dataset(kind, data_files=str(path.resolve()), split="train", **more)
 
 
 def _reason(error: Exception) -> str:
@@ -249,16 +319,52 @@ def _only_class_folder(dataset: Dataset, ref: str | Path, column: str) -> str | 
     return None if folder == root or folder.name in not_classes else folder.name
 
 
+class _Rows:
+    """The pictures {"bytes", "path"} of all rows, in order, not decoded. A column of texts holds
+    paths, relative to the file or folder `ref`."""
+
+    def __init__(self, dataset: Dataset, ref: str | Path, column: str) -> None:
+        from datasets import Image as ImageFeature
+
+        self._column = column
+        self._rows: Any = dataset.select_columns([column])
+        self._root: Path | None = None
+        if getattr(dataset.features[column], "dtype", "") == "string":
+            path = expanded(ref).resolve()
+            self._root = path.parent if path.is_file() else path
+        else:
+            self._rows = self._rows.cast_column(column, ImageFeature(decode=False))
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def part(self, start: int, stop: int) -> list[dict[str, Any]]:
+        """Rows `start` … `stop` - 1."""
+        values: list[Any] = self._rows[start:stop][self._column]
+        if self._root is None:
+            return values
+        return [{"bytes": None, "path": str(self._root / name)} for name in values]
+
+
+def _row_name(row: dict[str, Any], number: int) -> str:
+    return Path(row["path"]).name if row["path"] else f"row {number}"
+
+
 def _pixels(
-    dataset: Dataset, name: str, column: str, size: int | None, progress: Progress | None
-) -> Tensor:
-    """uint8 [N, 3, H, W] of every row, from the cache if it was decoded before."""
-    path = cache_folder() / f"{dataset._fingerprint}-{column}-{size or 'full'}.npy"
+    rows: _Rows, key: str, reader: _Reader, progress: Progress | None
+) -> tuple[Tensor, Tensor]:
+    """uint8 [N, 3, H, W] of the rows that can be read, from the cache if they were decoded before,
+    and their numbers int64 [N]."""
+    path = cache_folder() / f"{key}-{reader.key}.npy"
+    kept_path = path.with_suffix(".rows.npy")
     pixels = load_cached_array(path)
-    if pixels is None:
-        pixels = _decode_all(dataset, name, column, size, progress)
+    kept = load_cached_array(kept_path) if reader.skips else torch.arange(len(rows))
+    if pixels is None or kept is None or len(kept) != len(pixels):
+        pixels, kept = _decode_all(rows, reader, progress)
+        if reader.skips:
+            cache_array(kept_path, kept)
         cache_array(path, pixels)
-    return pixels
+    return pixels, kept
 
 
 def load_cached_array(path: Path) -> Tensor | None:
@@ -287,34 +393,64 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pixelgen"
 
 
-def _decode_all(
-    dataset: Dataset, name: str, column: str, size: int | None, progress: Progress | None
-) -> Tensor:
-    from datasets import Image as ImageFeature
+@dataclass(frozen=True)
+class _Reader:
+    """How the pictures of a data set are decoded."""
 
-    rows: Any = dataset.select_columns([column]).cast_column(column, ImageFeature(decode=False))
-    first = _decode(rows[0][column], f"row 0 of {name}")
-    height, width, _ = first.shape
-    factor = _shrink_factor(name, height, width, size)
-    out = torch.empty((len(rows), 3, height // factor, width // factor), dtype=torch.uint8)
-    chunk = 1000
+    name: str
+    """Of the data set, for messages."""
+    size: int | None
+    fit: Fit | None
+    skips: bool
+    """Whether unreadable pictures are left out."""
+
+    @property
+    def key(self) -> str:
+        """What tells results from those of other readers."""
+        skipping = "-readable" if self.skips else ""
+        return f"{self.size or 'full'}{f'-{self.fit}' if self.fit else ''}{skipping}"
+
+    def read(self, row: dict[str, Any], number: int) -> np.ndarray | None:
+        """uint8 [H, W, 3] of a row; None if it is unreadable and left out."""
+        try:
+            image = _decode(row, f"{_row_name(row, number)} of {self.name}")
+        except PixelgenError:
+            if self.skips:
+                return None
+            raise
+        if self.fit is None or self.size is None:
+            return image
+        return np.asarray(square(Image.fromarray(image), self.size, self.fit))
+
+
+def _decode_all(rows: _Rows, reader: _Reader, progress: Progress | None) -> tuple[Tensor, Tensor]:
+    """All readable pictures, averaged down, uint8 [N, 3, H, W], and their row numbers."""
+    parts, kept, first = [], [], None
+    factor, chunk = 1, 1000
     for start in range(0, len(rows), chunk):
-        decoded = [
-            _decode(row, f"row {start + i} of {name}")
-            for i, row in enumerate(rows[start : start + chunk][column])
-        ]
-        for i, array in enumerate(decoded):
-            if array.shape != first.shape:
+        decoded = []
+        for number, row in enumerate(rows.part(start, start + chunk), start):
+            image = reader.read(row, number)
+            if image is None:
+                continue
+            if first is None:
+                first = image.shape
+                factor = _shrink_factor(reader.name, first[0], first[1], reader.size)
+            if image.shape != first:
                 raise PixelgenError(
-                    f"row {start + i} of {name} is {array.shape[1]}×{array.shape[0]}, "
-                    f"the first row is {width}×{height}",
-                    "all pictures of a data set must have one size",
+                    f"row {number} of {reader.name} is {image.shape[1]}×{image.shape[0]}, "
+                    f"the first row is {first[1]}×{first[0]}",
+                    "all pictures of a data set must have one size, or set fit",
                 )
-        batch = torch.from_numpy(np.stack(decoded)).permute(0, 3, 1, 2).contiguous()
-        out[start : start + len(batch)] = average_down(batch, factor)
+            kept.append(number)
+            decoded.append(image)
+        if decoded:
+            batch = torch.from_numpy(np.stack(decoded)).permute(0, 3, 1, 2).contiguous()
+            parts.append(average_down(batch, factor))
         if progress is not None:
-            progress(start + len(batch), len(rows))
-    return out
+            progress(min(start + chunk, len(rows)), len(rows))
+    pixels = torch.cat(parts) if parts else torch.empty((0, 3, 0, 0), dtype=torch.uint8)
+    return pixels, torch.tensor(kept, dtype=torch.int64)
 
 
 def _shrink_factor(name: str, height: int, width: int, size: int | None) -> int:

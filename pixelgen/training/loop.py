@@ -99,7 +99,11 @@ def _train(
         recipe.data.path,
         recipe.data.split,
         size=recipe.data.size or None,
+        fit=recipe.data.fit or None,
+        image_column=recipe.data.image,
         label_column=recipe.label_column,
+        skip_unreadable=recipe.data.skip_unreadable,
+        note=watcher.note,
         progress=lambda done, total: _report_decoding(watcher, done, total),
     )
     try:

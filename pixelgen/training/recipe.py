@@ -37,12 +37,19 @@ class DataRecipe:
 
     path: str = ""
     """A folder, or a Hub data set `owner/name`."""
+    image: str = "image"
+    """The column of pictures."""
     label: str = "label"
     """The column of class labels, or of people for a face embedder or with `embedder`."""
     split: str = "train"
     """The split to train on."""
     size: int = 0
     """Downscale pictures to size×size by a whole factor, averaging (0: do not downscale)."""
+    fit: Literal["", "crop", "stretch"] = ""
+    """With `size`: make pictures of any sizes square, by cropping their centre or by stretching,
+    before they are downscaled (empty: all must be of one size)."""
+    skip_unreadable: bool = False
+    """Leave out pictures that cannot be read, and name them."""
     crop: int = 0
     """Crop the central crop×crop pixels (0: do not crop)."""
     jitter: int = 0
@@ -84,6 +91,7 @@ class DataRecipe:
     def __post_init__(self) -> None:
         for name in ("size", "crop", "jitter"):
             require(getattr(self, name) >= 0, f"{name} must not be negative")
+        require(self.size > 0 or not self.fit, "fit needs size")
         require(self.views >= 0, "views must not be negative")
         require(self.holdout >= 0, "holdout must not be negative")
         for name in ("class_dropout", "other_photo", "vector_dropout"):
@@ -336,7 +344,7 @@ class CardRecipe:
 
     summary: str = ""
     """What the model does, in a sentence or two."""
-    license: str = "other"
+    license: str = "unknown"
     """Licence id of the weights on the Hub, such as "cc-by-nc-4.0"."""
     license_text: str = ""
     """What the licence means for users, and why."""
@@ -426,17 +434,29 @@ class Recipe:
 
 
 def load_recipe(path: Path, overrides: Iterable[str] = ()) -> Recipe:
-    """The recipe in a TOML file, with `key.sub=value` overrides applied.
+    """The recipe in a TOML file, with `key.sub=value` overrides applied. Its `[card]` is left out
+    where they name another data set: a folder or id with another last part.
 
     Raises UsageError that says which key or value is wrong.
     """
     table = read_table(path)
+    before = _data_name(table)
+    card = table.pop("card", None)
     for text in overrides:
         override(table, text)
+    # What a recipe's card says of data, licence and limits would not be true of other data.
+    if card is not None and _data_name(table) == before:
+        table["card"] = {**card, **table.get("card", {})} if isinstance(card, dict) else card
     try:
         return recipe_from_dict(table)
     except ValueError as error:
         raise UsageError(f"{path}: {error}") from error
+
+
+def _data_name(table: Mapping[str, Any]) -> str:
+    """The last part of the path of a recipe's data."""
+    data = table.get("data")
+    return Path(str(data.get("path", ""))).name if isinstance(data, Mapping) else ""
 
 
 def recipe_from_dict(table: Mapping[str, Any]) -> Recipe:

@@ -1,0 +1,71 @@
+"""What a data set holds, before its pictures are decoded."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pixelgen.data.images import class_labels, open_dataset
+from pixelgen.errors import PixelgenError
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+IMAGE_COLUMNS = ("image", "img", "picture", "photo", "file", "file_name", "filename", "path")
+LABEL_COLUMNS = ("label", "labels", "class", "category", "kind", "fine_label", "target")
+"""Names of columns that are taken where the data set does not say what a column is."""
+
+
+@dataclass(frozen=True)
+class DataSummary:
+    """The pictures of a split: how many, and of what classes."""
+
+    path: str
+    """A folder, a file, or a Hub data set."""
+    split: str
+    pictures: int
+    image_column: str = "image"
+    label_column: str = "label"
+    counts: Mapping[str, int] = field(default_factory=dict)
+    """Pictures of every class, in the order of their numbers; empty without labels."""
+
+
+def summarise(
+    ref: str | Path, split: str = "train", *, image_column: str = "", label_column: str = ""
+) -> DataSummary:
+    """What the split `split` of `ref` holds (see `load_images`). Columns that are not given are
+    guessed. Raises PixelgenError for a data set, split or column that does not exist."""
+    dataset = open_dataset(ref, split)
+    name = f"{ref} ({split})"
+    images = image_column or _guess(dataset, IMAGE_COLUMNS, "Image")
+    if not images or images not in dataset.column_names:
+        raise PixelgenError(
+            f"{name} has no column " + (repr(images) if images else "of pictures"),
+            f"set image_column to one of: {', '.join(dataset.column_names)}",
+            code="which-column",
+        )
+    if label_column and label_column not in dataset.column_names:
+        raise PixelgenError(
+            f"{name} has no column {label_column!r}",
+            f"set label_column to one of: {', '.join(dataset.column_names)}",
+            code="which-column",
+        )
+    labels_in = label_column or _guess(dataset, LABEL_COLUMNS, "ClassLabel") or "label"
+    labels = class_labels(dataset, ref, images, labels_in)
+    counts: dict[str, int] = {}
+    if labels is not None:
+        found = Counter(labels.values.tolist())
+        counts = {labels.name(number): found[number] for number in sorted(found)}
+    return DataSummary(str(ref), split, len(dataset), images, labels_in, counts)
+
+
+def _guess(dataset: Dataset, names: tuple[str, ...], kind: str) -> str:
+    """The first column of the kind of feature `kind`, or else with one of `names`; or empty."""
+    for column, feature in dataset.features.items():
+        if type(feature).__name__ == kind:
+            return str(column)
+    lower = {column.casefold(): column for column in dataset.column_names}
+    return next((lower[name] for name in names if name in lower), "")
