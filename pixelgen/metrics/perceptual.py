@@ -88,7 +88,8 @@ def distance(
     for a, b in zip(features, others, strict=True):
         difference = (a - b).square().sum(1)  # [B, s, s]
         if places is not None:
-            difference = difference * F.adaptive_avg_pool2d(places, difference.shape[1:])[0]
+            height, width = difference.shape[1:]
+            difference = difference * F.adaptive_avg_pool2d(places, (height, width))[0]
         total.append(difference.mean((1, 2)))
     return torch.stack(total).mean(0)
 

@@ -160,11 +160,11 @@ def test_the_face_distance_is_that_of_features_and_embeddings() -> None:
     distances = FaceDistance(embedder)(faces, others)
     assert distances.shape == (2,)
     apart = (embedder(faces) - embedder(others)).square().sum(1)
-    features = [
+    features, other_features = (
         [torch.nn.functional.normalize(x, dim=1) for x in embedder.features(images)]
         for images in (faces, others)
-    ]
-    torch.testing.assert_close(distances, distance(*features) + apart)
+    )
+    torch.testing.assert_close(distances, distance(features, other_features) + apart)
     distances.sum().backward()
     assert faces.grad is not None
     assert faces.grad.abs().max() > 0
