@@ -329,7 +329,7 @@ class _Rows:
         self._column = column
         self._rows: Any = dataset.select_columns([column])
         self._root: Path | None = None
-        if getattr(dataset.features[column], "dtype", "") == "string":
+        if getattr(dataset.features[column], "dtype", "") in ("string", "large_string"):
             path = expanded(ref).resolve()
             self._root = path.parent if path.is_file() else path
         else:

@@ -1,0 +1,149 @@
+"""Recipes for own pictures fit them, and a folder of photos of any sizes becomes weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pixelgen.data import DataSummary, load_images, summarise
+from pixelgen.errors import PixelgenError, UsageError
+from pixelgen.training.photo_recipe import PhotoTraining, photo_recipe
+from pixelgen.training.plan import plan_training
+from pixelgen.training.recipe import Recipe
+
+
+def summary(pictures: int = 500, classes: int = 5) -> DataSummary:
+    each = pictures // max(classes, 1)
+    return DataSummary("photos", "train", pictures, counts={f"c{i}": each for i in range(classes)})
+
+
+def photos(folder: Path, counts: dict[str, int]) -> Path:
+    """Pictures of many sizes in class folders."""
+    draw = np.random.default_rng(0)
+    for name, count in counts.items():
+        (folder / name).mkdir(parents=True)
+        for i in range(count):
+            height, width = draw.integers(20, 90, 2)
+            pixels = draw.integers(0, 256, (height, width, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(folder / name / f"{i}.jpg")
+    return folder
+
+
+def test_a_run_starts_from_the_bundled_weights() -> None:
+    recipe = photo_recipe(summary(), PhotoTraining())
+    assert recipe.model.classes == 5
+    assert recipe.data.tokenizer == recipe.data.vectors == "imagenet64"
+    assert recipe.data.holdout == 50
+    assert recipe.schedule.minutes == 20
+    assert recipe.compute.compile
+    assert recipe.card.license == "unknown"
+    small = photo_recipe(summary(), PhotoTraining(size=32, minutes=2, license="cc0-1.0"))
+    assert (small.model.height, small.data.tokenizer, small.data.size) == (32, "", 32)
+    assert not small.compute.compile
+    assert small.card.license == "cc0-1.0"
+    assert photo_recipe(summary(40000, 0), PhotoTraining()).data.holdout == 2000
+    assert photo_recipe(summary(100, 0), PhotoTraining()).model.classes == 1
+
+
+@pytest.mark.parametrize(
+    ("pictures", "preset", "features"),
+    [(500, "auto", 64), (5000, "auto", 96), (50000, "auto", 192), (500, "base", 192)],
+)
+@pytest.mark.parametrize("size", [32, 64])
+def test_a_network_from_nothing_follows_the_number_of_pictures(
+    pictures: int, preset: Any, features: int, size: Any
+) -> None:
+    options = PhotoTraining(start="none", preset=preset, size=size)
+    recipe = photo_recipe(summary(pictures), options)
+    assert isinstance(recipe, Recipe)
+    assert getattr(recipe.model, "features", 0) == features
+    assert not recipe.data.vectors
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"size": 48}, "no size 48"),
+        ({"minutes": 0}, "minutes must be positive"),
+        ({"preset": "small"}, "starts from nothing"),
+        ({"preset": "huge", "start": "none"}, "no preset 'huge'"),
+        ({"start": "faces64"}, "training cannot start from it"),
+        ({"start": "imagenet32"}, "draws pictures of 32×32 pixels, not 64×64"),
+    ],
+)
+def test_options_that_do_not_fit(options: dict[str, Any], says: str) -> None:
+    with pytest.raises(UsageError, match=says):
+        photo_recipe(summary(), PhotoTraining(**options))
+
+
+def test_classes_of_one_picture_each_say_what_is_missing() -> None:
+    lonely = DataSummary("photos", "train", 2, counts={"cat": 1, "dog": 1})
+    with pytest.raises(PixelgenError, match="class 'cat' of photos has one picture") as caught:
+        photo_recipe(lonely, PhotoTraining())
+    assert "at least two" in caught.value.hint
+    with pytest.raises(PixelgenError, match="has one picture"):
+        photo_recipe(DataSummary("photos", "train", 1), PhotoTraining())
+
+
+def test_pictures_of_any_sizes_are_made_square(tmp_path: Path) -> None:
+    folder = photos(tmp_path / "mine", {"cat": 5, "dog": 4})
+    (folder / "cat" / "broken.jpg").write_bytes(b"no picture")
+    notes: list[str] = []
+    data = load_images(
+        folder, "train", size=32, fit="crop", skip_unreadable=True, note=notes.append
+    )
+    again = load_images(
+        folder, "train", size=32, fit="crop", skip_unreadable=True, note=notes.append
+    )
+    assert data.images.shape == again.images.shape == (9, 3, 32, 32)
+    assert data.labels is not None
+    assert data.labels.tolist() == [0] * 5 + [1] * 4
+    expected = "1 of 10 pictures cannot be read and are left out: broken.jpg"
+    assert notes == [expected, expected]
+    with pytest.raises(PixelgenError, match=r"broken\.jpg of .* is not a readable picture"):
+        load_images(folder, "train", size=32, fit="crop")
+    with pytest.raises(PixelgenError, match="the first row is") as caught:
+        load_images(folder, "train", skip_unreadable=True)
+    assert "set fit" in caught.value.hint
+
+
+def test_a_list_of_files_names_pictures_and_classes(tmp_path: Path) -> None:
+    folder = photos(tmp_path / "mine", {"a": 2, "b": 1})
+    lines = ["a/0.jpg,pizza", "a/1.jpg,cat", "b/0.jpg,pizza"]
+    (folder / "list.csv").write_text("\n".join(["photo,kind", *lines]))
+    data = summarise(folder / "list.csv")
+    assert (data.image_column, data.label_column) == ("photo", "kind")
+    assert data.counts == {"cat": 1, "pizza": 2}
+    loaded = load_images(
+        folder / "list.csv", "train", size=32, fit="crop", image_column="photo", label_column="kind"
+    )
+    assert loaded.images.shape == (3, 3, 32, 32)
+    assert loaded.class_names() == ["cat", "pizza"]
+    with pytest.raises(PixelgenError, match="has no column 'image'") as caught:
+        summarise(folder / "list.csv", image_column="image")
+    assert "photo, kind" in caught.value.hint
+
+
+def test_a_plan_says_what_will_happen(tmp_path: Path) -> None:
+    folder = photos(tmp_path / "mine", {"cat": 12, "dog": 8})
+    plan = plan_training(str(folder), tmp_path / "run", minutes=5.0)
+    assert plan.start == "imagenet64"
+    assert plan.lines == (
+        "20 pictures of 2 classes: cat (12), dog (8)",
+        "made 64×64 (crop), 2 of them held out to validate",
+        "gated_pixelcnn, 9 layers, from the weights imagenet64, 5 minutes",
+    )
+    recipe = plan_training("imagenet32", tmp_path / "run", overrides=["data.path=x"]).recipe
+    assert recipe.data.path == "x"
+    assert recipe.card.summary == ""
+    for source, options, says in (
+        ("imagenet23", {}, "no pictures and no recipe 'imagenet23', did you mean imagenet32"),
+        ("imagenet32", {"size": 32}, "size is for pictures"),
+        (str(tmp_path / "nothing"), {}, "no pictures and no recipe"),
+    ):
+        with pytest.raises(UsageError, match=says):
+            plan_training(source, tmp_path / "run", **options)  # type: ignore[arg-type]
