@@ -22,7 +22,6 @@ def recipes(
     Examples:
       pixelgen recipes
       pixelgen recipes imagenet32 > mine.toml
-      pixelgen train mine.toml -o runs/mine --set data.path=PICTURES
     """
     from pixelgen.training.recipe import load_recipe
     from pixelgen.training.recipe_files import bundled_recipes

@@ -86,7 +86,11 @@ def train(
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Resume the run in the folder.")] = False,
     max_minutes: Annotated[
-        float | None, typer.Option(min=0, help="Save and stop after this many minutes.")
+        float | None, typer.Option(min=0, help="Save and stop after this many minutes in all.")
+    ] = None,
+    tracker: Annotated[
+        str | None,
+        typer.Option(help="Log to this tracker too, such as wandb or trackio.", show_default=False),
     ] = None,
     overrides: Annotated[
         list[str] | None,
@@ -113,6 +117,7 @@ def train(
     from pixelgen.training.plan import plan_training
 
     keep_freed_memory()
+    began = time.perf_counter()
     main_process = os.environ.get("RANK", "0") == "0"
     with TrainingDisplay(quiet or as_json or not main_process) as display:
         plan = plan_training(
@@ -137,6 +142,8 @@ def train(
             resume=resume,
             init=plan.start,
             max_minutes=max_minutes,
+            began=began,
+            tracker=tracker,
             watcher=display,
         )
         counters = outcome.counters

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
+from PIL import Image
 from torch.utils.tensorboard import SummaryWriter
 
 
@@ -57,13 +60,16 @@ class SilentWatcher:
         """Does nothing."""
 
 
+Track = Callable[[dict[str, float], int], None]
 LOG, BOARD = "log.jsonl", "tensorboard"
 
 
 class RunLog:
-    """`log.jsonl` and TensorBoard files in the run's folder."""
+    """`log.jsonl` and TensorBoard files in the run's folder, and any other tracker."""
 
-    def __init__(self, folder: Path, step: int) -> None:
+    def __init__(self, folder: Path, step: int, track: Track | None = None) -> None:
+        """`track(values, step)` is called with all numbers too."""
+        self._track = track
         self._file = (folder / LOG).open("a", encoding="utf-8")
         # Hides steps after the last saved state, which a killed run may have logged.
         self._board = SummaryWriter(str(folder / BOARD), purge_step=step)
@@ -73,9 +79,25 @@ class RunLog:
         with suppress(OSError):
             self._file.write(json.dumps({"kind": kind, "step": step, **values}) + "\n")
             self._file.flush()
-        for name, value in values.items():
-            if isinstance(value, (int, float)):
-                self._board.add_scalar(f"{kind}/{name}", value, step)
+        numbers = {
+            f"{kind}/{name}": value
+            for name, value in values.items()
+            if isinstance(value, (int, float))
+        }
+        for name, value in numbers.items():
+            self._board.add_scalar(name, value, step)
+        if self._track is not None and numbers:
+            self._track(numbers, step)
+
+    def recipe(self, text: str) -> None:
+        """Shows the recipe in TensorBoard."""
+        indented = "\n".join(f"    {line}" for line in text.splitlines())
+        self._board.add_text("recipe", indented)
+
+    def sheet(self, path: Path, step: int) -> None:
+        """Shows a sheet of images in TensorBoard."""
+        with Image.open(path) as image:
+            self._board.add_image("samples", np.asarray(image), step, dataformats="HWC")
 
     def close(self) -> None:
         """Flushes and closes both."""

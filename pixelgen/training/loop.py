@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from pixelgen.data import ImageData, load_images
-from pixelgen.errors import PixelgenError
+from pixelgen.errors import PixelgenError, UsageError
 from pixelgen.models import build_model
 from pixelgen.models.precision import autocast, bf16_is_fast
 from pixelgen.random_streams import RandomStream, mix
@@ -23,7 +23,7 @@ from pixelgen.training.folder import check_folder, clean_up, locked
 from pixelgen.training.holdout_leakage import holdout_may_leak
 from pixelgen.training.logs import RunLog, SilentWatcher, Watcher
 from pixelgen.training.optimiser import averaged, build_optimiser
-from pixelgen.training.recipe import Recipe
+from pixelgen.training.recipe import Recipe, recipe_text
 from pixelgen.training.schedule import learning_rate, progress
 from pixelgen.training.signals import collect_signals
 from pixelgen.training.state import (
@@ -37,6 +37,8 @@ from pixelgen.training.state import (
 from pixelgen.training.tasks import RunContext, task_of
 from pixelgen.training.throughput import Throughput, training_flops
 
+OVERDUE = -1
+"""Beside numbers of signals: the time for this part is up."""
 Reason = Literal["finished", "max-minutes", "terminated", "interrupted"]
 
 
@@ -57,14 +59,18 @@ def train(
     resume: bool = False,
     init: str | None = None,
     max_minutes: float | None = None,
+    began: float | None = None,
+    tracker: str | None = None,
     watcher: Watcher | None = None,
 ) -> Outcome:
     """Trains the model of `recipe` in `folder`; with `resume`, continues the run there.
 
     A new run starts from the weights `init` (bundled name, folder or Hub id) if they are given.
-    `max_minutes` stops this part early; the learning rate follows the recipe all the same. Devices
-    and processes are those of `accelerate`. Raises PixelgenError where recipe, data, weights and
-    folder do not fit together.
+    `max_minutes` after `began`, a time of `time.perf_counter`, or else after the first step began,
+    this part stops early; the learning rate follows the recipe all the same. `tracker` is one that
+    `accelerate` knows, such as "wandb" or "trackio", and gets all numbers too. Devices and processes
+    are those of `accelerate`. Raises PixelgenError where recipe, data, weights and folder do not fit
+    together.
     """
     try:
         from accelerate import Accelerator, DistributedDataParallelKwargs
@@ -77,12 +83,34 @@ def train(
     accelerator = Accelerator(
         mixed_precision="no",
         kwargs_handlers=[DistributedDataParallelKwargs(static_graph=True)],
+        **_tracking(tracker),
     )
+    if tracker is not None:
+        accelerator.init_trackers("pixelgen", {"recipe": recipe_text(recipe)})
     watcher = watcher if watcher is not None and accelerator.is_main_process else SilentWatcher()
     with locked(folder) if accelerator.is_main_process else nullcontext():
         saved = check_folder(recipe, folder, resume, init)
         accelerator.wait_for_everyone()  # before the first of them writes
-        return _train(recipe, folder, saved, init, max_minutes, accelerator, watcher)
+        limit = math.inf if max_minutes is None else 60 * max_minutes
+        try:
+            return _train(recipe, folder, saved, init, (began, limit), accelerator, watcher)
+        finally:
+            accelerator.end_training()  # trackers send what they have
+
+
+def _tracking(tracker: str | None) -> dict[str, Any]:
+    """What makes an `Accelerator` log to a tracker. Raises UsageError for one that is unknown or
+    not installed."""
+    if tracker is None:
+        return {}
+    from accelerate.tracking import LOGGER_TYPE_TO_CLASS, get_available_trackers
+
+    known = sorted(map(str, LOGGER_TYPE_TO_CLASS))
+    if tracker not in known:
+        raise UsageError(f"no tracker {tracker!r}", f"one of: {', '.join(known)}")
+    if tracker not in map(str, get_available_trackers()):
+        raise UsageError(f"the tracker {tracker} is not installed", f"pip install {tracker}")
+    return {"log_with": tracker}
 
 
 def _train(
@@ -90,11 +118,13 @@ def _train(
     folder: Path,
     saved: tuple[RunState, dict[str, Tensor]] | None,
     init: str | None,
-    max_minutes: float | None,
+    limit: tuple[float | None, float],
     accelerator: Any,
     watcher: Watcher,
 ) -> Outcome:
-    """One part of a run: new, or resumed from what was `saved`."""
+    """One part of a run: new, or resumed from what was `saved`. `limit`: when it began (None: with
+    its first step), and for how many seconds it may last."""
+    watcher.note("decoding pictures, or reading them from the cache")
     data = load_images(
         recipe.data.path,
         recipe.data.split,
@@ -113,7 +143,8 @@ def _train(
         else:
             run.begin(init)
         with collect_signals() as received:
-            return run.go(received, math.inf if max_minutes is None else 60 * max_minutes)
+            began, seconds = limit
+            return run.go(received, (began or time.perf_counter()) + seconds)
     except BaseException:
         if saved is None and accelerator.is_main_process:
             clean_up(folder)
@@ -233,10 +264,10 @@ class TrainingRun:
                 self.folder, state, self.model, self.ema.module, self.optimiser, self.task.critic
             )
 
-    def go(self, received: list[int], max_seconds: float) -> Outcome:
-        """Steps until the schedule, `max_seconds` of this part, or a signal ends it."""
+    def go(self, received: list[int], end: float) -> Outcome:
+        """Steps until the schedule, the time `end` of `time.perf_counter`, or a signal ends it."""
         if not self.accelerator.is_main_process:
-            reason = self._loop(received, max_seconds, None)
+            reason = self._loop(received, end, None)
             self.accelerator.wait_for_everyone()
             return Outcome(reason, self.counters)
         try:
@@ -245,12 +276,16 @@ class TrainingRun:
             raise PixelgenError(
                 f"cannot create the folder {self.folder}: {error.strerror}"
             ) from error
-        with closing(RunLog(self.folder, self.counters.step)) as self.log:
+        track = self.accelerator.log if self.accelerator.trackers else None
+        with closing(RunLog(self.folder, self.counters.step, track)) as self.log:
+            self.log.recipe(recipe_text(self.recipe))
             flops = self._log_start()
             throughput = Throughput(flops, self.counters, self.task.loss, self.task.loss_unit)
             if not self.counters.step:
                 self.save()
-            reason = self._loop(received, max_seconds, throughput)
+            if self.recipe.compute.compile:
+                self.watcher.note("compiling the network, which takes a minute or two")
+            reason = self._loop(received, end, throughput)
             self.save(last=True)
             if reason in ("finished", "max-minutes"):
                 self._validate()
@@ -277,23 +312,21 @@ class TrainingRun:
         )
         return flops
 
-    def _loop(
-        self, received: list[int], max_seconds: float, throughput: Throughput | None
-    ) -> Reason:
+    def _loop(self, received: list[int], end: float, throughput: Throughput | None) -> Reason:
         recipe, counters = self.recipe, self.counters
         start, last = counters.seconds, time.perf_counter()
         due = dict.fromkeys(("validation", "samples", "checkpoint"), start)
         while True:
             now = time.perf_counter()
-            stop = received[0] if received else 0
+            stop = received[0] if received else OVERDUE if now >= end else 0
             counters.seconds, stop = self._agree(counters.seconds + now - last, stop)
             last = now
             reason: Reason | None = None
-            if stop:
+            if stop > 0:
                 reason = "terminated" if stop == signal.SIGTERM else "interrupted"
             elif progress(recipe.schedule, counters.step, counters.seconds) >= 1:
                 reason = "finished"
-            elif counters.seconds - start >= max_seconds:
+            elif stop == OVERDUE:
                 reason = "max-minutes"
             if throughput is not None and (
                 values := throughput.record(counters, reason is not None)
@@ -402,4 +435,5 @@ class TrainingRun:
         except Exception as error:  # a sheet is not worth stopping a run for
             self.watcher.note(f"no samples at step {self.counters.step}: {error!r}")
         else:
+            self.log.sheet(path, self.counters.step)
             self.watcher.note(f"step {self.counters.step}: samples in {path}")

@@ -110,7 +110,7 @@ def test_an_unforeseen_error_is_one_line(run: Run, monkeypatch: pytest.MonkeyPat
     def broken(*_: object) -> None:
         raise RuntimeError("two\nlines")
 
-    monkeypatch.setattr("pixelgen.cli.classes.search", broken)
+    monkeypatch.setattr("pixelgen.cli.classes.imagenet_catalogue", broken)
     outcome = run("classes")
     assert outcome.code == 1
     assert (
