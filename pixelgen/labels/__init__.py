@@ -1,9 +1,10 @@
 """Class numbers, WordNet ids and names. No torch here."""
 
-from pixelgen.labels.catalogue import ClassCatalogue, ImageClass
+from pixelgen.labels.catalogue import ClassCatalogue, ClassGroup, ImageClass
 from pixelgen.labels.imagenet import (
     imagenet,
     imagenet_catalogue,
+    imagenet_groups,
     imagenet_indices,
     nearest,
     parse_classes,
@@ -13,9 +14,11 @@ from pixelgen.labels.imagenet import (
 
 __all__ = [
     "ClassCatalogue",
+    "ClassGroup",
     "ImageClass",
     "imagenet",
     "imagenet_catalogue",
+    "imagenet_groups",
     "imagenet_indices",
     "nearest",
     "parse_classes",

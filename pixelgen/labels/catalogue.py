@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from pixelgen.errors import UsageError
@@ -35,11 +35,27 @@ class ImageClass:
         return f"{self.index} {self.names[0]}"
 
 
+@dataclass(frozen=True)
+class ClassGroup:
+    """Several classes that have a name together, such as all kinds of dogs."""
+
+    wnid: str
+    """WordNet id."""
+    names: tuple[str, ...]
+    """Its names."""
+    indices: tuple[int, ...]
+    """The numbers of its classes, in order."""
+
+
 class ClassCatalogue:
     """Classes by number, searched and parsed."""
 
-    def __init__(self, classes: Iterable[ImageClass]) -> None:
+    def __init__(
+        self, classes: Iterable[ImageClass], groups: Callable[[], Iterable[ClassGroup]] = tuple
+    ) -> None:
+        """`groups` is called when a name is not that of a class."""
         self._by_index = {c.index: c for c in classes}
+        self._groups = groups
 
     @staticmethod
     def named(labels: Sequence[int], names: Sequence[str]) -> ClassCatalogue:
@@ -69,6 +85,21 @@ class ClassCatalogue:
             return list(self)
         return [self._by_index[i] for i in sorted({*indices}) if i in self._by_index]
 
+    def group(self, name: str, among: Iterable[int] = ()) -> list[int]:
+        """The numbers of the classes of all groups called `name` (a name or WordNet id), in order,
+        those in `among` if there are any; empty where no group is called so."""
+        plain = _plain(name)
+        if not plain or _INDEX.fullmatch(name.strip()):
+            return []
+        members = {
+            index
+            for group in self._groups()
+            if plain == group.wnid or plain in map(_plain, group.names)
+            for index in group.indices
+        }
+        known = members & {*among}
+        return sorted(known or members)
+
     def search(self, query: str, among: Iterable[int] | None = None) -> list[ImageClass]:
         """The classes that match `query`, in order: by number, range, WordNet id or part of a name.
 
@@ -84,8 +115,11 @@ class ClassCatalogue:
         plain = _plain(query)
         if query and not plain:  # an empty text would match every name
             return []
+        group = {*self.group(query)}
         return [
-            c for c in classes if plain == c.wnid or any(plain in _plain(name) for name in c.names)
+            c
+            for c in classes
+            if plain == c.wnid or c.index in group or any(plain in _plain(n) for n in c.names)
         ]
 
     def nearest(
@@ -135,7 +169,15 @@ class ClassCatalogue:
                 "give the number of one of them",
             )
         if not matches:
-            near = _listed(self.nearest(spec))
+            members = self.group(spec, trained)
+            if members:
+                some = _listed(self.among(members[:4]))
+                raise UsageError(
+                    f"{spec!r} is a group of {len(members)} classes: {some}"
+                    + ", …" * (len(members) > 4),
+                    "name one of them",
+                )
+            near = _listed(self.nearest(spec, trained or None))
             known = f", the nearest are: {near}" if near else ""
             if len(self) <= _FEW:
                 known = f", there are: {_listed(self)}"

@@ -1,6 +1,8 @@
 """The 1000 classes of ILSVRC: numbers, WordNet ids and names.
 
 `imagenet.tsv` has one line per class in ILSVRC order: the WordNet id, a tab, the lemmas.
+`imagenet_groups.tsv` has one line for every synset above two or more of them in WordNet: its id,
+its lemmas, and the numbers of the classes.
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 from importlib import resources
 
-from pixelgen.labels.catalogue import ClassCatalogue, ImageClass
+from pixelgen.labels.catalogue import ClassCatalogue, ClassGroup, ImageClass
 
 
 @cache
@@ -21,9 +23,22 @@ def imagenet() -> tuple[ImageClass, ...]:
 
 
 @cache
+def imagenet_groups() -> tuple[ClassGroup, ...]:
+    """Groups of classes, by WordNet, the largest first."""
+    text = resources.files("pixelgen.labels").joinpath("imagenet_groups.tsv").read_text("utf-8")
+    groups = []
+    for line in text.splitlines():
+        wnid, names, ranges = line.split("\t")
+        ends = [part.partition("-") for part in ranges.split(",")]
+        indices = [i for a, _, b in ends for i in range(int(a), int(b or a) + 1)]
+        groups.append(ClassGroup(wnid, tuple(names.split(", ")), tuple(indices)))
+    return tuple(groups)
+
+
+@cache
 def imagenet_catalogue() -> ClassCatalogue:
-    """The same, to be searched."""
-    return ClassCatalogue(imagenet())
+    """All classes and groups, to be searched."""
+    return ClassCatalogue(imagenet(), imagenet_groups)
 
 
 def search(query: str, among: Iterable[int] | None = None) -> list[ImageClass]:

@@ -68,9 +68,9 @@ def train(
     A new run starts from the weights `init` (bundled name, folder or Hub id) if they are given.
     `max_minutes` after `began`, a time of `time.perf_counter`, or else after the first step began,
     this part stops early; the learning rate follows the recipe all the same. `tracker` is one that
-    `accelerate` knows, such as "wandb" or "trackio", and gets all numbers too. Devices and processes
-    are those of `accelerate`. Raises PixelgenError where recipe, data, weights and folder do not fit
-    together.
+    `accelerate` knows, such as "wandb" or "trackio", and gets all numbers too. Devices and
+    processes are those of `accelerate`. Raises PixelgenError where recipe, data, weights and folder
+    do not fit together.
     """
     try:
         from accelerate import Accelerator, DistributedDataParallelKwargs

@@ -11,6 +11,8 @@ from pixelgen.errors import PixelgenError
 from pixelgen.labels import (
     ClassCatalogue,
     imagenet,
+    imagenet_catalogue,
+    imagenet_groups,
     imagenet_indices,
     nearest,
     parse_classes,
@@ -115,3 +117,34 @@ def test_names_of_ilsvrc_are_known() -> None:
     assert imagenet_indices([c.names[0] for c in every]) == list(range(1000))
     for names in ([], ["n02099601", "pizza"], ["tench", "goldfish"], [str(i) for i in range(1000)]):
         assert imagenet_indices(names) is None
+
+
+def test_groups_are_those_of_wordnet() -> None:
+    groups = {group.names[0]: group for group in imagenet_groups()}
+    assert groups["dog"].indices == tuple(range(151, 269))
+    assert groups["dog"].wnid == "n02084071"
+    assert all(
+        2 <= len(g.indices) < 1000 and {*g.indices} < {*range(1000)} for g in groups.values()
+    )
+    every = imagenet_catalogue()
+    assert every.group("Dog") == every.group("n02084071") == list(range(151, 269))
+    assert every.group("domestic dog", [207, 281]) == [207]
+    assert {705, 407} <= {*every.group("car")}, "trains and automobiles"
+    assert every.group("golden retriever") == every.group("7") == every.group("") == []
+    assert [c.index for c in every.search("dog", range(205, 208))] == [205, 206, 207]
+
+
+def test_a_group_is_no_class() -> None:
+    with pytest.raises(PixelgenError, match="'dog' is a group of 118 classes: 151 Chihuahua, 152"):
+        parse_classes(["dog"])
+    with pytest.raises(PixelgenError, match="'dog' is a group of 1 classes: 207 golden retriever"):
+        parse_classes(["dog"], trained=[8, 207])
+    assert parse_classes(["crane"], trained=[134]) == [134]
+
+
+def test_only_classes_that_weights_know_are_suggested() -> None:
+    with pytest.raises(
+        PixelgenError, match="no class 'golden retrievr', the nearest are: 207"
+    ) as e:
+        parse_classes(["golden retrievr"], trained=[8, 207])
+    assert "199" not in e.value.message
