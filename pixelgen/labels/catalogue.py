@@ -170,6 +170,8 @@ class ClassCatalogue:
             )
         if not matches:
             members = self.group(spec, trained)
+            if len(members) == 1:
+                return members
             if members:
                 some = _listed(self.among(members[:4]))
                 raise UsageError(
