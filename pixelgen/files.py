@@ -149,7 +149,7 @@ def write_atomically(
             temporary.write_bytes(data)
         with temporary.open("r+b") as file:  # Windows syncs only files that are open for writing
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
+        os.chmod(temporary, 0o666 & ~umask())
         size = temporary.stat().st_size
         if replace:
             temporary.replace(path)
@@ -182,7 +182,7 @@ def _rename_without_replacing(source: Path, path: Path) -> None:
         raise
 
 
-def _umask() -> int:
+def umask() -> int:
     """The permissions that new files do not get. Files of `mkstemp` ignore them."""
     mask = os.umask(0)
     os.umask(mask)
