@@ -12,7 +12,15 @@ import pytest
 
 from pixelgen import files
 from pixelgen.errors import PixelgenError
-from pixelgen.files import expanded, open_file, open_input, read_file, write_atomically, write_file
+from pixelgen.files import (
+    content_key,
+    expanded,
+    open_file,
+    open_input,
+    read_file,
+    write_atomically,
+    write_file,
+)
 
 needs_pipes = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
 
@@ -114,3 +122,17 @@ def test_homes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/me")
     assert expanded("~/x") == Path("/home/me/x")
     assert expanded("~nobody-of-this-name/x") == Path("~nobody-of-this-name/x")
+
+
+@pytest.mark.parametrize("size", [1000, 2**20])
+def test_keys_tell_files_apart_that_are_of_one_size_and_time(tmp_path: Path, size: int) -> None:
+    path = tmp_path / "a"
+    keys = set()
+    for content in (b"a" * size, b"b" + b"a" * (size - 1), b"a" * (size - 1) + b"b"):
+        path.write_bytes(content)
+        os.utime(path, ns=(1, 1))
+        keys.add(content_key(path))
+        assert content_key(path) in keys
+    assert len(keys) == 3
+    with pytest.raises(FileNotFoundError):
+        content_key(tmp_path / "b")
