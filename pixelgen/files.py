@@ -9,8 +9,10 @@ import itertools
 import logging
 import os
 import select
+import shutil
 import stat
 import tempfile
+import time
 import unicodedata
 from collections.abc import Callable
 from pathlib import Path
@@ -28,6 +30,9 @@ MAX_PIXELS = 100_000_000
 _log = logging.getLogger(__name__)
 _PIPE_TIMEOUT = 5.0
 _BLOCK = 2**16
+_TEMPORARY = ".pixelgen-part"
+_STALE = 3600.0
+_swept: set[str] = set()
 # Temporary names repeat only the start of the target's name, so that they are never too long.
 _NAME_PREFIX = 40
 
@@ -145,14 +150,19 @@ def write_file(path: Path, data: bytes, if_exists: IfExists = "fail") -> Path:
 def write_atomically(
     path: Path, data: bytes | Callable[[Path], None], *, replace: bool = True
 ) -> None:
-    """Write `path` through a temporary file beside it that is synced and then renamed.
+    """Write `path` through a temporary file beside it that is synced and then renamed. Those that
+    killed processes have left there are deleted after an hour.
 
     `data` is the content, or a function that writes it to the path it is called with. Without
     `replace`, an existing file is left alone and FileExistsError raised. Raises PixelgenError if
     the file cannot be written.
     """
+    if (folder := os.path.abspath(path.parent)) not in _swept:
+        _swept.add(folder)
+        sweep(folder, is_temporary)
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.name[:_NAME_PREFIX]}.", dir=path.parent)
+        prefix = f".{path.name[:_NAME_PREFIX]}."
+        handle, name = tempfile.mkstemp(_TEMPORARY, prefix, path.parent)
         os.close(handle)
     except OSError as error:
         raise PixelgenError(f"cannot write {path}: {error.strerror}") from error
@@ -178,6 +188,29 @@ def write_atomically(
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def is_temporary(name: str) -> bool:
+    """Whether this is the name of a temporary file of `write_atomically`."""
+    return name.startswith(".") and name.endswith(_TEMPORARY)
+
+
+def sweep(
+    folder: str | os.PathLike[str], is_own: Callable[[str], bool], age: float = _STALE
+) -> None:
+    """Delete what killed processes have left in `folder`: files and folders that are `is_own` by
+    their names, and were last changed more than `age` seconds ago."""
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            with contextlib.suppress(OSError):
+                if not is_own(entry.name):
+                    continue
+                if time.time() - entry.stat(follow_symlinks=False).st_mtime < age:
+                    continue
+                if entry.is_dir(follow_symlinks=False):
+                    shutil.rmtree(entry.path)
+                else:
+                    os.unlink(entry.path)
 
 
 def _rename_without_replacing(source: Path, path: Path) -> None:

@@ -110,6 +110,31 @@ def test_names_may_be_as_long_as_names_can_be(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
 
 
+def test_temporary_files_of_killed_processes_are_deleted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names: list[str] = []
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "unlink", lambda path, **_: None)
+        patched.setattr(Path, "replace", lambda path, _: names.append(path.name))
+        write_atomically(tmp_path / "a.png", b"killed")
+    (left,) = names
+    assert files.is_temporary(left)
+    for name in ("b.png", "old.pixelgen-part", ".mine.png"):
+        (tmp_path / name).touch()
+    hours_ago = time.time() - 7200
+    young = tmp_path / f".b.png.{left[-22:]}"
+    young.touch()
+    for path in {*tmp_path.iterdir()} - {young}:
+        os.utime(path, (hours_ago, hours_ago))
+    files._swept.clear()
+    write_atomically(tmp_path / "c.png", b"content")
+    assert {path.name for path in tmp_path.iterdir()} == {
+        *("b.png", "old.pixelgen-part", ".mine.png", "c.png"),
+        young.name,
+    }
+
+
 @pytest.mark.skipif(not hasattr(os, "symlink"), reason="there are no links")
 def test_a_link_to_nothing_is_something(tmp_path: Path) -> None:
     link = tmp_path / "a.png"
