@@ -165,8 +165,8 @@ def save_checkpoint(
         text = json.dumps(config.to_dict(), indent=2, ensure_ascii=False) + "\n"
         write_atomically(staged / CONFIG_FILE, text.encode())
         write_atomically(staged / CARD_FILE, card_text.encode())
-        for name, data in (extra or {}).items():
-            write_atomically(staged / name, data)
+        for name, content in (extra or {}).items():
+            write_atomically(staged / name, content)
         if check is not None:
             check(Source(staged, folder.name).revision())
     return folder

@@ -92,8 +92,9 @@ def check_written(
     moved = [(a, b) for a, b in zip(planned, written, strict=False) if a != b]
     if not moved:
         return
-    for file in written if context is not None else ():
-        context.on_partial(file)
+    if context is not None:
+        for file in written:
+            context.on_partial(file)
     (taken, other), *more = moved
     rest = f" (and {len(more)} more like this)" if more else ""
     raise UsageError(

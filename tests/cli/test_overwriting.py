@@ -122,8 +122,14 @@ def test_the_same_animation_is_one_of_the_same_pixels(run: Run, weights: Path) -
             image.seek(number)
             frames.append(image.convert("RGB"))
         frames[-1].putpixel((0, 0), (1, 2, 3))
-        common = {"save_all": True, "append_images": frames[1:], "lossless": True}
-        frames[0].save("a.webp", exif=exif, duration=image.info["duration"], **common)
+        frames[0].save(
+            "a.webp",
+            save_all=True,
+            append_images=frames[1:],
+            lossless=True,
+            exif=exif,
+            duration=image.info["duration"],
+        )
     assert animation_text(Path("a.webp")) == text
     before = Path("a.webp").read_bytes()
     assert run(*words).err == kept("a.webp", "a-2.webp")
