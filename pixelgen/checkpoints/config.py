@@ -195,6 +195,10 @@ class CheckpointConfig:
             **({"sha256": self.sha256} if self.sha256 else {}),
         }
 
+    def to_json(self) -> bytes:
+        """The content of `config.json`."""
+        return (json.dumps(self.to_dict(), indent=2, ensure_ascii=False) + "\n").encode()
+
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> CheckpointConfig:
         """Inverse of `to_dict`. Raises ValueError that says what is wrong."""

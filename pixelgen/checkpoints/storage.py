@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import shutil
 import tempfile
@@ -172,8 +171,7 @@ def save_checkpoint(
             tensors = {name: _to_storage(t, dtype) for name, t in network.state_dict().items()}
             write_tensors(staged / file, tensors, {"format": "pt"})
         config = replace(config, sha256={file: sha256_of(staged / file) for file in networks})
-        text = json.dumps(config.to_dict(), indent=2, ensure_ascii=False) + "\n"
-        write_atomically(staged / CONFIG_FILE, text.encode())
+        write_atomically(staged / CONFIG_FILE, config.to_json())
         write_atomically(staged / CARD_FILE, card_text.encode())
         if check is not None:
             check(Source(staged, folder.name).revision())

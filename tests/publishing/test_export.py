@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,8 @@ import torch
 
 from pixelgen.checkpoints import load_checkpoint
 from pixelgen.errors import PixelgenError
-from pixelgen.publishing.export import export
+from pixelgen.files import public_path
+from pixelgen.publishing.export import export, export_weights
 from pixelgen.publishing.model_card import card_from_config
 from pixelgen.training.loop import train
 from pixelgen.training.recipe import load_recipe
@@ -38,7 +41,29 @@ def test_the_averaged_weights_come_back(recipe_file: Path, tmp_path: Path) -> No
     text = card.split("```toml\n")[1].split("```")[0]
     again = tmp_path / "again.toml"
     again.write_text(text, encoding="utf-8")
-    assert load_recipe(again) == recipe
+    shown = replace(recipe, data=replace(recipe.data, path=public_path(recipe.data.path)))
+    assert load_recipe(again) == shown
+
+
+def test_no_path_of_this_computer_is_exported(recipe_file: Path, tmp_path: Path) -> None:
+    first, second, folder = tmp_path / "first", tmp_path / "second", tmp_path / "weights"
+    recipe = load_recipe(recipe_file, ["schedule.steps=1"])
+    assert Path(recipe.data.path).is_relative_to(tmp_path.parent)
+    train(recipe, first)
+    export(first, folder)
+    train(recipe, second, init=str(folder))
+    measured = {"data": str(tmp_path / "data"), "split": "s", "images": 9, "reconstruction": None}
+    measured["conditional"] = {"bits_per_dim": 3.21, "standard_error": 0.01}
+    (tmp_path / "e.json").write_text(json.dumps(measured), encoding="utf-8")
+    export(second, folder, evaluation=tmp_path / "e.json", overwrite=True)
+    (tmp_path / "again").mkdir()
+    export_weights(str(folder), tmp_path / "again", overwrite=True)
+    assert "--data data --split s" in (folder / "README.md").read_text(encoding="utf-8")
+    for exported in (folder, tmp_path / "again"):
+        card = (exported / "README.md").read_text(encoding="utf-8")
+        assert "pixelgen train --init weights" in card
+        for file in exported.iterdir():
+            assert os.fsencode(tmp_path.parent) not in file.read_bytes()
 
 
 def test_figures_and_samples_enter_the_card(recipe_file: Path, tmp_path: Path) -> None:

@@ -67,6 +67,12 @@ def repo_folder(repo: str) -> Path:
     return cache_root() / f"models--{repo.replace('/', '--')}"
 
 
+def endpoint() -> str:
+    """The address of the Hub (HF_ENDPOINT), without a user name and a password."""
+    scheme, slashes, rest = str(_settings().ENDPOINT).rpartition("://")
+    return scheme + slashes + rest.rpartition("@")[2]
+
+
 def is_offline() -> bool:
     """Whether the network must not be used (HF_HUB_OFFLINE)."""
     return bool(_settings().HF_HUB_OFFLINE)
