@@ -163,6 +163,17 @@ def _network_failure(error: Exception, ref: HubRef) -> Explanation | None:
         return Explanation(
             "a file has another length than announced", "try again; a proxy may damage it"
         )
+    if "TooLong" in names:
+        return Explanation(
+            f"{endpoint} sends more bytes than it announced, or than any Hub sends",
+            "check HF_ENDPOINT and proxies",
+        )
+    if "TooSlow" in names:
+        return Explanation(
+            f"{endpoint} is too slow ({error})",
+            "try again later; HF_HUB_OFFLINE=1 uses only the cache",
+            "hub-timeout",
+        )
     if names & {"TimeoutException", "Timeout"}:
         return Explanation(
             f"{endpoint} does not answer",

@@ -64,5 +64,5 @@ def push(
 
     size = sum(len(d) if isinstance(d, bytes) else d.stat().st_size for d in files.values())
     on_note(f"uploading {len(files)} files, {megabytes(size)}")
-    created = call_hub(commit, ref, on_note)
+    created = call_hub(commit, ref, on_note, largest=None)
     return PushResult(ref.repo, created.oid, f"{cache.endpoint()}/{ref.repo}", tuple(files))
