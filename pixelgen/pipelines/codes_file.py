@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pixelgen.errors import InputError, UsageError
+from pixelgen.errors import InputError, UsageError, without_credentials
 from pixelgen.files import expanded, open_file, path_below, public_path, write_atomically
 from pixelgen.imaging import MAX_PIXELS
 
@@ -55,7 +55,7 @@ class CodesFile:
         small = self.levels is not None and self.levels <= 256
         data = self.codes.to(torch.uint8 if small else torch.int64).cpu().contiguous().numpy()
         # A name alone could mean other weights than those of a folder elsewhere.
-        weights = path_below(self.weights) or ""
+        weights = without_credentials(path_below(self.weights) or "")
         # `safetensors` itself writes metadata in an order that differs from one time to the next.
         header = {
             "__metadata__": {

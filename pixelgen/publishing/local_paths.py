@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pixelgen.checkpoints import CheckpointConfig
+from pixelgen.errors import without_credentials
 from pixelgen.files import public_path
 from pixelgen.toml import parse_toml
 from pixelgen.training.recipe_tables import toml_value
@@ -24,7 +25,7 @@ def public_config(config: CheckpointConfig) -> CheckpointConfig:
 
 def without_local_paths(facts: Any) -> Any:
     """A JSON value with `public_path` of every path in it, also of those in the TOML of "recipe"
-    keys. Ids of the Hub, names and sentences stay."""
+    keys, and without credentials in addresses. Ids of the Hub, names and sentences stay."""
     if isinstance(facts, dict):
         return {
             key: _public_recipe(value)
@@ -34,7 +35,9 @@ def without_local_paths(facts: Any) -> Any:
         }
     if isinstance(facts, list):
         return [without_local_paths(value) for value in facts]
-    return public_path(facts) if isinstance(facts, str) and "\n" not in facts else facts
+    if not isinstance(facts, str) or "\n" in facts:
+        return facts
+    return without_credentials(public_path(facts))
 
 
 def names_local_path(text: str, config: CheckpointConfig) -> bool:

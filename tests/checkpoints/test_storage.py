@@ -158,7 +158,20 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
     "not text": (config_text(b"\xff\xfe\x00"), "config.json: not UTF-8 text"),
     "deep JSON": (config_text("[" * 200_000), "config.json: nested too deeply"),
     "large JSON": (config_text(" " * 2**23), "config.json: larger than"),
-    "foreign JSON": (config_text('{"model_type": "bert"}'), '"format" must be 1, not None'),
+    "foreign JSON": (config_text('{"a": "b"}'), '"format" must be 1, not None'),
+    "transformers": (
+        config_text('{"model_type": "bert"}'),
+        "config.json is of transformers, not of pixelgen",
+    ),
+    "diffusers": (
+        config_text('{"_class_name": "UNet2D"}'),
+        "config.json is of diffusers, not of pixelgen",
+    ),
+    "timm": (config_text('{"pretrained_cfg": {}}'), "config.json is of timm, not of pixelgen"),
+    "a run": (
+        lambda f: (f / "config.json").rename(f / "state.safetensors"),
+        "is the folder of a training run, not of weights",
+    ),
     "newer": (config_change(lambda c: c.update(format=2)), "format 2 is newer"),
     "other kind": (config_change(lambda c: c.update(kind="gan")), '"kind" must be "pixelcnn"'),
     "no model": (config_change(lambda c: c.pop("model")), '"model" is missing'),

@@ -159,7 +159,10 @@ def plan_pull(
     """
     ref = remote.ref
     if CONFIG_FILE not in remote.files:
-        raise ref.error(f"the repository has no {CONFIG_FILE}", _NOT_OURS)
+        listed = f"{cache.endpoint()}/models?library=pixelgen"
+        raise ref.error(
+            f"the repository has no {CONFIG_FILE}", f"{_NOT_OURS}; those are listed at {listed}"
+        )
     folder = cache.repo_folder(ref.repo) / "snapshots" / remote.commit
     config_file = remote.files[CONFIG_FILE]
     if (config_file.size or 0) > LARGEST_CONFIG:

@@ -130,7 +130,7 @@ def remove(
     count = len(found.commits)
     others = [name for name in found.refs if hub_ref.revision not in (None, name)]
     also = f" (also {', '.join(others)})" if others else ""
-    what = f"{ref}{also}: {count} revision{'s' * (count != 1)}, {size_text(found.size)}"
+    what = f"{hub_ref.name}{also}: {count} revision{'s' * (count != 1)}, {size_text(found.size)}"
     if not yes:
         if sys.stdin is None or not sys.stdin.isatty():
             raise UsageError(f"{what} would be removed", "--yes removes without asking")
