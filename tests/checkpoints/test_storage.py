@@ -161,13 +161,13 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
     "foreign JSON": (config_text('{"a": "b"}'), '"format" must be 1, not None'),
     "transformers": (
         config_text('{"model_type": "bert"}'),
-        "config.json is of transformers, not of pixelgen",
+        "is of transformers, not of pixelgen",
     ),
     "diffusers": (
         config_text('{"_class_name": "UNet2D"}'),
-        "config.json is of diffusers, not of pixelgen",
+        "is of diffusers, not of pixelgen",
     ),
-    "timm": (config_text('{"pretrained_cfg": {}}'), "config.json is of timm, not of pixelgen"),
+    "timm": (config_text('{"pretrained_cfg": {}}'), "is of timm, not of pixelgen"),
     "a run": (
         lambda f: (f / "config.json").rename(f / "state.safetensors"),
         "is the folder of a training run, not of weights",

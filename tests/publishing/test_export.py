@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 from pixelgen.checkpoints import load_checkpoint
 from pixelgen.errors import PixelgenError
@@ -215,3 +217,24 @@ def test_errors(recipe_file: Path, tmp_path: Path) -> None:
     with pytest.raises(PixelgenError, match="not empty"):
         export(run, folder)
     export(run, folder, overwrite=True)
+
+
+def test_a_run_that_claims_a_huge_model_is_not_built(recipe_file: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    train(load_recipe(recipe_file, ["schedule.steps=1"]), run)
+    path = run / "state.safetensors"
+    with safe_open(path, framework="pt") as file:
+        header = json.loads(file.metadata()["run"])
+    claims = {"features": 3000, "layers": 30}
+    header["recipe"]["model"] |= claims
+    save_file(load_file(path), path, metadata={"run": json.dumps(header)})
+    with pytest.raises(PixelgenError, match=r"does not fit its weights: .* 31 layers"):
+        export(run, tmp_path / "weights")
+    huge = load_recipe(recipe_file, [f"model.{key}={value}" for key, value in claims.items()])
+    with pytest.raises(PixelgenError, match=r"does not fit its weights: .* 31 layers"):
+        train(huge, run, resume=True)
+    header["recipe"]["model"] |= {"layers": 1}
+    save_file(load_file(path), path, metadata={"run": json.dumps(header)})
+    with pytest.raises(PixelgenError, match="no model of this size can be built"):
+        export(run, tmp_path / "weights")
+    assert not (tmp_path / "weights").exists()
