@@ -6,7 +6,8 @@ import json
 import pickle
 import shutil
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from safetensors.torch import load_file, save_file
 
 from pixelgen.checkpoints import load_checkpoint, save_checkpoint
 from pixelgen.checkpoints.digests import sha256_of
+from pixelgen.checkpoints.storage import watch_loading
 from pixelgen.cli.errors import exit_code_of
 from pixelgen.errors import PixelgenError
 from pixelgen.models import (
@@ -205,6 +207,14 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
         tensor_change(lambda t: t.update({MIX: torch.ones(2, 2)})),
         f"tensor {MIX} has shape [2, 2], the model needs [6, 6, 1, 1]",
     ),
+    "not a number": (
+        tensor_change(lambda t: t[MIX].view(-1)[-1:].fill_(torch.nan)),
+        f"tensor {MIX} holds values that are not finite",
+    ),
+    "infinite": (
+        tensor_change(lambda t: t[MIX].view(-1)[:1].fill_(-torch.inf)),
+        f"tensor {MIX} holds values that are not finite",
+    ),
     "integers": (
         tensor_change(lambda t: t.update({MIX: t[MIX].long()})),
         f"tensor {MIX} has type I64",
@@ -307,3 +317,31 @@ def test_broken_others(others: object, says: str, tmp_path: Path) -> None:
     with pytest.raises(PixelgenError, match=says) as caught:
         load_checkpoint(tmp_path / "w")
     assert "\n" not in caught.value.message
+
+
+def test_weights_are_loaded_by_one_thread(weights: Path) -> None:
+    before = torch.get_num_threads()
+    seen: list[tuple[str, int]] = []
+
+    @contextmanager
+    def watch(name: str) -> Iterator[None]:
+        seen.append((name, 0))
+        yield
+        seen.append((name, torch.get_num_threads()))
+
+    torch.set_num_threads(3)
+    try:
+        with (
+            pytest.MonkeyPatch.context() as patch,
+            watch_loading(watch),
+        ):
+            patch.setattr(
+                "pixelgen.checkpoints.storage._is_finite",
+                lambda tensor: seen.append(("check", torch.get_num_threads())) or True,
+            )
+            load_checkpoint(weights)
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+    assert (seen[0], seen[-1]) == (("tiny", 0), ("tiny", 3))
+    assert set(seen[1:-1]) == {("check", 1)}
