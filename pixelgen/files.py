@@ -15,7 +15,7 @@ import tempfile
 import time
 import unicodedata
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import BinaryIO, Literal
 
 from pixelgen.errors import PixelgenError
@@ -45,6 +45,33 @@ def expanded(path: str | os.PathLike[str]) -> Path:
 def folded(path: str | os.PathLike[str]) -> str:
     """A key that is equal for names that some file systems cannot tell apart (by case, accents)."""
     return unicodedata.normalize("NFC", str(path)).casefold().rstrip("/")
+
+
+def path_below(path: str | os.PathLike[str]) -> str | None:
+    """`path` relative to the current folder, None where it does not lie below it. A relative path
+    that stays below is returned as it is. Paths are compared as written: no link is followed."""
+    text = os.path.expanduser(os.fspath(path))
+    if os.name != "nt" and PureWindowsPath(text).is_absolute():
+        return None
+    if not os.path.isabs(text) and os.pardir not in Path(text).parts:
+        return text
+    try:
+        below = os.path.relpath(text)
+    except ValueError:  # on another drive
+        return None
+    return None if Path(below).parts[:1] == (os.pardir,) else below
+
+
+def public_path(path: str | os.PathLike[str]) -> str:
+    """`path` as a file for others may hold it: relative to the current folder, or only its last
+    part where it lies elsewhere, and `~` for the home folder itself."""
+    if (below := path_below(path)) is not None:
+        return below
+    text = os.path.expanduser(os.fspath(path))
+    if os.name != "nt" and PureWindowsPath(text).is_absolute():
+        return PureWindowsPath(text).name
+    text = os.path.abspath(text)
+    return "~" if text == os.path.abspath(Path.home()) else Path(text).name or os.sep
 
 
 def open_file(path: str | os.PathLike[str]) -> BinaryIO:

@@ -17,6 +17,8 @@ from pixelgen.files import (
     expanded,
     open_file,
     open_input,
+    path_below,
+    public_path,
     read_file,
     write_atomically,
     write_file,
@@ -161,3 +163,36 @@ def test_keys_tell_files_apart_that_are_of_one_size_and_time(tmp_path: Path, siz
     assert len(keys) == 3
     with pytest.raises(FileNotFoundError):
         content_key(tmp_path / "b")
+
+
+PLACES = {
+    "cats/a.png": ("cats/a.png", "cats/a.png"),
+    "./cats": ("./cats", "./cats"),
+    "owner/name": ("owner/name", "owner/name"),
+    "": ("", ""),
+    "HERE/cats/a.png": ("cats/a.png", "cats/a.png"),
+    "HERE": (".", "."),
+    "~/here/cats": ("cats", "cats"),
+    "cats/../dogs/a.png": ("dogs/a.png", "dogs/a.png"),
+    "../cats/a.png": (None, "a.png"),
+    "..": (None, "~"),
+    "cats/../../dogs": (None, "dogs"),
+    "~": (None, "~"),
+    "~/cats/a.png": (None, "a.png"),
+    "/data/cats/": (None, "cats"),
+    "/": (None, "/"),
+    r"C:\Users\alice\cats": (None, "cats"),
+    "C:/Users/alice/cats": (None, "cats"),
+}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the paths are those of other systems")
+@pytest.mark.parametrize("path", PLACES)
+def test_paths_for_others_end_at_the_current_folder(
+    path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    path = path.replace("HERE", str(tmp_path / "here"))
+    assert (path_below(path), public_path(path)) == PLACES[path.replace(str(Path.cwd()), "HERE")]

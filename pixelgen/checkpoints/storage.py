@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import logging
+import math
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -162,8 +164,7 @@ def save_checkpoint(
             tensors = {name: _to_storage(t, dtype) for name, t in network.state_dict().items()}
             write_tensors(staged / file, tensors, {"format": "pt"})
         config = replace(config, sha256={file: sha256_of(staged / file) for file in networks})
-        text = json.dumps(config.to_dict(), indent=2, ensure_ascii=False) + "\n"
-        write_atomically(staged / CONFIG_FILE, text.encode())
+        write_atomically(staged / CONFIG_FILE, config.to_json())
         write_atomically(staged / CARD_FILE, card_text.encode())
         for name, content in (extra or {}).items():
             write_atomically(staged / name, content)
@@ -219,13 +220,32 @@ def load_checkpoint(
     return loaded
 
 
+OnLoading = Callable[[str], AbstractContextManager[object]]
+"""Is called with the name of weights; the context that it returns spans their loading."""
+_on_loading: ContextVar[OnLoading] = ContextVar("on_loading", default=nullcontext)
+
+
+@contextmanager
+def watch_loading(on_loading: OnLoading) -> Iterator[None]:
+    """A context in which `on_loading` is called for all weights that are read from disk."""
+    token = _on_loading.set(on_loading)
+    try:
+        yield
+    finally:
+        _on_loading.reset(token)
+
+
 def _load_checkpoint(source: Source, device: torch.device | str) -> LoadedCheckpoint:
+    from pixelgen.sampling.threads import threads
+
     started = time.perf_counter()
     config = read_config(source.path, source.name)
-    networks = {
-        file: _load_network(source, file, part, device)
-        for file, part in network_configs(config).items()
-    }
+    # Hundreds of small tensors: beside other programs, threads would mostly wait for each other.
+    with _on_loading.get()(source.name), threads(1):
+        networks = {
+            file: _load_network(source, file, part, device)
+            for file, part in network_configs(config).items()
+        }
     _log.info("loaded %s (%s) in %.2f s", source.name, config.kind, time.perf_counter() - started)
     return LoadedCheckpoint(
         network=networks[WEIGHTS_FILE],
@@ -286,12 +306,17 @@ def _read_network(path: Path, config: AnyConfig) -> AnyNetwork:
                 if dtype not in ("F16", "BF16", "F32", "F64"):
                     raise ValueError(f"tensor {name} has type {dtype}, not a floating-point type")
                 tensors[name] = file.get_tensor(stored[name]).to(torch.float32)
-                if not tensors[name].isfinite().all():
+                if not _is_finite(tensors[name]):
                     raise ValueError(f"tensor {name} holds values that are not finite")
             network.load_state_dict(tensors, assign=True)
             return network
     except SafetensorError as error:
         raise ValueError(f"not a readable safetensors file ({error})") from error
+
+
+def _is_finite(tensor: Tensor) -> bool:
+    """Whether all values of a floating-point tensor are finite, without a second tensor."""
+    return not tensor.numel() or all(map(math.isfinite, (v.item() for v in tensor.aminmax())))
 
 
 def _check_names(expected: Collection[str], actual: Collection[str]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -173,14 +173,16 @@ def evaluate(
     config = read_config(source.path, source.name)
     _check(chosen, source.name, config)
 
-    from pixelgen.checkpoints import load_checkpoint
+    from pixelgen.checkpoints.storage import load_checkpoint, watch_loading
     from pixelgen.cli.memory import keep_freed_memory
+    from pixelgen.cli.progress import loading_note
     from pixelgen.evaluation.results import EvaluationReport
     from pixelgen.pipelines.devices import pick_device
 
     start = time.perf_counter()
     keep_freed_memory()
-    loaded = load_checkpoint(source, pick_device(device))
+    with nullcontext() if quiet or as_json else watch_loading(loading_note):
+        loaded = load_checkpoint(source, pick_device(device))
     with _progress(quiet or as_json) as progress:
         split_of = {"data": data, "split": split, "limit": limit}
         common = split_of | {"batch": batch_size, "progress": progress}

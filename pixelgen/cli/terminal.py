@@ -15,7 +15,7 @@ from typing import Any, BinaryIO, Literal, TextIO
 
 import typer
 
-from pixelgen.errors import InputError, UsageError
+from pixelgen.errors import InputError, UsageError, without_credentials
 
 Colours = Literal["auto", "always", "never"]
 """When to use colours: on terminals that have them, everywhere, nowhere."""
@@ -124,7 +124,7 @@ def _write(
     """Print harmless text on a stream, which is None where it is closed."""
     if stream is None:
         return
-    text, coloured = harmless(text), has_colours(stream)
+    text, coloured = harmless(without_credentials(text)), has_colours(stream)
     if label:
         text = f"{typer.style(label, fg=colour, bold=True) if coloured else label} {text}"
     elif bold and coloured:

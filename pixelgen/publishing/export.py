@@ -13,9 +13,11 @@ from pixelgen.checkpoints import load_checkpoint, save_checkpoint
 from pixelgen.checkpoints.replacement import is_left_over
 from pixelgen.errors import InputError, PixelgenError, UsageError
 from pixelgen.evaluation.results import EvaluationReport
+from pixelgen.files import public_path
 from pixelgen.models import AutoencoderConfig
 from pixelgen.models.autoencoder import Autoencoder
 from pixelgen.models.tokenizer import Tokenizer
+from pixelgen.publishing.local_paths import public_config, without_local_paths
 from pixelgen.publishing.model_card import (
     SHEET,
     Training,
@@ -48,8 +50,9 @@ def export(
     `others` are runs of auto-encoders with other bottlenecks, for the same folder. `evaluation`,
     the JSON of `EvaluationReport.to_dict`, and `sheet`, a PNG of samples, go into the model card.
     The weights `tokenizer` replace the one that a model of codes was trained with: the encoder must
-    be the same, the decoder may be better. Raises PixelgenError for a run without a state, runs
-    that do not belong together, a folder in use, and a tokenizer of other codes.
+    be the same, the decoder may be better. Paths of this computer are left out. Raises
+    PixelgenError for a run without a state, runs that do not belong together, a folder in use, and
+    a tokenizer of other codes.
     """
     runs = _in_order([TrainedRun.read(path) for path in (run, *others)])
     _check_folder(folder, overwrite)
@@ -62,7 +65,8 @@ def export(
     if tokenizer is not None:
         codec, parts[TOKENIZER] = _same_codes(codec, tokenizer)
     embedder = run_embedder(first.folder) if recipe.data.embedder else None
-    facts = [run.facts() for run in runs]
+    facts = [without_local_paths(run.facts()) for run in runs]
+    parts = without_local_paths(parts)
     training = facts[0] | ({"others": facts[1:]} if facts[1:] else {})
     if parts:
         training["parts"] = parts
@@ -89,7 +93,7 @@ def export(
         sampling=recipe.sampling,
         training=training,
         data={
-            "path": recipe.data.path,
+            "path": public_path(recipe.data.path),
             "split": recipe.data.split,
             "size": recipe.data.size,
             "crop": recipe.data.crop,
@@ -119,13 +123,14 @@ def export_weights(
     `evaluation`, `sheet` and `tokenizer` are those of `export`, and so is what is raised.
     """
     loaded = load_checkpoint(weights)
+    config, codec = public_config(loaded.config), loaded.tokenizer
     _check_folder(folder, overwrite)
     report = None if evaluation is None else read_evaluation(evaluation)
     sheet_png = None if sheet is None else _read_sheet(sheet)
-    config, codec = loaded.config, loaded.tokenizer
     training = {name: value for name, value in config.training.items() if name != "evaluation"}
     if tokenizer is not None:
         codec, history = _same_codes(codec, tokenizer)
+        history = without_local_paths(history)
         training["parts"] = {**training.get("parts", {}), TOKENIZER: history}
     if report is not None:
         training["evaluation"] = report.to_dict()

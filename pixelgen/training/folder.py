@@ -13,6 +13,7 @@ from filelock import FileLock, Timeout
 from torch import Tensor
 
 from pixelgen.checkpoints import resolve_weights
+from pixelgen.checkpoints.instantiate import network_for
 from pixelgen.data.images import cache_folder
 from pixelgen.errors import PixelgenError, UsageError
 from pixelgen.files import is_temporary, sweep
@@ -21,7 +22,7 @@ from pixelgen.training.codes import CODES
 from pixelgen.training.distillation import FEATURES
 from pixelgen.training.logs import BOARD, LOG
 from pixelgen.training.recipe import Recipe, recipe_from_dict
-from pixelgen.training.state import PART, RunState, read_state, state_path
+from pixelgen.training.state import PART, RunState, part_of, read_state, state_path
 from pixelgen.training.submodels import EMBEDDER, TOKENIZER
 from pixelgen.training.tasks import kind_of_task
 
@@ -72,6 +73,13 @@ def check_folder(
         except ValueError as error:
             raise PixelgenError(f"the recipe saved in {folder} does not fit: {error}") from error
         _check_same(recipe, before)
+        shapes = [tuple(tensor.shape) for tensor in part_of(tensors, "model").values()]
+        try:
+            network_for(recipe.model, shapes)  # the recipe may claim any size
+        except ValueError as error:
+            raise PixelgenError(
+                f"the recipe saved in {folder} does not fit its weights: {error}"
+            ) from error
         return state, tensors
     if state_path(folder) is not None:
         raise UsageError(

@@ -13,9 +13,9 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from pixelgen.checkpoints.instantiate import initialised_network
 from pixelgen.data import ImageData, load_images
-from pixelgen.errors import PixelgenError
-from pixelgen.models import build_model
+from pixelgen.errors import PixelgenError, UsageError
 from pixelgen.models.precision import autocast, bf16_is_fast
 from pixelgen.random_streams import RandomStream, mix
 from pixelgen.training.batches import network_seed
@@ -148,7 +148,10 @@ class TrainingRun:
         if recipe.compute.precision == "bf16" and not bf16_is_fast(accelerator.device):
             watcher.note("this processor has no fast bf16: training in fp32 instead")
         torch.manual_seed(mix(recipe.seed, RandomStream.INITIAL_WEIGHTS))
-        model: nn.Module = build_model(recipe.model)
+        try:
+            model: nn.Module = initialised_network(recipe.model)
+        except ValueError as error:
+            raise UsageError(f"[model]: {error}", "a smaller model needs less memory") from error
         if recipe.compute.channels_last:
             model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         model.load_state_dict(self.data.fitted, strict=False)

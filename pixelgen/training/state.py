@@ -19,10 +19,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from pixelgen.checkpoints.config import RUN_STATES
 from pixelgen.errors import PixelgenError
 from pixelgen.models.state_renames import renamed
 
-STATE, PREVIOUS = "state.safetensors", "state.previous.safetensors"
+STATE, PREVIOUS = RUN_STATES
 PART = STATE + ".part"
 FORMAT = 1
 _KEYS = {"ema_updates": "averaged", "started_from": "origin", "history": "before"}

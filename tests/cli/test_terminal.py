@@ -75,6 +75,17 @@ def test_every_text_is_harmless(capsys: pytest.CaptureFixture[str]) -> None:
     assert printed.err.endswith(f"ValueError: {SHOWN}\n")
 
 
+def test_credentials_are_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+    token = "hf_" + "Ab1" * 12
+    try:
+        raise RuntimeError(f"http://alice:s3c@ret@hub.example/a@v1 with Bearer {token}")
+    except RuntimeError as error:
+        terminal.traceback(error)
+    text = capsys.readouterr().err
+    assert "http://hub.example/a@v1 with Bearer" in text
+    assert not [secret for secret in ("alice", "s3c", token) if secret in text.splitlines()[-1]]
+
+
 def test_paths_are_exact_but_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     name = "a\x1b\udc80.png"
     pipe = io.TextIOWrapper(io.BytesIO(), "utf-8", errors="surrogateescape")
