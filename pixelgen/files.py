@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import hashlib
 import itertools
 import logging
@@ -32,9 +33,10 @@ _PIPE_TIMEOUT = 5.0
 _BLOCK = 2**16
 _TEMPORARY = ".pixelgen-part"
 _STALE = 3600.0
-_swept: set[str] = set()
 # Temporary names repeat only the start of the target's name, so that they are never too long.
 _NAME_PREFIX = 40
+# Bytes: with a number and a suffix, a name must not be longer than 255.
+_NUMBERED_STEM = 230
 
 
 def expanded(path: str | os.PathLike[str]) -> Path:
@@ -162,8 +164,11 @@ def write_file(path: Path, data: bytes, if_exists: IfExists = "fail") -> Path:
     if if_exists != "number":
         write_atomically(path, data, replace=if_exists == "replace")
         return path
+    stem = path.stem
+    if len(os.fsencode(stem)) > _NUMBERED_STEM:
+        stem = os.fsencode(stem)[:_NUMBERED_STEM].decode(errors="ignore")
     for number in itertools.count(1):
-        target = path if number == 1 else path.with_stem(f"{path.stem}-{number}")
+        target = path if number == 1 else path.with_stem(f"{stem}-{number}")
         if os.path.lexists(target):
             continue
         try:
@@ -184,9 +189,7 @@ def write_atomically(
     `replace`, an existing file is left alone and FileExistsError raised. Raises PixelgenError if
     the file cannot be written.
     """
-    if (folder := os.path.abspath(path.parent)) not in _swept:
-        _swept.add(folder)
-        sweep(folder, is_temporary)
+    _sweep_once(os.path.abspath(path.parent))
     try:
         prefix = f".{path.name[:_NAME_PREFIX]}."
         handle, name = tempfile.mkstemp(_TEMPORARY, prefix, path.parent)
@@ -220,6 +223,12 @@ def write_atomically(
 def is_temporary(name: str) -> bool:
     """Whether this is the name of a temporary file of `write_atomically`."""
     return name.startswith(".") and name.endswith(_TEMPORARY)
+
+
+@functools.lru_cache(maxsize=100)
+def _sweep_once(folder: str) -> None:
+    """Delete old temporary files in `folder`, unless this process has just done so."""
+    sweep(folder, is_temporary)
 
 
 def sweep(

@@ -110,6 +110,9 @@ def test_names_may_be_as_long_as_names_can_be(tmp_path: Path) -> None:
     path = tmp_path / ("x" * 251 + ".png")
     write_atomically(path, b"a")
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
+    path.unlink()
+    long = [write_file(tmp_path / ("ä" * 125 + ".png"), b"a", "number").name for _ in range(2)]
+    assert long == ["ä" * 125 + ".png", "ä" * 115 + "-2.png"]
 
 
 def test_temporary_files_of_killed_processes_are_deleted(
@@ -129,7 +132,7 @@ def test_temporary_files_of_killed_processes_are_deleted(
     young.touch()
     for path in {*tmp_path.iterdir()} - {young}:
         os.utime(path, (hours_ago, hours_ago))
-    files._swept.clear()
+    files._sweep_once.cache_clear()
     write_atomically(tmp_path / "c.png", b"content")
     assert {path.name for path in tmp_path.iterdir()} == {
         *("b.png", "old.pixelgen-part", ".mine.png", "c.png"),
