@@ -105,7 +105,7 @@ def test_handlers_come_back_but_not_while_repetitions_may_come(
 
 def test_other_threads_change_nothing() -> None:
     before = [signal.getsignal(number) for number in STOP_SIGNALS]
-    inside = []
+    inside: list[object] = []
 
     def enter() -> None:
         with StopSignals():

@@ -181,6 +181,7 @@ class BatchRun:
         failure: str | None = None
         code = 0
         context = self.context()
+        inputs = self.staging.results_log.input_keys.of(job.options.values)  # before they are read
         folder = self.staging.results_log.folder
         with self.staging.place(job) as place:
 
@@ -212,6 +213,7 @@ class BatchRun:
                 time=datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
                 content=job.content,
                 order=self.staging.results_log.order + 1,
+                inputs=inputs,
             )
             if failure is None:
                 self.staging.hand_over(job, result)

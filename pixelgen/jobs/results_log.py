@@ -14,6 +14,7 @@ from typing import Any, Literal
 from pixelgen.errors import PixelgenError, UsageError
 from pixelgen.files import folded, open_file
 from pixelgen.jobs.batch_jobs import BatchJob
+from pixelgen.jobs.inputs import InputKeys
 
 _FILE = re.compile(r"results(-\d+)?\.jsonl")
 # Without waiting for a reader, where it is a pipe.
@@ -50,6 +51,8 @@ class JobResult:
     order: int = 0
     """Greater than that of all results that were there before, whatever the clock says; 0 in those
     of earlier versions."""
+    inputs: dict[str, str] | None = None
+    """Keys of the files that the job read: see `InputKeys`; None in results of earlier versions."""
 
     def line_of_json(self) -> str:
         """The result as a line of JSON."""
@@ -66,6 +69,7 @@ class ResultsLog:
         self.path = folder / (f"results-{rank}.jsonl" if rank else "results.jsonl")
         self._known: dict[str, list[JobResult]] = {}
         self._file: int | None = None
+        self.input_keys = InputKeys()
         self._owners: dict[str, str] = {}
         self._read: dict[Path, int] = {}
         self.order = 0
@@ -118,11 +122,14 @@ class ResultsLog:
         return next(reversed(self._known.get(name, ())), None)
 
     def done(self, job: BatchJob) -> JobResult | None:
-        """The result of a job that is done and whose files all exist, else None."""
+        """The result of a job that is done, if its files all exist and those that it read are the
+        same, else None."""
         last = self.last(job.id)
         if last is None or (last.status, last.content) != ("done", job.content):
             return None
-        return last if all((self.folder / file).exists() for file in last.files) else None
+        if not all((self.folder / file).exists() for file in last.files):
+            return None
+        return last if self.input_keys.unchanged(job.options.values, last.inputs) else None
 
     def files(self, name: str) -> set[str]:
         """All files that were ever written for this id."""
@@ -214,6 +221,8 @@ def read_result(line: bytes) -> JobResult:
         raise ValueError("no result")
     texts = [said[name] for name in ("id", "status", "time", "content")]
     files, order = said["files"], said.get("order", 0)
+    if not isinstance(said.get("inputs"), dict | None):
+        raise ValueError("no result")
     if not isinstance(order, int) or not isinstance(files, list):
         raise ValueError("no result")
     if not all(isinstance(one, str) for one in [*texts, *files]):

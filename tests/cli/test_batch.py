@@ -593,9 +593,9 @@ def test_the_order_of_results_does_not_depend_on_the_clock(
     """The clock is set back after a failure; the second result may be of another process."""
     year = 2030
 
-    class Clock(datetime):
-        @classmethod
-        def now(cls, tz: tzinfo | None = None) -> datetime:
+    class Clock:
+        @staticmethod
+        def now(tz: tzinfo) -> datetime:
             return datetime(year, 1, 1, tzinfo=tz)
 
     monkeypatch.setattr("pixelgen.jobs.batch.datetime", Clock)
@@ -698,3 +698,20 @@ def test_many_lines_are_checked_quickly(sample: Sample) -> None:
             assert len({job.id for job in read_jobs(text, "jobs")}) == count
             seconds.append(time.process_time() - started)
         assert min(seconds) < 10 * count / 100_000
+
+
+def test_a_job_whose_photo_has_changed_is_not_done(run: Run, pixel_weights: Path) -> None:
+    shutil.copy(A, "a.jpg")
+    shutil.copy(A, "b.jpg")
+    score = {"command": "score", "weights": str(pixel_weights), "map": "x/"}
+    jobs = write({**score, "images": "a.jpg", "id": "a"}, {**score, "images": "b.jpg", "id": "b"})
+    first = results(run("batch", jobs, "-o", "out").out)
+    before = Path("a.jpg").stat()
+    shutil.copy(B, "a.jpg")
+    os.utime("a.jpg", ns=(before.st_atime_ns, before.st_mtime_ns))
+    states = [one["status"] for one in results(run("batch", jobs, "-o", "out", "--dry-run").out)]
+    assert states == ["left", "done"]
+    (again,) = results(run("batch", jobs, "-o", "out").out)
+    assert again["id"] == "a"
+    assert again["result"]["pictures"] != first[0]["result"]["pictures"]
+    assert run("batch", jobs, "-o", "out").out == ""
