@@ -15,9 +15,10 @@ from typer.core import TyperGroup
 
 from pixelgen._version import __version__
 from pixelgen.cli import global_options, terminal
-from pixelgen.cli.errors import report
+from pixelgen.cli.errors import SIGNAL_OFFSET, report
 from pixelgen.cli.logs import log_to_stderr
 from pixelgen.errors import PixelgenError, UsageError, did_you_mean
+from pixelgen.signals import StopSignals
 
 # Each name is that of the command, of its module and of the function in it.
 COMMANDS = (
@@ -136,19 +137,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
         # encodings have no letter for some characters, which are printed as escapes.
         utf8 = codecs.lookup(sys.stdout.encoding).name == "utf-8"
         sys.stdout.reconfigure(errors="surrogateescape" if utf8 else "backslashreplace")
-    try:
-        command = typer.main.get_command(app)
-        only_options = {*words} <= {"--debug", "--offline", "-v", "--verbose"}
-        code = command.main(
-            [*words, "--help"] if only_options else words,
-            prog_name="pixelgen",
-            standalone_mode=False,
-            obj=words,
-        )
-        if sys.stdout is not None:
-            sys.stdout.flush()
-    except BaseException as error:
-        code = report(error, debug="--debug" in words)
-    finally:
-        log_to_stderr(0)
+    with StopSignals() as stop:
+        try:
+            command = typer.main.get_command(app)
+            only_options = {*words} <= {"--debug", "--offline", "-v", "--verbose"}
+            code = command.main(
+                [*words, "--help"] if only_options else words,
+                prog_name="pixelgen",
+                standalone_mode=False,
+                obj=words,
+            )
+            if sys.stdout is not None:
+                sys.stdout.flush()
+        except BaseException as error:
+            code = report(error, debug="--debug" in words)
+        finally:
+            log_to_stderr(0)
+        if code and stop.received:  # whatever error it led to, as where the terminal is gone
+            code = SIGNAL_OFFSET + stop.received[0]
     sys.exit(code if isinstance(code, int) else 0)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import sys
 from typing import Any
 
@@ -13,14 +11,18 @@ from pixelgen.cli import terminal
 from pixelgen.cli.hints import HINTS
 from pixelgen.errors import InputError, PixelgenError, UsageError, WeightsError, did_you_mean
 
-INTERRUPTED = 130
+SIGNAL_OFFSET = 128
+"""A command that a signal ends has this exit code plus the number of the signal, as in a shell."""
+INTERRUPTED = SIGNAL_OFFSET + 2
 EXIT_CODE_MEANINGS: dict[int, str] = {
     0: "success",
     1: "failure; also damaged weights, and problems that `doctor` finds",
     2: "usage: an invalid option, name or place, or a file that exists already",
     3: "input that cannot be read, or that shows no face where one is needed",
     4: "weights unavailable: no network, no permission, not in the cache",
-    INTERRUPTED: "interrupted",
+    SIGNAL_OFFSET + 1: "ended with its terminal (SIGHUP)",
+    INTERRUPTED: "interrupted (Ctrl-C, SIGINT)",
+    SIGNAL_OFFSET + 15: "terminated (SIGTERM)",
 }
 """What the documentation and the man pages say of each exit code."""
 EXIT_CODES: dict[type[PixelgenError], int] = {
@@ -41,7 +43,7 @@ def report(error: BaseException, debug: bool) -> int:
         return error.code if isinstance(error.code, int) else 1
     if isinstance(error, BrokenPipeError):
         # The reader of the pipe has gone; nothing more may be written at exit either.
-        discard_stdout()
+        terminal.discard(sys.stdout)
         return 1
     if debug:
         terminal.traceback(error)
@@ -55,12 +57,6 @@ def report(error: BaseException, debug: bool) -> int:
 def exit_code_of(error: PixelgenError) -> int:
     """The exit code of the nearest class of `error` that has one."""
     return next(EXIT_CODES[kind] for kind in type(error).__mro__ if kind in EXIT_CODES)
-
-
-def discard_stdout() -> None:
-    """Send what is still buffered for stdout, a closed pipe, to the null device."""
-    with contextlib.suppress(OSError, AttributeError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def explain(error: BaseException) -> tuple[str, int]:

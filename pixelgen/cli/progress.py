@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from PIL import Image
 
-from pixelgen.cli.terminal import shows_progress, status, stderr_console
+from pixelgen.cli.terminal import shows_progress, status, stderr_console, stderr_may_be_gone
 from pixelgen.imaging import grey_out, make_grid
 from pixelgen.jobs.rate_limiter import RateLimiter
 
@@ -85,8 +85,9 @@ class ProgressLine:
     def hide(self) -> None:
         """Hide the line until the next call, so that something else can be printed."""
         if self._live is not None:
-            self._live.stop()
-            self._live = None
+            live, self._live = self._live, None
+            with stderr_may_be_gone():
+                live.stop()
 
     def _show(self, *parts: Any) -> None:
         from rich.console import Group
@@ -101,8 +102,10 @@ class ProgressLine:
                 redirect_stdout=False,
                 redirect_stderr=False,
             )
-            self._live.start()
-        self._live.update(Group(*parts), refresh=True)
+            with stderr_may_be_gone():
+                self._live.start()
+        with stderr_may_be_gone():
+            self._live.update(Group(*parts), refresh=True)
 
     def _line(self, done: float, total: float) -> Any:
         from rich.progress_bar import ProgressBar

@@ -10,7 +10,8 @@ import math
 import os
 import sys
 import traceback as _traceback
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from typing import Any, BinaryIO, Literal, TextIO
 
 import typer
@@ -83,7 +84,8 @@ def status(text: str, quiet: bool = False, console: Any = None) -> None:
     if console is None:
         _write(text, sys.stderr)
     else:
-        console.print(harmless(text), highlight=False, markup=False, soft_wrap=True)
+        with stderr_may_be_gone():
+            console.print(harmless(text), highlight=False, markup=False, soft_wrap=True)
 
 
 def note(text: str, quiet: bool = False) -> None:
@@ -129,7 +131,27 @@ def _write(
         text = f"{typer.style(label, fg=colour, bold=True) if coloured else label} {text}"
     elif bold and coloured:
         text = typer.style(text, bold=True)
-    typer.echo(text, file=stream, color=coloured)
+    with stderr_may_be_gone() if stream is sys.stderr else nullcontext():
+        typer.echo(text, file=stream, color=coloured)
+
+
+@contextmanager
+def stderr_may_be_gone() -> Iterator[None]:
+    """A context for writing to stderr. Where its terminal or its reader is gone, nobody needs what
+    is written: the work goes on in silence."""
+    try:
+        yield
+    except OSError:
+        discard(sys.stderr)
+
+
+def discard(stream: TextIO | None) -> None:
+    """Send what is still buffered for a stream, such as a closed pipe, and what will be written to
+    it, to the null device."""
+    if stream is None:
+        return
+    with suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _finite(value: Any) -> Any:
@@ -157,7 +179,12 @@ def stderr_console() -> Any:
     """Rich's console on stderr, for progress bars."""
     from rich.console import Console
 
-    return Console(stderr=True)
+    class StderrConsole(Console):
+        def on_broken_pipe(self) -> None:
+            # Rich would end the program, and stdout with it.
+            discard(sys.stderr)
+
+    return StderrConsole(stderr=True)
 
 
 def shows_progress() -> bool:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pixelgen.cli import options, terminal
+from pixelgen.cli.errors import SIGNAL_OFFSET
 
 if TYPE_CHECKING:
     from pixelgen.training.logs import RunProgress
@@ -50,7 +51,7 @@ def train(
 ) -> None:
     """Train a model by a recipe.
 
-    Ctrl-C and SIGTERM save the state of the run before it stops.
+    Ctrl-C, SIGTERM and SIGHUP save the state of the run before it stops.
 
     \b
     Examples:
@@ -82,8 +83,8 @@ def train(
             "minutes": round(counters.seconds / 60, 2),
         }
         terminal.json(result)
-    if outcome.reason == "interrupted":
-        raise typer.Exit(130)
+    if outcome.signal is not None:
+        raise typer.Exit(SIGNAL_OFFSET + outcome.signal)
 
 
 class TrainingDisplay:
@@ -109,7 +110,8 @@ class TrainingDisplay:
 
     def __exit__(self, *_: object) -> None:
         if self._bar is not None:
-            self._bar.stop()
+            with terminal.stderr_may_be_gone():
+                self._bar.stop()
 
     def progress(self, progress: RunProgress) -> None:
         """Show how far the run is."""
