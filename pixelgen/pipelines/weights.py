@@ -58,11 +58,12 @@ class Weights:
 
     Photos are PIL pictures, which are taken as they are, or paths, whose EXIF rotation is applied;
     one or several. Classes are ILSVRC numbers, WordNet ids, names or ranges ("207-210"), one or
-    several. `drawing` is `seed` (by default a random one), `batch_size` (the pictures do not depend
-    on it), and the sampling options `temperature`, `top_p`, `guidance` and `guidance_schedule`, for
-    classes `vector_temperature`, for classes and faces `candidates`; by default those of the
-    weights. `on_step` is called with a `SamplingProgress` for every position of the grid. The same
-    seed and options draw the same pictures as on the command line.
+    several. `drawing` is `seed` (by default a random one), `pick` (the number, from 1, of the only
+    picture to draw, as it is among those of the same call without it), `batch_size` (the pictures
+    do not depend on it), and the sampling options `temperature`, `top_p`, `guidance` and
+    `guidance_schedule`, for classes `vector_temperature`, for classes and faces `candidates`; by
+    default those of the weights. `on_step` is called with a `SamplingProgress` for every position
+    of the grid. The same seed and options draw the same pictures as on the command line.
 
     Methods that draw or measure return a sequence, which also holds the time of the call, and of
     drawings the seed and the parameters. Every method raises PixelgenError, in one line, for what
@@ -329,7 +330,8 @@ class Weights:
 
     def decode(self, codes: Tensor | CodesFile | str | Path) -> list[Image.Image]:
         """RGB pictures of codes: of a tensor of whole numbers [N, C, h, w], of what `encode`
-        returns, or of a file. Also raises InputError for codes of another tokenizer."""
+        returns, or of a file. A picture does not depend on the others: `codes[1:2]` gives the
+        second one alone. Also raises InputError for codes of another tokenizer."""
         pipe = CodecPipeline(self.checkpoint, self.device)
         if isinstance(codes, str | Path):
             codes = CodesFile.load(expanded(codes))
