@@ -90,7 +90,7 @@ class DrawnReport(PictureReport):
     bits_per_dim: list[float] = json_field(digits=4)
     """Of every picture, per value that the model draws."""
     picks: list[int]
-    """The number, from 1, of each picture: the same job with this seed and `pick` draws it alone."""
+    """Number, from 1, of each picture: the same job with this seed and `pick` draws it alone."""
     unit: str = json_field(hidden=True)
     """Of `bits_per_dim`."""
 

@@ -82,7 +82,7 @@ def test_json_and_text_chunks(run: Run, pixel_weights: Path, photo: Path) -> Non
     facts = json.loads(outcome.out)
     assert set(facts) == {
         *("files", "seed", "weights", "revision", "device", "classes", "drawn", "bits_per_dim"),
-        *("effective_candidates", "seconds", "parameters", "watch", "animation"),
+        *("effective_candidates", "seconds", "parameters", "watch", "animation", "picks"),
     }
     assert (facts["files"], facts["seed"], facts["drawn"]) == (["x.png"], 5, 0.25)
     assert facts["classes"] == [None, None]
