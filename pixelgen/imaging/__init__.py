@@ -8,6 +8,7 @@ from pixelgen.imaging.faces import FaceCrop, FaceCropper, find_face
 from pixelgen.imaging.grid import Resample, enlarge, make_grid, square_columns, stack_rows
 from pixelgen.imaging.heatmap import check_rows, heat_sheet
 from pixelgen.imaging.hole import Hole, cut_hole, grey_out, parse_box, parse_keep
+from pixelgen.imaging.mask import MASK_CONVENTIONS, MaskConvention, load_mask, read_mask
 from pixelgen.imaging.png import png_bytes, png_text, save_png
 from pixelgen.imaging.read import Fit, Photo, load_photo, read_image, square, to_rgb
 from pixelgen.imaging.reconstruction_metrics import ReconstructionMetrics
@@ -16,6 +17,7 @@ from pixelgen.imaging.tiles import cut_tiles, join_tiles, shrink, tile_count
 
 __all__ = [
     "ANIMATIONS",
+    "MASK_CONVENTIONS",
     "MAX_PIXELS",
     "Face",
     "FaceCrop",
@@ -24,6 +26,7 @@ __all__ = [
     "Fit",
     "Hole",
     "IfExists",
+    "MaskConvention",
     "Photo",
     "ReconstructionMetrics",
     "Resample",
@@ -38,6 +41,7 @@ __all__ = [
     "grey_out",
     "heat_sheet",
     "join_tiles",
+    "load_mask",
     "load_photo",
     "make_grid",
     "parse_box",
@@ -47,6 +51,7 @@ __all__ = [
     "png_text",
     "portrait_sheet",
     "read_image",
+    "read_mask",
     "residual",
     "save_animation",
     "save_png",

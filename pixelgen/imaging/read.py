@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Literal
@@ -42,14 +42,18 @@ logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 
 def read_image(
-    source: str | Path | bytes | BinaryIO, *, name: str = "", max_pixels: int = MAX_PIXELS
+    source: str | Path | bytes | BinaryIO,
+    *,
+    name: str = "",
+    max_pixels: int = MAX_PIXELS,
+    convert: Callable[[Image.Image], Image.Image] | None = None,
 ) -> Image.Image:
     """The picture of a file as RGB, turned upright by its EXIF orientation; of an animation the
     first frame.
 
     `source` is a path, the content of a file, or an open binary file, which is read to its end;
     messages call it `name`. Transparent pixels are laid over white. Of a picture with more than
-    `max_pixels` only the header is read.
+    `max_pixels` only the header is read. `convert` replaces the conversion to RGB.
 
     Raises InputError for a file that is missing, unreadable, broken, too large, or not a picture.
     """
@@ -57,7 +61,7 @@ def read_image(
     try:
         with warnings.catch_warnings(), _open_seekable(source) as file:
             warnings.simplefilter("ignore")
-            return _decode(file, max_pixels)
+            return _decode(file, max_pixels, convert or to_rgb)
     except Exception as error:  # Pillow raises a dozen kinds for broken files
         hint, code = (error.hint, error.code) if isinstance(error, PixelgenError) else ("", "")
         raise InputError(f"cannot read {name}: {_reason(error)}", hint, code=code) from error
@@ -158,7 +162,9 @@ def _buffered(stream: BinaryIO) -> BinaryIO:
     return io.BytesIO(read_up_to(stream, _LARGEST_STREAM))
 
 
-def _decode(file: BinaryIO, max_pixels: int) -> Image.Image:
+def _decode(
+    file: BinaryIO, max_pixels: int, convert: Callable[[Image.Image], Image.Image]
+) -> Image.Image:
     if not file.read(1):
         raise ValueError("it is empty")
     with allow_any_size():
@@ -173,7 +179,7 @@ def _decode(file: BinaryIO, max_pixels: int) -> Image.Image:
             )
         image.load()
         transpose = _ORIENTATIONS.get(_orientation(image))
-        upright = to_rgb(image if transpose is None else image.transpose(transpose))
+        upright = convert(image if transpose is None else image.transpose(transpose))
     # Without EXIF data the picture is not turned a second time.
     upright.info.clear()
     return upright

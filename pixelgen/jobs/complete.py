@@ -9,12 +9,12 @@ from PIL import Image
 
 from pixelgen.checkpoints import DEFAULT_PIXEL_WEIGHTS
 from pixelgen.errors import UsageError
-from pixelgen.imaging import Fit, cut_hole, make_grid, parse_box, parse_keep
+from pixelgen.imaging import MASK_CONVENTIONS, Fit, cut_hole, make_grid, parse_box, parse_keep
 from pixelgen.jobs.context import JobContext
 from pixelgen.jobs.drawing import DrawingJob, DrawnReport, seed_slug, seed_text, seed_words
 from pixelgen.jobs.job import option
 from pixelgen.jobs.output import OutputFiles, photo_slug
-from pixelgen.jobs.photos import check_photos, read_photo
+from pixelgen.jobs.photos import check_photos, read_mask_of, read_photo
 from pixelgen.jobs.report import json_field
 from pixelgen.jobs.text_chunks import drawn_files, fingerprint
 from pixelgen.jobs.view import first_of_each
@@ -28,6 +28,8 @@ class CompletionReport(DrawnReport):
 
     classes: list[int | None]
     """ILSVRC index of the class of every completion."""
+    mask: str | None
+    """How the mask was read: a `MaskConvention`; None without a mask."""
     drawn: float = json_field(digits=4)
     """Share of the picture that was drawn, 0 … 1."""
     effective_candidates: list[float] = json_field(digits=2)
@@ -55,7 +57,8 @@ class CompletionJob(DrawingJob):
     image: str
     """A path; - is the input stream."""
     mask: str | None = None
-    """A picture as large as `image`: fill what is white or transparent in it."""
+    """A picture as large as `image`: fill what is white in it, or erased from a copy of `image`, or
+    painted white on a transparent layer."""
     keep: str | None = None
     """Fill all but this part of the square picture: "top:50%", also bottom, left, right."""
     box: str | None = None
@@ -100,15 +103,17 @@ class CompletionJob(DrawingJob):
         stem = f"{photo_slug(self.image)}-completed-{seed_slug(sample.drawing)}"
         target = OutputFiles.plan(self.output, stem, 1 if view.grid else count, self.force)
         photo = read_photo(self.image, context)
-        mask = None if self.mask is None else read_photo(self.mask, context)
+        mask = None if self.mask is None else read_mask_of(self.mask, context)
         hole = cut_hole(photo, size, self.fit, mask=mask, box=box, keep=keep)
         pixels = (hole.photo.tobytes(), hole.around.tobytes(), hole.hidden.tobytes())
         content = {"content": fingerprint(pixels)}
         parameters = content | request.parameters() | view.parameters()
         about = seed_text(sample.drawing)
         placement = self.place(target, preview, source, parameters, about, drawn_files(picks))
-        if not hole.hidden.any():
-            context.note("nothing is hidden of what the weights see")
+        if hole.convention not in (None, "white"):
+            context.note(MASK_CONVENTIONS[hole.convention])
+        if hole.extreme is not None:
+            context.note(hole.extreme)
 
         pipe = CompletePipeline.from_pretrained(source, self.device)
         beside = pipe.beside(hole)
@@ -130,6 +135,7 @@ class CompletionJob(DrawingJob):
         return CompletionReport(
             **placement.drawn_facts(result, pipe, written),
             classes=result.classes,
+            mask=result.mask,
             drawn=result.drawn,
             effective_candidates=result.effective,
             refine=self.refine,

@@ -74,6 +74,7 @@ class CompletePipeline(Pretrained):
             original=original,
             masked=masked,
             drawn=float((~known.mask).double().mean()),
+            mask=hole.convention,
         )
 
     def known_values(self, hole: Hole) -> KnownValues:

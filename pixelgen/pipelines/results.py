@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 from PIL import Image
 
 from pixelgen.imaging import (
+    MaskConvention,
     ReconstructionMetrics,
     heat_sheet,
     make_grid,
@@ -275,6 +276,9 @@ class CompletionResult(DrawnResult[Completion]):
     """The same with what was drawn in grey."""
     drawn: float
     """Share of the picture's values that were drawn, 0 … 1."""
+    mask: MaskConvention | None
+    """What of the mask was drawn: what is "white", "transparent", "painted" or
+    "white-or-transparent"; None without a mask."""
 
     @property
     def effective(self) -> list[float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -17,7 +18,16 @@ from pixelgen.checkpoints import (
 )
 from pixelgen.errors import PixelgenError, UsageError
 from pixelgen.files import expanded
-from pixelgen.imaging import Fit, Photo, cut_hole, load_photo, parse_box, parse_keep, square
+from pixelgen.imaging import (
+    Fit,
+    Photo,
+    cut_hole,
+    load_mask,
+    load_photo,
+    parse_box,
+    parse_keep,
+    square,
+)
 from pixelgen.imaging.hole import Box
 from pixelgen.pipelines.class_pipeline import ClassPipeline
 from pixelgen.pipelines.codec_pipeline import CodecPipeline
@@ -248,11 +258,13 @@ class Weights:
         times for each class, or without a class (Figure 1 of the first PixelCNN paper,
         arXiv:1601.06759).
 
-        The part is what `mask`, a picture as large as the photo, shows in white, what lies in `box`
-        (x, y, width, height in pixels of the photo), and what `keep` ("top:50%") leaves of the
-        square; at least one of these. The model's pixels are filled where at least half of what
-        they cover is in it. Of `refine` candidates one is chosen by how likely the known values
-        below and after the part are; see `CompletePipeline`.
+        The part is what `mask`, a picture as large as the photo, hides; what lies in `box` (x, y,
+        width, height in pixels of the photo); and what `keep` ("top:50%") leaves of the square; at
+        least one of these. A mask hides what is white in it, or what is erased from it, if it is
+        the photo, or what is painted, if it is white paint on a transparent layer: the result says
+        which, and a warning that all or nothing is hidden. The model's pixels are filled where at
+        least half of what they cover is in the part. Of `refine` candidates one is chosen by how
+        likely the known values below and after the part are; see `CompletePipeline`.
         """
         if mask is None and box is None and keep is None:
             raise UsageError("one part must be named: mask, box or keep")
@@ -263,10 +275,12 @@ class Weights:
             load_photo(photo),
             self.size[1],
             fit,
-            mask=None if mask is None else load_photo(mask),
+            mask=None if mask is None else load_mask(mask),
             box=None if box is None else parse_box(box),
             keep=None if keep is None else parse_keep(str(keep)),
         )
+        if mask is not None and hole.extreme is not None:
+            warnings.warn(hole.extreme, stacklevel=2)
         return CompletePipeline(self.checkpoint, self.device).run(request, hole, on_step)
 
     def score(
