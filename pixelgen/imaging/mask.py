@@ -10,7 +10,7 @@ from PIL import Image
 from pixelgen.errors import UsageError
 from pixelgen.files import MAX_PIXELS, expanded
 from pixelgen.imaging.png import allow_any_size
-from pixelgen.imaging.read import Photo, load_photo, read_image, to_rgb
+from pixelgen.imaging.read import Photo, has_alpha, load_photo, read_image, to_rgb
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,8 +43,9 @@ _SOME = 0.01
 def read_mask(
     source: str | Path | BinaryIO, *, name: str = "", max_pixels: int = MAX_PIXELS
 ) -> Image.Image:
-    """The picture of a file as `as_mask` gives it, turned upright. Raises as `read_image` does."""
-    return read_image(source, name=name, max_pixels=max_pixels, convert=as_mask)
+    """The picture of a file as `read_image` gives it, but with its transparency. Raises as that
+    does."""
+    return read_image(source, name=name, max_pixels=max_pixels, keep_alpha=True)
 
 
 def load_mask(mask: Photo) -> Image.Image:
@@ -55,10 +56,10 @@ def load_mask(mask: Photo) -> Image.Image:
     return load_photo(mask)
 
 
-def as_mask(image: Image.Image) -> Image.Image:
+def _rgba_or_grey(image: Image.Image) -> Image.Image:
     """`image` as RGBA where it has transparency, else as grey of 8 bits."""
-    if image.has_transparency_data and not image.mode.startswith(("I", "F")):
-        return image.convert("RGBA")
+    if has_alpha(image):
+        return image if image.mode == "RGBA" else image.convert("RGBA")
     return (image if image.mode in ("1", "L") else to_rgb(image)).convert("L")
 
 
@@ -80,7 +81,7 @@ def hidden_by_mask(mask: Image.Image, photo: Image.Image) -> tuple[np.ndarray, M
             f"the picture {photo.width}×{photo.height}",
             "the mask must have the size of the picture",
         )
-    mask = as_mask(mask)
+    mask = _rgba_or_grey(mask)
     convention = _convention(mask, photo)
     hidden = np.empty((mask.height, mask.width), dtype=bool)
     for left, top, right, bottom in _parts(mask):
@@ -95,7 +96,7 @@ def hidden_by_mask(mask: Image.Image, photo: Image.Image) -> tuple[np.ndarray, M
 
 
 def _convention(mask: Image.Image, photo: Image.Image) -> MaskConvention:
-    """How to read a mask as `as_mask` gives it."""
+    """How to read a mask that is RGBA or grey."""
     import numpy as np
 
     if mask.mode == "L":
