@@ -14,7 +14,7 @@ from pixelgen.jobs.context import JobContext
 from pixelgen.jobs.drawing import DrawingJob, DrawnReport, seed_slug, seed_text, seed_words
 from pixelgen.jobs.job import option
 from pixelgen.jobs.output import OutputFiles, photo_slug
-from pixelgen.jobs.photos import check_photos, read_mask_of, read_photo
+from pixelgen.jobs.photos import check_photos, file_name, read_mask_of, read_photo
 from pixelgen.jobs.report import json_field
 from pixelgen.jobs.text_chunks import drawn_files, fingerprint
 from pixelgen.jobs.view import first_of_each
@@ -106,10 +106,12 @@ class CompletionJob(DrawingJob):
         mask = None if self.mask is None else read_mask_of(self.mask, context)
         hole = cut_hole(photo, size, self.fit, mask=mask, box=box, keep=keep)
         pixels = (hole.photo.tobytes(), hole.around.tobytes(), hole.hidden.tobytes())
-        content = {"content": fingerprint(pixels)}
-        parameters = content | request.parameters() | view.parameters()
-        about = seed_text(sample.drawing)
-        placement = self.place(target, preview, source, parameters, about, drawn_files(picks))
+        inputs = {"content": fingerprint(pixels), "image": file_name(self.image), "fit": self.fit}
+        named = {"mask": self.mask and file_name(self.mask), "keep": self.keep, "box": self.box}
+        inputs |= {name: part for name, part in named.items() if part is not None}
+        parameters = inputs | request.parameters() | view.parameters()
+        about, files = seed_text(sample.drawing), drawn_files(picks)
+        placement = self.place(target, preview, source, parameters, about, files, inputs=inputs)
         if hole.convention not in (None, "white"):
             context.note(MASK_CONVENTIONS[hole.convention])
         if hole.extreme is not None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from PIL import Image
@@ -130,6 +131,8 @@ class Placement:
     preview: PreviewFiles
     texts: list[dict[str, str]]
     """The text chunks of every file."""
+    inputs: Mapping[str, Any]
+    """What the pictures are made from, beside weights: JSON-ready."""
 
     def facts(self, result: Any, pipe: Pipeline, files: Sequence[Path]) -> dict[str, Any]:
         """The fields of a `PictureReport` about a `result` of a pipeline."""
@@ -143,7 +146,7 @@ class Placement:
             "revision": pipe.checkpoint.revision,
             "device": str(pipe.device),
             "seconds": result.seconds,
-            "parameters": result.parameters,
+            "parameters": {**result.parameters, **self.inputs},
         }
 
     def drawn_facts(self, result: Drawn, pipe: Pipeline, files: Sequence[Path]) -> dict[str, Any]:
@@ -197,15 +200,16 @@ class DrawingJob(Job):
         about: Mapping[str, str],
         files: Sequence[FileNumber],
         preview_about: Mapping[str, str] | None = None,
+        inputs: Mapping[str, Any] = MappingProxyType({}),
     ) -> Placement:
-        """Where the pictures go, and the text chunks that say how they were made: `parameters` and
-        `about`. `files` says what each shows, unless one holds all. Raises UsageError for files
-        that would be overwritten."""
+        """Where the pictures go, and the text chunks that say how they were made: `parameters`,
+        `inputs` among them, and `about`. `files` says what each shows, unless one holds all. Raises
+        UsageError for files that would be overwritten."""
         texts = text_chunks(source, parameters, files, about)
         target.refuse_to_overwrite(texts)
         more = about if preview_about is None else preview_about
         preview.refuse_to_overwrite(target, source, parameters, more)
-        return Placement(target, preview, texts)
+        return Placement(target, preview, texts, inputs)
 
     def draw(
         self,

@@ -16,7 +16,7 @@ from pixelgen.jobs.context import JobContext
 from pixelgen.jobs.drawing import DrawingJob, DrawnReport, seed_slug, seed_text
 from pixelgen.jobs.job import PNG, ClassSampling, check_range, option
 from pixelgen.jobs.output import OutputFiles, slug
-from pixelgen.jobs.photos import FaceChoice, check_photos, photo_name, read_photo
+from pixelgen.jobs.photos import FaceChoice, check_photos, file_name, photo_name, read_photo
 from pixelgen.jobs.report import json_field
 from pixelgen.jobs.text_chunks import drawn_files, fingerprint, synthetic
 from pixelgen.jobs.view import first_of_each
@@ -133,21 +133,24 @@ class InterpolationJob(DrawingJob):
         )
         shown = view.parameters() | self._motion(target)
         crops: list[Image.Image] = []
+        inputs: dict[str, Any] = {}
         about = seed_text(request.drawing)
         if isinstance(request, PortraitRequest):
             crops = choice.cut(photos, request.face_size, context)
-            shown |= choice.parameters(photos, crops)
+            inputs = choice.parameters(photos, crops)
             about = synthetic(view.grid and not target.animated) | about
         elif isinstance(request, InterpolationRequest):
             # One at a time: a photo may be a thousand times as large as what is kept of it.
             crops = [square(read_photo(photo, context), size) for photo in photos]
-            shown["photos"] = [Path(photo_name(photo)).name for photo in photos]
-            shown["crops"] = [fingerprint([crop.tobytes()]) for crop in crops]
+            inputs["photos"] = [file_name(photo) for photo in photos]
+            inputs["crops"] = [fingerprint([crop.tobytes()]) for crop in crops]
         faces = isinstance(request, PortraitRequest)
         preview_about = about | synthetic(True) if faces else about
-        parameters = request.parameters() | shown
+        parameters = request.parameters() | shown | inputs
         files = drawn_files(picks)
-        placement = self.place(target, preview, source, parameters, about, files, preview_about)
+        placement = self.place(
+            target, preview, source, parameters, about, files, preview_about, inputs
+        )
 
         def sheet(images: Sequence[Image.Image]) -> Image.Image:
             images = first_of_each(images, steps)

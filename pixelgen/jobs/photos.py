@@ -50,6 +50,11 @@ def photo_name(photo: str) -> str:
     return "stdin" if photo == "-" else photo
 
 
+def file_name(photo: str) -> str:
+    """The name of a photo's file without its folder, which is nobody else's business."""
+    return Path(photo_name(photo)).name
+
+
 def list_photos(photos: Sequence[str]) -> list[str]:
     """`photos` with every folder replaced by the pictures in it, sorted by name.
 
@@ -133,7 +138,7 @@ class FaceChoice:
     def parameters(self, photos: Sequence[str], crops: Sequence[Image.Image]) -> dict[str, Any]:
         """What pictures drawn from these `crops` say about where they come from."""
         return {
-            "photos": [Path(photo_name(photo)).name for photo in photos],
+            "photos": [file_name(photo) for photo in photos],
             "face": self.number,
             "align": self.align,
             "crops": [fingerprint([crop.tobytes()]) for crop in crops],

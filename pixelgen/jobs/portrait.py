@@ -85,10 +85,13 @@ class PortraitJob(DrawingJob):
         stem = "-".join(filter(None, ("pixelgen-portrait", person, seed_slug(request.drawing))))
         target = OutputFiles.plan(self.output, stem, 1 if view.grid else n, self.force)
         crops = choice.cut(photos, request.face_size, context)
-        parameters = request.parameters() | choice.parameters(photos, crops) | view.parameters()
+        inputs = choice.parameters(photos, crops)
+        parameters = request.parameters() | inputs | view.parameters()
         seeds, files = seed_text(request.drawing), drawn_files(picks)
         about, preview_about = (synthetic(beside) | seeds for beside in (view.grid, True))
-        placement = self.place(target, preview, source, parameters, about, files, preview_about)
+        placement = self.place(
+            target, preview, source, parameters, about, files, preview_about, inputs
+        )
 
         def sheet(images: Sequence[Image.Image]) -> Image.Image:
             sources = [square(crop, size) for crop in crops]

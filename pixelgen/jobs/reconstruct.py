@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from PIL import Image
 
@@ -20,7 +21,7 @@ from pixelgen.jobs.drawing import (
 )
 from pixelgen.jobs.job import check_range, option
 from pixelgen.jobs.output import OutputFiles, photo_slug
-from pixelgen.jobs.photos import list_photos, read_photos
+from pixelgen.jobs.photos import file_name, list_photos, read_photos
 from pixelgen.jobs.report import JsonFields, json_field
 from pixelgen.jobs.text_chunks import FileNumber, fingerprint
 from pixelgen.pipelines import ReconstructPipeline, ReconstructRequest, ReconstructResult
@@ -150,9 +151,11 @@ class ReconstructionJob(DrawingJob):
         whole = {} if request.drawing is None else seed_text(request.drawing)
         # Of several files, those that are drawn say for themselves which pick they are.
         about = whole if view.grid else {k: v for k, v in whole.items() if k != "pick"}
-        shown = {"cut": cut} | view.parameters()
-        parameters = {"content": fingerprint(content)} | request.parameters() | shown
-        placement = self.place(target, preview, source, parameters, about, files, whole)
+        inputs: dict[str, Any] = {"content": fingerprint(content)}
+        inputs |= {"images": [file_name(name) for name in names], "cut": cut}
+        inputs |= {"max_side": self.max_side or LONGEST} if cut == "patches" else {}
+        parameters = inputs | request.parameters() | view.parameters()
+        placement = self.place(target, preview, source, parameters, about, files, whole, inputs)
 
         pipe = ReconstructPipeline.from_pretrained(source, self.device)
 

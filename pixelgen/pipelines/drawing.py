@@ -45,6 +45,8 @@ class DrawingParameters:
     """Whether `options.candidates` is used: of several pictures the best one is kept."""
     pick: int | None = None
     """Number, from 1, of the only picture that is drawn of those of the call; None: all."""
+    default_schedule: str = "constant"
+    """`guidance_schedule` of the weights."""
 
     @classmethod
     def from_arguments(
@@ -83,7 +85,8 @@ class DrawingParameters:
             raise UsageError(str(error)) from None
         seed = secrets.randbelow(2**31) if seed is None else int(seed)
         pick = None if pick is None else int(pick)
-        return cls(seed, options, batch_size, uses_vectors, uses_candidates, pick)
+        schedule = defaults.guidance_schedule
+        return cls(seed, options, batch_size, uses_vectors, uses_candidates, pick, schedule)
 
     def picks(self, count: int) -> Sequence[int]:
         """Numbers, from 1, of the pictures that are drawn of `count`: all, or `pick` alone. Raises
@@ -101,7 +104,12 @@ class DrawingParameters:
     def parameters(self) -> dict[str, Any]:
         """All options, beside the seed, that decide how the pictures come out; JSON-ready."""
         used = {"vector_temperature": self.uses_vectors, "candidates": self.uses_candidates}
-        return self.options.to_dict(omit=[name for name, yes in used.items() if not yes])
+        parameters = self.options.to_dict(omit=[name for name, yes in used.items() if not yes])
+        if (
+            self.default_schedule != "constant"
+        ):  # a missing one would be read as that of the weights
+            parameters["guidance_schedule"] = self.options.guidance_schedule
+        return parameters
 
 
 def check_whole(name: str, value: int, least: int) -> None:

@@ -90,7 +90,10 @@ def test_json_and_text_chunks(run: Run, pixel_weights: Path, photo: Path) -> Non
     text = png_text(Path("x.png"))
     assert (text["seed"], text["weights"]) == ("5", "pixels")
     parameters = json.loads(text["parameters"])
-    assert parameters.pop("content").startswith("sha256:")
+    for record in (parameters, facts["parameters"]):
+        assert record.pop("content").startswith("sha256:")
+        inputs = [record.pop(name) for name in ("image", "fit", "keep")]
+        assert inputs == ["cat.png", "crop", "bottom:75%"]
     expected = {"classes": [], "n": 2, "temperature": 0.9, "top_p": 1.0, "guidance": 1.0}
     assert facts["parameters"] == expected | {"refine": 4}
     assert parameters == expected | {"refine": 4, "grid": True, "scale": 1}

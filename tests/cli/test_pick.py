@@ -89,6 +89,59 @@ def test_sheets_names_and_closing_lines(
     assert "pick" not in png_text(Path("whole.png"))
 
 
+OPTIONS = ["--temperature", 0.9, "--top-p", 0.95]
+GUIDED = [*OPTIONS, "--guidance", 2, "--guidance-schedule", "0.2:0.9"]
+RECORDS: dict[str, tuple[str, list[object]]] = {
+    "sample": ("@pixel_weights", ["-c", 8, "-c", 207, "-n", 2, *GUIDED, "--candidates", 2]),
+    "portrait": ("@face_weights", [A, B, "-n", 2, "--no-align", *GUIDED, "--candidates", 2]),
+    "interpolate": (
+        "@face_weights",
+        [A, B, "--steps", 3, "--no-align", "--slerp", *GUIDED, "--candidates", 2],
+    ),
+    "complete": (
+        "@pixel_weights",
+        [A, "--box", "20,20,60,60", "--fit", "stretch", "-c", 8, "-n", 2, *GUIDED, "--refine", 2],
+    ),
+    "reconstruct": (
+        "@autoencoders",
+        [A, "--patches", "--max-side", 12, "-n", 2, "--bottleneck", 2, *OPTIONS],
+    ),
+}
+"""Commands whose options are none of the defaults."""
+NAMES = {"align": "aligned", "max_side": "longest"}
+"""Keys of `parameters` that Python calls otherwise."""
+VIEW = {"grid", "scale", "picture", "content", "crops", "photos", "image", "images"}
+
+
+@pytest.mark.parametrize("command", RECORDS)
+@pytest.mark.parametrize("place", ["text", "json"])
+def test_a_picture_is_drawn_again_from_what_it_says(
+    command: str, place: str, run: Run, request: pytest.FixtureRequest
+) -> None:
+    weights, given = RECORDS[command]
+    folder = request.getfixturevalue(weights[1:])
+    outcome = run(command, *given, "--weights", folder, "--separate", "--json", "-o", "x.png")
+    assert outcome.code == 0, outcome.err
+    facts = json.loads(outcome.out)
+    file = Path(facts["files"][-1])
+    text = png_text(file)
+    parameters = json.loads(text["parameters"]) if place == "text" else facts["parameters"]
+    loaded = pixelgen.load(folder, "cpu")
+    assert loaded.revision == text["revision"] == facts["revision"]
+    asked = {NAMES.get(k, k): v for k, v in parameters.items() if k not in VIEW}
+    if "aligned" in asked:
+        asked["aligned"] = not asked["aligned"]
+    asked |= {"seed": int(text["seed"]), "pick": int(text["pick"])}
+    photos = [word for word in given if isinstance(word, Path)]
+    if command == "complete":
+        asked["photo"] = photos[0]
+    elif photos:
+        asked["photos"] = photos
+    (again,) = getattr(loaded, command)(**asked)
+    image = again.samples[0] if command == "reconstruct" else again.image
+    assert image.tobytes() == Image.open(file).tobytes()
+
+
 def test_a_pick_beyond_the_last(run: Run, pixel_weights: Path) -> None:
     command = ["sample", "-c", 8, "--seed", 5, "--weights", pixel_weights, "-o", "x.png"]
     outcome = run(*command, "--pick", 2)

@@ -182,3 +182,18 @@ def test_candidates_are_recorded_unless_the_weights_have_none(weights: Path) -> 
 
     assert [recorded(four), recorded(four, candidates=1), recorded(four, n=100)] == [4, 1, 1]
     assert [recorded(config), recorded(config, candidates=2)] == [None, 2]
+
+
+def test_the_schedule_is_recorded_where_it_is_not_that_of_the_weights(weights: Path) -> None:
+    config = pixelgen.load(weights, "cpu").config
+    linear = replace(config, sampling=SamplingOptions(guidance=2.0, guidance_schedule="linear"))
+
+    def recorded(config: Any, **given: Any) -> Any:
+        request = SampleRequest.from_options(config, "weights", classes=[8], **given)
+        return request.parameters().get("guidance_schedule")
+
+    assert [recorded(linear), recorded(linear, guidance_schedule="constant")] == [
+        "linear",
+        "constant",
+    ]
+    assert [recorded(config), recorded(config, guidance_schedule="linear")] == [None, "linear"]
