@@ -42,7 +42,7 @@ def painted(colour: tuple[int, int, int] = (255, 255, 255), alpha: int = 255) ->
 def through(picture: Image.Image, kind: str, **options: object) -> Image.Image:
     """`picture` as it is read from a file of this kind."""
     file = io.BytesIO()
-    picture.save(file, kind, **options)  # type: ignore[arg-type]
+    picture.save(file, kind, **options)
     file.seek(0)
     return read_mask(file)
 
