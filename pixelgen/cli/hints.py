@@ -32,6 +32,7 @@ HINTS: dict[str, str] = {
     "no-preview": "leave out --watch and --animate",
     "no-run": "start a run with pixelgen train",
     "no-such-face": "--face N",
+    "no-such-picture": "give -n and all other options as in the call that drew it",
     "one-picture": "--grid",
     "only-reconstructs": "`pixelgen reconstruct`",
     "part-to-fill": "--mask, --keep or --box",

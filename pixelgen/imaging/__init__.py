@@ -14,6 +14,7 @@ from pixelgen.imaging.faces import FaceCrop, FaceCropper, find_face
 from pixelgen.imaging.grid import Resample, enlarge, make_grid, square_columns, stack_rows
 from pixelgen.imaging.heatmap import check_rows, heat_sheet
 from pixelgen.imaging.hole import Hole, cut_hole, grey_out, parse_box, parse_keep
+from pixelgen.imaging.mask import MASK_CONVENTIONS, MaskConvention, load_mask, read_mask
 from pixelgen.imaging.png import is_unfinished, png_bytes, png_text, save_png, unfinished_text
 from pixelgen.imaging.read import Fit, Photo, load_photo, read_image, square, to_rgb
 from pixelgen.imaging.reconstruction_metrics import ReconstructionMetrics
@@ -22,6 +23,7 @@ from pixelgen.imaging.tiles import cut_tiles, join_tiles, shrink, tile_count
 
 __all__ = [
     "ANIMATIONS",
+    "MASK_CONVENTIONS",
     "MAX_PIXELS",
     "Face",
     "FaceCrop",
@@ -30,6 +32,7 @@ __all__ = [
     "Fit",
     "Hole",
     "IfExists",
+    "MaskConvention",
     "Photo",
     "ReconstructionMetrics",
     "Resample",
@@ -45,6 +48,7 @@ __all__ = [
     "heat_sheet",
     "is_unfinished",
     "join_tiles",
+    "load_mask",
     "load_photo",
     "make_grid",
     "parse_box",
@@ -54,6 +58,7 @@ __all__ = [
     "png_text",
     "portrait_sheet",
     "read_image",
+    "read_mask",
     "residual",
     "same_picture",
     "save_animation",

@@ -42,14 +42,19 @@ logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 
 def read_image(
-    source: str | Path | bytes | BinaryIO, *, name: str = "", max_pixels: int = MAX_PIXELS
+    source: str | Path | bytes | BinaryIO,
+    *,
+    name: str = "",
+    max_pixels: int = MAX_PIXELS,
+    keep_alpha: bool = False,
 ) -> Image.Image:
     """The picture of a file as RGB, turned upright by its EXIF orientation; of an animation the
     first frame.
 
     `source` is a path, the content of a file, or an open binary file, which is read to its end;
-    messages call it `name`. Transparent pixels are laid over white. Of a picture with more than
-    `max_pixels` only the header is read.
+    messages call it `name`. Transparent pixels are laid over white; with `keep_alpha` a picture
+    with transparency is RGBA instead. Of a picture with more than `max_pixels` only the header is
+    read.
 
     Raises InputError for a file that is missing, unreadable, broken, too large, or not a picture.
     """
@@ -57,7 +62,7 @@ def read_image(
     try:
         with warnings.catch_warnings(), _open_seekable(source) as file:
             warnings.simplefilter("ignore")
-            return _decode(file, max_pixels)
+            return _decode(file, max_pixels, keep_alpha)
     except Exception as error:  # Pillow raises a dozen kinds for broken files
         hint, code = (error.hint, error.code) if isinstance(error, PixelgenError) else ("", "")
         raise InputError(f"cannot read {name}: {_reason(error)}", hint, code=code) from error
@@ -110,6 +115,12 @@ def crop_box(size: tuple[int, int], fit: Fit) -> tuple[int, int, int, int]:
     return left, top, left + side, top + side
 
 
+def has_alpha(image: Image.Image) -> bool:
+    """Whether `image` has transparency that RGBA can hold: not that of greys of more than 8
+    bits."""
+    return image.has_transparency_data and not image.mode.startswith(("I", "F"))
+
+
 def to_rgb(image: Image.Image) -> Image.Image:
     """A copy of `image` as RGB, transparent pixels laid over white.
 
@@ -158,7 +169,7 @@ def _buffered(stream: BinaryIO) -> BinaryIO:
     return io.BytesIO(read_up_to(stream, _LARGEST_STREAM))
 
 
-def _decode(file: BinaryIO, max_pixels: int) -> Image.Image:
+def _decode(file: BinaryIO, max_pixels: int, keep_alpha: bool) -> Image.Image:
     if not file.read(1):
         raise ValueError("it is empty")
     with allow_any_size():
@@ -173,7 +184,8 @@ def _decode(file: BinaryIO, max_pixels: int) -> Image.Image:
             )
         image.load()
         transpose = _ORIENTATIONS.get(_orientation(image))
-        upright = to_rgb(image if transpose is None else image.transpose(transpose))
+        upright = image if transpose is None else image.transpose(transpose)
+        upright = upright.convert("RGBA") if keep_alpha and has_alpha(image) else to_rgb(upright)
     # Without EXIF data the picture is not turned a second time.
     upright.info.clear()
     return upright

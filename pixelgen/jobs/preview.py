@@ -93,8 +93,8 @@ class PreviewFiles:
         """Raise UsageError where a file exists, unless it holds just what will be written, or is
         named twice. The other arguments are those of `text_chunks`."""
         whole = {**parameters, "grid": True}
-        (self._text,) = text_chunks(source, whole, 1, about)
-        (self._animation_text,) = text_chunks(source, whole | {"growth": {"fps": _FPS}}, 1, about)
+        (self._text,) = text_chunks(source, whole, more=about)
+        (self._animation_text,) = text_chunks(source, whole | {"growth": {"fps": _FPS}}, more=about)
         taken = {os.path.realpath(file) for file in target.files()}
         for path in self.files:
             if (place := os.path.realpath(path)) in taken:

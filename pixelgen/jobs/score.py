@@ -132,7 +132,7 @@ class ScoreJob(Job):
             "class": request.label,
             "fit": self.fit,
         }
-        texts = text_chunks(source, about, 1)
+        texts = text_chunks(source, about)
         if target is not None:
             target.refuse_to_overwrite(texts)
 
