@@ -88,13 +88,14 @@ def run_and_print(job: Job, printing: PrintingGroup, live: bool | None = False) 
 
 
 def print_report(report: Report, printing: PrintingGroup, text: str = "") -> None:
-    """Print a report as JSON; otherwise `text` and the paths of files on stdout, and the summary on
-    stderr."""
+    """Print a report as JSON; otherwise `text` and the paths of files on stdout, and details and
+    summary on stderr."""
     if printing.as_json:
-        terminal.json(report.to_dict())
+        terminal.json(report.to_dict(), quiet=printing.quiet)
         return
     for row in text.splitlines():
         terminal.line(row)
     for path in report.written():
         terminal.path(path)
-    terminal.status(report.summary(), printing.quiet)
+    for text in (*report.details(), report.summary()):
+        terminal.status(text, printing.quiet)
