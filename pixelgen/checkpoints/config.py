@@ -14,6 +14,7 @@ from typing import Any, Literal, cast
 from pixelgen._version import __version__
 from pixelgen.errors import PixelgenError, UsageError
 from pixelgen.files import read_file
+from pixelgen.json_text import check_unicode, parse_json
 from pixelgen.models.config import (
     AnyConfig,
     AutoencoderConfig,
@@ -266,9 +267,10 @@ def read_config(folder: Path, name: str) -> CheckpointConfig:
     missing or invalid."""
     path, hint = folder / CONFIG_FILE, ""
     try:
-        values = json.loads(read_file(path, LARGEST_CONFIG).decode("utf-8"))
+        values = parse_json(read_file(path, LARGEST_CONFIG))
         if not isinstance(values, dict):
             raise ValueError("not a JSON object")
+        check_unicode(values)
         return CheckpointConfig.from_dict(values)
     except json.JSONDecodeError as error:
         why = f"not valid JSON, line {error.lineno} column {error.colno}: {error.msg}"
@@ -279,8 +281,6 @@ def read_config(folder: Path, name: str) -> CheckpointConfig:
         ) from None
     except UnicodeDecodeError:
         why = "not UTF-8 text"
-    except RecursionError:
-        why = "nested too deeply"
     except OSError as error:
         why = error.strerror or str(error)
         if error.errno == errno.EFBIG:

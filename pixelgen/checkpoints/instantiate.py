@@ -39,7 +39,7 @@ def network_for(config: AnyConfig, shapes: Iterable[tuple[int, ...]]) -> AnyNetw
     try:
         with _Bounded(max(_ALWAYS, 4 * sum(sizes))):
             return build_model(config)
-    except (RuntimeError, OverflowError, MemoryError) as error:
+    except (RuntimeError, OverflowError, _TooLarge) as error:
         raise ValueError(f"no model of this size can be built ({error})") from error
 
 
@@ -47,6 +47,10 @@ def _head_layers(config: AnyConfig) -> int:
     """Layers of the head after the stacks, which `layers` does not count."""
     head = isinstance(config, GatedPixelCNNConfig) and config.channel_order == "head"
     return config.head_layers if head else 0  # type: ignore[union-attr]
+
+
+class _TooLarge(Exception):
+    """A network would be larger than it may be."""
 
 
 class _Bounded(TorchFunctionMode):
@@ -76,4 +80,4 @@ class _Bounded(TorchFunctionMode):
     def _count(self, values: int) -> None:
         self.remaining -= values
         if self.remaining < 0:
-            raise MemoryError("larger than its tensors")
+            raise _TooLarge("larger than its tensors")

@@ -29,6 +29,7 @@ from pixelgen.checkpoints.source import Source
 from pixelgen.checkpoints.weights_cache import active_cache, file_signature
 from pixelgen.errors import PixelgenError, UsageError
 from pixelgen.files import open_file, write_atomically
+from pixelgen.json_text import finite
 from pixelgen.models.config import AnyConfig
 from pixelgen.models.state_renames import renamed_state
 from pixelgen.sampling import SamplingOptions
@@ -172,9 +173,10 @@ def save_checkpoint(
             tensors = {name: _to_storage(t, dtype) for name, t in network.state_dict().items()}
             write_tensors(staged / file, tensors, {"format": "pt"})
         config = replace(config, sha256={file: sha256_of(staged / file) for file in networks})
-        text = json.dumps(config.to_dict(), indent=2, ensure_ascii=False) + "\n"
-        write_atomically(staged / CONFIG_FILE, text.encode())
-        write_atomically(staged / CARD_FILE, card_text.encode())
+        text = json.dumps(finite(config.to_dict()), indent=2, ensure_ascii=False) + "\n"
+        # Names of files, which the history may hold, need not be valid text.
+        write_atomically(staged / CONFIG_FILE, text.encode(errors="replace"))
+        write_atomically(staged / CARD_FILE, card_text.encode(errors="replace"))
         if check is not None:
             check(Source(staged, folder.name).revision())
         for file in (*networks, CONFIG_FILE, CARD_FILE):

@@ -248,4 +248,8 @@ def _write(path: Path, document: TOMLDocument) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise PixelgenError(f"cannot create {path.parent}: {error.strerror or error}") from error
-    write_atomically(path.resolve(), tomlkit.dumps(document).encode())
+    try:
+        text = tomlkit.dumps(document).encode()
+    except UnicodeEncodeError:  # half of a character, as names of files may have
+        raise UsageError("a settings file can only hold text in UTF-8") from None
+    write_atomically(path.resolve(), text)

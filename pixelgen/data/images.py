@@ -129,8 +129,10 @@ def load_images(
         values = np.asarray(
             dataset.select_columns([label_column]).with_format("numpy")[:][label_column]
         )
-        if values.dtype.kind not in "iu":
-            raise PixelgenError(f"column {label_column!r} of {name} does not hold whole numbers")
+        if values.ndim != 1 or values.dtype.kind not in "iu":
+            raise PixelgenError(
+                f"column {label_column!r} of {name} does not hold a whole number for each picture"
+            )
         labels = torch.from_numpy(values.astype(np.int64))
         names = tuple(getattr(dataset.features[label_column], "names", ()))
     elif label_column == "label" and (folder := _only_class_folder(dataset, ref, image_column)):

@@ -13,6 +13,7 @@ from typing import Any, Literal
 from pixelgen.errors import PixelgenError, UsageError
 from pixelgen.files import open_file
 from pixelgen.jobs.batch_jobs import BatchJob
+from pixelgen.json_text import finite
 
 _FILES = "results*.jsonl"
 # Without waiting for a reader, where it is a pipe.
@@ -47,7 +48,7 @@ class JobResult:
 
     def line_of_json(self) -> str:
         """The result as a line of JSON."""
-        return json.dumps(asdict(self))
+        return json.dumps(finite(asdict(self)))
 
 
 class ResultsLog:
