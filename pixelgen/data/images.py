@@ -239,7 +239,11 @@ def _decode_all(
 ) -> Tensor:
     from datasets import Image as ImageFeature
 
-    rows: Any = dataset.select_columns([column]).cast_column(column, ImageFeature(decode=False))
+    rows: Any = dataset.select_columns([column])
+    try:
+        rows = rows.cast_column(column, ImageFeature(decode=False))
+    except Exception as error:  # `datasets` and Arrow raise many kinds
+        raise PixelgenError(f"column {column!r} of {name} does not hold pictures") from error
     first = _decode(rows[0][column], f"row 0 of {name}")
     height, width, _ = first.shape
     factor = _shrink_factor(name, height, width, size)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,6 +36,11 @@ class TrainedRun:
             recipe = recipe_from_dict(state.recipe)
         except ValueError as error:
             raise PixelgenError(f"the recipe saved in {folder} does not fit: {error}") from error
+        if not _fit(state.labels, recipe.model.classes):
+            raise PixelgenError(
+                f"the class labels saved in {folder} do not fit its model",
+                "a model needs as many different labels from 0 as it has classes",
+            )
         model = build_model(recipe.model)
         load_weights(model, part_of(tensors, "ema"), str(folder))
         return TrainedRun(folder, recipe, state, model)
@@ -58,3 +64,7 @@ class TrainedRun:
             facts["started_from"] = self.state.started_from
             facts["before"] = self.state.history
         return facts
+
+
+def _fit(labels: Sequence[int], classes: int) -> bool:
+    return len(labels) == len({*labels}) == classes and min(labels, default=0) >= 0
