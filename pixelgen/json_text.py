@@ -10,9 +10,10 @@ from typing import Any
 def parse_json(data: str | bytes) -> Any:
     """The value of `data`, in UTF-8. Raises ValueError if it is not JSON, and for deeper nesting
     than anybody writes."""
-    text = data if isinstance(data, str) else data.decode("utf-8")
     try:
-        return json.loads(text)
+        return json.loads(data if isinstance(data, str) else data.decode("utf-8"))
+    except UnicodeDecodeError:
+        raise ValueError("not UTF-8 text") from None
     except RecursionError:
         raise ValueError("nested too deeply") from None
 

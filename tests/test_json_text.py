@@ -13,7 +13,7 @@ from pixelgen.json_text import check_unicode, finite, parse_json
     ("data", "says"),
     [
         (b"{", "Expecting"),
-        (b"\xff", "utf-8"),
+        (b"\xff", "not UTF-8 text"),
         (b"[" * 100_000, "nested too deeply"),
         (b'{"a":' * 100_000, "nested too deeply"),
         (b"1" * 10_000, "digits"),

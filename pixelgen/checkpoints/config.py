@@ -279,8 +279,6 @@ def read_config(folder: Path, name: str) -> CheckpointConfig:
             f"weights {name}: no {CONFIG_FILE} in {folder}",
             f"a checkpoint folder holds {CONFIG_FILE} and model.safetensors",
         ) from None
-    except UnicodeDecodeError:
-        why = "not UTF-8 text"
     except OSError as error:
         why = error.strerror or str(error)
         if error.errno == errno.EFBIG:

@@ -129,7 +129,10 @@ def set_value(
     if setting.option == "weights":
         new = _absolute_ref(value)
     if setting.option == "output":
-        new = str(expanded(value).absolute())
+        folder = expanded(value).absolute()
+        if os.path.lexists(folder) and not os.path.isdir(folder):
+            raise UsageError(f"{value} is not a folder")
+        new = str(folder)
     path = config_file()
     document = _document(path)
     _put(document, setting.key, new)

@@ -19,7 +19,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from pixelgen.errors import PixelgenError
+from pixelgen.errors import PixelgenError, UsageError
 from pixelgen.files import expanded, open_file, write_atomically
 from pixelgen.imaging import MAX_PIXELS
 from pixelgen.imaging.read import known_formats
@@ -149,10 +149,12 @@ def _open_dataset(ref: str | Path, split: str) -> Dataset:
             "reading data sets requires the package `datasets`", "pip install 'pixelgen[train]'"
         ) from None
     text = str(ref)
+    if not text:  # a path of no characters would be the current folder
+        raise UsageError("no data set is named", "give a folder, or a Hub id owner/name")
     path = expanded(text)
     local = os.path.lexists(path) or text.startswith((".", "/", "~")) or text.count("/") != 1
     if local and not os.path.isdir(path):
-        raise PixelgenError(
+        raise UsageError(
             f"no data folder {text}", "give a folder of parquet files, or a Hub id owner/name"
         )
     datasets.disable_progress_bars()

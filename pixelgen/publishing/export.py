@@ -12,7 +12,7 @@ import torch
 from pixelgen.checkpoints import load_checkpoint, save_checkpoint
 from pixelgen.errors import InputError, PixelgenError, UsageError
 from pixelgen.evaluation.results import EvaluationReport
-from pixelgen.files import write_atomically
+from pixelgen.files import read_file, write_atomically
 from pixelgen.models import AutoencoderConfig
 from pixelgen.models.autoencoder import Autoencoder
 from pixelgen.models.tokenizer import Tokenizer
@@ -31,6 +31,9 @@ from pixelgen.training.submodels import (
     submodel_histories,
     submodel_history,
 )
+
+_PNG = b"\x89PNG\r\n\x1a\n"
+_LARGEST_SHEET = 2**26  # bytes
 
 
 def export(
@@ -156,9 +159,15 @@ def _check_folder(folder: Path, overwrite: bool) -> None:
 
 
 def _read_sheet(sheet: Path) -> bytes:
-    if not sheet.is_file():
-        raise InputError(f"no picture {sheet}")
-    return sheet.read_bytes()
+    try:
+        data = read_file(sheet, _LARGEST_SHEET)
+    except FileNotFoundError:
+        raise InputError(f"no picture {sheet}") from None
+    except OSError as error:
+        raise InputError(f"cannot read {sheet}: {error.strerror or error}") from error
+    if not data.startswith(_PNG):
+        raise InputError(f"{sheet} is not a PNG picture")
+    return data
 
 
 def _write_sheet(folder: Path, sheet_png: bytes | None) -> None:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pixelgen.checkpoints.instantiate import network_for
 from pixelgen.errors import PixelgenError
-from pixelgen.models import build_model
 from pixelgen.training.holdout_leakage import holdout_may_leak
 from pixelgen.training.recipe import Recipe, recipe_from_dict, recipe_text
 from pixelgen.training.state import RunState, load_weights, part_of, read_state
@@ -41,8 +41,12 @@ class TrainedRun:
                 f"the class labels saved in {folder} do not fit its model",
                 "a model needs as many different labels from 0 as it has classes",
             )
-        model = build_model(recipe.model)
-        load_weights(model, part_of(tensors, "ema"), str(folder))
+        averages = part_of(tensors, "ema")
+        try:  # a recipe may claim any size
+            model = network_for(recipe.model, [tuple(t.shape) for t in averages.values()])
+        except ValueError as error:
+            raise PixelgenError(f"the recipe saved in {folder} does not fit: {error}") from error
+        load_weights(model, averages, str(folder))
         return TrainedRun(folder, recipe, state, model)
 
     def facts(self) -> dict[str, Any]:

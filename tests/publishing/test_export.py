@@ -17,6 +17,8 @@ from pixelgen.training.loop import train
 from pixelgen.training.recipe import load_recipe
 from pixelgen.training.state import part_of, read_state
 
+PNG = b"\x89PNG\r\n\x1a\na picture"
+
 
 def test_the_averaged_weights_come_back(recipe_file: Path, tmp_path: Path) -> None:
     run, folder = tmp_path / "run", tmp_path / "weights"
@@ -48,17 +50,17 @@ def test_figures_and_samples_enter_the_card(recipe_file: Path, tmp_path: Path) -
     measured = {"data": "d", "split": "s", "images": 9, "conditional": figure}
     measured |= {"reconstruction": {"psnr": 20.5, "ssim": 0.7, "perceptual": None}}
     (tmp_path / "e.json").write_text(json.dumps(measured), encoding="utf-8")
-    (tmp_path / "s.png").write_bytes(b"a picture")
+    (tmp_path / "s.png").write_bytes(PNG)
     export(run, folder, evaluation=tmp_path / "e.json", sheet=tmp_path / "s.png")
     card = (folder / "README.md").read_text(encoding="utf-8")
     assert "3.2100 ± 0.0100" in card
     assert "| dB PSNR of reconstructions, s split, 9 pictures | 20.50 |" in card
     assert "pixelgen evaluate weights --data d --split s" in card
-    assert (folder / "samples.png").read_bytes() == b"a picture"
+    assert (folder / "samples.png").read_bytes() == PNG
     (folder / "tokenizer.safetensors").write_bytes(b"of a model that was here before")
     again = folder / "samples.png"
     export(run, folder, sheet=again, overwrite=True)  # from where it goes
-    assert again.read_bytes() == b"a picture"
+    assert again.read_bytes() == PNG
     assert not (folder / "tokenizer.safetensors").exists()
     export(run, folder, overwrite=True)
     assert not again.exists()
@@ -185,6 +187,9 @@ def test_errors(recipe_file: Path, tmp_path: Path) -> None:
         export(run, folder, evaluation=tmp_path / "e.json")
     with pytest.raises(PixelgenError, match="no picture"):
         export(run, folder, sheet=tmp_path / "none.png")
+    (tmp_path / "no.png").write_text("no picture")
+    with pytest.raises(PixelgenError, match="is not a PNG picture"):
+        export(run, folder, sheet=tmp_path / "no.png")
     assert not folder.exists()
     export(run, folder)
     with pytest.raises(PixelgenError, match="not empty"):
