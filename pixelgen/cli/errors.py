@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sys
 from typing import Any
@@ -38,6 +39,7 @@ _OUT_OF_MEMORY = (
     "can't start new thread",
 )
 """In messages of torch, of C++ and of the system, in any case."""
+_WRITING = (errno.ENOSPC, errno.EFBIG, errno.EIO, getattr(errno, "EDQUOT", errno.ENOSPC))
 _MAX_LENGTH = 1000
 
 
@@ -93,8 +95,7 @@ def explain(error: BaseException) -> tuple[str, int]:
         )
         code = 1
     elif isinstance(error, OSError) and error.strerror:
-        where = f"{error.filename}: " if error.filename is not None else ""
-        line, code = f"{where}{error.strerror}", 1
+        line, code = _system_message(error), 1
     else:
         line = _with_hint(
             f"unexpected {type(error).__name__}: {error}", "--debug shows the traceback"
@@ -106,6 +107,16 @@ def explain(error: BaseException) -> tuple[str, int]:
 def _is_out_of_memory(error: BaseException) -> bool:
     text = str(error).casefold()
     return isinstance(error, MemoryError) or any(known in text for known in _OUT_OF_MEMORY)
+
+
+def _system_message(error: OSError) -> str:
+    if error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return "the current folder does not exist any more"
+    return f"cannot write: {error.strerror}" if error.errno in _WRITING else error.strerror
 
 
 def _usage_message(error: Any, context: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -183,3 +184,16 @@ def test_settings_hold_text_only(run: Run) -> None:
     outcome = run("config", "set", "output", "a\udcff")
     assert outcome.code == 2
     assert "a settings file can only hold text in UTF-8" in outcome.err
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows keeps folders that are in use")
+def test_a_current_folder_that_is_gone(run: Run, weights: Path) -> None:
+    Path.cwd().rmdir()
+    outcome = run("sample", "--weights", weights)
+    assert outcome.code == 1
+    assert outcome.err == "error: the current folder does not exist any more\n"
+
+
+def test_a_full_disk_is_named() -> None:
+    full = OSError(errno.ENOSPC, "No space left on device")
+    assert explain(full) == ("cannot write: No space left on device", 1)

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from pixelgen.checkpoints import load_checkpoint
+from pixelgen.cli.app import main
 from pixelgen.errors import PixelgenError
 from pixelgen.publishing.export import export
 from pixelgen.publishing.model_card import card_from_config
@@ -195,3 +196,11 @@ def test_errors(recipe_file: Path, tmp_path: Path) -> None:
     with pytest.raises(PixelgenError, match="not empty"):
         export(run, folder)
     export(run, folder, overwrite=True)
+
+
+def test_a_name_of_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["export", "imagenet46", "-o", "out"])
+    assert ended.value.code == 2
+    says = "no run imagenet46, and no weights of this name, did you mean imagenet64?"
+    assert says in capsys.readouterr().err
