@@ -116,7 +116,7 @@ def _system_message(error: OSError) -> str:
         os.getcwd()
     except FileNotFoundError:
         return "the current folder does not exist any more"
-    return f"cannot write: {error.strerror}" if error.errno in _WRITING else error.strerror
+    return f"{'cannot write: ' if error.errno in _WRITING else ''}{error.strerror}"
 
 
 def _usage_message(error: Any, context: Any) -> str:

@@ -277,8 +277,8 @@ class Sandbox:
             found += _strictly_read(outcome.out)
         if "--debug" not in words and (sign := _CONTROL.search(outcome.err)):
             found.append(f"a control character on stderr, {sign[0]!r}: {outcome.err[:300]!r}")
-        if "-v" not in words and "--debug" not in words and (line := _FOREIGN.search(outcome.err)):
-            found.append(f"a line of a library, {line[0]!r}: {outcome.err[:300]!r}")
+        if "-v" not in words and "--debug" not in words and (own := _FOREIGN.search(outcome.err)):
+            found.append(f"a line of a library, {own[0]!r}: {outcome.err[:300]!r}")
         return found
 
     def _changes(

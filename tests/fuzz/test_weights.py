@@ -9,6 +9,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -124,7 +125,7 @@ def test_histories(box: Sandbox, folder: Path) -> None:
     place = folder / "config.json"
     whole = json.loads(place.read_bytes())
     recipe = (box.inputs / "recipe.toml").read_text()
-    odd = (
+    odd: tuple[Any, ...] = (
         *HOSTILE[::4],
         "\ud800",
         "\x9b31m\x7f",
