@@ -56,6 +56,7 @@ def export(
     """
     runs = _in_order([TrainedRun.read(path) for path in (run, *others)])
     _check_folder(folder, overwrite)
+    _check_labels(runs[0])
     report = None if evaluation is None else read_evaluation(evaluation)
     sheet_png = None if sheet is None else _read_sheet(sheet)
     first = runs[0]
@@ -155,6 +156,16 @@ def _check_folder(folder: Path, overwrite: bool) -> None:
             f"{folder} exists and is not empty",
             "set overwrite=True to write into it",
             code="export-folder-not-empty",
+        )
+
+
+def _check_labels(run: TrainedRun) -> None:
+    """Raises PixelgenError for labels that weights cannot have."""
+    labels, classes = run.state.labels, run.recipe.model.classes
+    if not len(labels) == len({*labels}) == classes or min(labels, default=0) < 0:
+        raise PixelgenError(
+            f"the class labels saved in {run.folder} do not fit its model",
+            "a model needs as many different labels from 0 as it has classes",
         )
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pixelgen.checkpoints.instantiate import network_for
 from pixelgen.errors import PixelgenError
+from pixelgen.models import build_model
 from pixelgen.training.holdout_leakage import holdout_may_leak
 from pixelgen.training.recipe import Recipe, recipe_from_dict, recipe_text
 from pixelgen.training.state import RunState, load_weights, part_of, read_state
@@ -36,17 +35,8 @@ class TrainedRun:
             recipe = recipe_from_dict(state.recipe)
         except ValueError as error:
             raise PixelgenError(f"the recipe saved in {folder} does not fit: {error}") from error
-        if not _fit(state.labels, recipe.model.classes):
-            raise PixelgenError(
-                f"the class labels saved in {folder} do not fit its model",
-                "a model needs as many different labels from 0 as it has classes",
-            )
-        averages = part_of(tensors, "ema")
-        try:  # a recipe may claim any size
-            model = network_for(recipe.model, [tuple(t.shape) for t in averages.values()])
-        except ValueError as error:
-            raise PixelgenError(f"the recipe saved in {folder} does not fit: {error}") from error
-        load_weights(model, averages, str(folder))
+        model = build_model(recipe.model)
+        load_weights(model, part_of(tensors, "ema"), str(folder))
         return TrainedRun(folder, recipe, state, model)
 
     def facts(self) -> dict[str, Any]:
@@ -68,7 +58,3 @@ class TrainedRun:
             facts["started_from"] = self.state.started_from
             facts["before"] = self.state.history
         return facts
-
-
-def _fit(labels: Sequence[int], classes: int) -> bool:
-    return len(labels) == len({*labels}) == classes and min(labels, default=0) >= 0
