@@ -12,7 +12,15 @@ import pytest
 
 from pixelgen import files
 from pixelgen.errors import PixelgenError
-from pixelgen.files import expanded, open_file, open_input, read_file, write_atomically, write_file
+from pixelgen.files import (
+    content_key,
+    expanded,
+    open_file,
+    open_input,
+    read_file,
+    write_atomically,
+    write_file,
+)
 
 needs_pipes = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
 
@@ -102,6 +110,31 @@ def test_names_may_be_as_long_as_names_can_be(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
 
 
+def test_temporary_files_of_killed_processes_are_deleted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names: list[str] = []
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "unlink", lambda path, **_: None)
+        patched.setattr(Path, "replace", lambda path, _: names.append(path.name))
+        write_atomically(tmp_path / "a.png", b"killed")
+    (left,) = names
+    assert files.is_temporary(left)
+    for name in ("b.png", "old.pixelgen-part", ".mine.png"):
+        (tmp_path / name).touch()
+    hours_ago = time.time() - 7200
+    young = tmp_path / f".b.png.{left[-22:]}"
+    young.touch()
+    for path in {*tmp_path.iterdir()} - {young}:
+        os.utime(path, (hours_ago, hours_ago))
+    files._swept.clear()
+    write_atomically(tmp_path / "c.png", b"content")
+    assert {path.name for path in tmp_path.iterdir()} == {
+        *("b.png", "old.pixelgen-part", ".mine.png", "c.png"),
+        young.name,
+    }
+
+
 @pytest.mark.skipif(not hasattr(os, "symlink"), reason="there are no links")
 def test_a_link_to_nothing_is_something(tmp_path: Path) -> None:
     link = tmp_path / "a.png"
@@ -114,3 +147,17 @@ def test_homes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/me")
     assert expanded("~/x") == Path("/home/me/x")
     assert expanded("~nobody-of-this-name/x") == Path("~nobody-of-this-name/x")
+
+
+@pytest.mark.parametrize("size", [1000, 2**20])
+def test_keys_tell_files_apart_that_are_of_one_size_and_time(tmp_path: Path, size: int) -> None:
+    path = tmp_path / "a"
+    keys = set()
+    for content in (b"a" * size, b"b" + b"a" * (size - 1), b"a" * (size - 1) + b"b"):
+        path.write_bytes(content)
+        os.utime(path, ns=(1, 1))
+        keys.add(content_key(path))
+        assert content_key(path) in keys
+    assert len(keys) == 3
+    with pytest.raises(FileNotFoundError):
+        content_key(tmp_path / "b")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pixelgen.checkpoints.config import CONFIG_FILE
 from pixelgen.checkpoints.layout import present_tensor_files, unreadable_file_error
+from pixelgen.checkpoints.replacement import current_folder
 from pixelgen.checkpoints.weights_cache import active_cache, file_signature
 from pixelgen.errors import PixelgenError, UsageError, did_you_mean
 from pixelgen.files import expanded, hex_digest
@@ -86,10 +87,10 @@ def resolve_local(ref: str | Path | Source) -> Source | None:
         raise unknown_weights_error(text)
     known = bundled()
     if text in known:
-        return Source(known[text], text)
+        return Source(current_folder(known[text]), text)
     path = expanded(text)
     if os.path.isdir(path):
-        return Source(path, path.resolve().name)
+        return Source(current_folder(path), path.resolve().name)
     if os.path.lexists(path):
         raise UsageError(f"{text} is a file", f"weights are a folder with a {CONFIG_FILE}")
     return None

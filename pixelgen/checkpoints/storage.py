@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import shutil
-import tempfile
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -21,9 +19,9 @@ from pixelgen.checkpoints.layout import (
     WEIGHTS_FILE,
     autoencoder_file,
     network_configs,
-    present_tensor_files,
     unreadable_file_error,
 )
+from pixelgen.checkpoints.replacement import new_version
 from pixelgen.checkpoints.resolve import resolve_weights
 from pixelgen.checkpoints.source import Source
 from pixelgen.checkpoints.weights_cache import active_cache, file_signature
@@ -129,15 +127,17 @@ def save_checkpoint(
     data: Mapping[str, Any] | None = None,
     card_text: str = "",
     dtype: StorageType = "float16",
+    extra: Mapping[str, bytes] | None = None,
     check: Callable[[str], None] | None = None,
 ) -> Path:
     """Write a checkpoint folder and return it: `model`, the tokenizer whose codes it models, the
     face embedder that conditions it, and for an auto-encoder the `others` of larger bottlenecks.
 
-    Tensors are stored in `dtype`, or in float32 where their values exceed it. `check` is called
-    with the revision of the new files before they replace the old ones, and may raise to prevent
-    that. Raises ValueError for labels or networks that do not fit the model, PixelgenError if the
-    folder cannot be written.
+    Tensors are stored in `dtype`, or in float32 where their values exceed it. `extra` has the
+    content of further files, by name. All files replace old ones together: a kill at any time
+    leaves the old weights or the new ones. `check` is called with the revision of the new files
+    before that, and may raise to prevent it. Raises ValueError for labels or networks that do not
+    fit the model, PixelgenError if the folder cannot be written.
     """
     if not isinstance(sampling, SamplingOptions):
         sampling = SamplingOptions.from_dict(sampling or {})
@@ -152,23 +152,13 @@ def save_checkpoint(
         training=dict(training or {}),
     )
     folder = Path(folder)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise PixelgenError(f"cannot create the folder {folder}: {error.strerror}") from error
     networks: dict[str, nn.Module] = {WEIGHTS_FILE: model}
     if tokenizer is not None:
         networks[TOKENIZER_FILE] = tokenizer
     if embedder is not None:
         networks[EMBEDDER_FILE] = embedder
     networks |= {autoencoder_file(other.config.bottleneck): other for other in others}
-    # All files are written before the first of them replaces an old one, so that a failure leaves
-    # the old weights intact.
-    try:
-        staged = Path(tempfile.mkdtemp(prefix=".new-", dir=folder))
-    except OSError as error:
-        raise PixelgenError(f"cannot write into {folder}: {error.strerror}") from error
-    try:
+    with new_version(folder) as staged:
         for file, network in networks.items():
             tensors = {name: _to_storage(t, dtype) for name, t in network.state_dict().items()}
             write_tensors(staged / file, tensors, {"format": "pt"})
@@ -177,18 +167,10 @@ def save_checkpoint(
         # Names of files, which the history may hold, need not be valid text.
         write_atomically(staged / CONFIG_FILE, text.encode(errors="replace"))
         write_atomically(staged / CARD_FILE, card_text.encode(errors="replace"))
+        for name, content in (extra or {}).items():
+            write_atomically(staged / name, content)
         if check is not None:
             check(Source(staged, folder.name).revision())
-        for file in (*networks, CONFIG_FILE, CARD_FILE):
-            (staged / file).replace(folder / file)
-    except OSError as error:
-        raise PixelgenError(f"cannot write into {folder}: {error.strerror}") from error
-    finally:
-        shutil.rmtree(staged, ignore_errors=True)
-    # Tensors of an earlier model in this folder would count in the revision, and be pushed.
-    for path in present_tensor_files(folder):
-        if path.name not in networks:
-            path.unlink(missing_ok=True)
     return folder
 
 

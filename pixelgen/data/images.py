@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +20,7 @@ from PIL import Image
 from torch import Tensor
 
 from pixelgen.errors import PixelgenError, UsageError
-from pixelgen.files import expanded, open_file, write_atomically
+from pixelgen.files import content_key, expanded, open_file, write_atomically
 from pixelgen.imaging import MAX_PIXELS
 from pixelgen.imaging.read import known_formats
 
@@ -106,7 +106,8 @@ def load_images(
     With `size`, pictures are averaged down to size×size by a whole factor. With `limit`, that many
     rows are taken, spread evenly over the split. Labels come from `label_column`; a folder whose
     pictures all lie in one class folder has one label; without either there are no labels. Decoded
-    splits are cached in the user's cache folder. `progress(done, total)` is called while decoding.
+    splits are cached in the user's cache folder, by the content of their files: see `content_key`.
+    `progress(done, total)` is called while decoding.
 
     Raises PixelgenError for a data set, split or column that does not exist, and for pictures that
     are unreadable, of different sizes, or not a whole multiple of `size`.
@@ -159,12 +160,26 @@ def _open_dataset(ref: str | Path, split: str) -> Dataset:
         )
     datasets.disable_progress_bars()
     try:
-        return datasets.load_dataset(str(path.resolve()) if local else text, split=split)
+        if not local:
+            return datasets.load_dataset(text, split=split)
+        folder = str(path.resolve())
+        key = _content_key(datasets.load_dataset_builder(folder).config.data_files)
+        # The description is a part of the names of the library's caches, and of the fingerprint.
+        return datasets.load_dataset(folder, split=split, description=key)
     except ValueError as error:
         raise PixelgenError(f"cannot read split {split!r} of {text}: {_reason(error)}") from error
     except Exception as error:  # `datasets` lets through whatever its readers and the network raise
         hint = "" if local else "is the id right, and the network reachable?"
         raise PixelgenError(f"cannot read the data set {text}: {_reason(error)}", hint) from error
+
+
+def _content_key(data_files: Mapping[Any, Iterable[str]] | None) -> str:
+    """A digest of the files of all splits: the library notices only changes of their times."""
+    digest = hashlib.sha256()
+    for files in (data_files or {}).values():
+        for file in files:
+            digest.update(content_key(file).encode())
+    return digest.hexdigest()[:32]
 
 
 def _reason(error: Exception) -> str:

@@ -2,13 +2,19 @@
 
 from pixelgen.files import MAX_PIXELS, IfExists
 from pixelgen.imaging.alignment import align, residual
-from pixelgen.imaging.animation import ANIMATIONS, animation_bytes, animation_text, save_animation
+from pixelgen.imaging.animation import (
+    ANIMATIONS,
+    animation_bytes,
+    animation_text,
+    same_picture,
+    save_animation,
+)
 from pixelgen.imaging.face_detector import Face, FaceDetector
 from pixelgen.imaging.faces import FaceCrop, FaceCropper, find_face
 from pixelgen.imaging.grid import Resample, enlarge, make_grid, square_columns, stack_rows
 from pixelgen.imaging.heatmap import check_rows, heat_sheet
 from pixelgen.imaging.hole import Hole, cut_hole, grey_out, parse_box, parse_keep
-from pixelgen.imaging.png import png_bytes, png_text, save_png
+from pixelgen.imaging.png import is_unfinished, png_bytes, png_text, save_png, unfinished_text
 from pixelgen.imaging.read import Fit, Photo, load_photo, read_image, square, to_rgb
 from pixelgen.imaging.reconstruction_metrics import ReconstructionMetrics
 from pixelgen.imaging.sheets import path_sheet, portrait_sheet
@@ -37,6 +43,7 @@ __all__ = [
     "find_face",
     "grey_out",
     "heat_sheet",
+    "is_unfinished",
     "join_tiles",
     "load_photo",
     "make_grid",
@@ -48,6 +55,7 @@ __all__ = [
     "portrait_sheet",
     "read_image",
     "residual",
+    "same_picture",
     "save_animation",
     "save_png",
     "shrink",
@@ -56,4 +64,5 @@ __all__ = [
     "stack_rows",
     "tile_count",
     "to_rgb",
+    "unfinished_text",
 ]

@@ -157,8 +157,10 @@ class ReconstructionJob(DrawingJob):
         rows = result.rows()
         every = [image for row in rows for image in row]
         laid_out = view.lay_out(every, lambda _: sheet(rows))
-        files = target.write(laid_out, placement.texts, context)
-        preview.finish(lambda: sheet(rows))
+        try:
+            files = target.write(laid_out, placement.texts, context)
+        finally:
+            preview.finish(lambda: sheet(rows))
         return ReconstructionReport(
             **placement.facts(result, pipe, files), pictures=_pictures(result, names)
         )

@@ -392,6 +392,8 @@ class FaceEmbedderConfig(SquareConfig):
     """Dropout on these."""
     embedding: int = 64
     """Dimensions of an embedding."""
+    mirror: bool = False
+    """After training, embed a face together with its mirror image."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

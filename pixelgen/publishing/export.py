@@ -10,9 +10,10 @@ from typing import Any
 import torch
 
 from pixelgen.checkpoints import load_checkpoint, save_checkpoint
+from pixelgen.checkpoints.replacement import is_left_over
 from pixelgen.errors import InputError, PixelgenError, UsageError
 from pixelgen.evaluation.results import EvaluationReport
-from pixelgen.files import read_file, write_atomically
+from pixelgen.files import read_file
 from pixelgen.models import AutoencoderConfig
 from pixelgen.models.autoencoder import Autoencoder
 from pixelgen.models.tokenizer import Tokenizer
@@ -101,9 +102,10 @@ def export(
             **({"features_scale": recipe.data.features_scale} if vectors else {}),
         },
         card_text=str(card),
-        check=_revision_check(report, evaluation),
+        extra={} if sheet_png is None else {SHEET: sheet_png},
+        check=_last_check(folder, overwrite, report, evaluation),
     )
-    _write_sheet(folder, sheet_png)
+    _drop_old_sheet(folder, sheet_png)
     return folder
 
 
@@ -144,14 +146,17 @@ def export_weights(
         training=training,
         data=config.data,
         card_text=str(card_from_config(config, folder.resolve().name, sheet is not None)),
-        check=_revision_check(report, evaluation),
+        extra={} if sheet_png is None else {SHEET: sheet_png},
+        check=_last_check(folder, overwrite, report, evaluation),
     )
-    _write_sheet(folder, sheet_png)
+    _drop_old_sheet(folder, sheet_png)
     return folder
 
 
 def _check_folder(folder: Path, overwrite: bool) -> None:
-    if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not overwrite)):
+    if not folder.exists() or (folder.is_dir() and overwrite):
+        return
+    if not folder.is_dir() or any(not is_left_over(path) for path in folder.iterdir()):
         raise UsageError(
             f"{folder} exists and is not empty",
             "set overwrite=True to write into it",
@@ -181,19 +186,19 @@ def _read_sheet(sheet: Path) -> bytes:
     return data
 
 
-def _write_sheet(folder: Path, sheet_png: bytes | None) -> None:
-    if sheet_png is not None:
-        write_atomically(folder / SHEET, sheet_png)
-    else:  # a sheet of earlier weights would be taken for one of these
+def _drop_old_sheet(folder: Path, sheet_png: bytes | None) -> None:
+    if sheet_png is None:  # a sheet of earlier weights would be taken for one of these
         (folder / SHEET).unlink(missing_ok=True)
 
 
-def _revision_check(
-    report: EvaluationReport | None, evaluation: Path | None
+def _last_check(
+    folder: Path, overwrite: bool, report: EvaluationReport | None, evaluation: Path | None
 ) -> Callable[[str], None]:
-    """What raises PixelgenError where the figures are of another revision than that written."""
+    """What raises PixelgenError where the figures are of another revision than that written, and
+    where files have appeared in `folder` meanwhile."""
 
     def check(written: str) -> None:
+        _check_folder(folder, overwrite)
         measured = "" if report is None else report.revision
         # The revision of weights on the Hub is a commit, which cannot be compared.
         if measured.startswith("sha256:") and measured != written:

@@ -19,7 +19,7 @@ from pixelgen.models import build_model
 from pixelgen.models.precision import autocast, bf16_is_fast
 from pixelgen.random_streams import RandomStream, mix
 from pixelgen.training.batches import network_seed
-from pixelgen.training.folder import check_folder, clean_up, locked
+from pixelgen.training.folder import check_folder, clean_up, locked, mark_start, unmark_start
 from pixelgen.training.holdout_leakage import holdout_may_leak
 from pixelgen.training.launch import launch_error
 from pixelgen.training.logs import RunLog, SilentWatcher, Watcher
@@ -107,6 +107,8 @@ def _train(
         progress=lambda done, total: _report_decoding(watcher, done, total),
     )
     try:
+        if saved is None and accelerator.is_main_process:
+            mark_start(folder)
         run = TrainingRun(recipe, folder, data, accelerator, watcher, saved is not None)
         if saved is not None:
             run.restore(*saved)
@@ -248,6 +250,7 @@ class TrainingRun:
             throughput = Throughput(flops, self.counters, self.task.loss, self.task.loss_unit)
             if not self.counters.step:
                 self.save()
+            unmark_start(self.folder)
             reason = self._loop(received, max_seconds, throughput)
             self.save(last=True)
             if reason in ("finished", "max-minutes"):

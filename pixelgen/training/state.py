@@ -24,6 +24,7 @@ from pixelgen.json_text import parse_json
 from pixelgen.models.state_renames import renamed
 
 STATE, PREVIOUS = "state.safetensors", "state.previous.safetensors"
+PART = STATE + ".part"
 FORMAT = 1
 _KEYS = {"ema_updates": "averaged", "started_from": "origin", "history": "before"}
 """Fields of `RunState` that the header calls by another name."""
@@ -132,7 +133,7 @@ def save_state(
             tensors[f"optimiser.{name}.{key}"] = value
     tensors = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
     header = {"format": FORMAT, **run.to_dict()}
-    path, part = folder / STATE, folder / (STATE + ".part")
+    path, part = folder / STATE, folder / PART
     try:
         save_file(tensors, part, metadata={"run": json.dumps(header)})
         _sync(part)

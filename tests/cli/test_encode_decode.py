@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import struct
 from collections.abc import Sequence
 from pathlib import Path
@@ -103,6 +104,23 @@ def test_stdin_and_stdout(
     decoded = pipe("decode", *words, stdin=encoded.out)
     assert (decoded.code, decoded.err) == (0, "")
     assert Image.open(io.BytesIO(decoded.out)).tobytes() == expected[0]
+
+
+def test_what_killed_processes_have_left_is_deleted(
+    pipe: Pipe, tok: Path, photos: Sequence[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Codes of the input stream are put into a temporary file."""
+    monkeypatch.setattr("tempfile.tempdir", str(Path.cwd()))
+    for name in ("pixelgen-codes-0123abcd", "pixelgen-codes-of-mine"):
+        Path(name).mkdir()
+        (Path(name) / "codes.safetensors").touch()
+        os.utime(name, (1, 1))
+    Path("pixelgen-codes-young_12").mkdir()
+    words = ["-", "-q", "-o", "-"]
+    codes = pipe("encode", *words, "--weights", tok, stdin=photos[0].read_bytes()).out
+    assert pipe("decode", *words, stdin=codes).code == 0
+    left = {path.name for path in Path().iterdir()}
+    assert left == {"pixelgen-codes-of-mine", "pixelgen-codes-young_12"}
 
 
 def test_grid_and_scale(run: Run, tok: Path, photos: Sequence[Path]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +106,40 @@ def test_decoding_happens_once(
     first = load_images(tmp_path, "train")
     monkeypatch.setattr(images, "_decode_all", None)
     assert torch.equal(load_images(tmp_path, "train").images, first.images)
+
+
+def replaced(path: Path, content: bytes) -> None:
+    """Write a file, with the modification time of the one that was there."""
+    before = path.stat()
+    path.write_bytes(content)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def test_a_picture_that_is_replaced_with_its_old_time_is_read(tmp_path: Path) -> None:
+    save_in_folders(tmp_path / "validation", {"": 2})
+    first, second = sorted((tmp_path / "validation").iterdir())
+    before = load_images(tmp_path, "validation").images
+    replaced(first, second.read_bytes())
+    after = load_images(tmp_path, "validation").images
+    assert not torch.equal(after[0], before[0])
+    assert torch.equal(after[0], before[1])
+
+
+@pytest.mark.parametrize("side", [4, 200])  # of a file that is read as a whole, and of a large one
+def test_a_parquet_file_that_is_replaced_with_its_old_time_is_read(
+    tmp_path: Path, write_pictures: WritePictures, side: int
+) -> None:
+    def write(seed: int, folder: Path) -> Path:
+        write_pictures(folder, "train", noise(2, side, side, seed))
+        (file,) = (folder / "data").iterdir()
+        return file
+
+    file, other = write(1, tmp_path / "a"), write(2, tmp_path / "b")
+    before = load_images(tmp_path / "a", "train").images
+    replaced(file, other.read_bytes())
+    after = load_images(tmp_path / "a", "train").images
+    assert torch.equal(after, load_images(tmp_path / "b", "train").images)
+    assert not torch.equal(after, before)
 
 
 def test_a_cache_that_is_of_no_use_costs_a_second_decoding(

@@ -242,6 +242,39 @@ def test_what_begins_in_vain_leaves_nothing_in_the_way(
     assert run(recipe_file, folder, "schedule.steps=1").step == 1
 
 
+@pytest.mark.parametrize("place", ["prepare", "_log_start", "save"])
+def test_a_run_that_was_killed_before_its_first_state_can_start_again(
+    recipe_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    folder = tmp_path / "run"
+
+    def killed(*_: object, **__: object) -> Any:
+        (folder / "tokenizer" / ".new-12345678").mkdir(parents=True)
+        for name in ("state.safetensors.part", ".codes.safetensors.12345678.pixelgen-part"):
+            (folder / name).write_bytes(b"half of it")
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        if place == "prepare":
+            patched.setattr(loop, "task_of", killed)
+        else:
+            patched.setattr(loop.TrainingRun, place, killed)
+        patched.setattr(loop, "clean_up", lambda folder: None)  # as it is killed
+        with pytest.raises(KeyboardInterrupt):
+            run(recipe_file, folder)
+    with pytest.raises(PixelgenError, match="no run in"):
+        run(recipe_file, folder, resume=True)
+    assert (folder / "tokenizer").exists()
+    (folder / "mine.txt").touch()
+    with pytest.raises(PixelgenError, match="not an empty folder"):
+        run(recipe_file, folder)
+    (folder / "mine.txt").unlink()
+    assert run(recipe_file, folder, "schedule.steps=1").step == 1
+    left = {path.name for path in folder.iterdir()} - {"state.previous.safetensors", "samples"}
+    assert left == {"state.safetensors", "log.jsonl", "tensorboard"}
+    assert len(log(folder, "start")) == 1
+
+
 def test_a_run_goes_on_with_its_own_pictures(
     recipe_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

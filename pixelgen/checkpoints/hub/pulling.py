@@ -21,6 +21,7 @@ from pixelgen.checkpoints.config import (
 from pixelgen.checkpoints.digests import is_digest, matches, recorded_digest
 from pixelgen.checkpoints.hub import cache
 from pixelgen.checkpoints.hub.errors import InvalidResponse, explain, is_wrong_length
+from pixelgen.checkpoints.hub.incomplete import delete_incomplete
 from pixelgen.checkpoints.hub_ref import HubRef, is_commit
 from pixelgen.checkpoints.layout import CARD_FILE, tensor_files
 from pixelgen.checkpoints.source import Source
@@ -189,6 +190,8 @@ def execute_pull(
     in the cache is moved: a pull that was stopped leaves the previous weights usable. Raises
     PixelgenError."""
     ref = plan.remote.ref
+    if size := delete_incomplete(ref.repo, [file.digest for file in plan.missing]):
+        _report_note(ref, on_transfer)(f"deleted {megabytes(size)} of pulls that were killed")
     if plan.missing:
         _check_space(plan)
         with _reporting(plan, on_transfer):
