@@ -14,6 +14,7 @@ from typing import Any, Literal, cast
 from pixelgen._version import __version__
 from pixelgen.errors import PixelgenError, UsageError
 from pixelgen.files import read_file
+from pixelgen.json_text import check_unicode, finite, parse_json
 from pixelgen.models.config import (
     AnyConfig,
     AutoencoderConfig,
@@ -199,7 +200,9 @@ class CheckpointConfig:
 
     def to_json(self) -> bytes:
         """The content of `config.json`."""
-        return (json.dumps(self.to_dict(), indent=2, ensure_ascii=False) + "\n").encode()
+        text = json.dumps(finite(self.to_dict()), indent=2, ensure_ascii=False) + "\n"
+        # Names of files, which the history may hold, need not be valid text.
+        return text.encode(errors="replace")
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> CheckpointConfig:
@@ -281,7 +284,7 @@ def read_config(folder: Path, name: str) -> CheckpointConfig:
     missing or invalid."""
     path, hint = folder / CONFIG_FILE, ""
     try:
-        values = json.loads(read_file(path, LARGEST_CONFIG).decode("utf-8"))
+        values = parse_json(read_file(path, LARGEST_CONFIG))
         if not isinstance(values, dict):
             raise ValueError("not a JSON object")
         if "format" not in values and (library := _library(values)):
@@ -289,6 +292,7 @@ def read_config(folder: Path, name: str) -> CheckpointConfig:
                 f"weights {name}: {CONFIG_FILE} is of {library}, not of pixelgen",
                 "only weights that pixelgen exported can be used",
             )
+        check_unicode(values)
         return CheckpointConfig.from_dict(values)
     except json.JSONDecodeError as error:
         why = f"not valid JSON, line {error.lineno} column {error.colno}: {error.msg}"
@@ -303,10 +307,6 @@ def read_config(folder: Path, name: str) -> CheckpointConfig:
             f"weights {name}: no {CONFIG_FILE} in {folder}",
             f"a checkpoint folder holds {CONFIG_FILE} and model.safetensors",
         ) from None
-    except UnicodeDecodeError:
-        why = "not UTF-8 text"
-    except RecursionError:
-        why = "nested too deeply"
     except OSError as error:
         why = error.strerror or str(error)
         if error.errno == errno.EFBIG:

@@ -54,7 +54,7 @@ def _build(config: AnyConfig, bound: _Bounded) -> AnyNetwork:
     try:
         with bound:
             return build_model(config)
-    except (RuntimeError, OverflowError, MemoryError) as error:
+    except (RuntimeError, OverflowError, _TooLarge) as error:
         raise ValueError(f"no model of this size can be built ({error})") from error
 
 
@@ -70,6 +70,10 @@ def _head_layers(config: AnyConfig) -> int:
     """Layers of the head after the stacks, which `layers` does not count."""
     head = isinstance(config, GatedPixelCNNConfig) and config.channel_order == "head"
     return config.head_layers if head else 0  # type: ignore[union-attr]
+
+
+class _TooLarge(Exception):
+    """A network would be larger than it may be."""
 
 
 class _Bounded(TorchFunctionMode):
@@ -101,4 +105,4 @@ class _Bounded(TorchFunctionMode):
     def _count(self, values: int) -> None:
         self.remaining -= values
         if self.remaining < 0:
-            raise MemoryError(self._complaint)
+            raise _TooLarge(self._complaint)

@@ -165,7 +165,7 @@ def save_checkpoint(
             write_tensors(staged / file, tensors, {"format": "pt"})
         config = replace(config, sha256={file: sha256_of(staged / file) for file in networks})
         write_atomically(staged / CONFIG_FILE, config.to_json())
-        write_atomically(staged / CARD_FILE, card_text.encode())
+        write_atomically(staged / CARD_FILE, card_text.encode(errors="replace"))
         for name, content in (extra or {}).items():
             write_atomically(staged / name, content)
         if check is not None:

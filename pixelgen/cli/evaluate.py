@@ -199,7 +199,7 @@ def evaluate(
             identity=people_judged,
             seconds=round(time.perf_counter() - start, 1),
         )
-        terminal.json(report.to_dict(), indent=2)
+        terminal.json(report.to_dict(), indent=2, quiet=quiet)
         return
     terminal.line(f"{loaded.name} on {result.images} pictures of {data} ({split})")
     print_evaluation(result, config.likelihood_unit)

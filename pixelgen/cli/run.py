@@ -108,10 +108,10 @@ def loading_shown(printing: PrintingGroup) -> AbstractContextManager[None]:
 def print_report(
     report: Report, printing: PrintingGroup, text: str = "", *, seconds: float | None = None
 ) -> None:
-    """Print a report as JSON; otherwise `text` and the paths of files on stdout, and the summary on
-    stderr, with the `seconds` that all of it took."""
+    """Print a report as JSON; otherwise `text` and the paths of files on stdout, and details and
+    summary on stderr, with the `seconds` that all of it took."""
     if printing.as_json:
-        terminal.json(report.to_dict())
+        terminal.json(report.to_dict(), quiet=printing.quiet)
         return
     for row in text.splitlines():
         terminal.line(row)
@@ -119,4 +119,5 @@ def print_report(
         terminal.path(path)
     if seconds is not None and any(field.name == "seconds" for field in fields(report)):
         report = replace(report, seconds=seconds)  # type: ignore[call-arg]
-    terminal.status(report.summary(), printing.quiet)
+    for text in (*report.details(), report.summary()):
+        terminal.status(text, printing.quiet)

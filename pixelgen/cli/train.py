@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,6 +10,7 @@ import typer
 
 from pixelgen.cli import options, terminal
 from pixelgen.cli.errors import SIGNAL_OFFSET
+from pixelgen.jobs.process_share import ProcessShare
 
 if TYPE_CHECKING:
     from pixelgen.training.logs import RunProgress
@@ -64,7 +64,7 @@ def train(
 
     keep_freed_memory()
     parsed = load_recipe(recipe, overrides or [])
-    main_process = os.environ.get("RANK", "0") == "0"
+    main_process = ProcessShare.of_this_process().rank == 0
     with TrainingDisplay(quiet or as_json or not main_process) as display:
         outcome = run_training(
             parsed, output, resume=resume, init=init, max_minutes=max_minutes, watcher=display
@@ -102,7 +102,8 @@ class TrainingDisplay:
         if terminal.shows_progress() and not self._quiet:
             from rich.progress import BarColumn, Progress, TextColumn
 
-            columns = (BarColumn(20), TextColumn("{task.percentage:5.1f}% {task.description}"))
+            text = "{task.percentage:5.1f}% {task.description}"
+            columns = (BarColumn(20), TextColumn(text, markup=False))
             self._bar = Progress(*columns, console=self._console, transient=True)
             self._task = self._bar.add_task("starting", total=1.0)
             self._bar.start()

@@ -19,7 +19,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from pixelgen.errors import PixelgenError
+from pixelgen.errors import PixelgenError, UsageError
 from pixelgen.files import content_key, expanded, open_file, write_atomically
 from pixelgen.imaging import MAX_PIXELS
 from pixelgen.imaging.read import known_formats
@@ -130,8 +130,10 @@ def load_images(
         values = np.asarray(
             dataset.select_columns([label_column]).with_format("numpy")[:][label_column]
         )
-        if values.dtype.kind not in "iu":
-            raise PixelgenError(f"column {label_column!r} of {name} does not hold whole numbers")
+        if values.ndim != 1 or values.dtype.kind not in "iu":
+            raise PixelgenError(
+                f"column {label_column!r} of {name} does not hold a whole number for each picture"
+            )
         labels = torch.from_numpy(values.astype(np.int64))
         names = tuple(getattr(dataset.features[label_column], "names", ()))
     elif label_column == "label" and (folder := _only_class_folder(dataset, ref, image_column)):
@@ -148,10 +150,12 @@ def _open_dataset(ref: str | Path, split: str) -> Dataset:
             "reading data sets requires the package `datasets`", "pip install 'pixelgen[train]'"
         ) from None
     text = str(ref)
+    if not text:  # a path of no characters would be the current folder
+        raise UsageError("no data set is named", "give a folder, or a Hub id owner/name")
     path = expanded(text)
     local = os.path.lexists(path) or text.startswith((".", "/", "~")) or text.count("/") != 1
     if local and not os.path.isdir(path):
-        raise PixelgenError(
+        raise UsageError(
             f"no data folder {text}", "give a folder of parquet files, or a Hub id owner/name"
         )
     datasets.disable_progress_bars()
@@ -252,7 +256,11 @@ def _decode_all(
 ) -> Tensor:
     from datasets import Image as ImageFeature
 
-    rows: Any = dataset.select_columns([column]).cast_column(column, ImageFeature(decode=False))
+    rows: Any = dataset.select_columns([column])
+    try:
+        rows = rows.cast_column(column, ImageFeature(decode=False))
+    except Exception as error:  # `datasets` and Arrow raise many kinds
+        raise PixelgenError(f"column {column!r} of {name} does not hold pictures") from error
     first = _decode(rows[0][column], f"row 0 of {name}")
     height, width, _ = first.shape
     factor = _shrink_factor(name, height, width, size)

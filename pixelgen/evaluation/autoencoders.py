@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from pixelgen.checkpoints import LoadedCheckpoint
 from pixelgen.data import ImageData
+from pixelgen.errors import PixelgenError
 from pixelgen.evaluation.dataset import evenly_spread, load_matching_images
 from pixelgen.evaluation.results import (
     AutoencoderScores,
@@ -160,9 +161,15 @@ def _bits(
     batch: int,
     progress: OnProgress | None,
 ) -> BitsPerDim:
-    """Bits per dimension given h [N, D], or given nothing."""
+    """Bits per dimension given h [N, D], or given nothing. Raises PixelgenError where the network
+    gives no numbers."""
     condition = None if h is None else conditions_given(model, h)
-    return BitsPerDim.of(image_bits(model.pixels, images, condition, batch, progress=progress))
+    found = image_bits(model.pixels, images, condition, batch, progress=progress)
+    if found.isnan().any():
+        raise PixelgenError(
+            "the outputs of the network are not finite", "the weights may be damaged"
+        )
+    return BitsPerDim.of(found)
 
 
 def _shuffled(h: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ from pixelgen.errors import PixelgenError, UsageError
 from pixelgen.files import folded, open_file
 from pixelgen.jobs.batch_jobs import BatchJob
 from pixelgen.jobs.inputs import InputKeys
+from pixelgen.json_text import finite
 
 _FILE = re.compile(r"results(-\d+)?\.jsonl")
 # Without waiting for a reader, where it is a pipe.
@@ -56,7 +57,7 @@ class JobResult:
 
     def line_of_json(self) -> str:
         """The result as a line of JSON."""
-        return json.dumps(asdict(self))
+        return json.dumps(finite(asdict(self)))
 
 
 class ResultsLog:

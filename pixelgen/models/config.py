@@ -204,7 +204,7 @@ class GatedPixelCNNConfig(GridConfig):
         one_of("embedding", self.embedding, Embedding)
         one_of("channel_order", self.channel_order, ChannelOrder)
         one_of("normalisation", self.normalisation, Normalisation)
-        require(0 <= self.dropout < 1, "dropout must lie in 0 … 1")
+        require(0 <= self.dropout < 1, "dropout must lie in 0 … 1, 1 excluded")
         for name in ("patch", "embedding_features", "head_features"):
             require(getattr(self, name) >= 1, f"{name} must be at least 1")
         for name in ("head_layers", "classes", "vector", "map_channels", "given_channels"):
@@ -399,7 +399,7 @@ class FaceEmbedderConfig(SquareConfig):
         super().__post_init__()
         for name in ("place_features", "embedding"):
             require(getattr(self, name) >= 1, f"{name} must be at least 1")
-        require(0 <= self.dropout < 1, "dropout must lie in 0 … 1")
+        require(0 <= self.dropout < 1, "dropout must lie in 0 … 1, 1 excluded")
 
     @property
     def layers(self) -> int:

@@ -13,7 +13,7 @@ from pixelgen.checkpoints import load_checkpoint, save_checkpoint
 from pixelgen.checkpoints.replacement import is_left_over
 from pixelgen.errors import InputError, PixelgenError, UsageError
 from pixelgen.evaluation.results import EvaluationReport
-from pixelgen.files import public_path
+from pixelgen.files import public_path, read_file
 from pixelgen.models import AutoencoderConfig
 from pixelgen.models.autoencoder import Autoencoder
 from pixelgen.models.tokenizer import Tokenizer
@@ -33,6 +33,9 @@ from pixelgen.training.submodels import (
     submodel_histories,
     submodel_history,
 )
+
+_PNG = b"\x89PNG\r\n\x1a\n"
+_LARGEST_SHEET = 2**26  # bytes
 
 
 def export(
@@ -56,6 +59,7 @@ def export(
     """
     runs = _in_order([TrainedRun.read(path) for path in (run, *others)])
     _check_folder(folder, overwrite)
+    _check_labels(runs[0])
     report = None if evaluation is None else read_evaluation(evaluation)
     sheet_png = None if sheet is None else _read_sheet(sheet)
     first = runs[0]
@@ -164,10 +168,26 @@ def _check_folder(folder: Path, overwrite: bool) -> None:
         )
 
 
+def _check_labels(run: TrainedRun) -> None:
+    """Raises PixelgenError for labels that weights cannot have."""
+    labels, classes = run.state.labels, run.recipe.model.classes
+    if not len(labels) == len({*labels}) == classes or min(labels, default=0) < 0:
+        raise PixelgenError(
+            f"the class labels saved in {run.folder} do not fit its model",
+            "a model needs as many different labels from 0 as it has classes",
+        )
+
+
 def _read_sheet(sheet: Path) -> bytes:
-    if not sheet.is_file():
-        raise InputError(f"no picture {sheet}")
-    return sheet.read_bytes()
+    try:
+        data = read_file(sheet, _LARGEST_SHEET)
+    except FileNotFoundError:
+        raise InputError(f"no picture {sheet}") from None
+    except OSError as error:
+        raise InputError(f"cannot read {sheet}: {error.strerror or error}") from error
+    if not data.startswith(_PNG):
+        raise InputError(f"{sheet} is not a PNG picture")
+    return data
 
 
 def _drop_old_sheet(folder: Path, sheet_png: bytes | None) -> None:

@@ -22,6 +22,7 @@ from pixelgen.signals import StopSignals
 from pixelgen.training.batches import network_seed
 from pixelgen.training.folder import check_folder, clean_up, locked, mark_start, unmark_start
 from pixelgen.training.holdout_leakage import holdout_may_leak
+from pixelgen.training.launch import launch_error
 from pixelgen.training.logs import RunLog, SilentWatcher, Watcher
 from pixelgen.training.optimiser import averaged, build_optimiser
 from pixelgen.training.recipe import Recipe
@@ -77,10 +78,13 @@ def train(
         ) from None
     # The last layer's vertical output leads nowhere: replicas must not wait for its gradient.
     # The recipe alone decides what is computed in bf16, not `accelerate config`.
-    accelerator = Accelerator(
-        mixed_precision="no",
-        kwargs_handlers=[DistributedDataParallelKwargs(static_graph=True)],
-    )
+    try:
+        accelerator = Accelerator(
+            mixed_precision="no",
+            kwargs_handlers=[DistributedDataParallelKwargs(static_graph=True)],
+        )
+    except Exception as error:  # it reads dozens of variables, and raises whatever these cause
+        raise launch_error(error) from error
     watcher = watcher if watcher is not None and accelerator.is_main_process else SilentWatcher()
     with locked(folder) if accelerator.is_main_process else nullcontext():
         saved = check_folder(recipe, folder, resume, init)

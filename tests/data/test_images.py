@@ -170,6 +170,7 @@ def test_errors_say_what_is_wrong(tmp_path: Path, write_pictures: WritePictures)
     (tmp_path / "empty").mkdir()
     cases: list[tuple[tuple[Any, str], str]] = [
         ((tmp_path / "nowhere", "train"), "no data folder"),
+        (("", "train"), "no data set is named"),
         ((tmp_path / "empty", "train"), "cannot read the data set"),
         ((tmp_path / "a", "test"), "train"),
         ((tmp_path / "b", "train"), "row 2"),
@@ -202,4 +203,19 @@ def test_a_broken_picture_is_named(tmp_path: Path) -> None:
     )
     broken.to_parquet(tmp_path / "data" / "train-00000-of-00001.parquet")
     with pytest.raises(PixelgenError, match=r"row 0 of .* is not a readable picture"):
+        load_images(tmp_path, "train")
+
+
+@pytest.mark.parametrize(
+    "labels", [[[1], [2]], [[1], [2, 3]], [[[1]], [[2]]], ["a", "b"], [0.5, 1]]
+)
+def test_labels_are_one_whole_number_for_each_picture(labels: list[Any], tmp_path: Path) -> None:
+    import datasets
+
+    pictures = [Image.new("RGB", (4, 4))] * 2
+    (tmp_path / "data").mkdir()
+    datasets.Dataset.from_dict({"image": pictures, "label": labels}, features=None).cast_column(
+        "image", datasets.Image()
+    ).to_parquet(tmp_path / "data" / "train-0.parquet")
+    with pytest.raises(PixelgenError, match="does not hold a whole number for each picture"):
         load_images(tmp_path, "train")

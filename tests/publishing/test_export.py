@@ -14,6 +14,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from pixelgen.checkpoints import load_checkpoint
+from pixelgen.cli.app import main
 from pixelgen.errors import PixelgenError
 from pixelgen.files import public_path
 from pixelgen.publishing.export import export, export_weights
@@ -21,6 +22,8 @@ from pixelgen.publishing.model_card import card_from_config
 from pixelgen.training.loop import train
 from pixelgen.training.recipe import load_recipe
 from pixelgen.training.state import part_of, read_state
+
+PNG = b"\x89PNG\r\n\x1a\na picture"
 
 
 def test_the_averaged_weights_come_back(recipe_file: Path, tmp_path: Path) -> None:
@@ -75,17 +78,17 @@ def test_figures_and_samples_enter_the_card(recipe_file: Path, tmp_path: Path) -
     measured = {"data": "d", "split": "s", "images": 9, "conditional": figure}
     measured |= {"reconstruction": {"psnr": 20.5, "ssim": 0.7, "perceptual": None}}
     (tmp_path / "e.json").write_text(json.dumps(measured), encoding="utf-8")
-    (tmp_path / "s.png").write_bytes(b"a picture")
+    (tmp_path / "s.png").write_bytes(PNG)
     export(run, folder, evaluation=tmp_path / "e.json", sheet=tmp_path / "s.png")
     card = (folder / "README.md").read_text(encoding="utf-8")
     assert "3.2100 ± 0.0100" in card
     assert "| dB PSNR of reconstructions, s split, 9 pictures | 20.50 |" in card
     assert "pixelgen evaluate weights --data d --split s" in card
-    assert (folder / "samples.png").read_bytes() == b"a picture"
+    assert (folder / "samples.png").read_bytes() == PNG
     (folder / "tokenizer.safetensors").write_bytes(b"of a model that was here before")
     again = folder / "samples.png"
     export(run, folder, sheet=again, overwrite=True)  # from where it goes
-    assert again.read_bytes() == b"a picture"
+    assert again.read_bytes() == PNG
     assert not (folder / "tokenizer.safetensors").exists()
     export(run, folder, overwrite=True)
     assert not again.exists()
@@ -212,6 +215,9 @@ def test_errors(recipe_file: Path, tmp_path: Path) -> None:
         export(run, folder, evaluation=tmp_path / "e.json")
     with pytest.raises(PixelgenError, match="no picture"):
         export(run, folder, sheet=tmp_path / "none.png")
+    (tmp_path / "no.png").write_text("no picture")
+    with pytest.raises(PixelgenError, match="is not a PNG picture"):
+        export(run, folder, sheet=tmp_path / "no.png")
     assert not folder.exists()
     export(run, folder)
     with pytest.raises(PixelgenError, match="not empty"):
@@ -238,3 +244,11 @@ def test_a_run_that_claims_a_huge_model_is_not_built(recipe_file: Path, tmp_path
     with pytest.raises(PixelgenError, match="no model of this size can be built"):
         export(run, tmp_path / "weights")
     assert not (tmp_path / "weights").exists()
+
+
+def test_a_name_of_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["export", "imagenet46", "-o", "out"])
+    assert ended.value.code == 2
+    says = "no run imagenet46, and no weights of this name, did you mean imagenet64?"
+    assert says in capsys.readouterr().err
