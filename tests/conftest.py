@@ -61,7 +61,7 @@ def _made_once() -> dict[str, Callable[..., Any]]:
     from pixelgen.imaging import mtcnn
 
     return {
-        "pixelgen.imaging.mtcnn._sessions": functools.cache(mtcnn._sessions),
+        "pixelgen.imaging.mtcnn._load_networks": functools.cache(mtcnn._load_networks),
         "typer.main.get_command": functools.cache(typer.main.get_command),
     }
 

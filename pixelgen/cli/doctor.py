@@ -24,8 +24,8 @@ from pixelgen.errors import PixelgenError
 
 _COLOURS = {"ok": "green", "note": "yellow", "problem": "red"}
 _REQUIRED = (
-    *("torch", "numpy", "pillow", "safetensors", "huggingface-hub", "onnxruntime"),
-    *("typer", "rich", "platformdirs", "tomlkit", "mtcnn-runtime"),
+    *("torch", "numpy", "pillow", "safetensors", "huggingface-hub"),
+    *("typer", "rich", "platformdirs", "tomlkit"),
 )
 _EXTRAS = {"train": ("accelerate", "datasets", "torchmetrics"), "identity": ("dlib-bin",)}
 _REINSTALL = "`pip install --force-reinstall pixelgen`"

@@ -23,7 +23,7 @@ import io
 import json
 import sys
 from pixelgen.cli.app import main
-heavy = {"torch", "numpy", "datasets", "huggingface_hub", "safetensors", "onnxruntime", "cv2"}
+heavy = {"torch", "numpy", "datasets", "huggingface_hub", "safetensors"}
 for words in json.loads(sys.argv[1]):
     if words in (["weights"], ["weights", "list"]):
         # The library says where its cache is; asking for that brings no web client along.

@@ -238,8 +238,8 @@ def test_remove(run: Run, hub: Hub, weights: Path, monkeypatch: pytest.MonkeyPat
     for option in ((), ("--yes",)):  # what goes along is said before and after
         outcome = run("weights", "remove", "owner/name@v1", *option)
         assert "owner/name@v1 (also main): 1 revision, " in outcome.err
-    for ref in ("owner/name", "tiny", weights, "nowhere"):
-        assert run("weights", "remove", ref, "--yes").code == 2
+    for unknown in ("owner/name", "tiny", weights, "nowhere"):
+        assert run("weights", "remove", unknown, "--yes").code == 2
     assert weights.is_dir()
 
 

@@ -44,8 +44,8 @@ _CHANGES = (
     "os.symlink",
     "os.truncate",
 )
-# What torch and onnxruntime put into the folder of temporary files by themselves.
-_OF_OTHERS = ("tmp/torchinductor_", "tmp/.ses")
+# What torch puts into the folder of temporary files by itself.
+_OF_OTHERS = ("tmp/torchinductor_",)
 _PROGRAMS = ("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.fork")
 
 

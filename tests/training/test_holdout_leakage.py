@@ -59,7 +59,7 @@ def test_every_class_keeps_its_own_embedding(kind: type[GatedPixelCNNConfig]) ->
 
 
 @pytest.mark.parametrize("vectors", [{}, {"vector": 3, "vector_components": 2}])
-def test_a_model_without_classes_draws_as_of_no_class(vectors: dict[str, int]) -> None:
+def test_a_model_without_classes_draws_as_of_no_class(vectors: dict[str, Any]) -> None:
     torch.manual_seed(0)
     small: dict[str, Any] = {**SMALL, "output_features": 6, "levels": 4}
     old = build_model(GatedPixelCNNConfig(**small, classes=3, **vectors))
