@@ -178,10 +178,8 @@ class PixelRNNConfig(GridConfig):
             self.layer == "row_lstm" or self.kernel == type(self).kernel,
             f"kernel ({self.kernel}) applies only to layer 'row_lstm'",
         )
+        require(self.layers >= 1, "layers must be at least 1")
         require(self.classes >= 0, "classes must not be negative")
-        require(
-            not self.classes or self.layers > 0, "a class condition needs at least one LSTM layer"
-        )
         require(
             self.features % (2 * self.channels) == 0,
             f"features ({self.features}) must be a multiple of twice the channels "
