@@ -12,8 +12,10 @@ from PIL import Image
 
 from pixelgen.data import average_down, images, load_images
 from pixelgen.errors import PixelgenError
+from pixelgen.imaging import read_image, square
 
 from ..conftest import WritePictures
+from ..imaging.profiles import grey_profile, profile
 
 
 def noise(n: int, height: int = 4, width: int = 4, seed: int = 0) -> list[np.ndarray]:
@@ -61,6 +63,81 @@ def test_size_averages_every_picture(tmp_path: Path, write_pictures: WritePictur
     whole = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).contiguous()
     assert torch.equal(data.images, average_down(whole, 2))
     assert data.labels is None
+
+
+def odd_pictures() -> dict[str, tuple[Image.Image, dict[str, Any]]]:
+    """Pictures that need more than their pixels, 12×12, and how they are stored."""
+    photo = Image.fromarray(noise(1, 12, 12, seed=3)[0])
+    grey, exif = photo.convert("L"), Image.Exif()
+    exif[0x0112] = 6
+    clear = photo.copy()
+    clear.putalpha(Image.linear_gradient("L").resize(photo.size))
+    deep = Image.fromarray(np.asarray(grey).astype(np.uint16) * 257)
+    return {
+        "turned.png": (photo, {"exif": exif}),
+        "turned.jpg": (photo, {"exif": exif}),
+        "turned.tif": (photo, {"exif": exif}),
+        "16-bit.png": (deep, {}),
+        "16-bit.tif": (deep, {}),
+        "32-bit.tif": (deep.convert("I"), {}),
+        "clear.png": (clear, {}),
+        "clear.webp": (clear, {"lossless": True}),
+        "clear.tif": (clear, {}),
+        "grey.png": (grey, {}),
+        "grey-clear.png": (clear.convert("LA"), {}),
+        "palette.png": (photo.quantize(9), {"transparency": 3}),
+        "palette.gif": (photo.quantize(9), {"transparency": 3}),
+        "one-bit.png": (grey.convert("1"), {}),
+        "one-colour.png": (photo, {"transparency": photo.getpixel((2, 3))}),
+        "print.jpg": (photo.convert("CMYK"), {}),
+        "lab.tif": (photo.convert("LAB"), {}),
+        "plain.bmp": (photo, {}),
+        "plain.ppm": (photo, {}),
+        "plain.jp2": (photo, {}),
+        "wide-gamut.png": (photo, {"icc_profile": profile("Display P3")}),
+        "wide-gamut.jpg": (photo, {"icc_profile": profile("ProPhoto")}),
+        "grey-gamma.png": (grey, {"icc_profile": grey_profile(1.8)}),
+    }
+
+
+@pytest.mark.parametrize("in_parquet", [False, True], ids=["file", "parquet"])
+def test_pictures_are_read_as_photos_are(in_parquet: bool, tmp_path: Path) -> None:
+    """One reader: what `score` measures of a photo, `evaluate` measures of a data set."""
+    import datasets
+
+    folder = tmp_path / "validation"
+    folder.mkdir()
+    for name, (image, options) in odd_pictures().items():
+        image.save(folder / name, **options)
+    files = sorted(folder.iterdir())
+    photos = [read_image(file) for file in files]
+    if in_parquet:
+        rows = {"image": [{"bytes": file.read_bytes(), "path": None} for file in files]}
+        for file in files:
+            file.unlink()
+        datasets.Dataset.from_dict(
+            rows, features=datasets.Features({"image": datasets.Image()})
+        ).to_parquet(folder / "validation.parquet")
+    for size in (None, 4):
+        data = load_images(tmp_path, "validation", size=size).images.permute(0, 2, 3, 1).numpy()
+        assert len(data) == len(files)
+        for file, photo, pixels in zip(files, photos, data, strict=True):
+            expected = photo if size is None else square(photo, size)
+            assert np.array_equal(pixels, np.asarray(expected)), file.name
+
+
+def test_values_of_a_part_of_their_range_are_noted_every_time(tmp_path: Path) -> None:
+    (tmp_path / "train").mkdir()
+    for i in range(3):
+        ten_bits = noise(1, seed=i)[0][..., 0].astype(np.uint16) * (4 if i else 256)
+        Image.fromarray(ten_bits).save(tmp_path / "train" / f"{i}.png")
+    for _ in range(2):
+        notes: list[str] = []
+        load_images(tmp_path, "train", note=notes.append)
+        (text,) = notes
+        assert text.startswith("row 1 of ")
+        assert "almost black" in text
+        assert text.endswith("(2 such rows)")
 
 
 def save_in_folders(folder: Path, counts: dict[str, int]) -> None:
