@@ -133,7 +133,12 @@ def _check_division(data: bytes) -> None:
         if len(precincts) != (levels + 1 if segment[style] & 1 else 0):
             continue  # these bytes are pixels
         small_block = min(width & 15, height & 15) + 2 < _SMALLEST_CODE_BLOCK
-        sides = [side for byte in precincts for side in (byte & 15, byte >> 4)]
+        # The first is that of the coarsest resolution, whose pixels are as large as many.
+        sides = [
+            side + levels - resolution
+            for resolution, byte in enumerate(precincts)
+            for side in (byte & 15, byte >> 4)
+        ]
         if small_block or min(sides, default=_SMALLEST_PRECINCT) < _SMALLEST_PRECINCT:
             raise InputError(
                 "it is divided into so small blocks that decoding takes too much memory",

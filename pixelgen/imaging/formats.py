@@ -22,9 +22,10 @@ _HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b
 @functools.cache
 def known_formats() -> tuple[str, ...]:
     """Pillow's names of the formats that can be read here."""
-    with contextlib.suppress(ImportError):
+    broken = (ImportError, OSError, AttributeError)  # also a package for another Pillow
+    with contextlib.suppress(*broken):
         importlib.import_module("pillow_heif").register_heif_opener()
-    with contextlib.suppress(ImportError):
+    with contextlib.suppress(*broken):
         importlib.import_module("pillow_jxl")
     Image.init()
     return tuple(name for name in _FORMATS if name in Image.OPEN)

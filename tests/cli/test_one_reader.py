@@ -52,6 +52,8 @@ def test_score_and_evaluate_agree(run: Run, weights: Path) -> None:
         evaluated = run("evaluate", weights, *words)
         assert scored.code == evaluated.code == 0, scored.err + evaluated.err
         bits = json.loads(evaluated.out)["unconditional"]["bits_per_dim"]
-        assert bits == pytest.approx(json.loads(scored.out)["pictures"][0]["bits_per_dim"], abs=1e-5)
+        assert bits == pytest.approx(
+            json.loads(scored.out)["pictures"][0]["bits_per_dim"], abs=1e-5
+        )
         for outcome in (scored, evaluated):
             assert outcome.err.count("note:") == (name == "10-bit")

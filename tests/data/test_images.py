@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import torch
 from PIL import Image
 
 from pixelgen.data import average_down, images, load_images
+from pixelgen.data.row_reader import RowReader
 from pixelgen.errors import PixelgenError
 from pixelgen.imaging import read_image, square
 
@@ -245,3 +247,81 @@ def test_a_broken_picture_is_named(tmp_path: Path) -> None:
     broken.to_parquet(tmp_path / "data" / "train-00000-of-00001.parquet")
     with pytest.raises(PixelgenError, match=r"row 0 of .* is not a readable picture"):
         load_images(tmp_path, "train")
+
+
+def save_paths(folder: Path, paths: list[str]) -> None:
+    """A parquet file whose rows name pictures by their paths."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    folder.mkdir(parents=True)
+    rows = [{"bytes": None, "path": path} for path in paths]
+    kind = pa.struct({"bytes": pa.binary(), "path": pa.string()})
+    features = {"info": {"features": {"image": {"_type": "Image"}}}}
+    table = pa.table({"image": pa.array(rows, kind)})
+    table = table.replace_schema_metadata({"huggingface": json.dumps(features)})
+    pq.write_table(table, folder / "train.parquet")
+
+
+def test_paths_in_rows_lead_nowhere_else(tmp_path: Path) -> None:
+    secret = tmp_path / "secret.png"
+    Image.fromarray(noise(1)[0]).save(secret)
+    data = tmp_path / "data"
+    for i, path in enumerate(
+        (str(secret), f"{data}/../secret.png", "../secret.png", "~/secret.png", "/etc/passwd")
+    ):
+        save_paths(tmp_path / f"data{i}", [path.replace(str(data), f"{data}{i}")])
+        with pytest.raises(PixelgenError, match=r"row 0 of .* outside of the data set") as caught:
+            load_images(tmp_path / f"data{i}", "train")
+        assert "secret" not in caught.value.message
+    inside = tmp_path / "own" / "pictures" / "a.png"
+    save_paths(tmp_path / "own", [str(inside)])
+    inside.parent.mkdir()
+    secret.rename(inside)
+    assert len(load_images(tmp_path / "own", "train")) == 1
+
+
+def test_pictures_of_a_hub_data_set_lie_in_its_cache() -> None:
+    from huggingface_hub import constants
+
+    cache = Path(constants.HF_HUB_CACHE)
+    for owner, readable in (("someone", True), ("another", False)):
+        file = cache / f"datasets--{owner}--pets" / "snapshots" / "0" / "a.png"
+        file.parent.mkdir(parents=True)
+        Image.fromarray(noise(1)[0]).save(file)
+        row = {"bytes": None, "path": str(file)}
+        reader = RowReader("someone/pets")
+        if readable:
+            assert reader.read(row, "row 0").shape == (4, 4, 3)
+        else:
+            with pytest.raises(PixelgenError, match="outside of the data set"):
+                reader.read(row, "row 0")
+
+
+def test_no_library_writes_to_stderr(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "train.parquet").write_bytes(b"PAR1 no parquet PAR1")
+    with pytest.raises(PixelgenError):
+        load_images(tmp_path, "train")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_large_pictures_are_in_memory_one_at_a_time(
+    tmp_path: Path, write_pictures: WritePictures, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pictures = noise(5, 64, 64)
+    write_pictures(tmp_path, "train", pictures)
+    at_once = []
+    stack = np.stack
+
+    def counted(arrays: list[np.ndarray]) -> np.ndarray:
+        at_once.append(len(arrays))
+        return stack(arrays)
+
+    monkeypatch.setattr(images.np, "stack", counted)
+    monkeypatch.setattr(images, "_CHUNK_PIXELS", 2 * 64 * 64)
+    data = load_images(tmp_path, "train", size=16)
+    assert at_once == [2, 2, 1]
+    whole = torch.from_numpy(stack(pictures)).permute(0, 3, 1, 2).contiguous()
+    assert torch.equal(data.images, average_down(whole, 4))
+    assert 12 * images._CHUNK_PIXELS <= 100_000_000  # four copies of three bytes

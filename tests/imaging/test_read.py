@@ -6,6 +6,7 @@ import io
 import os
 import struct
 import zlib
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -283,6 +284,16 @@ def test_a_file_that_is_cut_or_damaged_is_read_or_is_an_error(
         except PixelgenError as error:
             errors.append(error)
     assert all(exit_code_of(error) == 3 and error.message.isprintable() for error in errors)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_libtiff_writes_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+    for compression in ("tiff_lzw", "jpeg", "tiff_adobe_deflate", "packbits", "group4"):
+        image = SMOOTH.convert("1") if compression == "group4" else SMOOTH
+        broken = bytearray(stored(image, "TIFF", compression=compression))
+        broken[8:300] = bytes(b ^ 0x5A for b in broken[8:300])
+        with suppress(PixelgenError):
+            read_image(bytes(broken))
     assert capfd.readouterr() == ("", "")
 
 
