@@ -185,8 +185,11 @@ def evaluate(
         loaded = load_checkpoint(source, pick_device(device))
     with _progress(quiet or as_json) as progress:
         split_of = {"data": data, "split": split, "limit": limit}
-        common = split_of | {"batch": batch_size, "progress": progress}
+        notes: list[str] = []
+        common = split_of | {"batch": batch_size, "progress": progress, "note": notes.append}
         result, judged, people_judged = _measure(loaded, chosen, common)
+    for text in dict.fromkeys(notes):  # two evaluations read the same pictures
+        terminal.note(text, quiet)
     if as_json:
         report = EvaluationReport(
             weights=loaded.name,

@@ -26,7 +26,7 @@ from pixelgen.metrics.bits_per_dim import image_bits
 from pixelgen.metrics.judge import CALIBRATION_IMAGES, Judge, load_judge
 from pixelgen.metrics.kid import kernel_distance
 from pixelgen.metrics.latents import conditions_given, latents_and_means
-from pixelgen.metrics.progress import OnPartProgress, OnProgress, part_progress
+from pixelgen.metrics.progress import OnNote, OnPartProgress, OnProgress, ignore_note, part_progress
 from pixelgen.metrics.reconstruction import measure_reconstruction
 from pixelgen.models.autoencoder import Autoencoder
 from pixelgen.models.conditioning import Condition
@@ -57,6 +57,7 @@ def measure_autoencoders(
     seed: int = 0,
     reconstructions: int = RECONSTRUCTIONS,
     judge: Judge | None = None,
+    note: OnNote = ignore_note,
     progress: OnPartProgress | None = None,
     **sampling: Unpack[SamplingOverrides],
 ) -> Evaluation:
@@ -84,7 +85,7 @@ def measure_autoencoders(
         judge = None
     elif judge is None:  # raises before the work begins where it is not installed
         judge = load_judge(device, batch)
-    images = load_matching_images(weights, data, split, limit, of_part("decoding"))
+    images = load_matching_images(weights, data, split, limit, note, of_part("decoding"))
     rows = evenly_spread(len(images), reconstructions)
     originals = images.images[rows]
     original_features: ClassifierOutput | None = None

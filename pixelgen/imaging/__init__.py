@@ -11,13 +11,15 @@ from pixelgen.imaging.animation import (
 )
 from pixelgen.imaging.face_detector import Face, FaceDetector
 from pixelgen.imaging.faces import FaceCrop, FaceCropper, find_face
+from pixelgen.imaging.formats import picture_endings
 from pixelgen.imaging.grid import Resample, enlarge, make_grid, square_columns, stack_rows
 from pixelgen.imaging.heatmap import check_rows, heat_sheet
 from pixelgen.imaging.hole import Hole, cut_hole, grey_out, parse_box, parse_keep
 from pixelgen.imaging.mask import MASK_CONVENTIONS, MaskConvention, load_mask, read_mask
 from pixelgen.imaging.png import is_unfinished, png_bytes, png_text, save_png, unfinished_text
-from pixelgen.imaging.read import Fit, Photo, load_photo, read_image, square, to_rgb
+from pixelgen.imaging.read import Fit, OnNote, Photo, load_photo, read_image, square
 from pixelgen.imaging.reconstruction_metrics import ReconstructionMetrics
+from pixelgen.imaging.rgb import to_rgb
 from pixelgen.imaging.sheets import path_sheet, portrait_sheet
 from pixelgen.imaging.tiles import cut_tiles, join_tiles, shrink, tile_count
 
@@ -33,6 +35,7 @@ __all__ = [
     "Hole",
     "IfExists",
     "MaskConvention",
+    "OnNote",
     "Photo",
     "ReconstructionMetrics",
     "Resample",
@@ -54,6 +57,7 @@ __all__ = [
     "parse_box",
     "parse_keep",
     "path_sheet",
+    "picture_endings",
     "png_bytes",
     "png_text",
     "portrait_sheet",

@@ -107,6 +107,7 @@ def _train(
         recipe.data.split,
         size=recipe.data.size or None,
         label_column=recipe.label_column,
+        note=watcher.note,
         progress=lambda done, total: _report_decoding(watcher, done, total),
     )
     try:
