@@ -77,8 +77,8 @@ MODELS = (
         share=0.5, gpu=LARGE[:1], inputs={"losses.embedder": "embedder"},
     ),
     Model(
-        "faces", "faces64", "faces64", needs=("embedder", "face-tokenizer"), gpu=LARGE,
-        inputs={"data.tokenizer": "face-tokenizer", "data.embedder": "embedder"},
+        "faces", "faces64", "faces64", "imagenet64", needs=("embedder", "face-tokenizer"),
+        gpu=LARGE, inputs={"data.tokenizer": "face-tokenizer", "data.embedder": "embedder"},
     ),
     Model("imagenet32", "imagenet32", "imagenet64", "imagenet32", gpu=LARGE),
     Model("autoencoder32", "autoencoder32", "imagenet64", "autoencoder32", gpu=LARGE),

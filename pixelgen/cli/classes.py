@@ -42,6 +42,8 @@ def classes(
         source = obtain(weights, quiet)
         config = read_config(source.path, source.name)
         among, catalogue = config.labels, config.classes
+        if not among and not as_json:
+            raise PixelgenError(f"{source.name} has no classes")
     found = catalogue.search(query or "", among)
     if query and not found and not as_json:
         near = ", ".join(map(str, catalogue.nearest(query, among)))

@@ -30,7 +30,8 @@ def complete(
         typer.Option(
             "--mask",
             metavar="FILE",
-            help="Fill what is white or transparent in this picture, which is as large as IMG.",
+            help="A picture as large as IMG: fill what is white in it; or what is erased from it, "
+            "if it is IMG; or what is painted, if it is white paint on a transparent layer.",
         ),
     ] = None,
     keep: Annotated[

@@ -22,6 +22,15 @@ def decode(
         ),
     ],
     weights: Annotated[str | None, options.weights("those that the file names")] = None,
+    pick: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Decode only number N, from 1, of the pictures in the file.",
+            show_default=False,
+        ),
+    ] = None,
     device: options.Device = "auto",
     output: options.Output = None,
     grid: options.Grid = True,
@@ -39,6 +48,7 @@ def decode(
     job = DecodeJob(
         codes=codes,
         weights=weights,
+        pick=pick,
         device=device,
         output=output,
         grid=grid,

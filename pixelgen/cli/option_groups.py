@@ -25,6 +25,14 @@ class SamplingGroup(Sampling):
     seed: Annotated[
         int | None, typer.Option(help="Seed of the random numbers. Default: a random one.")
     ] = None
+    pick: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Draw only number N, from 1, of the pictures that the command draws without "
+            "--pick, as it is among them: give the same --seed and all other options.",
+        ),
+    ] = None
     temperature: Annotated[
         float | None, typer.Option(help="Below 1: likelier pictures. Default: the weights' own.")
     ] = None

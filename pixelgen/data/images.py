@@ -6,10 +6,10 @@ Folders of parquet files, folders of pictures and Hub data sets are all read thr
 from __future__ import annotations
 
 import hashlib
-import io
+import logging
 import os
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,16 +19,20 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from pixelgen.data.row_reader import RowReader
 from pixelgen.errors import PixelgenError, UsageError
-from pixelgen.files import expanded, open_file, write_atomically
-from pixelgen.imaging import MAX_PIXELS
-from pixelgen.imaging.read import Fit, known_formats, square
+from pixelgen.files import content_key, expanded, write_atomically
+from pixelgen.imaging.read import Fit, square
 from pixelgen.labels import ClassCatalogue, imagenet_catalogue, imagenet_indices
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
 Progress = Callable[[int, int], None]
+
+_READER_VERSION = 2  # of splits in the cache; another one if the same files give other pixels
+_CHUNK_PIXELS = 2**23  # of the pictures that are decoded at a time
+_MOST_ROWS = 500
 
 
 @dataclass(frozen=True)
@@ -148,10 +152,12 @@ def load_images(
 
     With `size`, pictures are averaged down to size×size by a whole factor; with `fit` as well,
     pictures of any sizes are made square first. With `skip_unreadable`, pictures that cannot be
-    read are left out, and named to `note`. With `limit`, that many
-    rows are taken, spread evenly over the split. Labels come from `label_column`; a folder whose
+    read are left out, and named to `note`. With `limit`, that many rows are taken, spread evenly
+    over the split. Labels come from `label_column`; a folder whose
     pictures all lie in one class folder has one label; without either there are no labels. Decoded
-    splits are cached in the user's cache folder. `progress(done, total)` is called while decoding.
+    splits are cached in the user's cache folder, by the content of their files: see `content_key`.
+    `progress(done, total)` is called while decoding, `note` where pictures may not look as they
+    were meant. Pictures are read as by `read_image`.
 
     Raises PixelgenError for a data set, split or column that does not exist, and for pictures that
     are unreadable, of different sizes, or not a whole multiple of `size`.
@@ -170,7 +176,7 @@ def load_images(
 
     labels = class_labels(dataset, ref, image_column, label_column)
     rows = _Rows(dataset, ref, image_column)
-    reader = _Reader(name, size, fit, skip_unreadable)
+    reader = _Reader(name, RowReader(ref), size, fit, skip_unreadable)
     pixels, kept = _pixels(rows, f"{dataset._fingerprint}-{image_column}", reader, progress)
     if len(kept) < len(rows):
         lost = sorted({*range(len(rows))} - {*kept.tolist()})
@@ -178,6 +184,9 @@ def load_images(
             f"{len(lost)} of {len(rows)} pictures cannot be read and are left out: "
             + ", ".join(_row_name(rows.part(i, i + 1)[0], i) for i in lost)
         )
+    if remarks := reader.rows.remarks:
+        others = f" ({len(remarks)} such rows)" if len(remarks) > 1 else ""
+        note(remarks[0] + others)
     if not len(kept):
         raise PixelgenError(f"none of the pictures of {name} can be read")
     if labels is None:
@@ -234,7 +243,9 @@ def _numbered(
         number = {name: i for i, name in enumerate(names)}
         values = [number[value] for value in values]
     if not all(type(value) is int for value in values):
-        raise PixelgenError(f"column {column!r} of {where} holds neither whole numbers nor texts")
+        raise PixelgenError(
+            f"column {column!r} of {where} does not hold a number or text for each picture"
+        )
     return torch.tensor(values, dtype=torch.int64), names
 
 
@@ -247,22 +258,29 @@ def open_dataset(ref: str | Path, split: str) -> Dataset:
             "reading data sets requires the package `datasets`", "pip install 'pixelgen[train]'"
         ) from None
     text = str(ref)
+    if not text:  # a path of no characters would be the current folder
+        raise UsageError("no data set is named", "give a folder, or a Hub id owner/name")
     path = expanded(text)
     local = os.path.lexists(path) or text.startswith((".", "/", "~")) or text.count("/") != 1
     if local and not os.path.lexists(path):
-        raise PixelgenError(
+        raise UsageError(
             f"no data folder {text}", "give a folder of pictures, or a Hub id owner/name"
         )
     datasets.disable_progress_bars()
     try:
-        if not local:
-            return datasets.load_dataset(text, split=split)
-        if path.is_file():
-            return _listed_in_file(path, split)
-        if any((path / name).is_file() for name in SAVED_BY_DATASETS):
-            saved = datasets.load_from_disk(str(path))
-            return saved if isinstance(saved, datasets.Dataset) else saved[split]
-        return datasets.load_dataset(str(path.resolve()), split=split)
+        with _silent_library():
+            if not local:
+                return datasets.load_dataset(text, split=split)
+            if path.is_file():
+                return _listed_in_file(path)
+            if any((path / name).is_file() for name in SAVED_BY_DATASETS):
+                saved = datasets.load_from_disk(str(path))
+                return saved if isinstance(saved, datasets.Dataset) else saved[split]
+            folder = str(path.resolve())
+            key = _content_key(datasets.load_dataset_builder(folder).config.data_files)
+            # The description is a part of the names of the library's caches, and of the
+            # fingerprint.
+            return datasets.load_dataset(folder, split=split, description=key)
     except ValueError as error:
         raise PixelgenError(f"cannot read split {split!r} of {text}: {_reason(error)}") from error
     except Exception as error:  # `datasets` lets through whatever its readers and the network raise
@@ -276,16 +294,39 @@ LISTS = {".csv": "csv", ".tsv": "csv", ".jsonl": "json", ".json": "json", ".parq
 """Endings of files that hold or list pictures, and how `datasets` calls their format."""
 
 
-def _listed_in_file(path: Path, split: str) -> Dataset:
-    """The rows of a file; all are of one split, whatever it is called. Raises ValueError for a file
-    of another kind."""
+def _listed_in_file(path: Path) -> Dataset:
+    """The rows of a file, of one split whatever it is called. Raises ValueError for a file of
+    another kind."""
     import datasets
 
     kind = LISTS.get(path.suffix.lower())
     if kind is None:
         raise ValueError(f"it is not one of {', '.join(LISTS)}")
     more = {"sep": "\t"} if path.suffix.lower() == ".tsv" else {}
-    return datasets.load_dataset(kind, data_files=str(path.resolve()), split="train", **more)
+    file = str(path.resolve())
+    key = _content_key({"train": [file]})
+    return datasets.load_dataset(kind, data_files=file, split="train", description=key, **more)
+
+
+def _content_key(data_files: Mapping[Any, Iterable[str]] | None) -> str:
+    """A digest of the files of all splits: the library notices only changes of their times."""
+    digest = hashlib.sha256()
+    for files in (data_files or {}).values():
+        for file in files:
+            digest.update(content_key(file).encode())
+    return digest.hexdigest()[:32]
+
+
+@contextmanager
+def _silent_library() -> Iterator[None]:
+    """`datasets` without lines of its own on stderr: our error repeats what it logs."""
+    logger = logging.getLogger("datasets")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _reason(error: Exception) -> str:
@@ -333,7 +374,10 @@ class _Rows:
             path = expanded(ref).resolve()
             self._root = path.parent if path.is_file() else path
         else:
-            self._rows = self._rows.cast_column(column, ImageFeature(decode=False))
+            try:
+                self._rows = self._rows.cast_column(column, ImageFeature(decode=False))
+            except Exception as error:  # `datasets` and Arrow raise many kinds
+                raise PixelgenError(f"column {column!r} of {ref} does not hold pictures") from error
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -353,17 +397,18 @@ def _row_name(row: dict[str, Any], number: int) -> str:
 def _pixels(
     rows: _Rows, key: str, reader: _Reader, progress: Progress | None
 ) -> tuple[Tensor, Tensor]:
-    """uint8 [N, 3, H, W] of the rows that can be read, from the cache if they were decoded before,
-    and their numbers int64 [N]."""
-    path = cache_folder() / f"{key}-{reader.key}.npy"
+    """uint8 [N, 3, H, W] of the rows that can be read, from the cache if they were decoded before
+    without remarks, which would be lost, and their numbers int64 [N]."""
+    path = cache_folder() / f"{key}-{reader.key}-v{_READER_VERSION}.npy"
     kept_path = path.with_suffix(".rows.npy")
     pixels = load_cached_array(path)
     kept = load_cached_array(kept_path) if reader.skips else torch.arange(len(rows))
     if pixels is None or kept is None or len(kept) != len(pixels):
         pixels, kept = _decode_all(rows, reader, progress)
-        if reader.skips:
-            cache_array(kept_path, kept)
-        cache_array(path, pixels)
+        if not reader.rows.remarks:
+            if reader.skips:
+                cache_array(kept_path, kept)
+            cache_array(path, pixels)
     return pixels, kept
 
 
@@ -399,6 +444,7 @@ class _Reader:
 
     name: str
     """Of the data set, for messages."""
+    rows: RowReader
     size: int | None
     fit: Fit | None
     skips: bool
@@ -413,7 +459,7 @@ class _Reader:
     def read(self, row: dict[str, Any], number: int) -> np.ndarray | None:
         """uint8 [H, W, 3] of a row; None if it is unreadable and left out."""
         try:
-            image = _decode(row, f"{_row_name(row, number)} of {self.name}")
+            image = self.rows.read(row, f"row {number} of {self.name}")
         except PixelgenError:
             if self.skips:
                 return None
@@ -425,9 +471,12 @@ class _Reader:
 
 def _decode_all(rows: _Rows, reader: _Reader, progress: Progress | None) -> tuple[Tensor, Tensor]:
     """All readable pictures, averaged down, uint8 [N, 3, H, W], and their row numbers."""
-    parts, kept, first = [], [], None
-    factor, chunk = 1, 1000
-    for start in range(0, len(rows), chunk):
+    out: Tensor | None = None
+    kept: list[int] = []
+    first: tuple[int, ...] | None = None
+    factor = chunk = 1
+    start = 0
+    while start < len(rows):
         decoded = []
         for number, row in enumerate(rows.part(start, start + chunk), start):
             image = reader.read(row, number)
@@ -446,10 +495,16 @@ def _decode_all(rows: _Rows, reader: _Reader, progress: Progress | None) -> tupl
             decoded.append(image)
         if decoded:
             batch = torch.from_numpy(np.stack(decoded)).permute(0, 3, 1, 2).contiguous()
-            parts.append(average_down(batch, factor))
+            batch = average_down(batch, factor)
+            if out is None:
+                out = torch.empty((len(rows), *batch.shape[1:]), dtype=torch.uint8)
+            out[len(kept) - len(batch) : len(kept)] = batch
+        start += chunk
+        if first is not None:  # now their size is known
+            chunk = min(max(_CHUNK_PIXELS // (first[0] * first[1]), 1), _MOST_ROWS)
         if progress is not None:
             progress(min(start + chunk, len(rows)), len(rows))
-    pixels = torch.cat(parts) if parts else torch.empty((0, 3, 0, 0), dtype=torch.uint8)
+    pixels = torch.empty((0, 3, 0, 0), dtype=torch.uint8) if out is None else out[: len(kept)]
     return pixels, torch.tensor(kept, dtype=torch.int64)
 
 
@@ -464,15 +519,3 @@ def _shrink_factor(name: str, height: int, width: int, size: int | None) -> int:
             "the pictures must be square, their side a multiple of the size",
         )
     return height // size
-
-
-def _decode(row: dict[str, Any], where: str) -> np.ndarray:
-    """uint8 [H, W, 3] of a row {"bytes", "path"}. Raises PixelgenError if it is unreadable."""
-    try:
-        stored = io.BytesIO(row["bytes"]) if row["bytes"] else open_file(row["path"])
-        with stored as file, Image.open(file, formats=known_formats()) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise ValueError(f"it has {image.width}×{image.height} pixels")
-            return np.asarray(image.convert("RGB"))
-    except Exception as error:  # Pillow raises a dozen kinds for broken files
-        raise PixelgenError(f"{where} is not a readable picture: {_reason(error)}") from error

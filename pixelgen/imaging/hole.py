@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from pixelgen.errors import UsageError
-from pixelgen.imaging.downscale import area_means, round_to_uint8
+from pixelgen.imaging.downscale import area_means, downscale
+from pixelgen.imaging.mask import MaskConvention, hidden_by_mask
 from pixelgen.imaging.png import allow_any_size
-from pixelgen.imaging.read import Fit, crop_box, square, to_rgb
+from pixelgen.imaging.read import Fit, crop_box, square
+from pixelgen.imaging.rgb import to_rgb
 
 if TYPE_CHECKING:
     import numpy as np
@@ -57,6 +59,17 @@ class Hole:
     visible part, hidden ones are filled with what surrounds them."""
     hidden: np.ndarray
     """bool [size, size]: true for pixels of which at least half lies in the hole."""
+    convention: MaskConvention | None = None
+    """How the mask was read; None without a mask."""
+
+    @property
+    def extreme(self) -> str | None:
+        """What to tell users where all or nothing is hidden; None otherwise."""
+        if not self.hidden.any():
+            return "nothing is hidden of what the weights see"
+        if self.hidden.all():
+            return "all is hidden that the weights see: nothing of the picture is used"
+        return None
 
 
 def parse_box(value: str | Sequence[int]) -> Box:
@@ -92,22 +105,19 @@ def cut_hole(
     box: Box | None = None,
     keep: Keep | None = None,
 ) -> Hole:
-    """`photo`, made square by `square`, with a hole: where `mask`, a picture of the photo's size,
-    is white or transparent, inside `box`, and outside of the side of the square that `keep` names.
+    """`photo`, made square by `square`, with a hole: what `mask`, a picture of the photo's size,
+    hides (see `hidden_by_mask`), inside `box`, and outside of the side of the square that `keep`
+    names.
 
     Raises UsageError for a mask of another size and for a box outside the photo.
     """
     import numpy as np
 
-    covered = np.zeros((photo.height, photo.width), dtype=bool)
+    convention = None
     if mask is not None:
-        if mask.size != photo.size:
-            raise UsageError(
-                f"the mask has {mask.width}×{mask.height} pixels, "
-                f"the picture {photo.width}×{photo.height}",
-                "the mask must have the size of the picture",
-            )
-        covered |= np.asarray(to_rgb(mask).convert("L")) >= 128
+        covered, convention = hidden_by_mask(mask, photo)
+    else:
+        covered = np.zeros((photo.height, photo.width), dtype=bool)
     if box is not None:
         x, y, width, height = box
         inside = covered[max(y, 0) : max(y + height, 0), max(x, 0) : max(x + width, 0)]
@@ -124,19 +134,21 @@ def cut_hole(
         hidden = hidden | keep.hidden(size)
     around = whole
     if covered.any():
-        with allow_any_size():
-            part = photo.crop((x0, y0, x1, y1))
-        around = _visible(to_rgb(part), ~covered, size)
-    return Hole(whole, fill_hidden(around, hidden), hidden)
+        around = _visible(photo, (x0, y0, x1, y1), ~covered, size)
+    return Hole(whole, fill_hidden(around, hidden), hidden, convention)
 
 
-def _visible(part: Image.Image, counts: np.ndarray, size: int) -> Image.Image:
-    """`part` of a photo as size×size pixels, computed from those that `counts` [H, W] marks."""
+def _visible(
+    photo: Image.Image, box: tuple[int, int, int, int], counts: np.ndarray, size: int
+) -> Image.Image:
+    """The part `box` of a photo as size×size pixels, computed from those that `counts` [H, W]
+    marks."""
     import numpy as np
 
-    values = np.asarray(part)
-    if size <= min(part.size):
-        return Image.fromarray(round_to_uint8(area_means(values, size, size, counts)))
+    if size <= min(counts.shape):
+        return downscale(photo, size, size, box, counts)
+    with allow_any_size():
+        values = np.asarray(to_rgb(photo.crop(box)))
     rgba = np.dstack((values, counts.astype(np.uint8) * 255))
     # Pillow weighs colours by their opacity when it interpolates.
     resized = Image.fromarray(rgba).resize((size, size), Image.Resampling.BICUBIC)

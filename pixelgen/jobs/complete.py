@@ -9,14 +9,14 @@ from PIL import Image
 
 from pixelgen.checkpoints import DEFAULT_PIXEL_WEIGHTS
 from pixelgen.errors import UsageError
-from pixelgen.imaging import Fit, cut_hole, make_grid, parse_box, parse_keep
+from pixelgen.imaging import MASK_CONVENTIONS, Fit, cut_hole, make_grid, parse_box, parse_keep
 from pixelgen.jobs.context import JobContext
-from pixelgen.jobs.drawing import DrawingJob, DrawnReport
+from pixelgen.jobs.drawing import DrawingJob, DrawnReport, seed_slug, seed_text, seed_words
 from pixelgen.jobs.job import option
 from pixelgen.jobs.output import OutputFiles, photo_slug
-from pixelgen.jobs.photos import check_photos, read_photo
+from pixelgen.jobs.photos import check_photos, file_name, read_mask_of, read_photo
 from pixelgen.jobs.report import json_field
-from pixelgen.jobs.text_chunks import fingerprint
+from pixelgen.jobs.text_chunks import drawn_files, fingerprint
 from pixelgen.jobs.view import first_of_each
 from pixelgen.pipelines import CompletePipeline, CompletionRequest
 from pixelgen.pipelines.codes_file import check_amount
@@ -28,6 +28,8 @@ class CompletionReport(DrawnReport):
 
     classes: list[int | None]
     """Number of the class of every completion."""
+    mask: str | None
+    """How the mask was read: a `MaskConvention`; None without a mask."""
     drawn: float = json_field(digits=4)
     """Share of the picture that was drawn, 0 … 1."""
     effective_candidates: list[float] = json_field(digits=2)
@@ -44,7 +46,7 @@ class CompletionReport(DrawnReport):
             chosen = f", each of {self.refine} candidates, effectively {effective:.1f}"
         return (
             f"{count} completion{'s' * (count > 1)} of {self.drawn:.0%} of the picture in "
-            f"{self.seconds:.1f} s, seed {self.seed}{chosen}"
+            f"{self.seconds:.1f} s, {seed_words(self.seed, self.picks)}{chosen}"
         )
 
 
@@ -55,7 +57,8 @@ class CompletionJob(DrawingJob):
     image: str
     """A path; - is the input stream."""
     mask: str | None = None
-    """A picture as large as `image`: fill what is white or transparent in it."""
+    """A picture as large as `image`: fill what is white in it, or erased from a copy of `image`, or
+    painted white on a transparent layer."""
     keep: str | None = None
     """Fill all but this part of the square picture: "top:50%", also bottom, left, right."""
     box: str | None = None
@@ -90,32 +93,38 @@ class CompletionJob(DrawingJob):
             refine=self.refine,
             **self.drawing_options(),
         )
-        count, size = request.sample.count, config.image_shape[1]
+        sample = request.sample
+        count, size = sample.count, config.image_shape[1]
         check_amount(count, size * view.scale)
         if view.grid:  # a row begins with the picture and with what is known of it
             check_amount(count + 2 * (count // n), size * view.scale)
         check_amount(request.candidate_count, size)
-        seed = request.sample.drawing.seed
-        stem = f"{photo_slug(self.image)}-completed-s{seed}"
+        picks, count = sample.picks, len(sample.picks)
+        stem = f"{photo_slug(self.image)}-completed-{seed_slug(sample.drawing)}"
         target = OutputFiles.plan(self.output, stem, 1 if view.grid else count, self.force)
         photo = read_photo(self.image, context)
-        mask = None if self.mask is None else read_photo(self.mask, context)
+        mask = None if self.mask is None else read_mask_of(self.mask, context)
         hole = cut_hole(photo, size, self.fit, mask=mask, box=box, keep=keep)
         pixels = (hole.photo.tobytes(), hole.around.tobytes(), hole.hidden.tobytes())
-        content = {"content": fingerprint(pixels)}
-        parameters = content | request.parameters() | view.parameters()
-        placement = self.place(target, preview, source, parameters, {"seed": str(seed)})
-        if not hole.hidden.any():
-            context.note("nothing is hidden of what the weights see")
+        inputs = {"content": fingerprint(pixels), "image": file_name(self.image), "fit": self.fit}
+        named = {"mask": self.mask and file_name(self.mask), "keep": self.keep, "box": self.box}
+        inputs |= {name: part for name, part in named.items() if part is not None}
+        parameters = inputs | request.parameters() | view.parameters()
+        about, files = seed_text(sample.drawing), drawn_files(picks)
+        placement = self.place(target, preview, source, parameters, about, files, inputs=inputs)
+        if hole.convention not in (None, "white"):
+            context.note(MASK_CONVENTIONS[hole.convention])
+        if hole.extreme is not None:
+            context.note(hole.extreme)
 
         pipe = CompletePipeline.from_pretrained(source, self.device)
         beside = pipe.beside(hole)
 
         def sheet(images: Sequence[Image.Image]) -> Image.Image:
-            images = first_of_each(images, count)
-            rows = [images[first : first + n] for first in range(0, len(images), n)]
+            images, columns = first_of_each(images, count), min(n, count)
+            rows = [images[first : first + columns] for first in range(0, len(images), columns)]
             shown = [one for row in rows for one in (*beside, *row)]
-            return make_grid(view.enlarge(shown), n + 2, gap=view.gap)
+            return make_grid(view.enlarge(shown), columns + 2, gap=view.gap)
 
         result, written = self.draw(
             lambda on_step: pipe.run(request, hole, on_step),
@@ -128,6 +137,7 @@ class CompletionJob(DrawingJob):
         return CompletionReport(
             **placement.drawn_facts(result, pipe, written),
             classes=result.classes,
+            mask=result.mask,
             drawn=result.drawn,
             effective_candidates=result.effective,
             refine=self.refine,

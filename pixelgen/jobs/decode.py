@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 
 from PIL import Image
 
 from pixelgen.checkpoints import LoadedCheckpoint, Source, read_config
 from pixelgen.errors import InputError, PixelgenError, UsageError
-from pixelgen.files import expanded
+from pixelgen.files import expanded, sweep
 from pixelgen.imaging import make_grid, square_columns
 from pixelgen.jobs.context import JobContext
-from pixelgen.jobs.job import PNG, Job, option
+from pixelgen.jobs.job import PNG, Job, check_range, option
 from pixelgen.jobs.output import OutputFiles
 from pixelgen.jobs.photos import photo_name
 from pixelgen.jobs.report import Report, json_field
-from pixelgen.jobs.text_chunks import fingerprint, text_chunks
+from pixelgen.jobs.text_chunks import drawn_files, fingerprint, text_chunks
 from pixelgen.jobs.view import View
 from pixelgen.pipelines import CodecPipeline, CodesFile
 from pixelgen.pipelines.codes_file import check_amount
 from pixelgen.pipelines.devices import check_device_name
 
 _LARGEST_STREAM = 2**30
+_TEMPORARY = re.compile(r"pixelgen-codes-\w{8}")
+_STALE = 86400.0  # the stream may be slow
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +65,8 @@ class DecodeJob(Job):
     """A file that an `EncodeJob` wrote; - is the input stream."""
     weights: str | None = None
     """None: those that the file names."""
+    pick: int | None = None
+    """Number, from 1, of the only picture to decode of those in the file; None: all."""
     device: str = "auto"
     output: str | None = option(None, endings=PNG)
     """A .png file, a folder, or - for the output stream; None: the current folder."""
@@ -73,6 +78,7 @@ class DecodeJob(Job):
     """Whether existing files are replaced."""
 
     def __post_init__(self) -> None:
+        check_range("pick", self.pick, 1)
         self._view()
 
     def run(self, context: JobContext | None = None) -> DecodeReport:
@@ -89,10 +95,15 @@ class DecodeJob(Job):
         else:
             source = _named(stored, name, context)
         check_amount(count, read_config(source.path, source.name).image_shape[1] * self.scale)
-        files = 1 if self.grid else count
-        target = OutputFiles.plan(self.output, Path(name).stem, files, self.force)
         parameters = {"codes": _digest(stored), "grid": self.grid, "scale": self.scale}
-        texts = text_chunks(source, parameters, target.count)
+        picks, stem, about = [*range(1, count + 1)], Path(name).stem, {}
+        if self.pick is not None:
+            stored = _one_of(stored, name, self.pick)
+            picks, count = [self.pick], 1
+            stem, about = f"{stem}-pick{self.pick}", {"pick": str(self.pick)}
+        files = 1 if self.grid else count
+        target = OutputFiles.plan(self.output, stem, files, self.force)
+        texts = text_chunks(source, parameters, drawn_files(picks), about)
         target.refuse_to_overwrite(texts)
 
         pipe = CodecPipeline.from_pretrained(source, self.device)
@@ -125,7 +136,8 @@ def _read(codes: str, context: JobContext) -> CodesFile:
     if codes != "-":
         return CodesFile.load(expanded(codes), name=codes)
     stream = context.open_input("codes")
-    with TemporaryDirectory(prefix="pixelgen-", ignore_cleanup_errors=True) as folder:
+    sweep(gettempdir(), lambda name: _TEMPORARY.fullmatch(name) is not None, _STALE)
+    with TemporaryDirectory(prefix="pixelgen-codes-", ignore_cleanup_errors=True) as folder:
         path = Path(folder) / "codes.safetensors"
         left = _LARGEST_STREAM
         with path.open("wb") as file:
@@ -150,6 +162,14 @@ def _named(stored: CodesFile, path: str, context: JobContext) -> Source:
             "give weights",
             code="weights-of-codes",
         ) from error
+
+
+def _one_of(stored: CodesFile, path: str, pick: int) -> CodesFile:
+    """The codes of one picture, by its number from 1. Raises UsageError where there is none."""
+    if pick > len(stored.codes):
+        raise UsageError(f"there is no picture {pick} in {path}: it holds {len(stored.codes)}")
+    one = slice(pick - 1, pick)
+    return replace(stored, codes=stored.codes[one], files=stored.files[one])
 
 
 def _digest(stored: CodesFile) -> str:

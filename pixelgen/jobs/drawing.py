@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from PIL import Image
@@ -18,8 +19,9 @@ from pixelgen.jobs.output import OutputFiles
 from pixelgen.jobs.partial_results import Choose, save_finished_on_interrupt
 from pixelgen.jobs.preview import Preview, PreviewFiles
 from pixelgen.jobs.report import Report, json_field
-from pixelgen.jobs.text_chunks import text_chunks
+from pixelgen.jobs.text_chunks import FileNumber, text_chunks
 from pixelgen.jobs.view import Sheet, View
+from pixelgen.pipelines import DrawingParameters
 from pixelgen.pipelines.devices import check_device_name
 
 if TYPE_CHECKING:
@@ -41,6 +43,8 @@ class Drawn(Protocol):
     def seconds(self) -> float: ...
     @property
     def seed(self) -> int: ...
+    @property
+    def picks(self) -> list[int]: ...
     @property
     def parameters(self) -> dict[str, Any]: ...
 
@@ -73,7 +77,7 @@ class PictureReport(Report):
     device: str
     seconds: float = json_field(digits=3)
     parameters: dict[str, Any]
-    """What, beside weights, seed and device, determined the pictures."""
+    """What, beside weights, seed, pick and device, determined the pictures."""
 
     def written(self) -> Sequence[str]:
         """The files, and the animation; nothing where a picture went to a stream."""
@@ -86,6 +90,8 @@ class DrawnReport(PictureReport):
 
     bits_per_dim: list[float] = json_field(digits=4)
     """Of every picture, per value that the model draws."""
+    picks: list[int]
+    """Number, from 1, of each picture: the same job with this seed and `pick` draws it alone."""
     unit: str = json_field(hidden=True)
     """Of `bits_per_dim`."""
 
@@ -94,9 +100,27 @@ class DrawnReport(PictureReport):
         count = len(self.bits_per_dim)
         mean = sum(self.bits_per_dim) / count
         return (
-            f"{count} picture{'s' * (count > 1)} in {self.seconds:.1f} s, seed {self.seed}, "
-            f"{mean:.2f} {self.unit}"
+            f"{count} picture{'s' * (count > 1)} in {self.seconds:.1f} s, "
+            f"{seed_words(self.seed, self.picks)}, {mean:.2f} {self.unit}"
         )
+
+
+def seed_words(seed: int | None, picks: Sequence[int]) -> str:
+    """The seed and the numbers of the pictures, for people."""
+    if len(picks) > 1:
+        return f"seed {seed}, picks {picks[0]} to {picks[-1]}"
+    return f"seed {seed}, pick {picks[0]}" if [*picks] != [1] else f"seed {seed}"
+
+
+def seed_slug(drawing: DrawingParameters) -> str:
+    """The seed, and the picture that was picked, for the name of a file."""
+    return f"s{drawing.seed}" if drawing.pick is None else f"s{drawing.seed}-pick{drawing.pick}"
+
+
+def seed_text(drawing: DrawingParameters) -> dict[str, str]:
+    """The same as text chunks."""
+    pick = {} if drawing.pick is None else {"pick": str(drawing.pick)}
+    return {"seed": str(drawing.seed)} | pick
 
 
 @dataclass(frozen=True)
@@ -107,6 +131,8 @@ class Placement:
     preview: PreviewFiles
     texts: list[dict[str, str]]
     """The text chunks of every file."""
+    inputs: Mapping[str, Any]
+    """What the pictures are made from, beside weights: JSON-ready."""
 
     def facts(self, result: Any, pipe: Pipeline, files: Sequence[Path]) -> dict[str, Any]:
         """The fields of a `PictureReport` about a `result` of a pipeline."""
@@ -120,13 +146,13 @@ class Placement:
             "revision": pipe.checkpoint.revision,
             "device": str(pipe.device),
             "seconds": result.seconds,
-            "parameters": result.parameters,
+            "parameters": {**result.parameters, **self.inputs},
         }
 
     def drawn_facts(self, result: Drawn, pipe: Pipeline, files: Sequence[Path]) -> dict[str, Any]:
         """The fields of a `DrawnReport` about a `result` of a pipeline."""
         unit = pipe.checkpoint.config.likelihood_unit
-        own = {"bits_per_dim": result.bits_per_dim, "unit": unit}
+        own = {"bits_per_dim": result.bits_per_dim, "picks": result.picks, "unit": unit}
         return self.facts(result, pipe, files) | own
 
 
@@ -172,15 +198,18 @@ class DrawingJob(Job):
         source: Source,
         parameters: Mapping[str, Any],
         about: Mapping[str, str],
+        files: Sequence[FileNumber],
         preview_about: Mapping[str, str] | None = None,
+        inputs: Mapping[str, Any] = MappingProxyType({}),
     ) -> Placement:
-        """Where the pictures go, and the text chunks that say how they were made: `parameters` and
-        `about`. Raises UsageError for files that would be overwritten."""
-        texts = text_chunks(source, parameters, target.count, about)
+        """Where the pictures go, and the text chunks that say how they were made: `parameters`,
+        `inputs` among them, and `about`. `files` says what each shows, unless one holds all. Raises
+        UsageError for files that would be overwritten."""
+        texts = text_chunks(source, parameters, files, about)
         target.refuse_to_overwrite(texts)
         more = about if preview_about is None else preview_about
         preview.refuse_to_overwrite(target, source, parameters, more)
-        return Placement(target, preview, texts)
+        return Placement(target, preview, texts, inputs)
 
     def draw(
         self,
@@ -205,9 +234,11 @@ class DrawingJob(Job):
             preview.follow(sheet, context, finished) as on_step,
         ):
             result = run(on_step)
-        if write is None:
-            files = target.write(self.view.lay_out(result.images, sheet), texts, context)
-        else:
-            files = write(result)
-        preview.finish(lambda: sheet(result.images))
+        try:
+            if write is None:
+                files = target.write(self.view.lay_out(result.images, sheet), texts, context)
+            else:
+                files = write(result)
+        finally:
+            preview.finish(lambda: sheet(result.images))
         return result, files

@@ -13,12 +13,12 @@ from pixelgen.checkpoints import DEFAULT_FACE_WEIGHTS, DEFAULT_WEIGHTS
 from pixelgen.errors import UsageError
 from pixelgen.imaging import ANIMATIONS, path_sheet, square
 from pixelgen.jobs.context import JobContext
-from pixelgen.jobs.drawing import DrawingJob, DrawnReport
+from pixelgen.jobs.drawing import DrawingJob, DrawnReport, seed_slug, seed_text
 from pixelgen.jobs.job import PNG, ClassSampling, check_range, option
 from pixelgen.jobs.output import OutputFiles, slug
-from pixelgen.jobs.photos import FaceChoice, check_photos, photo_name, read_photo
+from pixelgen.jobs.photos import FaceChoice, check_photos, file_name, photo_name, read_photo
 from pixelgen.jobs.report import json_field
-from pixelgen.jobs.text_chunks import fingerprint, synthetic
+from pixelgen.jobs.text_chunks import drawn_files, fingerprint, synthetic
 from pixelgen.jobs.view import first_of_each
 from pixelgen.pipelines import (
     InterpolatePipeline,
@@ -124,31 +124,37 @@ class InterpolationJob(DrawingJob):
             request.drawing.options.candidates if isinstance(request, PortraitRequest) else 1
         )
         check_amount(steps * candidates, size)
-        seed = request.drawing.seed
-        parts = ("pixelgen", slug(names[0]), "to", slug(names[-1]), f"s{seed}")
+        parts = ("pixelgen", slug(names[0]), "to", slug(names[-1]), seed_slug(request.drawing))
         stem = "-".join(filter(None, parts))
+        picks = request.drawing.picks(steps)
         target = OutputFiles.plan(
-            self.output, stem, 1 if view.grid else steps, self.force, moving=True
+            self.output, stem, 1 if view.grid else len(picks), self.force, moving=True
         )
         shown = view.parameters() | self._motion(target)
         crops: list[Image.Image] = []
-        about = {"seed": str(seed)}
+        inputs: dict[str, Any] = {}
+        about = seed_text(request.drawing)
         if isinstance(request, PortraitRequest):
             crops = choice.cut(photos, request.face_size, context)
-            shown |= choice.parameters(photos, crops)
+            inputs = choice.parameters(photos, crops)
             about = synthetic(view.grid and not target.animated) | about
         elif isinstance(request, InterpolationRequest):
             # One at a time: a photo may be a thousand times as large as what is kept of it.
             crops = [square(read_photo(photo, context), size) for photo in photos]
-            shown["photos"] = [Path(photo_name(photo)).name for photo in photos]
-            shown["crops"] = [fingerprint([crop.tobytes()]) for crop in crops]
+            inputs["photos"] = [file_name(photo) for photo in photos]
+            inputs["crops"] = [fingerprint([crop.tobytes()]) for crop in crops]
         faces = isinstance(request, PortraitRequest)
         preview_about = about | synthetic(True) if faces else about
-        parameters = request.parameters() | shown
-        placement = self.place(target, preview, source, parameters, about, preview_about)
+        parameters = request.parameters() | shown | inputs
+        files = drawn_files(picks)
+        placement = self.place(
+            target, preview, source, parameters, about, files, preview_about, inputs
+        )
 
         def sheet(images: Sequence[Image.Image]) -> Image.Image:
             images = first_of_each(images, steps)
+            if len(images) == steps > len(picks):  # all are drawn, one is kept
+                images = [images[pick - 1] for pick in picks]
             # The frames of an interrupted path are shown alone: it does not reach its last source.
             sources = [square(crop, size) for crop in crops] if len(images) == steps else []
             return path_sheet(view.enlarge(sources), view.enlarge(images), gap=view.gap)
@@ -156,12 +162,12 @@ class InterpolationJob(DrawingJob):
         def write_animation(result: Any) -> list[Path]:
             images = view.enlarge(result.images)
             frames = [*images, *images[-2:0:-1]] if self.ping_pong else images
-            return target.write_animation(frames, placement.texts[0], shown["fps"])
+            return target.write_animation(frames, placement.texts[0], shown["fps"], context)
 
         pipe = InterpolatePipeline.from_pretrained(source, self.device)
         result, written = self.draw(
             lambda on_step: pipe.run(request, crops, on_step),
-            steps,
+            len(picks),
             sheet,
             placement,
             context,

@@ -45,6 +45,9 @@ class Sampling:
 
     seed: int | None = None
     """Of all random numbers; None: a random one."""
+    pick: int | None = None
+    """Number, from 1, of the only picture to draw of those that the job draws without it; None:
+    all."""
     temperature: float | None = None
     """Below 1: likelier pictures."""
     top_p: float | None = None

@@ -6,21 +6,15 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from PIL import Image
 
 from pixelgen.errors import InputError, PixelgenError, UsageError
 from pixelgen.files import expanded
-from pixelgen.imaging import FaceCropper, read_image
+from pixelgen.imaging import FaceCropper, picture_endings, read_image, read_mask
 from pixelgen.jobs.context import JobContext
 from pixelgen.jobs.text_chunks import fingerprint
-
-# What counts as a picture in a folder; a file that is named is read whatever it is called.
-_SUFFIXES = (
-    *(".jpg", ".jpeg", ".png", ".webp", ".gif", ".tif", ".tiff", ".bmp", ".avif", ".jp2"),
-    *(".pgm", ".ppm", ".qoi"),
-)
 
 
 def check_photos(photos: Sequence[str]) -> None:
@@ -31,15 +25,31 @@ def check_photos(photos: Sequence[str]) -> None:
 
 def read_photo(photo: str, context: JobContext) -> Image.Image:
     """The picture as RGB, the right way up. Raises InputError for what is no picture."""
-    if photo == "-":
-        stream = context.open_input("picture")
-        return read_image(stream, name="stdin", max_pixels=context.max_pixels)
-    return read_image(expanded(photo), name=photo, max_pixels=context.max_pixels)
+    return read_image(
+        _source(photo, context),
+        name=photo_name(photo),
+        max_pixels=context.max_pixels,
+        on_note=context.note,
+    )
+
+
+def read_mask_of(mask: str, context: JobContext) -> Image.Image:
+    """A mask, the right way up, with its transparency. Raises InputError for what is no picture."""
+    return read_mask(_source(mask, context), name=photo_name(mask), max_pixels=context.max_pixels)
+
+
+def _source(photo: str, context: JobContext) -> Path | BinaryIO:
+    return context.open_input("picture") if photo == "-" else expanded(photo)
 
 
 def photo_name(photo: str) -> str:
     """What messages and files call a photo."""
     return "stdin" if photo == "-" else photo
+
+
+def file_name(photo: str) -> str:
+    """The name of a photo's file without its folder, which is nobody else's business."""
+    return Path(photo_name(photo)).name
 
 
 def list_photos(photos: Sequence[str]) -> list[str]:
@@ -55,8 +65,9 @@ def list_photos(photos: Sequence[str]) -> list[str]:
         if name == "-" or not os.path.isdir(folder):
             listed.append(name)
             continue
+        endings = picture_endings()
         try:
-            inside = sorted(p for p in folder.iterdir() if p.suffix.lower() in _SUFFIXES)
+            inside = sorted(p for p in folder.iterdir() if p.suffix.lower() in endings)
         except OSError as error:
             why = error.strerror or str(error)
             raise InputError(f"cannot read {name}: {why}") from error
@@ -125,7 +136,7 @@ class FaceChoice:
     def parameters(self, photos: Sequence[str], crops: Sequence[Image.Image]) -> dict[str, Any]:
         """What pictures drawn from these `crops` say about where they come from."""
         return {
-            "photos": [Path(photo_name(photo)).name for photo in photos],
+            "photos": [file_name(photo) for photo in photos],
             "face": self.number,
             "align": self.align,
             "crops": [fingerprint([crop.tobytes()]) for crop in crops],

@@ -11,12 +11,12 @@ from PIL import Image
 from pixelgen.checkpoints import DEFAULT_FACE_WEIGHTS
 from pixelgen.imaging import portrait_sheet, square
 from pixelgen.jobs.context import JobContext
-from pixelgen.jobs.drawing import DrawingJob, DrawnReport
+from pixelgen.jobs.drawing import DrawingJob, DrawnReport, seed_slug, seed_text
 from pixelgen.jobs.job import check_range, option
 from pixelgen.jobs.output import OutputFiles, slug
 from pixelgen.jobs.photos import FaceChoice, check_photos, photo_name
 from pixelgen.jobs.report import json_field
-from pixelgen.jobs.text_chunks import synthetic
+from pixelgen.jobs.text_chunks import drawn_files, synthetic
 from pixelgen.jobs.view import first_of_each
 from pixelgen.pipelines import PortraitPipeline, PortraitRequest
 from pixelgen.pipelines.codes_file import check_amount
@@ -80,14 +80,18 @@ class PortraitJob(DrawingJob):
             check_amount(n + len(photos), size * view.scale)
         check_amount(request.candidate_count, size)
         candidates = request.drawing.options.candidates
-        person, seed = slug(Path(photo_name(photos[0])).stem), request.drawing.seed
-        stem = "-".join(filter(None, ("pixelgen-portrait", person, f"s{seed}")))
+        picks, n = request.picks, len(request.picks)
+        person = slug(Path(photo_name(photos[0])).stem)
+        stem = "-".join(filter(None, ("pixelgen-portrait", person, seed_slug(request.drawing))))
         target = OutputFiles.plan(self.output, stem, 1 if view.grid else n, self.force)
         crops = choice.cut(photos, request.face_size, context)
-        parameters = request.parameters() | choice.parameters(photos, crops) | view.parameters()
-        seeds = {"seed": str(seed)}
+        inputs = choice.parameters(photos, crops)
+        parameters = request.parameters() | inputs | view.parameters()
+        seeds, files = seed_text(request.drawing), drawn_files(picks)
         about, preview_about = (synthetic(beside) | seeds for beside in (view.grid, True))
-        placement = self.place(target, preview, source, parameters, about, preview_about)
+        placement = self.place(
+            target, preview, source, parameters, about, files, preview_about, inputs
+        )
 
         def sheet(images: Sequence[Image.Image]) -> Image.Image:
             sources = [square(crop, size) for crop in crops]

@@ -4,37 +4,41 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from PIL import Image
 
 from pixelgen.checkpoints import DEFAULT_RECONSTRUCTION_WEIGHTS
 from pixelgen.errors import UsageError
-from pixelgen.imaging import ReconstructionMetrics, stack_rows, tile_count
+from pixelgen.imaging import stack_rows, tile_count
 from pixelgen.jobs.context import JobContext
-from pixelgen.jobs.drawing import DrawingJob, PictureReport
+from pixelgen.jobs.drawing import (
+    DrawingJob,
+    PictureReport,
+    seed_slug,
+    seed_text,
+    seed_words,
+)
 from pixelgen.jobs.job import check_range, option
 from pixelgen.jobs.output import OutputFiles, photo_slug
-from pixelgen.jobs.photos import list_photos, read_photos
+from pixelgen.jobs.photos import file_name, list_photos, read_photos
 from pixelgen.jobs.report import JsonFields, json_field
-from pixelgen.jobs.text_chunks import fingerprint
+from pixelgen.jobs.text_chunks import FileNumber, fingerprint
 from pixelgen.pipelines import ReconstructPipeline, ReconstructRequest, ReconstructResult
 from pixelgen.pipelines.codes_file import check_amount
 from pixelgen.pipelines.reconstruct_pipeline import LONGEST, Cut, fit_photo
 
 
 @dataclass(frozen=True, kw_only=True)
-class Closeness(JsonFields):
-    """How close a picture is to the original."""
+class SampleCloseness(JsonFields):
+    """How close a sample is to the original."""
 
     psnr: float = json_field(digits=3)
     """dB."""
     ssim: float = json_field(digits=4)
     """-1 … 1."""
-
-    @classmethod
-    def from_metrics(cls, metrics: ReconstructionMetrics) -> Closeness:
-        """What was measured."""
-        return cls(psnr=metrics.psnr, ssim=metrics.ssim)
+    pick: int
+    """Its number, from 1: the same job with this seed and `pick` draws it alone."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +53,7 @@ class ReconstructionRow(JsonFields):
     """Of the mean, or of what the tokenizer gives, in dB."""
     ssim: float = json_field(digits=4)
     """Of the same, -1 … 1."""
-    samples: list[Closeness]
+    samples: list[SampleCloseness]
     """Of what was drawn."""
 
 
@@ -72,8 +76,8 @@ class ReconstructionReport(PictureReport):
 
     pictures: list[ReconstructedPicture]
 
-    def summary(self) -> str:
-        """A line for each bottleneck, and one about all."""
+    def details(self) -> Sequence[str]:
+        """A line for each bottleneck."""
         lines = []
         for column in zip(*(one.reconstructions for one in self.pictures), strict=True):
             line = f"{_mean([row.psnr for row in column]):.2f} dB PSNR"
@@ -85,10 +89,19 @@ class ReconstructionReport(PictureReport):
                     f"{_mean(bits):.2f} bits/dim"
                 )
             lines.append(line)
+        return lines
+
+    def summary(self) -> str:
+        """A line with number, time and seed."""
         count = len(self.pictures)
-        ending = "" if self.seed is None else f", seed {self.seed}"
-        lines.append(f"{count} picture{'s' * (count > 1)} in {self.seconds:.1f} s{ending}")
-        return "\n".join(lines)
+        picks = [
+            sample.pick
+            for one in self.pictures
+            for row in one.reconstructions
+            for sample in row.samples
+        ]
+        ending = "" if self.seed is None else f", {seed_words(self.seed, picks)}"
+        return f"{count} picture{'s' * (count > 1)} in {self.seconds:.1f} s{ending}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,13 +146,19 @@ class ReconstructionJob(DrawingJob):
         if request.drawing is not None:  # before so many places are named
             check_amount(request.n * len(request.bottlenecks), size * view.scale)
         self._plan(request, list_photos(self.images))  # checks places before photos are read
-        names, pictures = self._read(size, cut, len(request.columns), context)
+        columns = len(request.columns(request.selection(1, whole=True)))
+        names, pictures = self._read(size, cut, columns, context)
         target = self._plan(request, names)
         content = (part for p in pictures for part in (str(p.size).encode(), p.tobytes()))
-        about = {} if request.drawing is None else {"seed": str(request.drawing.seed)}
-        shown = {"cut": cut} | view.parameters()
-        parameters = {"content": fingerprint(content)} | request.parameters() | shown
-        placement = self.place(target, preview, source, parameters, about)
+        files = [number for _, number in _files(request, len(names))]
+        whole = {} if request.drawing is None else seed_text(request.drawing)
+        # Of several files, those that are drawn say for themselves which pick they are.
+        about = whole if view.grid else {k: v for k, v in whole.items() if k != "pick"}
+        inputs: dict[str, Any] = {"content": fingerprint(content)}
+        inputs |= {"images": [file_name(name) for name in names], "cut": cut}
+        inputs |= {"max_side": self.max_side or LONGEST} if cut == "patches" else {}
+        parameters = inputs | request.parameters() | view.parameters()
+        placement = self.place(target, preview, source, parameters, about, files, whole, inputs)
 
         pipe = ReconstructPipeline.from_pretrained(source, self.device)
 
@@ -154,10 +173,13 @@ class ReconstructionJob(DrawingJob):
         rows = result.rows()
         every = [image for row in rows for image in row]
         laid_out = view.lay_out(every, lambda _: sheet(rows))
-        files = target.write(laid_out, placement.texts, context)
-        preview.finish(lambda: sheet(rows))
+        try:
+            written = target.write(laid_out, placement.texts, context)
+        finally:
+            preview.finish(lambda: sheet(rows))
+        shown_names = [names[i] for i in request.selection(len(names)).pictures]
         return ReconstructionReport(
-            **placement.facts(result, pipe, files), pictures=_pictures(result, names)
+            **placement.facts(result, pipe, written), pictures=_pictures(result, shown_names)
         )
 
     def _cut(self) -> Cut:
@@ -173,12 +195,10 @@ class ReconstructionJob(DrawingJob):
     def _plan(self, request: ReconstructRequest, names: Sequence[str]) -> OutputFiles:
         """Where pictures of these names go."""
         subject = f"{len(names)}-pictures" if len(names) != 1 else photo_slug(names[0])
-        seed = "" if request.drawing is None else f"-s{request.drawing.seed}"
+        seed = "" if request.drawing is None else f"-{seed_slug(request.drawing)}"
         endings: list[str] = []
         if not self.view.grid:
-            endings = [*request.columns]
-            if len(names) != 1:
-                endings = [f"{i + 1}-{end}" for i in range(len(names)) for end in endings]
+            endings = [ending for ending, _ in _files(request, len(names))]
         return OutputFiles.plan(
             self.output,
             f"{subject}-reconstructed{seed}",
@@ -204,6 +224,21 @@ class ReconstructionJob(DrawingJob):
         return names, pictures
 
 
+def _files(request: ReconstructRequest, pictures: int) -> list[tuple[str, FileNumber]]:
+    """The ending of every file, if each of so many `pictures`, means and samples has one, and what
+    it shows."""
+    selection = request.selection(pictures)
+    each = len(request.columns(request.selection(1, whole=True)))
+    files = []
+    for picture in selection.pictures:
+        prefix = f"{picture + 1}-" if pictures != 1 else ""
+        for column in request.columns(selection):
+            pick = None if column.sample is None else request.pick(picture, *column.sample)
+            number = FileNumber(picture * each + column.number, pick)
+            files.append((f"{prefix}{column.name}", number))
+    return files
+
+
 def _pictures(result: ReconstructResult, names: Sequence[str]) -> list[ReconstructedPicture]:
     return [
         ReconstructedPicture(
@@ -216,7 +251,10 @@ def _pictures(result: ReconstructResult, names: Sequence[str]) -> list[Reconstru
                     bits_per_dim=one.bits_per_dim,
                     psnr=one.likeness.psnr,
                     ssim=one.likeness.ssim,
-                    samples=[Closeness.from_metrics(metrics) for metrics in one.samples_likeness],
+                    samples=[
+                        SampleCloseness(psnr=metrics.psnr, ssim=metrics.ssim, pick=pick)
+                        for metrics, pick in zip(one.samples_likeness, one.picks, strict=True)
+                    ],
                 )
                 for one in row
             ],

@@ -10,9 +10,10 @@ from PIL import Image
 from pixelgen.checkpoints import DEFAULT_WEIGHTS
 from pixelgen.imaging import make_grid, square_columns
 from pixelgen.jobs.context import JobContext
-from pixelgen.jobs.drawing import DrawingJob, DrawnReport
+from pixelgen.jobs.drawing import DrawingJob, DrawnReport, seed_slug, seed_text
 from pixelgen.jobs.job import ClassSampling, check_range, option
 from pixelgen.jobs.output import OutputFiles, slug
+from pixelgen.jobs.text_chunks import drawn_files
 from pixelgen.jobs.view import first_of_each
 from pixelgen.labels import ClassCatalogue
 from pixelgen.pipelines import ClassPipeline, SampleRequest
@@ -56,15 +57,17 @@ class SampleJob(DrawingJob):
             candidates=self.candidates,
             **self.drawing_options(),
         )
-        count, seed, view = request.count, request.drawing.seed, self.view
-        check_amount(count, config.image_shape[1] * view.scale)
-        stem = f"pixelgen-{_subject(request.classes, config.classes)}-s{seed}"
+        view = self.view
+        check_amount(request.count, config.image_shape[1] * view.scale)
         check_amount(request.candidate_count, config.image_shape[1])
+        picks, count = request.picks, len(request.picks)
+        stem = f"pixelgen-{_subject(request.classes, config.classes)}-{seed_slug(request.drawing)}"
         files = 1 if view.grid else count
         target = OutputFiles.plan(self.output, stem, files, self.force)
         parameters = request.parameters() | view.parameters()
-        placement = self.place(target, preview, source, parameters, {"seed": str(seed)})
-        several = len(request.classes) > 1 < request.n
+        about = seed_text(request.drawing)
+        placement = self.place(target, preview, source, parameters, about, drawn_files(picks))
+        several = len(request.classes) > 1 < request.n and count > 1
         columns = request.n if several else square_columns(count)
 
         def sheet(images: Sequence[Image.Image]) -> Image.Image:

@@ -4,11 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from pixelgen._version import __version__
 from pixelgen.checkpoints import Source
+
+
+class FileNumber(NamedTuple):
+    """What one of several files shows."""
+
+    picture: int
+    """Its number, from 0, among the pictures of the whole job."""
+    pick: int | None
+    """The number, from 1, by which the job draws it alone; None: it is not drawn."""
+
+
+def drawn_files(picks: Sequence[int]) -> list[FileNumber]:
+    """Files of nothing but pictures that are drawn, by their numbers from 1."""
+    return [FileNumber(pick - 1, pick) for pick in picks]
 
 
 def fingerprint(parts: Iterable[bytes]) -> str:
@@ -22,19 +36,26 @@ def fingerprint(parts: Iterable[bytes]) -> str:
 def text_chunks(
     source: Source,
     parameters: Mapping[str, Any],
-    files: int,
+    files: Sequence[FileNumber] = (),
     more: Mapping[str, str] | None = None,
 ) -> list[dict[str, str]]:
-    """The text chunks of each of `files` files. All pictures are in one file unless `parameters`
-    say otherwise with "grid"."""
-    common = {
-        "Software": f"pixelgen {__version__}",
-        **(more or {}),
-        "weights": source.name,
-        "revision": source.revision(),
-    }
-    number = [{}] if parameters.get("grid", True) else [{"picture": i} for i in range(files)]
-    return [common | {"parameters": json.dumps({**parameters, **one})} for one in number]
+    """The text chunks of each of `files`; of one file with all pictures, unless `parameters` say
+    otherwise with "grid"."""
+    revision = source.revision()
+
+    def text(pick: int | None, number: Mapping[str, int]) -> dict[str, str]:
+        return {
+            "Software": f"pixelgen {__version__}",
+            **(more or {}),
+            **({} if pick is None else {"pick": str(pick)}),
+            "weights": source.name,
+            "revision": revision,
+            "parameters": json.dumps({**parameters, **number}),
+        }
+
+    if parameters.get("grid", True):
+        return [text(None, {})]
+    return [text(file.pick, {"picture": file.picture}) for file in files]
 
 
 def synthetic(beside_sources: bool) -> dict[str, str]:

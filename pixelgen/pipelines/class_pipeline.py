@@ -14,6 +14,7 @@ from pixelgen.pipelines.image_sampler import (
     OnStep,
     SampledImages,
     best_of_each,
+    candidate_indices,
 )
 from pixelgen.pipelines.path import interpolate_path
 from pixelgen.pipelines.pretrained import Pretrained
@@ -59,22 +60,29 @@ class ClassPipeline(Pretrained):
         elif request.rows:
             repeated = rows.repeat_interleave(request.n * request.candidates)
             condition = Condition(repeated, self._class_vectors(repeated, request))
+        only = candidate_indices(request.picks, request.candidates)
+        condition = None if condition is None else condition[torch.tensor(only)]
         if request.candidates > 1:
-            sampled = self._best_candidates(request, condition, on_step)
+            sampled = self._best_candidates(request, condition, only, on_step)
         else:
             sampled = sampler.sample(
                 request.count,
                 condition,
                 request.drawing,
+                only=only,
                 streams=None if request.steps is None else 1,
                 on_step=on_step,
             )
         seed = request.drawing.seed
         return SampleResult(
             items=[
-                Sample(image, seed, bits, label)
-                for image, bits, label in zip(
-                    sampled.images, sampled.bits_per_dim, request.labels, strict=True
+                Sample(image, seed, pick, bits, label)
+                for image, pick, bits, label in zip(
+                    sampled.images,
+                    request.picks,
+                    sampled.bits_per_dim,
+                    request.labels,
+                    strict=True,
                 )
             ],
             seconds=time.perf_counter() - started,
@@ -90,7 +98,11 @@ class ClassPipeline(Pretrained):
         return [images[i] for i in best_of_each(self._scores[: len(images)], request.candidates)]
 
     def _best_candidates(
-        self, request: SampleRequest, condition: Condition | None, on_step: OnStep | None
+        self,
+        request: SampleRequest,
+        condition: Condition | None,
+        only: Sequence[int],
+        on_step: OnStep | None,
     ) -> SampledImages:
         """Of every `request.candidates` pictures the one with the greatest log p(x | condition) -
         log p(x), which says most clearly what it is conditioned on."""
@@ -101,7 +113,11 @@ class ClassPipeline(Pretrained):
         grids, bits = [], list[float]()
         self._scores = list[float]()
         drawn = self.sampler.sample_grids(
-            request.candidate_count, condition, request.drawing, on_step=on_step
+            request.candidate_count,
+            condition,
+            request.drawing,
+            only=only,
+            on_step=on_step,
         )
         for x, log_prob in drawn:
             # Fewer rows would be rounded differently: see `LEAST_ROWS`.

@@ -11,7 +11,12 @@ from pixelgen.checkpoints import LoadedCheckpoint
 from pixelgen.imaging import Hole, grey_out
 from pixelgen.pipelines.completion_request import CompletionRequest
 from pixelgen.pipelines.conversion import to_grids
-from pixelgen.pipelines.image_sampler import ImageSampler, KnownValues, OnStep
+from pixelgen.pipelines.image_sampler import (
+    ImageSampler,
+    KnownValues,
+    OnStep,
+    candidate_indices,
+)
 from pixelgen.pipelines.pretrained import Pretrained
 from pixelgen.pipelines.results import Completion, CompletionResult
 
@@ -53,9 +58,10 @@ class CompletePipeline(Pretrained):
         drawn = self._sample_and_choose(request, known, on_step)
         return CompletionResult(
             items=[
-                Completion(image, seed, bits, label, original, masked, effective)
-                for image, bits, label, effective in zip(
+                Completion(image, seed, pick, bits, label, original, masked, effective)
+                for image, pick, bits, label, effective in zip(
                     self.sampler.show(drawn.grids),
+                    sample.picks,
                     drawn.bits_per_dim,
                     sample.labels,
                     drawn.effective,
@@ -68,6 +74,7 @@ class CompletePipeline(Pretrained):
             original=original,
             masked=masked,
             drawn=float((~known.mask).double().mean()),
+            mask=hole.convention,
         )
 
     def known_values(self, hole: Hole) -> KnownValues:
@@ -106,16 +113,25 @@ class CompletePipeline(Pretrained):
         from pixelgen.sampling.value_sampler import seeded
 
         sample, refine = request.sample, request.refine
+        only = candidate_indices(sample.picks, refine)
         condition = None
         if sample.rows:
-            condition = Condition(torch.tensor(sample.rows).repeat_interleave(sample.n * refine))
+            rows = torch.tensor(sample.rows).repeat_interleave(sample.n * refine)
+            condition = Condition(rows[only])
         generator = seeded(sample.drawing.seed, _CHOICE_SALT)
+        uniforms = [torch.rand(1, generator=generator) for _ in range(sample.count)]
+        chances = iter([uniforms[pick - 1] for pick in sample.picks])
         grids: list[Tensor] = []
         bits: list[float] = []
         effective: list[float] = []
         pending: list[tuple[Tensor, Tensor, Tensor]] = []  # candidates of an incomplete group
         for x, log_prob in self.sampler.sample_grids(
-            request.candidate_count, condition, sample.drawing, known=known, on_step=on_step
+            request.candidate_count,
+            condition,
+            sample.drawing,
+            only=only,
+            known=known,
+            on_step=on_step,
         ):
             x, log_prob = x.cpu(), log_prob.cpu()
             weights = log_weights(log_prob, known.mask)
@@ -123,7 +139,7 @@ class CompletePipeline(Pretrained):
             while len(pending) >= refine:
                 candidates, pending = pending[:refine], pending[refine:]
                 log_weight = torch.stack([weight for _, weight, _ in candidates])
-                index, count = resample(log_weight[None], torch.rand(1, generator=generator))
+                index, count = resample(log_weight[None], next(chances))
                 grid, _, its_bits = candidates[int(index)]
                 grids.append(grid.clone())
                 bits.append(float(its_bits))

@@ -46,9 +46,9 @@ class CompletionRequest:
 
     @property
     def candidate_count(self) -> int:
-        """Pictures to draw in all, those that are not chosen included."""
+        """Pictures of the call in all, those that are not chosen included."""
         return self.sample.count * self.refine
 
     def parameters(self) -> dict[str, Any]:
-        """What, beside photo, hole, weights, seed and device, decides how the pictures come out."""
+        """What, beside photo, hole, weights, seed, pick and device, decides how they come out."""
         return {**self.sample.parameters(), "refine": self.refine}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,8 @@ class DrawingArguments(SamplingOverrides, total=False):
 
     seed: int | None
     """Seed of all random numbers; None: a random one is chosen."""
+    pick: int | None
+    """Number, from 1, of the only picture to draw of those of the call; None: all."""
     batch_size: int
     """Pictures drawn side by side; the pictures do not depend on it."""
 
@@ -40,6 +43,10 @@ class DrawingParameters:
     first."""
     uses_candidates: bool = False
     """Whether `options.candidates` is used: of several pictures the best one is kept."""
+    pick: int | None = None
+    """Number, from 1, of the only picture that is drawn of those of the call; None: all."""
+    default_schedule: str = "constant"
+    """`guidance_schedule` of the weights."""
 
     @classmethod
     def from_arguments(
@@ -51,6 +58,7 @@ class DrawingParameters:
         uses_vectors: bool = False,
         uses_candidates: bool = False,
         seed: int | None = None,
+        pick: int | None = None,
         batch_size: int = 32,
         **sampling: Unpack[SamplingOverrides],
     ) -> DrawingParameters:
@@ -58,9 +66,10 @@ class DrawingParameters:
 
         `amount` is the name, value and least value of the number of pictures. Unless
         `conditional`, there is no guidance. Raises UsageError for bad values, and for options that
-        would have no effect.
+        would have no effect. Whether there is a picture number `pick` is for `picks` to check.
         """
-        for name, value, least in (amount, ("batch_size", batch_size, 1), ("seed", seed, 0)):
+        own = ("batch_size", batch_size, 1), ("seed", seed, 0), ("pick", pick, 1)
+        for name, value, least in (amount, *own):
             if value is not None:
                 check_whole(name, value, least)
         if not uses_vectors and sampling.get("vector_temperature") is not None:
@@ -75,12 +84,32 @@ class DrawingParameters:
         except ValueError as error:
             raise UsageError(str(error)) from None
         seed = secrets.randbelow(2**31) if seed is None else int(seed)
-        return cls(seed, options, batch_size, uses_vectors, uses_candidates)
+        pick = None if pick is None else int(pick)
+        schedule = defaults.guidance_schedule
+        return cls(seed, options, batch_size, uses_vectors, uses_candidates, pick, schedule)
+
+    def picks(self, count: int) -> Sequence[int]:
+        """Numbers, from 1, of the pictures that are drawn of `count`: all, or `pick` alone. Raises
+        UsageError where there is no picture of this number."""
+        if self.pick is None:
+            return range(1, count + 1)
+        if self.pick > count:
+            raise UsageError(
+                f"there is no picture {self.pick}: this call draws {count} in all",
+                "give n and all other parameters as in the call that drew it",
+                code="no-such-picture",
+            )
+        return [self.pick]
 
     def parameters(self) -> dict[str, Any]:
         """All options, beside the seed, that decide how the pictures come out; JSON-ready."""
         used = {"vector_temperature": self.uses_vectors, "candidates": self.uses_candidates}
-        return self.options.to_dict(omit=[name for name, yes in used.items() if not yes])
+        parameters = self.options.to_dict(omit=[name for name, yes in used.items() if not yes])
+        if (
+            self.default_schedule != "constant"
+        ):  # a missing one would be read as that of the weights
+            parameters["guidance_schedule"] = self.options.guidance_schedule
+        return parameters
 
 
 def check_whole(name: str, value: int, least: int) -> None:

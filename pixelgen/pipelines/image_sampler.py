@@ -106,6 +106,12 @@ def picture_progress(progress: PictureCallback | None) -> OnStep | None:
     return step
 
 
+def candidate_indices(picks: Sequence[int], candidates: int) -> list[int]:
+    """Indices of the candidates of the pictures with the numbers `picks`, from 1, where
+    `candidates` are drawn of each, one after another."""
+    return [(pick - 1) * candidates + i for pick in picks for i in range(candidates)]
+
+
 def best_of_each(scores: Sequence[float], candidates: int) -> list[int]:
     """The index of the greatest of every `candidates` consecutive scores, the first of equals. An
     incomplete group at the end is left out."""
@@ -150,11 +156,13 @@ class ImageSampler:
         condition: Condition | None,
         drawing: DrawingParameters,
         *,
+        only: Sequence[int] | None = None,
         streams: int | None = None,
         on_step: OnStep | None = None,
     ) -> SampledImages:
-        """`count` pictures, each of its own condition. They do not depend on `drawing.batch_size`;
-        below 8 it saves neither time nor memory.
+        """`count` pictures; or of these `only` some, by their ascending indices, which come out as
+        among all. Each picture that is drawn has its own condition. They do not depend on
+        `drawing.batch_size`; below 8 it saves neither time nor memory.
 
         With `streams`, picture i is drawn with the random numbers of picture i modulo `streams`:
         those of a stream differ by their conditions alone.
@@ -164,7 +172,7 @@ class ImageSampler:
         images: list[Image.Image] = []
         bits: list[float] = []
         for x, log_prob in self.sample_grids(
-            count, condition, drawing, streams=streams, on_step=on_step
+            count, condition, drawing, only=only, streams=streams, on_step=on_step
         ):
             bits += bits_per_dim(log_prob).tolist()
             images += self.show(x)
@@ -176,6 +184,7 @@ class ImageSampler:
         condition: Condition | None,
         drawing: DrawingParameters,
         *,
+        only: Sequence[int] | None = None,
         streams: int | None = None,
         known: KnownValues | None = None,
         on_step: OnStep | None = None,
@@ -189,21 +198,23 @@ class ImageSampler:
         import torch
 
         from pixelgen.sampling import draw_uniforms, sample_scored
-        from pixelgen.sampling.value_sampler import seeded
+        from pixelgen.sampling.value_sampler import draw_uniforms_of, seeded
 
         config = self.model.config
         # Always on the CPU: every device then gets the same numbers.
         generator = seeded(drawing.seed)
         shared = draw_uniforms(generator, streams, config) if streams else None
         least = min(count, LEAST_ROWS)
-        for first in range(0, count, drawing.batch_size):
-            chunk = slice(first, min(first + drawing.batch_size, count))
-            size = chunk.stop - first
-            part = None if condition is None else condition[chunk].to(self.device)
+        chosen = range(count) if only is None else only
+        for first in range(0, len(chosen), drawing.batch_size):
+            batch = chosen[first : first + drawing.batch_size]
+            size = len(batch)
+            part = None if condition is None else condition[first : first + size].to(self.device)
+            drawn = chosen[first - 1] + 1 if first else 0
             uniforms = (
-                draw_uniforms(generator, size, config)
+                draw_uniforms_of(generator, batch, config, drawn)
                 if shared is None
-                else shared[torch.arange(first, chunk.stop) % len(shared)]
+                else shared[torch.tensor(batch) % len(shared)]
             )
             if size < least:  # some pictures twice
                 rows = torch.arange(least) % size
@@ -218,7 +229,7 @@ class ImageSampler:
                     known_mask=None if known is None else known.mask,
                     on_step=None
                     if on_step is None
-                    else self._step_callback(on_step, first, size, count, known),
+                    else self._step_callback(on_step, first, size, len(chosen), known),
                 )
                 x, log_prob = x[:size], log_prob[:size]
             if log_prob.isnan().any():

@@ -11,7 +11,12 @@ from PIL import Image
 from pixelgen.checkpoints import LoadedCheckpoint
 from pixelgen.imaging import FaceCropper, FaceDetector, Photo, load_photo, square
 from pixelgen.pipelines.conversion import to_tensor
-from pixelgen.pipelines.image_sampler import ImageSampler, OnStep, best_of_each
+from pixelgen.pipelines.image_sampler import (
+    ImageSampler,
+    OnStep,
+    best_of_each,
+    candidate_indices,
+)
 from pixelgen.pipelines.path import interpolate_path
 from pixelgen.pipelines.portrait_request import PortraitRequest
 from pixelgen.pipelines.pretrained import Pretrained
@@ -97,8 +102,9 @@ class PortraitPipeline(Pretrained):
 
         Of several photos of a person the mean embedding counts. A path goes straight through the
         space of embeddings (Figure 5), or with `slerp` along the sphere; its frames share their
-        random numbers, so that neighbours differ by their embedding alone. Raises ValueError for
-        another number of crops.
+        random numbers, so that neighbours differ by their embedding alone. Where one of several
+        paths is to be chosen, all are drawn for a single frame too. Raises ValueError for another
+        number of crops.
         """
         from pixelgen.models.conditioning import Condition
 
@@ -106,15 +112,20 @@ class PortraitPipeline(Pretrained):
             raise ValueError(f"{len(crops)} crops for a request of {request.photos} photos")
         started = time.perf_counter()
         points, candidates = self.embed(crops), request.drawing.options.candidates
+        picks, choosing = request.picks, request.path and candidates > 1
+        drawn = range(1, request.count + 1) if choosing else picks
+        only = candidate_indices(drawn, candidates)
         if request.path:
             h = interpolate_path(points, request.count, request.slerp)  # [steps, D]
             h = h.repeat_interleave(candidates, dim=0)  # [steps · candidates, D]
         else:
             h = self.person(points).expand(request.candidate_count, -1)  # [n · candidates, D]
+        h = h[only]
         sampled = self.sampler.sample(
             request.candidate_count,
             Condition(vector=h),
             request.drawing,
+            only=only,
             streams=candidates if request.path else None,
             on_step=on_step,
         )
@@ -123,8 +134,11 @@ class PortraitPipeline(Pretrained):
         sources, seed = list(crops), request.drawing.seed
         return PortraitResult(
             items=[
-                Portrait(sampled.images[i], seed, sampled.bits_per_dim[i], None, cosine, sources)
-                for i, cosine in zip(chosen, similarity, strict=True)
+                Portrait(
+                    sampled.images[i], seed, pick, sampled.bits_per_dim[i], None, cosine, sources
+                )
+                for pick, i, cosine in zip(drawn, chosen, similarity, strict=True)
+                if pick in picks
             ],
             seconds=time.perf_counter() - started,
             seed=seed,

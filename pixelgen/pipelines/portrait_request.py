@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,7 @@ class PortraitRequest:
     face_size: int
     """Side of the aligned faces that are cut out of these, pixels."""
     count: int
-    """Portraits in all."""
+    """Portraits of the call, of which `drawing.pick` may choose one."""
     path: bool
     """Whether they lead from the face in the first photo through the others to the last; else all
     photos show one person."""
@@ -72,11 +73,16 @@ class PortraitRequest:
 
     @property
     def candidate_count(self) -> int:
-        """Pictures to draw in all, those that are not kept included."""
+        """Pictures of the call in all, those that are not kept included."""
         return self.count * self.drawing.options.candidates
 
+    @property
+    def picks(self) -> Sequence[int]:
+        """Numbers, from 1, of those that are drawn."""
+        return self.drawing.picks(self.count)
+
     def parameters(self) -> dict[str, Any]:
-        """What, beside photos, weights, seed and device, decides how the portraits come out."""
+        """What, beside photos, weights, seed, pick and device, decides how they come out."""
         amount = {"steps": self.count, "slerp": self.slerp} if self.path else {"n": self.count}
         return amount | self.drawing.parameters()
 
@@ -86,6 +92,7 @@ def _drawing_parameters(
 ) -> DrawingParameters:
     parameters = DrawingParameters.from_arguments(config, amount, uses_candidates=True, **drawing)
     check_whole("pictures in all", amount[1] * parameters.options.candidates, 1)
+    parameters.picks(amount[1])  # is there such a picture?
     return parameters
 
 

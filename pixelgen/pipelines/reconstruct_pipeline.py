@@ -22,10 +22,19 @@ from pixelgen.imaging import (
 )
 from pixelgen.pipelines.conversion import decode_images, encode_images, to_images, to_tensor
 from pixelgen.pipelines.drawing import DrawingParameters
-from pixelgen.pipelines.image_sampler import ImageSampler, OnStep, SampledImages
+from pixelgen.pipelines.image_sampler import (
+    ImageSampler,
+    OnStep,
+    SampledImages,
+    candidate_indices,
+)
 from pixelgen.pipelines.path import interpolate_path
 from pixelgen.pipelines.pretrained import Pretrained
-from pixelgen.pipelines.reconstruct_request import InterpolationRequest, ReconstructRequest
+from pixelgen.pipelines.reconstruct_request import (
+    InterpolationRequest,
+    ReconstructRequest,
+    Selection,
+)
 from pixelgen.pipelines.results import (
     Frame,
     InterpolationResult,
@@ -70,21 +79,23 @@ class ReconstructPipeline(Pretrained):
         on_step: OnStep | None = None,
     ) -> ReconstructResult:
         """Carry out a request that was made for these weights, on RGB pictures as `fit_photo`
-        returns them."""
+        returns them. Raises UsageError where there is no sample of the number that was picked."""
         started = time.perf_counter()
-        patches = [tile for image in images for tile in cut_tiles(image, self.size)]
+        selection = request.selection(len(images))
+        sources = [images[i] for i in selection.pictures]
+        patches = [tile for image in sources for tile in cut_tiles(image, self.size)]
         columns: list[list[Reconstruction]] = []
         if patches and request.drawing is None:
-            columns = [self._by_codec(images, patches)]
+            columns = [self._by_codec(sources, patches)]
         elif patches:
             columns = [
-                self._by_bottleneck(request, index, images, patches, on_step)
-                for index in range(len(request.bottlenecks))
+                self._by_bottleneck(request, selection, turn, images, patches, on_step)
+                for turn in range(len(selection.bottlenecks))
             ]
         return ReconstructResult(
             items=[one for row in zip(*columns, strict=True) for one in row],
             seconds=time.perf_counter() - started,
-            sources=[*images],
+            sources=sources,
             seed=None if request.drawing is None else request.drawing.seed,
             parameters=request.parameters(),
         )
@@ -99,8 +110,9 @@ class ReconstructPipeline(Pretrained):
         last, in grey.
 
         `drawn` are all samples of all patches so far, in the order of drawing."""
-        n = request.n
-        count = len(drawn) // len(request.bottlenecks)
+        selection = request.selection(len(images))
+        images, n = [images[i] for i in selection.pictures], len(selection.samples)
+        count = len(drawn) // len(selection.bottlenecks)
         means = [Image.new("RGB", image.size, (128, 128, 128)) for image in images]
         columns = [[*images]]
         for first in range(0, len(drawn), count):
@@ -122,13 +134,18 @@ class ReconstructPipeline(Pretrained):
         started = time.perf_counter()
         model = self.autoencoders[request.bottleneck]
         h = model.project(interpolate_path(self._encode(model, sources), request.steps))
-        sampled = self._sample(model, h, request.drawing, on_step, one_stream=True)
+        picks = request.drawing.picks(request.steps)
+        only = candidate_indices(picks, 1)
+        h = h[only]
+        sampled = self._sample(
+            model, h, request.steps, only, request.drawing, on_step, one_stream=True
+        )
         seed = request.drawing.seed
         return InterpolationResult(
             items=[
-                Frame(image, seed, bits, None, mean)
-                for image, bits, mean in zip(
-                    sampled.images, sampled.bits_per_dim, self._means(model, h), strict=True
+                Frame(image, seed, pick, bits, None, mean)
+                for image, pick, bits, mean in zip(
+                    sampled.images, picks, sampled.bits_per_dim, self._means(model, h), strict=True
                 )
             ],
             seconds=time.perf_counter() - started,
@@ -152,6 +169,7 @@ class ReconstructPipeline(Pretrained):
                 ReconstructionMetrics.compare(source, image),
                 [],
                 [],
+                [],
                 None,
                 None,
             )
@@ -161,25 +179,37 @@ class ReconstructPipeline(Pretrained):
     def _by_bottleneck(
         self,
         request: ReconstructRequest,
-        index: int,
+        selection: Selection,
+        turn: int,
         images: Sequence[Image.Image],
         patches: Sequence[Image.Image],
         on_step: OnStep | None,
     ) -> list[Reconstruction]:
-        """Every picture by the auto-encoder at `index` of the request."""
+        """Those of `images` that are selected, whose `patches` these are, by the auto-encoder at
+        `turn` of the selection."""
         assert request.drawing is not None
-        n, bottleneck = request.n, request.bottlenecks[index]
+        n, index = len(selection.samples), selection.bottlenecks[turn]
+        bottleneck = request.bottlenecks[index]
         model = self.autoencoders[bottleneck]
         h = self._encode(model, patches)
         bits = self._bits(model, patches, h)
         if on_step is not None:
-            on_step = _in_rounds(on_step, index * n * len(patches), len(request.bottlenecks))
-        drawn = self._sample(model, h, request.drawing, on_step, n=n).images
-        means = self._joined(images, self._means(model, h))
-        columns = [self._joined(images, drawn[i::n]) for i in range(n)]
+            on_step = _in_rounds(on_step, turn * n * len(patches), len(selection.bottlenecks))
+        counts = [tile_count(*image.size, self.size) for image in images]
+        before = sum(counts[: selection.pictures[0]])  # patches of earlier pictures
+        only = [
+            patch * request.n + sample
+            for patch in range(before, before + len(patches))
+            for sample in selection.samples
+        ]
+        total = sum(counts) * request.n
+        drawn = self._sample(model, h, total, only, request.drawing, on_step).images
+        sources = [images[i] for i in selection.pictures]
+        means = self._joined(sources, self._means(model, h))
+        columns = [self._joined(sources, drawn[i::n]) for i in range(n)]
         reconstructions = []
         first = 0
-        for number, source in enumerate(images):
+        for number, source in enumerate(sources):
             count = tile_count(*source.size, self.size)
             samples = [column[number] for column in columns]
             reconstructions.append(
@@ -191,6 +221,10 @@ class ReconstructPipeline(Pretrained):
                     samples=samples,
                     samples_likeness=[
                         ReconstructionMetrics.compare(source, one) for one in samples
+                    ],
+                    picks=[
+                        request.pick(selection.pictures[number], index, sample)
+                        for sample in selection.samples
                     ],
                     bits_per_dim=sum(bits[first : first + count]) / count,
                     seed=request.drawing.seed,
@@ -246,13 +280,15 @@ class ReconstructPipeline(Pretrained):
         self,
         model: Autoencoder,
         h: Tensor,
+        count: int,
+        only: Sequence[int],
         drawing: DrawingParameters,
         on_step: OnStep | None,
         *,
-        n: int = 1,
         one_stream: bool = False,
     ) -> SampledImages:
-        """What the PixelCNN draws of h [N, D]: `n` pictures of the first, then of the next."""
+        """What the PixelCNN draws of h [N, D]: of `count` pictures those with the indices `only`,
+        the same number of each h."""
         import torch
 
         from pixelgen.models.conditioning import Condition
@@ -260,9 +296,10 @@ class ReconstructPipeline(Pretrained):
         with torch.inference_mode():
             conditions = [model.condition(own[None]).to("cpu") for own in h.to(self.device)]
         return ImageSampler(self.checkpoint, self.device, model.pixels).sample(
-            len(h) * n,
-            Condition.cat(*conditions).repeat(n),
+            count,
+            Condition.cat(*conditions).repeat(len(only) // len(h)),
             drawing,
+            only=only,
             streams=1 if one_stream else None,
             on_step=on_step,
         )

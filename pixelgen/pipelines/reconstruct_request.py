@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pixelgen.checkpoints import CheckpointConfig
 from pixelgen.errors import UsageError
@@ -16,6 +16,26 @@ if TYPE_CHECKING:
 
 DEFAULT_SAMPLES = 3
 """Of each picture and bottleneck, where the user does not say."""
+
+
+class Selection(NamedTuple):
+    """What of a request is drawn, all of it or one sample; indices from 0."""
+
+    pictures: Sequence[int]
+    bottlenecks: Sequence[int]
+    samples: Sequence[int]
+    """Of each picture and bottleneck."""
+
+
+class Column(NamedTuple):
+    """What is shown of every picture: itself, a mean, or a sample."""
+
+    name: str
+    """As a part of file names."""
+    number: int
+    """From 0, of all columns where everything is drawn."""
+    sample: tuple[int, int] | None = None
+    """Indices of the bottleneck and of the sample; None: it is not drawn."""
 
 
 @dataclass(frozen=True)
@@ -59,23 +79,42 @@ class ReconstructRequest:
         n = DEFAULT_SAMPLES if n is None else n
         return cls(chosen, n, autoencoder_drawing(config, weights, ("n", n, 1), **drawing))
 
+    def selection(self, pictures: int, *, whole: bool = False) -> Selection:
+        """What is drawn of so many `pictures`: the sample that was picked, or, if none was or with
+        `whole`, everything. Raises UsageError where no sample has the number."""
+        count, each = len(self.bottlenecks), range(self.n)
+        if whole or self.drawing is None or self.drawing.pick is None:
+            return Selection(range(pictures), range(count), each)
+        (pick,) = self.drawing.picks(pictures * count * self.n)
+        rest, sample = divmod(pick - 1, self.n)
+        picture, bottleneck = divmod(rest, count)
+        return Selection((picture,), (bottleneck,), (sample,))
+
+    def pick(self, picture: int, bottleneck: int, sample: int) -> int:
+        """The number of a sample, from 1, among those of all pictures: of the first picture, by the
+        smallest bottleneck, come first. Indices are from 0."""
+        return (picture * len(self.bottlenecks) + bottleneck) * self.n + sample + 1
+
     def parameters(self) -> dict[str, Any]:
-        """What, beside pictures, weights, seed and device, decides how they come out."""
+        """What, beside pictures, weights, seed, pick and device, decides how they come out."""
         if self.drawing is None:
             return {}
         own = {"bottlenecks": list(self.bottlenecks), "n": self.n}
         return own | self.drawing.parameters()
 
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """What is shown of every picture, in order, as parts of file names."""
+    def columns(self, selection: Selection) -> list[Column]:
+        """What is shown of every picture, in order."""
         if self.drawing is None:
-            return ("original", "reconstructed")
-        columns = ["original"]
-        for bottleneck in self.bottlenecks:
-            columns.append(f"{bottleneck}-mean")
-            columns += [f"{bottleneck}-sample-{i + 1}" for i in range(self.n)]
-        return tuple(columns)
+            return [Column("original", 0), Column("reconstructed", 1)]
+        columns = [Column("original", 0)]
+        for index in selection.bottlenecks:
+            name, first = f"{self.bottlenecks[index]}", 1 + index * (self.n + 1)
+            columns.append(Column(f"{name}-mean", first))
+            columns += [
+                Column(f"{name}-sample-{i + 1}", first + 1 + i, (index, i))
+                for i in selection.samples
+            ]
+        return columns
 
 
 @dataclass(frozen=True)
@@ -87,7 +126,7 @@ class InterpolationRequest:
     bottleneck: int
     """Of the auto-encoder."""
     steps: int
-    """Pictures to draw."""
+    """Pictures of the path, of which `drawing.pick` may choose one."""
     drawing: DrawingParameters
     """How they are drawn."""
 
@@ -112,10 +151,11 @@ class InterpolationRequest:
         if photos < 2:
             raise UsageError("at least 2 photos must be given")
         parameters = autoencoder_drawing(config, weights, ("steps", steps, photos), **drawing)
+        parameters.picks(steps)  # is there such a picture?
         return cls(photos, chosen, steps, parameters)
 
     def parameters(self) -> dict[str, Any]:
-        """What, beside pictures, weights, seed and device, decides how they come out."""
+        """What, beside pictures, weights, seed, pick and device, decides how they come out."""
         return {"steps": self.steps, "bottleneck": self.bottleneck} | self.drawing.parameters()
 
 

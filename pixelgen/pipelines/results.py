@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 from PIL import Image
 
 from pixelgen.imaging import (
+    MaskConvention,
     ReconstructionMetrics,
     heat_sheet,
     make_grid,
@@ -53,6 +54,9 @@ class Sample(ResultItem):
     seed: int
     """Of the call that drew it: the same call with this seed draws the same pictures again, on the
     same kind of device."""
+    pick: int
+    """Its number, from 1, among the pictures of that call: the same call with this seed and `pick`
+    draws it alone."""
     bits_per_dim: float
     """-log2 p(picture | condition), in bits per value that the model draws (pixel and channel, or
     code), of the model itself: at temperature 1, without guidance or top-p. Where a vector h was
@@ -111,6 +115,9 @@ class Reconstruction(ResultItem):
     """What the PixelCNN draws; empty for a tokenizer."""
     samples_likeness: list[ReconstructionMetrics]
     """Of each of these to the original."""
+    picks: list[int]
+    """The number of each of these, from 1, among the samples of the call: the same call with this
+    seed and `pick` draws it alone."""
     bits_per_dim: float | None
     """-log2 p(original | h) per value, of the model itself: at temperature 1, without guidance or
     top-p. Of several patches the mean, with their mirrored edges. None for a
@@ -205,13 +212,18 @@ class DrawnResult(Result[SampleT]):
     seed: int
     """The seed that draws the same pictures again on the same kind of device."""
     parameters: dict[str, Any]
-    """What, beside weights, photos, seed and device, decides how the pictures come out:
+    """What, beside weights, photos, seed, pick and device, decides how the pictures come out:
     JSON-ready."""
 
     @property
     def bits_per_dim(self) -> list[float]:
         """`Sample.bits_per_dim` of every picture."""
         return [item.bits_per_dim for item in self.items]
+
+    @property
+    def picks(self) -> list[int]:
+        """`Sample.pick` of every picture."""
+        return [item.pick for item in self.items]
 
     @property
     def classes(self) -> list[int | None]:
@@ -264,6 +276,9 @@ class CompletionResult(DrawnResult[Completion]):
     """The same with what was drawn in grey."""
     drawn: float
     """Share of the picture's values that were drawn, 0 … 1."""
+    mask: MaskConvention | None
+    """What of the mask was drawn: what is "white", "transparent", "painted" or
+    "white-or-transparent"; None without a mask."""
 
     @property
     def effective(self) -> list[float]:
@@ -281,7 +296,8 @@ class ReconstructResult(Result[Reconstruction]):
     """The seed that draws the same samples again on the same kind of device; None for a
     tokenizer."""
     parameters: dict[str, Any]
-    """What, beside weights, pictures, seed and device, decides how they come out: JSON-ready."""
+    """What, beside weights, pictures, seed, pick and device, decides how they come out:
+    JSON-ready."""
 
     @property
     def by_source(self) -> list[list[Reconstruction]]:

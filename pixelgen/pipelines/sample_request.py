@@ -86,12 +86,22 @@ class SampleRequest:
             candidates = min(parameters.options.candidates, most)
             options = replace(parameters.options, candidates=candidates)
             parameters = replace(parameters, options=options)
-        return cls(tuple(indices), tuple(rows), n, parameters, steps)
+        if parameters.options.candidates == config.sampling.candidates == 1:
+            # The pictures are those of versions without candidates, and say the same of themselves.
+            parameters = replace(parameters, uses_candidates=False)
+        request = cls(tuple(indices), tuple(rows), n, parameters, steps)
+        parameters.picks(request.count)  # is there such a picture?
+        return request
 
     @property
     def count(self) -> int:
-        """Pictures in all."""
+        """Pictures of the call, of which `drawing.pick` may choose one."""
         return self.n * max(len(self.classes), 1) if self.steps is None else self.steps
+
+    @property
+    def picks(self) -> Sequence[int]:
+        """Numbers, from 1, of those that are drawn."""
+        return self.drawing.picks(self.count)
 
     @property
     def candidates(self) -> int:
@@ -100,20 +110,18 @@ class SampleRequest:
 
     @property
     def candidate_count(self) -> int:
-        """Pictures to draw in all."""
+        """Pictures of the call in all, those that are not kept included."""
         return self.count * self.candidates
 
     @property
     def labels(self) -> list[int | None]:
-        """Number of every picture; None where it has no class, or lies between two."""
-        if self.steps is not None:
-            return [None] * self.steps
-        return [label for label in self.classes or (None,) for _ in range(self.n)]
+        """Class number of every picture that is drawn; None where it has no class, or lies between
+        two."""
+        if self.steps is not None or not self.classes:
+            return [None for _ in self.picks]
+        return [self.classes[(pick - 1) // self.n] for pick in self.picks]
 
     def parameters(self) -> dict[str, Any]:
-        """What, beside weights, seed and device, decides how the pictures come out."""
+        """What, beside weights, seed, pick and device, decides how the pictures come out."""
         amount = {"n": self.n} if self.steps is None else {"steps": self.steps}
-        parameters = {"classes": list(self.classes), **amount, **self.drawing.parameters()}
-        if self.candidates == 1:  # the pictures are those of versions without candidates
-            parameters.pop("candidates", None)
-        return parameters
+        return {"classes": list(self.classes), **amount, **self.drawing.parameters()}

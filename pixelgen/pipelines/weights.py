@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -17,7 +18,16 @@ from pixelgen.checkpoints import (
 )
 from pixelgen.errors import PixelgenError, UsageError
 from pixelgen.files import expanded
-from pixelgen.imaging import Fit, Photo, cut_hole, load_photo, parse_box, parse_keep, square
+from pixelgen.imaging import (
+    Fit,
+    Photo,
+    cut_hole,
+    load_mask,
+    load_photo,
+    parse_box,
+    parse_keep,
+    square,
+)
 from pixelgen.imaging.hole import Box
 from pixelgen.pipelines.class_pipeline import ClassPipeline
 from pixelgen.pipelines.codec_pipeline import CodecPipeline
@@ -58,11 +68,12 @@ class Weights:
 
     Photos are PIL pictures, which are taken as they are, or paths, whose EXIF rotation is applied;
     one or several. Classes are numbers, names, WordNet ids or ranges ("207-210"), one or
-    several. `drawing` is `seed` (by default a random one), `batch_size` (the pictures do not depend
-    on it), and the sampling options `temperature`, `top_p`, `guidance` and `guidance_schedule`, for
-    classes `vector_temperature`, for classes and faces `candidates`; by default those of the
-    weights. `on_step` is called with a `SamplingProgress` for every position of the grid. The same
-    seed and options draw the same pictures as on the command line.
+    several. `drawing` is `seed` (by default a random one), `pick` (the number, from 1, of the only
+    picture to draw, as it is among those of the same call without it), `batch_size` (the pictures
+    do not depend on it), and the sampling options `temperature`, `top_p`, `guidance` and
+    `guidance_schedule`, for classes `vector_temperature`, for classes and faces `candidates`; by
+    default those of the weights. `on_step` is called with a `SamplingProgress` for every position
+    of the grid. The same seed and options draw the same pictures as on the command line.
 
     Methods that draw or measure return a sequence, which also holds the time of the call, and of
     drawings the seed and the parameters. Every method raises PixelgenError, in one line, for what
@@ -252,11 +263,13 @@ class Weights:
         times for each class, or without a class (Figure 1 of the first PixelCNN paper,
         arXiv:1601.06759).
 
-        The part is what `mask`, a picture as large as the photo, shows in white, what lies in `box`
-        (x, y, width, height in pixels of the photo), and what `keep` ("top:50%") leaves of the
-        square; at least one of these. The model's pixels are filled where at least half of what
-        they cover is in it. Of `refine` candidates one is chosen by how likely the known values
-        below and after the part are; see `CompletePipeline`.
+        The part is what `mask`, a picture as large as the photo, hides; what lies in `box` (x, y,
+        width, height in pixels of the photo); and what `keep` ("top:50%") leaves of the square; at
+        least one of these. A mask hides what is white in it, or what is erased from it, if it is
+        the photo, or what is painted, if it is white paint on a transparent layer: the result says
+        which, and a warning that all or nothing is hidden. The model's pixels are filled where at
+        least half of what they cover is in the part. Of `refine` candidates one is chosen by how
+        likely the known values below and after the part are; see `CompletePipeline`.
         """
         if mask is None and box is None and keep is None:
             raise UsageError("one part must be named: mask, box or keep")
@@ -267,10 +280,12 @@ class Weights:
             load_photo(photo),
             self.size[1],
             fit,
-            mask=None if mask is None else load_photo(mask),
+            mask=None if mask is None else load_mask(mask),
             box=None if box is None else parse_box(box),
             keep=None if keep is None else parse_keep(str(keep)),
         )
+        if mask is not None and hole.extreme is not None:
+            warnings.warn(hole.extreme, stacklevel=2)
         return CompletePipeline(self.checkpoint, self.device).run(request, hole, on_step)
 
     def score(
@@ -334,7 +349,8 @@ class Weights:
 
     def decode(self, codes: Tensor | CodesFile | str | Path) -> list[Image.Image]:
         """RGB pictures of codes: of a tensor of whole numbers [N, C, h, w], of what `encode`
-        returns, or of a file. Also raises InputError for codes of another tokenizer."""
+        returns, or of a file. A picture does not depend on the others: `codes[1:2]` gives the
+        second one alone. Also raises InputError for codes of another tokenizer."""
         pipe = CodecPipeline(self.checkpoint, self.device)
         if isinstance(codes, str | Path):
             codes = CodesFile.load(expanded(codes))

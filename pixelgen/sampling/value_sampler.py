@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import torch
 import torch.nn.functional as F
@@ -50,6 +50,21 @@ def draw_uniforms(generator: torch.Generator, n: int, config: GridConfig) -> Ten
     for picture in uniforms:
         torch.rand(shape, generator=generator, out=picture)
     return uniforms
+
+
+def draw_uniforms_of(
+    generator: torch.Generator, pictures: Iterable[int], config: GridConfig, drawn: int = 0
+) -> Tensor:
+    """What `draw_uniforms` gives `pictures`, by their ascending indices, among all: those of the
+    others are drawn and thrown away. The numbers of the first `drawn` pictures were drawn from
+    `generator` before."""
+    chosen = []
+    for picture in pictures:
+        for _ in range(drawn, picture):
+            draw_uniforms(generator, 1, config)
+        chosen.append(draw_uniforms(generator, 1, config))
+        drawn = picture + 1
+    return torch.cat(chosen)
 
 
 def invert_cdf(log_p: Tensor, uniforms: Tensor, options: SamplingOptions, out: Tensor) -> None:

@@ -250,7 +250,7 @@ class AutoencoderRecipe:
             "joint = false trains the encoder by the PixelCNN alone, and bits_weight is 0",
         )
         require(self.semantic_weight >= 0, "semantic_weight must not be negative")
-        require(0 <= self.semantic_dropout < 1, "semantic_dropout must lie in 0 … 1")
+        require(0 <= self.semantic_dropout < 1, "semantic_dropout must lie in 0 … 1, 1 excluded")
         require(self.semantic_size >= 0, "semantic_size must not be negative")
         require(self.noise >= 0, "noise must not be negative")
         require(0 < self.inner_share < 1, "inner_share must lie between 0 and 1")
@@ -282,7 +282,7 @@ class OptimiserRecipe:
     def __post_init__(self) -> None:
         require(self.lr > 0, "lr must be positive")
         for name in ("beta1", "beta2", "ema"):
-            require(0 <= getattr(self, name) < 1, f"{name} must lie in 0 … 1")
+            require(0 <= getattr(self, name) < 1, f"{name} must lie in 0 … 1, 1 excluded")
         for name in ("weight_decay", "warmup", "clip"):
             require(getattr(self, name) >= 0, f"{name} must not be negative")
         for name in ("batch", "patience"):
@@ -306,7 +306,7 @@ class ScheduleRecipe:
         require(self.steps >= 0, "steps must not be negative")
         require(self.minutes >= 0, "minutes must not be negative")
         require((self.steps > 0) != (self.minutes > 0), "give either steps or minutes")
-        require(0 <= self.decay_from < 1, "decay_from must lie in 0 … 1")
+        require(0 <= self.decay_from < 1, "decay_from must lie in 0 … 1, 1 excluded")
 
 
 @dataclass(frozen=True)

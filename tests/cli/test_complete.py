@@ -82,7 +82,7 @@ def test_json_and_text_chunks(run: Run, pixel_weights: Path, photo: Path) -> Non
     facts = json.loads(outcome.out)
     assert set(facts) == {
         *("files", "seed", "weights", "revision", "device", "classes", "drawn", "bits_per_dim"),
-        *("effective_candidates", "seconds", "parameters", "watch", "animation"),
+        *("effective_candidates", "seconds", "parameters", "watch", "animation", "picks", "mask"),
     }
     assert (facts["files"], facts["seed"], facts["drawn"]) == (["x.png"], 5, 0.25)
     assert facts["classes"] == [None, None]
@@ -90,7 +90,10 @@ def test_json_and_text_chunks(run: Run, pixel_weights: Path, photo: Path) -> Non
     text = png_text(Path("x.png"))
     assert (text["seed"], text["weights"]) == ("5", "pixels")
     parameters = json.loads(text["parameters"])
-    assert parameters.pop("content").startswith("sha256:")
+    for record in (parameters, facts["parameters"]):
+        assert record.pop("content").startswith("sha256:")
+        inputs = [record.pop(name) for name in ("image", "fit", "keep")]
+        assert inputs == ["cat.png", "crop", "bottom:75%"]
     expected = {"classes": [], "n": 2, "temperature": 0.9, "top_p": 1.0, "guidance": 1.0}
     assert facts["parameters"] == expected | {"refine": 4}
     assert parameters == expected | {"refine": 4, "grid": True, "scale": 1}
@@ -190,3 +193,43 @@ def test_bad_input_is_one_line_and_writes_nothing(
     assert outcome.err.count("\n") == 1
     assert (outcome.code, outcome.out) == (code, "")
     assert list(Path().iterdir()) == []
+
+
+def test_masks_with_transparency(run: Run, pixel_weights: Path, photo: Path) -> None:
+    """The left half, erased from the photo, or painted white on a transparent layer."""
+    picture = Image.open(photo).convert("RGBA")
+    picture.paste((0, 0, 0, 0), (0, 0, 20, SIZE[1]))
+    picture.save("erased.png")
+    layer = Image.new("RGBA", SIZE, (0, 0, 0, 0))
+    layer.paste((255, 255, 255, 255), (0, 0, 20, SIZE[1]))
+    layer.save("painted.png")
+    words = ["-n", 1, "--seed", 1, "--weights", pixel_weights, "--separate", "--json"]
+    plain = json.loads(run("complete", photo, "--keep", "right:50%", *words, "-o", "x.png").out)
+    assert plain["mask"] is None
+    loaded = pixelgen.load(pixel_weights, "cpu")
+    for name, convention, says in (
+        ("erased", "transparent", "the mask has transparent parts: these are filled"),
+        ("painted", "painted", "the mask is white paint on a transparent layer: what is painted"),
+    ):
+        outcome = run("complete", photo, "--mask", f"{name}.png", *words, "-o", f"{name}-x.png")
+        assert outcome.err.startswith(f"note: {says}")
+        assert json.loads(outcome.out)["mask"] == convention
+        assert Image.open(f"{name}-x.png").tobytes() == Image.open("x.png").tobytes()
+        result = loaded.complete(photo, mask=f"{name}.png", n=1, seed=1)
+        assert result.mask == convention
+        assert result[0].image.tobytes() == Image.open("x.png").tobytes()
+
+
+def test_all_hidden_is_noted(run: Run, pixel_weights: Path, photo: Path) -> None:
+    Image.new("RGBA", SIZE, (0, 0, 0, 0)).save("empty.png")
+    words = ["-n", 1, "--weights", pixel_weights, "-o", "x.png"]
+    outcome = run("complete", photo, "--mask", "empty.png", *words)
+    assert outcome.err.startswith(
+        "note: the mask has transparent parts: these are filled\n"
+        "note: all is hidden that the weights see: nothing of the picture is used\n"
+    )
+    loaded = pixelgen.load(pixel_weights, "cpu")
+    with pytest.warns(UserWarning, match="all is hidden that the weights see"):
+        loaded.complete(photo, mask="empty.png")
+    with pytest.warns(UserWarning, match="nothing is hidden"):
+        loaded.complete(photo, mask=Image.new("L", SIZE))

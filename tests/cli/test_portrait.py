@@ -122,7 +122,15 @@ def test_json(run: Run, face_weights: Path, photos: dict[str, Path]) -> None:
     assert (facts["seed"], facts["weights"], facts["device"]) == (5, "faces", "cpu")
     assert len(facts["similarity"]) == len(facts["bits_per_dim"]) == 3
     assert all(-1 <= near <= 1 for near in facts["similarity"])
-    expected = {"n": 3, "temperature": 1.0, "top_p": 1.0, "guidance": 1.0, "candidates": 1}
+    expected: dict[str, object] = {
+        "n": 3,
+        "temperature": 1.0,
+        "top_p": 1.0,
+        "guidance": 1.0,
+        "candidates": 1,
+    }
+    expected |= {"photos": ["pair.png", FACE.name], "face": None, "align": True}
+    assert len(facts["parameters"].pop("crops")) == 2
     assert facts["parameters"] == expected
 
 

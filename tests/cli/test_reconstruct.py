@@ -44,7 +44,7 @@ def test_a_sheet_shows_original_mean_and_samples(
     outcome = run(*words)
     assert (outcome.code, outcome.out) == (0, "a-reconstructed-s1.png\n"), outcome.err
     pattern = r"2 numbers: mean [\d.]+ dB PSNR, samples [\d.]+ dB, [\d.]+ bits/dim\n5 numbers: .*\n"
-    assert re.fullmatch(pattern + r"1 picture in [\d.]+ s, seed 1\n", outcome.err)
+    assert re.fullmatch(pattern + r"1 picture in [\d.]+ s, seed 1, picks 1 to 6\n", outcome.err)
     sheet = pixels("a-reconstructed-s1.png")
     assert sheet.shape == (8, 9 * 10 - 2, 3)
     loaded = pixelgen.load(autoencoders, "cpu")

@@ -94,6 +94,8 @@ def test_pictures_depend_on_the_seed_alone_where_rounding_tells() -> None:
         for size in (4, 1)
     )
     assert (first == second).all()
+    picked = loaded.sample(classes=[400], n=4, seed=3487, pick=4).images
+    assert (pixels(picked) == first[3:]).all()
 
 
 def test_what_is_drawn_twice_is_not_seen(loaded: Weights) -> None:

@@ -165,9 +165,9 @@ def test_completions(pixel_weights: Path) -> None:
     assert made[0].original.tobytes() == expected.original.tobytes()
     assert made[0].masked.tobytes() == expected.masked.tobytes()
     white = Image.new("L", read_image(A).size, "white")
-    assert loaded.complete(A, mask=white, seed=3)[0].image.tobytes() == (
-        loaded.sample(seed=3, guidance=1.0)[0].image.tobytes()
-    )
+    with pytest.warns(UserWarning, match="all is hidden"):
+        made = loaded.complete(A, mask=white, seed=3)
+    assert made[0].image.tobytes() == loaded.sample(seed=3, guidance=1.0)[0].image.tobytes()
 
 
 def test_scores(pixel_weights: Path) -> None:
@@ -363,7 +363,7 @@ def test_a_loaded_checkpoint_is_enough(weights: Path) -> None:
 def test_importing_brings_nothing_heavy_along() -> None:
     code = (
         "import sys, pixelgen; dir(pixelgen); "
-        "heavy = {'torch', 'numpy', 'PIL', 'safetensors', 'huggingface_hub', 'onnxruntime'}; "
+        "heavy = {'torch', 'numpy', 'PIL', 'safetensors', 'huggingface_hub'}; "
         "assert not heavy & set(sys.modules), heavy & set(sys.modules); "
         "pixelgen.load; assert 'torch' not in sys.modules"
     )
