@@ -499,11 +499,11 @@ def _decode_all(rows: _Rows, reader: _Reader, progress: Progress | None) -> tupl
             if out is None:
                 out = torch.empty((len(rows), *batch.shape[1:]), dtype=torch.uint8)
             out[len(kept) - len(batch) : len(kept)] = batch
-        start += chunk
+        start = min(start + chunk, len(rows))
         if first is not None:  # now their size is known
             chunk = min(max(_CHUNK_PIXELS // (first[0] * first[1]), 1), _MOST_ROWS)
         if progress is not None:
-            progress(min(start + chunk, len(rows)), len(rows))
+            progress(start, len(rows))
     pixels = torch.empty((0, 3, 0, 0), dtype=torch.uint8) if out is None else out[: len(kept)]
     return pixels, torch.tensor(kept, dtype=torch.int64)
 

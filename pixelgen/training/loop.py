@@ -358,7 +358,7 @@ class TrainingRun:
             ):
                 self.log.write("train", counters.step, **values)
             if reason is not None:
-                return reason, number or None
+                return reason, number if number > 0 else None
             if throughput is not None:
                 self._at_intervals(due, stop)
             lr = learning_rate(recipe.optimiser, recipe.schedule, counters.step, counters.seconds)

@@ -37,6 +37,7 @@ _TYPES: dict[str, type] = {
     "origin": str,
     "before": dict,
     "pictures": int,
+    "class_names": list,
 }
 """The JSON type of every key of the header."""
 _LARGEST = 2**53  # counted or in seconds
@@ -112,6 +113,8 @@ class RunState:
                 raise ValueError(f"its header has an invalid {key!r}")
         if any(type(label) is not int for label in values.get("labels", ())):
             raise ValueError("its header has an invalid 'labels'")
+        if any(type(name) is not str for name in values.get("class_names", ())):
+            raise ValueError("its header has an invalid 'class_names'")
         known = {names.get(key, key): value for key, value in values.items()}
         try:
             return RunState(**{**known, "counters": Counters.from_dict(known["counters"])})

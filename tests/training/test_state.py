@@ -26,6 +26,7 @@ KEYS = {
     "origin",
     "before",
     "pictures",
+    "class_names",
 }
 
 
