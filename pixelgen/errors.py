@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
+
+_CREDENTIALS = re.compile(r"(?<=://)[^/\s]*@|\bhf_[A-Za-z0-9]{20,}\b")
+
+
+def without_credentials(text: str) -> str:
+    """`text` without user names and passwords in its web addresses, and without tokens of the
+    Hub."""
+    return _CREDENTIALS.sub("", text)
 
 
 class PixelgenError(Exception):
@@ -11,10 +20,11 @@ class PixelgenError(Exception):
 
     def __init__(self, message: str, hint: str = "", *, code: str = "") -> None:
         """`hint` says what to do in terms of the Python API; `code` names the situation, so that
-        the command line can give a hint of its own (`pixelgen.cli.hints`)."""
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
+        the command line can give a hint of its own (`pixelgen.cli.hints`). Credentials in them
+        are left out."""
+        self.message = without_credentials(message)
+        self.hint = without_credentials(hint)
+        super().__init__(self.message)
         self.code = code
 
 

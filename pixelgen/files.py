@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import hashlib
 import itertools
 import logging
 import os
 import select
+import shutil
 import stat
 import tempfile
+import time
 import unicodedata
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import BinaryIO, Literal
 
 from pixelgen.errors import PixelgenError
@@ -27,8 +30,13 @@ MAX_PIXELS = 100_000_000
 
 _log = logging.getLogger(__name__)
 _PIPE_TIMEOUT = 5.0
+_BLOCK = 2**16
+_TEMPORARY = ".pixelgen-part"
+_STALE = 3600.0
 # Temporary names repeat only the start of the target's name, so that they are never too long.
 _NAME_PREFIX = 40
+# Bytes: with a number and a suffix, a name must not be longer than 255.
+_NUMBERED_STEM = 230
 
 
 def expanded(path: str | os.PathLike[str]) -> Path:
@@ -39,6 +47,33 @@ def expanded(path: str | os.PathLike[str]) -> Path:
 def folded(path: str | os.PathLike[str]) -> str:
     """A key that is equal for names that some file systems cannot tell apart (by case, accents)."""
     return unicodedata.normalize("NFC", str(path)).casefold().rstrip("/")
+
+
+def path_below(path: str | os.PathLike[str]) -> str | None:
+    """`path` relative to the current folder, None where it does not lie below it. A relative path
+    that stays below is returned as it is. Paths are compared as written: no link is followed."""
+    text = os.path.expanduser(os.fspath(path))
+    if os.name != "nt" and PureWindowsPath(text).is_absolute():
+        return None
+    if not os.path.isabs(text) and os.pardir not in Path(text).parts:
+        return text
+    try:
+        below = os.path.relpath(text)
+    except ValueError:  # on another drive
+        return None
+    return None if Path(below).parts[:1] == (os.pardir,) else below
+
+
+def public_path(path: str | os.PathLike[str]) -> str:
+    """`path` as a file for others may hold it: relative to the current folder, or only its last
+    part where it lies elsewhere, and `~` for the home folder itself."""
+    if (below := path_below(path)) is not None:
+        return below
+    text = os.path.expanduser(os.fspath(path))
+    if os.name != "nt" and PureWindowsPath(text).is_absolute():
+        return PureWindowsPath(text).name
+    text = os.path.abspath(text)
+    return "~" if text == os.path.abspath(Path.home()) else Path(text).name or os.sep
 
 
 def open_file(path: str | os.PathLike[str]) -> BinaryIO:
@@ -74,6 +109,20 @@ def hex_digest(digest: hashlib._Hash, *paths: Path) -> str:
         with open_file(path) as file:
             while block := file.read(2**20):
                 digest.update(block)
+    return digest.hexdigest()
+
+
+def content_key(path: str | os.PathLike[str]) -> str:
+    """A digest that changes when another file takes the place of this one, even with its old time:
+    of the content, or, above 128 KiB, of size, modification time, inode, and the first and last
+    64 KiB. Raises OSError as `open_file` does."""
+    with open_file(path) as file:
+        found = os.fstat(file.fileno())
+        digest = hashlib.sha256(file.read(_BLOCK))
+        if found.st_size > 2 * _BLOCK:
+            digest.update(f"{found.st_size},{found.st_mtime_ns},{found.st_ino},".encode())
+            file.seek(-_BLOCK, os.SEEK_END)
+        digest.update(file.read(_BLOCK))
     return digest.hexdigest()
 
 
@@ -115,8 +164,11 @@ def write_file(path: Path, data: bytes, if_exists: IfExists = "fail") -> Path:
     if if_exists != "number":
         write_atomically(path, data, replace=if_exists == "replace")
         return path
+    stem = path.stem
+    if len(os.fsencode(stem)) > _NUMBERED_STEM:
+        stem = os.fsencode(stem)[:_NUMBERED_STEM].decode(errors="ignore")
     for number in itertools.count(1):
-        target = path if number == 1 else path.with_stem(f"{path.stem}-{number}")
+        target = path if number == 1 else path.with_stem(f"{stem}-{number}")
         if os.path.lexists(target):
             continue
         try:
@@ -130,14 +182,17 @@ def write_file(path: Path, data: bytes, if_exists: IfExists = "fail") -> Path:
 def write_atomically(
     path: Path, data: bytes | Callable[[Path], None], *, replace: bool = True
 ) -> None:
-    """Write `path` through a temporary file beside it that is synced and then renamed.
+    """Write `path` through a temporary file beside it that is synced and then renamed. Those that
+    killed processes have left there are deleted after an hour.
 
     `data` is the content, or a function that writes it to the path it is called with. Without
     `replace`, an existing file is left alone and FileExistsError raised. Raises PixelgenError if
     the file cannot be written.
     """
+    _sweep_once(os.path.abspath(path.parent))
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.name[:_NAME_PREFIX]}.", dir=path.parent)
+        prefix = f".{path.name[:_NAME_PREFIX]}."
+        handle, name = tempfile.mkstemp(_TEMPORARY, prefix, path.parent)
         os.close(handle)
     except OSError as error:
         raise PixelgenError(f"cannot write {path}: {error.strerror}") from error
@@ -149,7 +204,7 @@ def write_atomically(
             temporary.write_bytes(data)
         with temporary.open("r+b") as file:  # Windows syncs only files that are open for writing
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
+        os.chmod(temporary, 0o666 & ~umask())
         size = temporary.stat().st_size
         if replace:
             temporary.replace(path)
@@ -163,6 +218,35 @@ def write_atomically(
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def is_temporary(name: str) -> bool:
+    """Whether this is the name of a temporary file of `write_atomically`."""
+    return name.startswith(".") and name.endswith(_TEMPORARY)
+
+
+@functools.lru_cache(maxsize=100)
+def _sweep_once(folder: str) -> None:
+    """Delete old temporary files in `folder`, unless this process has just done so."""
+    sweep(folder, is_temporary)
+
+
+def sweep(
+    folder: str | os.PathLike[str], is_own: Callable[[str], bool], age: float = _STALE
+) -> None:
+    """Delete what killed processes have left in `folder`: files and folders that are `is_own` by
+    their names, and were last changed more than `age` seconds ago."""
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            with contextlib.suppress(OSError):
+                if not is_own(entry.name):
+                    continue
+                if time.time() - entry.stat(follow_symlinks=False).st_mtime < age:
+                    continue
+                if entry.is_dir(follow_symlinks=False):
+                    shutil.rmtree(entry.path)
+                else:
+                    os.unlink(entry.path)
 
 
 def _rename_without_replacing(source: Path, path: Path) -> None:
@@ -182,7 +266,7 @@ def _rename_without_replacing(source: Path, path: Path) -> None:
         raise
 
 
-def _umask() -> int:
+def umask() -> int:
     """The permissions that new files do not get. Files of `mkstemp` ignore them."""
     mask = os.umask(0)
     os.umask(mask)

@@ -22,5 +22,7 @@ def parse_toml(data: bytes) -> dict[str, Any]:
         raise ValueError("a key has 100 parts or more")
     try:
         return tomllib.loads(data.decode("utf-8"))
+    except UnicodeDecodeError:
+        raise ValueError("not UTF-8 text") from None
     except RecursionError:
         raise ValueError("nested too deeply") from None

@@ -71,11 +71,14 @@ MODELS = (
         "decoder", "tokenizer64", "imagenet64", "imagenet64", settings=DECODER,
         gpu=("optimiser.batch=128", "losses.perceptual_share=1", "optimiser.lr=1e-3"),
     ),
-    Model("embedder", "embedder64", "faces64", "faces64", share=0.4),
-    Model("face-tokenizer", "tokenizer64-faces", "faces64", "faces64", share=0.4, gpu=LARGE[:1]),
+    Model("embedder", "embedder64", "faces64", share=0.3),
     Model(
-        "faces", "faces64", "faces64", "faces64", needs=("embedder", "face-tokenizer"), gpu=LARGE,
-        inputs={"data.tokenizer": "face-tokenizer", "data.embedder": "embedder"},
+        "face-tokenizer", "tokenizer64-faces", "faces64", "imagenet64", needs=("embedder",),
+        share=0.5, gpu=LARGE[:1], inputs={"losses.embedder": "embedder"},
+    ),
+    Model(
+        "faces", "faces64", "faces64", "imagenet64", needs=("embedder", "face-tokenizer"),
+        gpu=LARGE, inputs={"data.tokenizer": "face-tokenizer", "data.embedder": "embedder"},
     ),
     Model("imagenet32", "imagenet32", "imagenet64", "imagenet32", gpu=LARGE),
     Model("autoencoder32", "autoencoder32", "imagenet64", "autoencoder32", gpu=LARGE),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import signal
 import socket
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -60,7 +61,7 @@ def _made_once() -> dict[str, Callable[..., Any]]:
     from pixelgen.imaging import mtcnn
 
     return {
-        "pixelgen.imaging.mtcnn._sessions": functools.cache(mtcnn._sessions),
+        "pixelgen.imaging.mtcnn._load_networks": functools.cache(mtcnn._load_networks),
         "typer.main.get_command": functools.cache(typer.main.get_command),
     }
 
@@ -70,6 +71,22 @@ def once(_made_once: dict[str, Callable[..., Any]], monkeypatch: pytest.MonkeyPa
     """The detector of faces is loaded, and what commands take put together, once for all tests."""
     for name, made in _made_once.items():
         monkeypatch.setattr(name, made)
+
+
+@pytest.fixture
+def usual_signals(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Stop signals as in a new process, also where the tests run in the background of a script; as
+    they were afterwards."""
+    from pixelgen import signals
+
+    monkeypatch.setattr(signals, "_received", [])
+    before = {number: signal.getsignal(number) for number in signals.STOP_SIGNALS}
+    for number in signals.STOP_SIGNALS:
+        usual = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+        signal.signal(number, usual)
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture

@@ -12,7 +12,17 @@ import pytest
 
 from pixelgen import files
 from pixelgen.errors import PixelgenError
-from pixelgen.files import expanded, open_file, open_input, read_file, write_atomically, write_file
+from pixelgen.files import (
+    content_key,
+    expanded,
+    open_file,
+    open_input,
+    path_below,
+    public_path,
+    read_file,
+    write_atomically,
+    write_file,
+)
 
 needs_pipes = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
 
@@ -100,6 +110,34 @@ def test_names_may_be_as_long_as_names_can_be(tmp_path: Path) -> None:
     path = tmp_path / ("x" * 251 + ".png")
     write_atomically(path, b"a")
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
+    path.unlink()
+    long = [write_file(tmp_path / ("ä" * 125 + ".png"), b"a", "number").name for _ in range(2)]
+    assert long == ["ä" * 125 + ".png", "ä" * 115 + "-2.png"]
+
+
+def test_temporary_files_of_killed_processes_are_deleted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names: list[str] = []
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "unlink", lambda path, **_: None)
+        patched.setattr(Path, "replace", lambda path, _: names.append(path.name))
+        write_atomically(tmp_path / "a.png", b"killed")
+    (left,) = names
+    assert files.is_temporary(left)
+    for name in ("b.png", "old.pixelgen-part", ".mine.png"):
+        (tmp_path / name).touch()
+    hours_ago = time.time() - 7200
+    young = tmp_path / f".b.png.{left[-22:]}"
+    young.touch()
+    for path in {*tmp_path.iterdir()} - {young}:
+        os.utime(path, (hours_ago, hours_ago))
+    files._sweep_once.cache_clear()
+    write_atomically(tmp_path / "c.png", b"content")
+    assert {path.name for path in tmp_path.iterdir()} == {
+        *("b.png", "old.pixelgen-part", ".mine.png", "c.png"),
+        young.name,
+    }
 
 
 @pytest.mark.skipif(not hasattr(os, "symlink"), reason="there are no links")
@@ -114,3 +152,50 @@ def test_homes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/me")
     assert expanded("~/x") == Path("/home/me/x")
     assert expanded("~nobody-of-this-name/x") == Path("~nobody-of-this-name/x")
+
+
+@pytest.mark.parametrize("size", [1000, 2**20])
+def test_keys_tell_files_apart_that_are_of_one_size_and_time(tmp_path: Path, size: int) -> None:
+    path = tmp_path / "a"
+    keys = set()
+    for content in (b"a" * size, b"b" + b"a" * (size - 1), b"a" * (size - 1) + b"b"):
+        path.write_bytes(content)
+        os.utime(path, ns=(1, 1))
+        keys.add(content_key(path))
+        assert content_key(path) in keys
+    assert len(keys) == 3
+    with pytest.raises(FileNotFoundError):
+        content_key(tmp_path / "b")
+
+
+PLACES = {
+    "cats/a.png": ("cats/a.png", "cats/a.png"),
+    "./cats": ("./cats", "./cats"),
+    "owner/name": ("owner/name", "owner/name"),
+    "": ("", ""),
+    "HERE/cats/a.png": ("cats/a.png", "cats/a.png"),
+    "HERE": (".", "."),
+    "~/here/cats": ("cats", "cats"),
+    "cats/../dogs/a.png": ("dogs/a.png", "dogs/a.png"),
+    "../cats/a.png": (None, "a.png"),
+    "..": (None, "~"),
+    "cats/../../dogs": (None, "dogs"),
+    "~": (None, "~"),
+    "~/cats/a.png": (None, "a.png"),
+    "/data/cats/": (None, "cats"),
+    "/": (None, "/"),
+    r"C:\Users\alice\cats": (None, "cats"),
+    "C:/Users/alice/cats": (None, "cats"),
+}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the paths are those of other systems")
+@pytest.mark.parametrize("path", PLACES)
+def test_paths_for_others_end_at_the_current_folder(
+    path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    path = path.replace("HERE", str(tmp_path / "here"))
+    assert (path_below(path), public_path(path)) == PLACES[path.replace(str(Path.cwd()), "HERE")]

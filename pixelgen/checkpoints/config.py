@@ -14,6 +14,7 @@ from typing import Any, Literal, cast
 from pixelgen._version import __version__
 from pixelgen.errors import PixelgenError, UsageError
 from pixelgen.files import read_file
+from pixelgen.json_text import check_unicode, finite, parse_json
 from pixelgen.models.config import (
     AnyConfig,
     AutoencoderConfig,
@@ -27,6 +28,8 @@ from pixelgen.sampling import SamplingOptions
 FORMAT = 1
 """The version of `config.json` that is written, and the latest that is read."""
 CONFIG_FILE = "config.json"
+RUN_STATES = ("state.safetensors", "state.previous.safetensors")
+"""Files of a training run, the newer one first; its folder is not one of weights."""
 Kind = Literal["pixelcnn", "coded-pixelcnn", "tokenizer", "face-embedder", "autoencoder"]
 """What a checkpoint holds; "coded-pixelcnn" is a model of grids of codes with its tokenizer."""
 LARGEST_CONFIG = 2**22
@@ -195,6 +198,12 @@ class CheckpointConfig:
             **({"sha256": self.sha256} if self.sha256 else {}),
         }
 
+    def to_json(self) -> bytes:
+        """The content of `config.json`."""
+        text = json.dumps(finite(self.to_dict()), indent=2, ensure_ascii=False) + "\n"
+        # Names of files, which the history may hold, need not be valid text.
+        return text.encode(errors="replace")
+
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> CheckpointConfig:
         """Inverse of `to_dict`. Raises ValueError that says what is wrong."""
@@ -261,26 +270,43 @@ _JSON_TYPES: dict[str, tuple[type, str]] = {
 """The JSON type of every key, and its name in messages."""
 
 
+def _library(values: Mapping[str, Any]) -> str:
+    """The library that wrote a `config.json` without our format, or nothing if that is unclear."""
+    if any(key in values for key in ("_class_name", "_diffusers_version")):
+        return "diffusers"
+    if "model_type" in values or "transformers_version" in values:
+        return "transformers"
+    return "timm" if "pretrained_cfg" in values else ""
+
+
 def read_config(folder: Path, name: str) -> CheckpointConfig:
     """The configuration in `folder`, of the weights called `name`. Raises PixelgenError if it is
     missing or invalid."""
     path, hint = folder / CONFIG_FILE, ""
     try:
-        values = json.loads(read_file(path, LARGEST_CONFIG).decode("utf-8"))
+        values = parse_json(read_file(path, LARGEST_CONFIG))
         if not isinstance(values, dict):
             raise ValueError("not a JSON object")
+        if "format" not in values and (library := _library(values)):
+            raise PixelgenError(
+                f"weights {name}: {CONFIG_FILE} is of {library}, not of pixelgen",
+                "only weights that pixelgen exported can be used",
+            )
+        check_unicode(values)
         return CheckpointConfig.from_dict(values)
     except json.JSONDecodeError as error:
         why = f"not valid JSON, line {error.lineno} column {error.colno}: {error.msg}"
     except FileNotFoundError:
+        if any((folder / state).is_file() for state in RUN_STATES):
+            raise PixelgenError(
+                f"weights {name}: {folder} is the folder of a training run, not of weights",
+                "export the run, and give the folder that it is exported to",
+                code="run-as-weights",
+            ) from None
         raise PixelgenError(
             f"weights {name}: no {CONFIG_FILE} in {folder}",
             f"a checkpoint folder holds {CONFIG_FILE} and model.safetensors",
         ) from None
-    except UnicodeDecodeError:
-        why = "not UTF-8 text"
-    except RecursionError:
-        why = "nested too deeply"
     except OSError as error:
         why = error.strerror or str(error)
         if error.errno == errno.EFBIG:

@@ -1,8 +1,9 @@
-"""Building networks for tensors that were read, without initialising them, bounded in size."""
+"""Building networks, bounded in size."""
 
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -36,11 +37,33 @@ def network_for(config: AnyConfig, shapes: Iterable[tuple[int, ...]]) -> AnyNetw
     layers = config.layers + _head_layers(pixels)
     if layers > len(sizes):
         raise ValueError(f"{len(sizes)} tensors cannot make a model of {layers} layers")
+    limit = max(_ALWAYS, 4 * sum(sizes))
+    return _build(config, _Bounded(limit, "larger than its tensors", initialise=False))
+
+
+def initialised_network(config: AnyConfig) -> AnyNetwork:
+    """The network of `config`, initialised from torch's global generator. Raises ValueError if its
+    weights alone would take more than half of this computer's memory."""
+    memory = _memory_size()
+    if memory is None:
+        return build_model(config)
+    return _build(config, _Bounded(memory // 8, "larger than the memory allows", initialise=True))
+
+
+def _build(config: AnyConfig, bound: _Bounded) -> AnyNetwork:
     try:
-        with _Bounded(max(_ALWAYS, 4 * sum(sizes))):
+        with bound:
             return build_model(config)
-    except (RuntimeError, OverflowError, MemoryError) as error:
+    except (RuntimeError, OverflowError, _TooLarge) as error:
         raise ValueError(f"no model of this size can be built ({error})") from error
+
+
+def _memory_size() -> int | None:
+    """Bytes of memory of this computer; None if that is unknown."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):  # Windows, for one
+        return None
 
 
 def _head_layers(config: AnyConfig) -> int:
@@ -49,12 +72,18 @@ def _head_layers(config: AnyConfig) -> int:
     return config.head_layers if head else 0  # type: ignore[union-attr]
 
 
-class _Bounded(TorchFunctionMode):
-    """Counts the values that are allocated, and skips initialisation."""
+class _TooLarge(Exception):
+    """A network would be larger than it may be."""
 
-    def __init__(self, limit: int) -> None:
+
+class _Bounded(TorchFunctionMode):
+    """Counts the values that are allocated. Raises MemoryError with `complaint` beyond `limit`, and
+    skips initialisation unless it is to `initialise`."""
+
+    def __init__(self, limit: int, complaint: str, *, initialise: bool) -> None:
         super().__init__()
         self.remaining = limit
+        self._complaint, self._initialise = complaint, initialise
 
     def __torch_function__(
         self,
@@ -63,7 +92,7 @@ class _Bounded(TorchFunctionMode):
         args: tuple[Any, ...] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
-        if func in _INITIALISERS:
+        if func in _INITIALISERS and not self._initialise:
             return args[0]
         if func in _FACTORIES:
             size = args[0] if args and not isinstance(args[0], int) else args
@@ -76,4 +105,4 @@ class _Bounded(TorchFunctionMode):
     def _count(self, values: int) -> None:
         self.remaining -= values
         if self.remaining < 0:
-            raise MemoryError("larger than its tensors")
+            raise _TooLarge(self._complaint)

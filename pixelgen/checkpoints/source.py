@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pixelgen.checkpoints.config import CONFIG_FILE
+from pixelgen.checkpoints.hub_ref import is_address
 from pixelgen.checkpoints.layout import present_tensor_files, unreadable_file_error
+from pixelgen.checkpoints.replacement import current_folder
 from pixelgen.checkpoints.weights_cache import active_cache, file_signature
 from pixelgen.errors import PixelgenError, UsageError, did_you_mean
 from pixelgen.files import expanded, hex_digest
@@ -86,12 +88,15 @@ def resolve_local(ref: str | Path | Source) -> Source | None:
         raise unknown_weights_error(text)
     known = bundled()
     if text in known:
-        return Source(known[text], text)
+        return Source(current_folder(known[text]), text)
     path = expanded(text)
     if os.path.isdir(path):
-        return Source(path, path.resolve().name)
+        return Source(current_folder(path), path.resolve().name)
     if os.path.lexists(path):
-        raise UsageError(f"{text} is a file", f"weights are a folder with a {CONFIG_FILE}")
+        hint = f"weights are a folder with a {CONFIG_FILE}"
+        if (path.parent / CONFIG_FILE).is_file():
+            hint = f"give its folder, {path.parent}"
+        raise UsageError(f"{text} is a file", hint)
     return None
 
 
@@ -100,6 +105,11 @@ def unknown_weights_error(ref: str) -> PixelgenError:
     names = ", ".join(bundled()) or "none"
     if not ref:
         return UsageError("the name of the weights is empty", f"bundled: {names}")
+    if is_address(ref):
+        return UsageError(
+            f"{ref} is not the address of weights on the Hub",
+            "give owner/name, or owner/name@revision",
+        )
     if _NAME.fullmatch(ref):
         return UsageError(
             f"no weights called {ref}{did_you_mean(ref, bundled())}",

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import shutil
-import tempfile
+import math
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -21,9 +21,9 @@ from pixelgen.checkpoints.layout import (
     WEIGHTS_FILE,
     autoencoder_file,
     network_configs,
-    present_tensor_files,
     unreadable_file_error,
 )
+from pixelgen.checkpoints.replacement import new_version
 from pixelgen.checkpoints.resolve import resolve_weights
 from pixelgen.checkpoints.source import Source
 from pixelgen.checkpoints.weights_cache import active_cache, file_signature
@@ -128,15 +128,17 @@ def save_checkpoint(
     data: Mapping[str, Any] | None = None,
     card_text: str = "",
     dtype: StorageType = "float16",
+    extra: Mapping[str, bytes] | None = None,
     check: Callable[[str], None] | None = None,
 ) -> Path:
     """Write a checkpoint folder and return it: `model`, the tokenizer whose codes it models, the
     face embedder that conditions it, and for an auto-encoder the `others` of larger bottlenecks.
 
-    Tensors are stored in `dtype`, or in float32 where their values exceed it. `check` is called
-    with the revision of the new files before they replace the old ones, and may raise to prevent
-    that. Raises ValueError for labels or networks that do not fit the model, PixelgenError if the
-    folder cannot be written.
+    Tensors are stored in `dtype`, or in float32 where their values exceed it. `extra` has the
+    content of further files, by name. All files replace old ones together: a kill at any time
+    leaves the old weights or the new ones. `check` is called with the revision of the new files
+    before that, and may raise to prevent it. Raises ValueError for labels or networks that do not
+    fit the model, PixelgenError if the folder cannot be written.
     """
     if not isinstance(sampling, SamplingOptions):
         sampling = SamplingOptions.from_dict(sampling or {})
@@ -151,42 +153,23 @@ def save_checkpoint(
         training=dict(training or {}),
     )
     folder = Path(folder)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise PixelgenError(f"cannot create the folder {folder}: {error.strerror}") from error
     networks: dict[str, nn.Module] = {WEIGHTS_FILE: model}
     if tokenizer is not None:
         networks[TOKENIZER_FILE] = tokenizer
     if embedder is not None:
         networks[EMBEDDER_FILE] = embedder
     networks |= {autoencoder_file(other.config.bottleneck): other for other in others}
-    # All files are written before the first of them replaces an old one, so that a failure leaves
-    # the old weights intact.
-    try:
-        staged = Path(tempfile.mkdtemp(prefix=".new-", dir=folder))
-    except OSError as error:
-        raise PixelgenError(f"cannot write into {folder}: {error.strerror}") from error
-    try:
+    with new_version(folder) as staged:
         for file, network in networks.items():
             tensors = {name: _to_storage(t, dtype) for name, t in network.state_dict().items()}
             write_tensors(staged / file, tensors, {"format": "pt"})
         config = replace(config, sha256={file: sha256_of(staged / file) for file in networks})
-        text = json.dumps(config.to_dict(), indent=2, ensure_ascii=False) + "\n"
-        write_atomically(staged / CONFIG_FILE, text.encode())
-        write_atomically(staged / CARD_FILE, card_text.encode())
+        write_atomically(staged / CONFIG_FILE, config.to_json())
+        write_atomically(staged / CARD_FILE, card_text.encode(errors="replace"))
+        for name, content in (extra or {}).items():
+            write_atomically(staged / name, content)
         if check is not None:
             check(Source(staged, folder.name).revision())
-        for file in (*networks, CONFIG_FILE, CARD_FILE):
-            (staged / file).replace(folder / file)
-    except OSError as error:
-        raise PixelgenError(f"cannot write into {folder}: {error.strerror}") from error
-    finally:
-        shutil.rmtree(staged, ignore_errors=True)
-    # Tensors of an earlier model in this folder would count in the revision, and be pushed.
-    for path in present_tensor_files(folder):
-        if path.name not in networks:
-            path.unlink(missing_ok=True)
     return folder
 
 
@@ -237,13 +220,32 @@ def load_checkpoint(
     return loaded
 
 
+OnLoading = Callable[[str], AbstractContextManager[object]]
+"""Is called with the name of weights; the context that it returns spans their loading."""
+_on_loading: ContextVar[OnLoading] = ContextVar("on_loading", default=nullcontext)
+
+
+@contextmanager
+def watch_loading(on_loading: OnLoading) -> Iterator[None]:
+    """A context in which `on_loading` is called for all weights that are read from disk."""
+    token = _on_loading.set(on_loading)
+    try:
+        yield
+    finally:
+        _on_loading.reset(token)
+
+
 def _load_checkpoint(source: Source, device: torch.device | str) -> LoadedCheckpoint:
+    from pixelgen.sampling.threads import threads
+
     started = time.perf_counter()
     config = read_config(source.path, source.name)
-    networks = {
-        file: _load_network(source, file, part, device)
-        for file, part in network_configs(config).items()
-    }
+    # Hundreds of small tensors: beside other programs, threads would mostly wait for each other.
+    with _on_loading.get()(source.name), threads(1):
+        networks = {
+            file: _load_network(source, file, part, device)
+            for file, part in network_configs(config).items()
+        }
     _log.info("loaded %s (%s) in %.2f s", source.name, config.kind, time.perf_counter() - started)
     return LoadedCheckpoint(
         network=networks[WEIGHTS_FILE],
@@ -304,12 +306,17 @@ def _read_network(path: Path, config: AnyConfig) -> AnyNetwork:
                 if dtype not in ("F16", "BF16", "F32", "F64"):
                     raise ValueError(f"tensor {name} has type {dtype}, not a floating-point type")
                 tensors[name] = file.get_tensor(stored[name]).to(torch.float32)
-                if not tensors[name].isfinite().all():
+                if not _is_finite(tensors[name]):
                     raise ValueError(f"tensor {name} holds values that are not finite")
             network.load_state_dict(tensors, assign=True)
             return network
     except SafetensorError as error:
         raise ValueError(f"not a readable safetensors file ({error})") from error
+
+
+def _is_finite(tensor: Tensor) -> bool:
+    """Whether all values of a floating-point tensor are finite, without a second tensor."""
+    return not tensor.numel() or all(map(math.isfinite, (v.item() for v in tensor.aminmax())))
 
 
 def _check_names(expected: Collection[str], actual: Collection[str]) -> None:

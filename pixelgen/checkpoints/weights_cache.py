@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from pixelgen.files import content_key
+
 T = TypeVar("T")
 
 
@@ -68,6 +70,6 @@ def cache_weights(capacity: int) -> Iterator[None]:
 
 
 def file_signature(files: Sequence[Path]) -> Hashable:
-    """A key that changes whenever one of `files` does. Raises OSError for a missing file."""
-    stats = [(str(file), file.stat()) for file in files]
-    return tuple((name, s.st_ino, s.st_size, s.st_mtime_ns) for name, s in stats)
+    """A key that changes whenever one of `files` does: see `content_key`. Raises OSError for a
+    missing file."""
+    return tuple((str(file), content_key(file)) for file in files)

@@ -15,9 +15,10 @@ from typer.core import TyperGroup
 
 from pixelgen._version import __version__
 from pixelgen.cli import global_options, terminal
-from pixelgen.cli.errors import report
-from pixelgen.cli.logs import log_to_stderr
+from pixelgen.cli.errors import SIGNAL_OFFSET, report
+from pixelgen.cli.logs import harmless_libraries, log_to_stderr
 from pixelgen.errors import PixelgenError, UsageError, did_you_mean
+from pixelgen.signals import StopSignals
 
 # Each name is that of the command, of its module and of the function in it.
 COMMANDS = (
@@ -108,10 +109,11 @@ def pixelgen(
     from pixelgen.cli.settings import defaults_of, read_settings, unknown_variables
 
     words, command = context.obj or [], context.invoked_subcommand or ""
+    help_wanted = bool({"-h", "--help"} & {*words})
     try:
         settings = read_settings()
     except PixelgenError:
-        if command not in _WITHOUT_SETTINGS and not {"-h", "--help"} & {*words}:
+        if command not in _WITHOUT_SETTINGS and not help_wanted:
             raise
         return
     # Options before the name of the command override settings; those after it are parsed later.
@@ -122,6 +124,11 @@ def pixelgen(
     global_options.use_offline(offline or defaults.get("offline", False))
     # For all commands, since `batch` runs others.
     context.default_map = {name: defaults_of(name, settings) for name in COMMANDS}
+    if help_wanted:  # Typer prints them
+        context.default_map = {
+            name: {k: terminal.one_line(v) if isinstance(v, str) else v for k, v in values.items()}
+            for name, values in context.default_map.items()
+        }
     for value in settings.values():
         _log.info("setting %s = %s (%s)", value.setting.key, value, value.where)
     for warning in unknown_variables():
@@ -136,19 +143,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
         # encodings have no letter for some characters, which are printed as escapes.
         utf8 = codecs.lookup(sys.stdout.encoding).name == "utf-8"
         sys.stdout.reconfigure(errors="surrogateescape" if utf8 else "backslashreplace")
-    try:
-        command = typer.main.get_command(app)
-        only_options = {*words} <= {"--debug", "--offline", "-v", "--verbose"}
-        code = command.main(
-            [*words, "--help"] if only_options else words,
-            prog_name="pixelgen",
-            standalone_mode=False,
-            obj=words,
-        )
-        if sys.stdout is not None:
-            sys.stdout.flush()
-    except BaseException as error:
-        code = report(error, debug="--debug" in words)
-    finally:
-        log_to_stderr(0)
+    with StopSignals() as stop:
+        try:
+            with harmless_libraries():
+                command = typer.main.get_command(app)
+                only_options = {*words} <= {"--debug", "--offline", "-v", "--verbose"}
+                code = command.main(
+                    [*words, "--help"] if only_options else words,
+                    prog_name="pixelgen",
+                    standalone_mode=False,
+                    obj=words,
+                )
+            if sys.stdout is not None:
+                sys.stdout.flush()
+        except BaseException as error:
+            code = report(error, debug="--debug" in words)
+        finally:
+            log_to_stderr(0)
+        if code and stop.received:  # whatever error it led to, as where the terminal is gone
+            code = SIGNAL_OFFSET + stop.received[0]
     sys.exit(code if isinstance(code, int) else 0)

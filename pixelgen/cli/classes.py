@@ -41,6 +41,8 @@ def classes(
     if weights is not None:
         source = obtain(weights, quiet)
         among = read_config(source.path, source.name).labels
+        if not among and not as_json:
+            raise PixelgenError(f"{source.name} has no classes")
     found = search(query or "", among)
     if query and not found and not as_json:
         near = ", ".join(map(str, nearest(query, among)))

@@ -10,6 +10,7 @@ import typer
 
 from pixelgen.checkpoints import DEFAULT_WEIGHTS, bundled, read_config
 from pixelgen.checkpoints.source import resolve_local
+from pixelgen.cli.terminal import one_line
 from pixelgen.errors import PixelgenError
 from pixelgen.jobs.output import slug
 from pixelgen.labels import imagenet
@@ -83,4 +84,9 @@ def _weights() -> Iterator[Completion]:
 
 
 def _starting(incomplete: str, completions: Iterable[Completion]) -> list[Completion]:
-    return [word for word in completions if word[0].startswith(incomplete)]
+    # The shell shows them as they are.
+    return [
+        (word, one_line(description))
+        for word, description in completions
+        if word.startswith(incomplete) and word.isprintable()
+    ]

@@ -129,7 +129,10 @@ def set_value(
     if setting.option == "weights":
         new = _absolute_ref(value)
     if setting.option == "output":
-        new = str(expanded(value).absolute())
+        folder = expanded(value).absolute()
+        if os.path.lexists(folder) and not os.path.isdir(folder):
+            raise UsageError(f"{value} is not a folder")
+        new = str(folder)
     path = config_file()
     document = _document(path)
     _put(document, setting.key, new)
@@ -248,4 +251,8 @@ def _write(path: Path, document: TOMLDocument) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise PixelgenError(f"cannot create {path.parent}: {error.strerror or error}") from error
-    write_atomically(path.resolve(), tomlkit.dumps(document).encode())
+    try:
+        text = tomlkit.dumps(document).encode()
+    except UnicodeEncodeError:  # half of a character, as names of files may have
+        raise UsageError("a settings file can only hold text in UTF-8") from None
+    write_atomically(path.resolve(), text)

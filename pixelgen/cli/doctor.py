@@ -9,7 +9,7 @@ import platform
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -24,8 +24,8 @@ from pixelgen.errors import PixelgenError
 
 _COLOURS = {"ok": "green", "note": "yellow", "problem": "red"}
 _REQUIRED = (
-    *("torch", "numpy", "pillow", "safetensors", "huggingface-hub", "onnxruntime"),
-    *("typer", "rich", "platformdirs", "tomlkit", "mtcnn-runtime"),
+    *("torch", "numpy", "pillow", "safetensors", "huggingface-hub"),
+    *("typer", "rich", "platformdirs", "tomlkit"),
 )
 _EXTRAS = {"train": ("accelerate", "datasets", "torchmetrics"), "identity": ("dlib-bin",)}
 _REINSTALL = "`pip install --force-reinstall pixelgen`"
@@ -60,7 +60,8 @@ def doctor(as_json: options.Json = False, quiet: options.Quiet = False) -> None:
     """
     findings: list[Finding] = []
     for name, check in CHECKS.items():
-        for finding in _findings(name, check):
+        # Findings are often published in bug reports.
+        for finding in map(_without_home, _findings(name, check)):
             findings.append(finding)
             if not as_json and (finding.state == "problem" or not quiet):
                 _print(finding)
@@ -81,6 +82,16 @@ def _findings(name: str, check: Callable[[], Iterator[Finding]]) -> Iterator[Fin
     except Exception as error:  # whatever is broken here, the other checks go on
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         yield Finding(name, "problem", reason, _REINSTALL)
+
+
+def _without_home(finding: Finding) -> Finding:
+    """`finding` with ~ for the user's home folder, whose name is often that of the user."""
+    home = str(Path.home())
+    return replace(
+        finding,
+        found=finding.found.replace(home + os.sep, f"~{os.sep}"),
+        do=finding.do.replace(home + os.sep, f"~{os.sep}"),
+    )
 
 
 def _print(finding: Finding) -> None:

@@ -84,7 +84,7 @@ class Download:
 
         moving = shows_progress()
         self._bar = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(20),
             DownloadColumn(),
             TransferSpeedColumn(),
@@ -93,7 +93,8 @@ class Download:
             transient=True,
             disable=not moving,
         )
-        self._task = self._bar.add_task(transfer.name, total=transfer.total)
+        name = terminal.one_line(transfer.name)
+        self._task = self._bar.add_task(name, total=transfer.total)
         if moving:
             self._bar.start()
         else:

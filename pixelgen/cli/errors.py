@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import errno
 import os
 import sys
 from typing import Any
@@ -13,14 +13,18 @@ from pixelgen.cli import terminal
 from pixelgen.cli.hints import HINTS
 from pixelgen.errors import InputError, PixelgenError, UsageError, WeightsError, did_you_mean
 
-INTERRUPTED = 130
+SIGNAL_OFFSET = 128
+"""A command that a signal ends has this exit code plus the number of the signal, as in a shell."""
+INTERRUPTED = SIGNAL_OFFSET + 2
 EXIT_CODE_MEANINGS: dict[int, str] = {
     0: "success",
     1: "failure; also damaged weights, and problems that `doctor` finds",
     2: "usage: an invalid option, name or place, or a file that exists already",
     3: "input that cannot be read, or that shows no face where one is needed",
     4: "weights unavailable: no network, no permission, not in the cache",
-    INTERRUPTED: "interrupted",
+    SIGNAL_OFFSET + 1: "ended with its terminal (SIGHUP)",
+    INTERRUPTED: "interrupted (Ctrl-C, SIGINT)",
+    SIGNAL_OFFSET + 15: "terminated (SIGTERM)",
 }
 """What the documentation and the man pages say of each exit code."""
 EXIT_CODES: dict[type[PixelgenError], int] = {
@@ -29,7 +33,16 @@ EXIT_CODES: dict[type[PixelgenError], int] = {
     InputError: 3,
     WeightsError: 4,
 }
-_OUT_OF_MEMORY = ("out of memory", "can't allocate memory")
+_OUT_OF_MEMORY = (
+    "out of memory",
+    "can't allocate memory",
+    "cannot allocate memory",
+    "bad_alloc",
+    "failed to map segment",  # of a library that is loaded
+    "can't start new thread",
+)
+"""In messages of torch, of C++ and of the system, in any case."""
+_WRITING = (errno.ENOSPC, errno.EFBIG, errno.EIO, getattr(errno, "EDQUOT", errno.ENOSPC))
 _MAX_LENGTH = 1000
 
 
@@ -41,7 +54,7 @@ def report(error: BaseException, debug: bool) -> int:
         return error.code if isinstance(error.code, int) else 1
     if isinstance(error, BrokenPipeError):
         # The reader of the pipe has gone; nothing more may be written at exit either.
-        discard_stdout()
+        terminal.discard(sys.stdout)
         return 1
     if debug:
         terminal.traceback(error)
@@ -57,12 +70,6 @@ def exit_code_of(error: PixelgenError) -> int:
     return next(EXIT_CODES[kind] for kind in type(error).__mro__ if kind in EXIT_CODES)
 
 
-def discard_stdout() -> None:
-    """Send what is still buffered for stdout, a closed pipe, to the null device."""
-    with contextlib.suppress(OSError, AttributeError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
 def explain(error: BaseException) -> tuple[str, int]:
     """The line that explains an error to users, and the exit code."""
     if isinstance(error, PixelgenError):
@@ -74,17 +81,39 @@ def explain(error: BaseException) -> tuple[str, int]:
         hint = f"`{context.command_path} --help`" if context is not None else ""
         line = _with_hint(_usage_message(error, context), hint)
         code = getattr(error, "exit_code", 2)
-    elif isinstance(error, MemoryError) or any(text in str(error) for text in _OUT_OF_MEMORY):
-        line, code = _with_hint("not enough memory", "a smaller --batch-size needs less memory"), 1
+    elif _is_out_of_memory(error):
+        hint = "a smaller --batch-size needs less; `ulimit -v` may limit it"
+        line, code = _with_hint("not enough memory", hint), 1
+    elif isinstance(error, UnicodeEncodeError):
+        text = error.object[error.start : error.end]
+        line = _with_hint(
+            f"{text!r} has no form in the encoding {error.encoding} of this system",
+            "PYTHONUTF8=1, or a locale such as LC_ALL=C.UTF-8",
+        )
+        code = 1
     elif isinstance(error, OSError) and error.strerror:
-        where = f"{error.filename}: " if error.filename is not None else ""
-        line, code = f"{where}{error.strerror}", 1
+        line, code = _system_message(error), 1
     else:
         line = _with_hint(
             f"unexpected {type(error).__name__}: {error}", "--debug shows the traceback"
         )
         code = 1
     return _one_line(line), code
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    text = str(error).casefold()
+    return isinstance(error, MemoryError) or any(known in text for known in _OUT_OF_MEMORY)
+
+
+def _system_message(error: OSError) -> str:
+    if error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return "the current folder does not exist any more"
+    return f"{'cannot write: ' if error.errno in _WRITING else ''}{error.strerror}"
 
 
 def _usage_message(error: Any, context: Any) -> str:

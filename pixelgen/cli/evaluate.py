@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -173,18 +173,23 @@ def evaluate(
     config = read_config(source.path, source.name)
     _check(chosen, source.name, config)
 
-    from pixelgen.checkpoints import load_checkpoint
+    from pixelgen.checkpoints.storage import load_checkpoint, watch_loading
     from pixelgen.cli.memory import keep_freed_memory
+    from pixelgen.cli.progress import loading_note
     from pixelgen.evaluation.results import EvaluationReport
     from pixelgen.pipelines.devices import pick_device
 
     start = time.perf_counter()
     keep_freed_memory()
-    loaded = load_checkpoint(source, pick_device(device))
+    with nullcontext() if quiet or as_json else watch_loading(loading_note):
+        loaded = load_checkpoint(source, pick_device(device))
     with _progress(quiet or as_json) as progress:
         split_of = {"data": data, "split": split, "limit": limit}
-        common = split_of | {"batch": batch_size, "progress": progress}
+        notes: list[str] = []
+        common = split_of | {"batch": batch_size, "progress": progress, "note": notes.append}
         result, judged, people_judged = _measure(loaded, chosen, common)
+    for text in dict.fromkeys(notes):  # two evaluations read the same pictures
+        terminal.note(text, quiet)
     if as_json:
         report = EvaluationReport(
             weights=loaded.name,
@@ -197,7 +202,7 @@ def evaluate(
             identity=people_judged,
             seconds=round(time.perf_counter() - start, 1),
         )
-        terminal.json(report.to_dict(), indent=2)
+        terminal.json(report.to_dict(), indent=2, quiet=quiet)
         return
     terminal.line(f"{loaded.name} on {result.images} pictures of {data} ({split})")
     print_evaluation(result, config.likelihood_unit)

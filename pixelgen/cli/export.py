@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from pixelgen.checkpoints.config import CONFIG_FILE
-from pixelgen.checkpoints.source import resolve_local
+from pixelgen.checkpoints.source import bundled, resolve_local
 from pixelgen.cli import options, terminal
+from pixelgen.errors import UsageError, did_you_mean
+from pixelgen.files import expanded
 
 
 def export(
@@ -62,6 +65,11 @@ def export(
         "overwrite": force,
     }
     source = None if others else resolve_local(run)
+    if source is None and not others and not os.path.lexists(expanded(run)):
+        raise UsageError(
+            f"no run {run}, and no weights of this name{did_you_mean(run, bundled())}",
+            f"give the folder of a run or of weights, or a bundled name: {', '.join(bundled())}",
+        )
     if source is not None and (source.path / CONFIG_FILE).is_file():
         folder = export_weights(run, output, **shared)
     else:

@@ -38,6 +38,8 @@ HINTS: dict[str, str] = {
     "part-to-fill": "--mask, --keep or --box",
     "path-needs-classes": "--class NAME",
     "photos-or-classes": "PHOTO PHOTO or --class",
+    "private-card": "edit it, or leave out --keep-card",
+    "run-as-weights": "`pixelgen export RUN -o FOLDER` makes weights of it",
     "run-exists": "add --resume to continue it",
     "runs-differ-in-sampling": "resume one of them with --set sampling.KEY=VALUE",
     "semantic-without-teacher": "set autoencoder.semantic_weight, or add --init WEIGHTS that have "

@@ -6,11 +6,12 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from threading import Timer
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from PIL import Image
 
-from pixelgen.cli.terminal import shows_progress, stderr_console
+from pixelgen.cli.terminal import shows_progress, status, stderr_console, stderr_may_be_gone
 from pixelgen.imaging import grey_out, make_grid
 from pixelgen.jobs.rate_limiter import RateLimiter
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from pixelgen.pipelines import SamplingProgress
 
 _FIRST_SECONDS = 2.0
+_FIRST_LOADING_SECONDS = 1.0
 _DARK = 48
 _GAP = 2
 _outer: ContextVar[ProgressLine | None] = ContextVar("outer", default=None)
@@ -83,8 +85,9 @@ class ProgressLine:
     def hide(self) -> None:
         """Hide the line until the next call, so that something else can be printed."""
         if self._live is not None:
-            self._live.stop()
-            self._live = None
+            live, self._live = self._live, None
+            with stderr_may_be_gone():
+                live.stop()
 
     def _show(self, *parts: Any) -> None:
         from rich.console import Group
@@ -99,8 +102,10 @@ class ProgressLine:
                 redirect_stdout=False,
                 redirect_stderr=False,
             )
-            self._live.start()
-        self._live.update(Group(*parts), refresh=True)
+            with stderr_may_be_gone():
+                self._live.start()
+        with stderr_may_be_gone():
+            self._live.update(Group(*parts), refresh=True)
 
     def _line(self, done: float, total: float) -> Any:
         from rich.progress_bar import ProgressBar
@@ -158,6 +163,21 @@ class SamplingDisplay(ProgressLine):
         last = moment.first + len(images)
         which = f"{moment.first + 1}" if len(images) == 1 else f"{moment.first + 1}–{last}"
         return [HalfBlocks(sheet), Text(f"{which} of {moment.total}")]
+
+
+@contextmanager
+def loading_note(name: str) -> Iterator[None]:
+    """A context of loading the weights `name`, which a line on a terminal says if it takes long."""
+    if not shows_progress():
+        yield
+        return
+    timer = Timer(_FIRST_LOADING_SECONDS, status, [f"loading {name}"])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def can_show_pictures() -> bool:

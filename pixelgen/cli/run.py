@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
 from pixelgen.checkpoints import Source
+from pixelgen.checkpoints.storage import watch_loading
 from pixelgen.cli import terminal
 from pixelgen.cli.downloads import obtain
 from pixelgen.cli.global_options import max_pixels_read
 from pixelgen.cli.option_groups import PrintingGroup
-from pixelgen.cli.progress import ProgressLine, SamplingDisplay, can_show_pictures
+from pixelgen.cli.progress import (
+    ProgressLine,
+    SamplingDisplay,
+    can_show_pictures,
+    loading_note,
+)
 from pixelgen.cli.terminal import check_takes_bytes, note, on_terminal, stdin_bytes
 from pixelgen.errors import UsageError
 from pixelgen.files import MAX_PIXELS
@@ -84,17 +92,32 @@ class TerminalContext(JobContext):
 
 def run_and_print(job: Job, printing: PrintingGroup, live: bool | None = False) -> None:
     """Run a job and print its report: JSON, or the files on stdout and a summary on stderr."""
-    print_report(job.run(TerminalContext(printing, live)), printing)
+    started = time.perf_counter()
+    with loading_shown(printing):
+        report = job.run(TerminalContext(printing, live))
+    print_report(report, printing, seconds=time.perf_counter() - started)
 
 
-def print_report(report: Report, printing: PrintingGroup, text: str = "") -> None:
-    """Print a report as JSON; otherwise `text` and the paths of files on stdout, and the summary on
-    stderr."""
+def loading_shown(printing: PrintingGroup) -> AbstractContextManager[None]:
+    """A context in which weights that take long to load are named on a terminal."""
+    if printing.quiet or printing.as_json:
+        return nullcontext()
+    return watch_loading(loading_note)
+
+
+def print_report(
+    report: Report, printing: PrintingGroup, text: str = "", *, seconds: float | None = None
+) -> None:
+    """Print a report as JSON; otherwise `text` and the paths of files on stdout, and details and
+    summary on stderr, with the `seconds` that all of it took."""
     if printing.as_json:
-        terminal.json(report.to_dict())
+        terminal.json(report.to_dict(), quiet=printing.quiet)
         return
     for row in text.splitlines():
         terminal.line(row)
     for path in report.written():
         terminal.path(path)
-    terminal.status(report.summary(), printing.quiet)
+    if seconds is not None and any(field.name == "seconds" for field in fields(report)):
+        report = replace(report, seconds=seconds)  # type: ignore[call-arg]
+    for text in (*report.details(), report.summary()):
+        terminal.status(text, printing.quiet)

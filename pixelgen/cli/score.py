@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import Annotated
 
@@ -10,7 +11,7 @@ import typer
 from pixelgen.checkpoints import DEFAULT_PIXEL_WEIGHTS
 from pixelgen.cli import completions, options
 from pixelgen.cli.option_groups import PrintingGroup, with_option_groups
-from pixelgen.cli.run import TerminalContext, print_report
+from pixelgen.cli.run import TerminalContext, loading_shown, print_report
 from pixelgen.cli.terminal import one_line
 from pixelgen.jobs.score import ScoreJob, ScoreReport
 
@@ -80,8 +81,11 @@ def score(
         batch_size=batch_size,
         force=force,
     )
-    report = job.run(TerminalContext(printing))
-    print_report(report, printing, "\n".join(_table(report)))
+    started = time.perf_counter()
+    with loading_shown(printing):
+        report = job.run(TerminalContext(printing))
+    seconds = time.perf_counter() - started
+    print_report(report, printing, "\n".join(_table(report)), seconds=seconds)
 
 
 def _table(report: ScoreReport) -> Iterator[str]:

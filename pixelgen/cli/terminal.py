@@ -1,21 +1,23 @@
 """The one writer to the terminal: results go to stdout, everything else to stderr.
 
 Every text passes `harmless` on its way out: names of files, weights and classes may hold anything.
+`harmless_libraries` is for what other libraries log and warn of.
 """
 
 from __future__ import annotations
 
 import json as _json
-import math
 import os
 import sys
 import traceback as _traceback
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from typing import Any, BinaryIO, Literal, TextIO
 
 import typer
 
-from pixelgen.errors import InputError, UsageError
+from pixelgen.errors import InputError, UsageError, without_credentials
+from pixelgen.json_text import finite
 
 Colours = Literal["auto", "always", "never"]
 """When to use colours: on terminals that have them, everywhere, nowhere."""
@@ -28,28 +30,36 @@ def harmless(text: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """`harmless` for a cell of a table: with ? for line breaks and tabs too."""
+    """`harmless` for a text that is not to begin a line or a cell of its own: with ? for line
+    breaks and tabs too."""
     return harmless(text).replace("\n", "?").replace("\t", "?")
 
 
 def line(text: str, *, label: str = "", colour: str = "") -> None:
-    """Print a line of the result on stdout, after a `label` in `colour`."""
+    """Print a line of the result on stdout, after a `label` in `colour`. Tabs stay."""
     _write(text.replace("\n", "?"), sys.stdout, label, colour)
 
 
 def path(file: str | os.PathLike[str]) -> None:
     """Print the path of a file that was written on stdout: for scripts exactly as it is, whatever
-    it holds; harmless on a terminal."""
+    it holds and whatever the locale; harmless on a terminal."""
     if on_terminal(sys.stdout):
         line(os.fspath(file))
+    elif sys.stdout is not None and os.name == "posix" and hasattr(sys.stdout, "buffer"):
+        sys.stdout.flush()
+        sys.stdout.buffer.write(os.fsencode(file) + b"\n")
+        sys.stdout.buffer.flush()
     elif sys.stdout is not None:
         typer.echo(os.fspath(file))
 
 
-def json(value: Any, indent: int | None = None) -> None:
+def json(value: Any, indent: int | None = None, quiet: bool = False) -> None:
     """Print one JSON value on stdout. Numbers that are not finite become null, which JSON has in
-    their place."""
-    text = _json.dumps(_finite(value), ensure_ascii=not _is_unicode(sys.stdout), indent=indent)
+    their place, with a note unless `quiet`."""
+    value, said = finite(value), value
+    if value != said:
+        note("null in the JSON stands for a number that is not finite", quiet)
+    text = _json.dumps(value, ensure_ascii=not _is_unicode(sys.stdout), indent=indent)
     # Escapes keep what the value means, also where a terminal would act on a character.
     text = "".join(c if c.isprintable() or c == "\n" else _json.dumps(c)[1:-1] for c in text)
     _write(text, sys.stdout)
@@ -81,25 +91,28 @@ def status(text: str, quiet: bool = False, console: Any = None) -> None:
     if quiet:
         return
     if console is None:
-        _write(text, sys.stderr)
+        _write(one_line(text), sys.stderr)
     else:
-        console.print(harmless(text), highlight=False, markup=False, soft_wrap=True)
+        # Rich would make colours of [red] in a name, and a picture of :cat:.
+        plain = {"markup": False, "emoji": False, "highlight": False}
+        with stderr_may_be_gone():
+            console.print(one_line(text), soft_wrap=True, **plain)
 
 
 def note(text: str, quiet: bool = False) -> None:
     """Print a line on stderr about something unexpected, unless `quiet`."""
     if not quiet:
-        _write(text, sys.stderr, "note:", "yellow")
+        _write(one_line(text), sys.stderr, "note:", "yellow")
 
 
 def error(text: str, label: str = "error:") -> None:
     """Print a line on stderr about what failed."""
-    _write(text, sys.stderr, label, "red")
+    _write(one_line(text), sys.stderr, label, "red")
 
 
 def log(text: str, stream: TextIO | None) -> None:
     """Print a line of the log of `--verbose` on `stream`."""
-    _write(text, stream, "log:", "blue")
+    _write(one_line(text), stream, "log:", "blue")
 
 
 def traceback(failure: BaseException) -> None:
@@ -109,7 +122,7 @@ def traceback(failure: BaseException) -> None:
 
 def confirm(question: str) -> bool:
     """Ask on stderr whether to go on; stdin answers."""
-    return typer.confirm(harmless(question), err=True)
+    return typer.confirm(one_line(question), err=True)
 
 
 def write_bytes(data: bytes) -> None:
@@ -124,23 +137,32 @@ def _write(
     """Print harmless text on a stream, which is None where it is closed."""
     if stream is None:
         return
-    text, coloured = harmless(text), has_colours(stream)
+    text, coloured = harmless(without_credentials(text)), has_colours(stream)
     if label:
         text = f"{typer.style(label, fg=colour, bold=True) if coloured else label} {text}"
     elif bold and coloured:
         text = typer.style(text, bold=True)
-    typer.echo(text, file=stream, color=coloured)
+    with stderr_may_be_gone() if stream is sys.stderr else nullcontext():
+        typer.echo(text, file=stream, color=coloured)
 
 
-def _finite(value: Any) -> Any:
-    """A JSON value with None for numbers that are not finite."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, dict):
-        return {key: _finite(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(inner) for inner in value]
-    return value
+@contextmanager
+def stderr_may_be_gone() -> Iterator[None]:
+    """A context for writing to stderr. Where its terminal or its reader is gone, nobody needs what
+    is written: the work goes on in silence."""
+    try:
+        yield
+    except OSError:
+        discard(sys.stderr)
+
+
+def discard(stream: TextIO | None) -> None:
+    """Send what is still buffered for a stream, such as a closed pipe, and what will be written to
+    it, to the null device."""
+    if stream is None:
+        return
+    with suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _is_unicode(stream: TextIO | None) -> bool:
@@ -157,7 +179,12 @@ def stderr_console() -> Any:
     """Rich's console on stderr, for progress bars."""
     from rich.console import Console
 
-    return Console(stderr=True)
+    class StderrConsole(Console):
+        def on_broken_pipe(self) -> None:
+            # Rich would end the program, and stdout with it.
+            discard(sys.stderr)
+
+    return StderrConsole(stderr=True)
 
 
 def shows_progress() -> bool:

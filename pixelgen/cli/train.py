@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pixelgen.cli import options, terminal
+from pixelgen.cli.errors import SIGNAL_OFFSET
+from pixelgen.jobs.process_share import ProcessShare
 
 if TYPE_CHECKING:
     from pixelgen.training.logs import RunProgress
@@ -50,7 +51,7 @@ def train(
 ) -> None:
     """Train a model by a recipe.
 
-    Ctrl-C and SIGTERM save the state of the run before it stops.
+    Ctrl-C, SIGTERM and SIGHUP save the state of the run before it stops.
 
     \b
     Examples:
@@ -63,7 +64,7 @@ def train(
 
     keep_freed_memory()
     parsed = load_recipe(recipe, overrides or [])
-    main_process = os.environ.get("RANK", "0") == "0"
+    main_process = ProcessShare.of_this_process().rank == 0
     with TrainingDisplay(quiet or as_json or not main_process) as display:
         outcome = run_training(
             parsed, output, resume=resume, init=init, max_minutes=max_minutes, watcher=display
@@ -82,8 +83,8 @@ def train(
             "minutes": round(counters.seconds / 60, 2),
         }
         terminal.json(result)
-    if outcome.reason == "interrupted":
-        raise typer.Exit(130)
+    if outcome.signal is not None:
+        raise typer.Exit(SIGNAL_OFFSET + outcome.signal)
 
 
 class TrainingDisplay:
@@ -101,7 +102,8 @@ class TrainingDisplay:
         if terminal.shows_progress() and not self._quiet:
             from rich.progress import BarColumn, Progress, TextColumn
 
-            columns = (BarColumn(20), TextColumn("{task.percentage:5.1f}% {task.description}"))
+            text = "{task.percentage:5.1f}% {task.description}"
+            columns = (BarColumn(20), TextColumn(text, markup=False))
             self._bar = Progress(*columns, console=self._console, transient=True)
             self._task = self._bar.add_task("starting", total=1.0)
             self._bar.start()
@@ -109,7 +111,8 @@ class TrainingDisplay:
 
     def __exit__(self, *_: object) -> None:
         if self._bar is not None:
-            self._bar.stop()
+            with terminal.stderr_may_be_gone():
+                self._bar.stop()
 
     def progress(self, progress: RunProgress) -> None:
         """Show how far the run is."""

@@ -6,28 +6,30 @@ Folders of parquet files, folders of pictures and Hub data sets are all read thr
 from __future__ import annotations
 
 import hashlib
-import io
+import logging
 import os
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
-from pixelgen.errors import PixelgenError
-from pixelgen.files import expanded, open_file, write_atomically
-from pixelgen.imaging import MAX_PIXELS
-from pixelgen.imaging.read import known_formats
+from pixelgen.data.row_reader import RowReader
+from pixelgen.errors import PixelgenError, UsageError
+from pixelgen.files import content_key, expanded, write_atomically
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
 Progress = Callable[[int, int], None]
+
+_READER_VERSION = 2  # of splits in the cache; another one if the same files give other pixels
+_CHUNK_PIXELS = 2**23  # of the pictures that are decoded at a time
+_MOST_ROWS = 500
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,7 @@ def load_images(
     limit: int | None = None,
     image_column: str = "image",
     label_column: str = "label",
+    note: Callable[[str], None] = lambda text: None,
     progress: Progress | None = None,
 ) -> ImageData:
     """Load the pictures of a split of `ref`: a local folder, or a Hub data set `owner/name`.
@@ -106,7 +109,9 @@ def load_images(
     With `size`, pictures are averaged down to size×size by a whole factor. With `limit`, that many
     rows are taken, spread evenly over the split. Labels come from `label_column`; a folder whose
     pictures all lie in one class folder has one label; without either there are no labels. Decoded
-    splits are cached in the user's cache folder. `progress(done, total)` is called while decoding.
+    splits are cached in the user's cache folder, by the content of their files: see `content_key`.
+    `progress(done, total)` is called while decoding, `note` where pictures may not look as they
+    were meant. Pictures are read as by `read_image`.
 
     Raises PixelgenError for a data set, split or column that does not exist, and for pictures that
     are unreadable, of different sizes, or not a whole multiple of `size`.
@@ -129,13 +134,20 @@ def load_images(
         values = np.asarray(
             dataset.select_columns([label_column]).with_format("numpy")[:][label_column]
         )
-        if values.dtype.kind not in "iu":
-            raise PixelgenError(f"column {label_column!r} of {name} does not hold whole numbers")
+        if values.ndim != 1 or values.dtype.kind not in "iu":
+            raise PixelgenError(
+                f"column {label_column!r} of {name} does not hold a whole number for each picture"
+            )
         labels = torch.from_numpy(values.astype(np.int64))
         names = tuple(getattr(dataset.features[label_column], "names", ()))
     elif label_column == "label" and (folder := _only_class_folder(dataset, ref, image_column)):
         labels, names = torch.zeros(len(dataset), dtype=torch.int64), (folder,)
-    return ImageData(_pixels(dataset, name, image_column, size, progress), labels, names)
+    reader = RowReader(ref)
+    pixels = _pixels(dataset, name, image_column, size, reader, progress)
+    if reader.remarks:
+        others = f" ({len(reader.remarks)} such rows)" if len(reader.remarks) > 1 else ""
+        note(reader.remarks[0] + others)
+    return ImageData(pixels, labels, names)
 
 
 def _open_dataset(ref: str | Path, split: str) -> Dataset:
@@ -147,20 +159,50 @@ def _open_dataset(ref: str | Path, split: str) -> Dataset:
             "reading data sets requires the package `datasets`", "pip install 'pixelgen[train]'"
         ) from None
     text = str(ref)
+    if not text:  # a path of no characters would be the current folder
+        raise UsageError("no data set is named", "give a folder, or a Hub id owner/name")
     path = expanded(text)
     local = os.path.lexists(path) or text.startswith((".", "/", "~")) or text.count("/") != 1
     if local and not os.path.isdir(path):
-        raise PixelgenError(
+        raise UsageError(
             f"no data folder {text}", "give a folder of parquet files, or a Hub id owner/name"
         )
     datasets.disable_progress_bars()
     try:
-        return datasets.load_dataset(str(path.resolve()) if local else text, split=split)
+        with _silent_library():
+            if not local:
+                return datasets.load_dataset(text, split=split)
+            folder = str(path.resolve())
+            key = _content_key(datasets.load_dataset_builder(folder).config.data_files)
+            # The description is a part of the names of the library's caches, and of the
+            # fingerprint.
+            return datasets.load_dataset(folder, split=split, description=key)
     except ValueError as error:
         raise PixelgenError(f"cannot read split {split!r} of {text}: {_reason(error)}") from error
     except Exception as error:  # `datasets` lets through whatever its readers and the network raise
         hint = "" if local else "is the id right, and the network reachable?"
         raise PixelgenError(f"cannot read the data set {text}: {_reason(error)}", hint) from error
+
+
+def _content_key(data_files: Mapping[Any, Iterable[str]] | None) -> str:
+    """A digest of the files of all splits: the library notices only changes of their times."""
+    digest = hashlib.sha256()
+    for files in (data_files or {}).values():
+        for file in files:
+            digest.update(content_key(file).encode())
+    return digest.hexdigest()[:32]
+
+
+@contextmanager
+def _silent_library() -> Iterator[None]:
+    """`datasets` without lines of its own on stderr: our error repeats what it logs."""
+    logger = logging.getLogger("datasets")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _reason(error: Exception) -> str:
@@ -195,14 +237,22 @@ def _only_class_folder(dataset: Dataset, ref: str | Path, column: str) -> str | 
 
 
 def _pixels(
-    dataset: Dataset, name: str, column: str, size: int | None, progress: Progress | None
+    dataset: Dataset,
+    name: str,
+    column: str,
+    size: int | None,
+    reader: RowReader,
+    progress: Progress | None,
 ) -> Tensor:
-    """uint8 [N, 3, H, W] of every row, from the cache if it was decoded before."""
-    path = cache_folder() / f"{dataset._fingerprint}-{column}-{size or 'full'}.npy"
+    """uint8 [N, 3, H, W] of every row, from the cache if it was decoded before without remarks,
+    which would be lost."""
+    name_of_cache = f"{dataset._fingerprint}-{column}-{size or 'full'}-v{_READER_VERSION}.npy"
+    path = cache_folder() / name_of_cache
     pixels = load_cached_array(path)
     if pixels is None:
-        pixels = _decode_all(dataset, name, column, size, progress)
-        cache_array(path, pixels)
+        pixels = _decode_all(dataset, name, column, size, reader, progress)
+        if not reader.remarks:
+            cache_array(path, pixels)
     return pixels
 
 
@@ -233,28 +283,37 @@ def cache_folder() -> Path:
 
 
 def _decode_all(
-    dataset: Dataset, name: str, column: str, size: int | None, progress: Progress | None
+    dataset: Dataset,
+    name: str,
+    column: str,
+    size: int | None,
+    reader: RowReader,
+    progress: Progress | None,
 ) -> Tensor:
     from datasets import Image as ImageFeature
 
-    rows: Any = dataset.select_columns([column]).cast_column(column, ImageFeature(decode=False))
-    first = _decode(rows[0][column], f"row 0 of {name}")
-    height, width, _ = first.shape
+    rows: Any = dataset.select_columns([column])
+    try:
+        rows = rows.cast_column(column, ImageFeature(decode=False))
+    except Exception as error:  # `datasets` and Arrow raise many kinds
+        raise PixelgenError(f"column {column!r} of {name} does not hold pictures") from error
+    first = reader.read(rows[0][column], f"row 0 of {name}").shape
+    reader.remarks.clear()  # row 0 is read again
+    height, width, _ = first
     factor = _shrink_factor(name, height, width, size)
     out = torch.empty((len(rows), 3, height // factor, width // factor), dtype=torch.uint8)
-    chunk = 1000
+    chunk = min(max(_CHUNK_PIXELS // (height * width), 1), _MOST_ROWS)
     for start in range(0, len(rows), chunk):
-        decoded = [
-            _decode(row, f"row {start + i} of {name}")
-            for i, row in enumerate(rows[start : start + chunk][column])
-        ]
-        for i, array in enumerate(decoded):
-            if array.shape != first.shape:
+        decoded = []
+        for number, row in enumerate(rows[start : start + chunk][column], start):
+            array = reader.read(row, f"row {number} of {name}")
+            if array.shape != first:
                 raise PixelgenError(
-                    f"row {start + i} of {name} is {array.shape[1]}×{array.shape[0]}, "
+                    f"row {number} of {name} is {array.shape[1]}×{array.shape[0]}, "
                     f"the first row is {width}×{height}",
                     "all pictures of a data set must have one size",
                 )
+            decoded.append(array)
         batch = torch.from_numpy(np.stack(decoded)).permute(0, 3, 1, 2).contiguous()
         out[start : start + len(batch)] = average_down(batch, factor)
         if progress is not None:
@@ -273,15 +332,3 @@ def _shrink_factor(name: str, height: int, width: int, size: int | None) -> int:
             "the pictures must be square, their side a multiple of the size",
         )
     return height // size
-
-
-def _decode(row: dict[str, Any], where: str) -> np.ndarray:
-    """uint8 [H, W, 3] of a row {"bytes", "path"}. Raises PixelgenError if it is unreadable."""
-    try:
-        stored = io.BytesIO(row["bytes"]) if row["bytes"] else open_file(row["path"])
-        with stored as file, Image.open(file, formats=known_formats()) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise ValueError(f"it has {image.width}×{image.height} pixels")
-            return np.asarray(image.convert("RGB"))
-    except Exception as error:  # Pillow raises a dozen kinds for broken files
-        raise PixelgenError(f"{where} is not a readable picture: {_reason(error)}") from error

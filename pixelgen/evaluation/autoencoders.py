@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from pixelgen.checkpoints import LoadedCheckpoint
 from pixelgen.data import ImageData
+from pixelgen.errors import PixelgenError
 from pixelgen.evaluation.dataset import evenly_spread, load_matching_images
 from pixelgen.evaluation.results import (
     AutoencoderScores,
@@ -25,7 +26,7 @@ from pixelgen.metrics.bits_per_dim import image_bits
 from pixelgen.metrics.judge import CALIBRATION_IMAGES, Judge, load_judge
 from pixelgen.metrics.kid import kernel_distance
 from pixelgen.metrics.latents import conditions_given, latents_and_means
-from pixelgen.metrics.progress import OnPartProgress, OnProgress, part_progress
+from pixelgen.metrics.progress import OnNote, OnPartProgress, OnProgress, ignore_note, part_progress
 from pixelgen.metrics.reconstruction import measure_reconstruction
 from pixelgen.models.autoencoder import Autoencoder
 from pixelgen.models.conditioning import Condition
@@ -56,6 +57,7 @@ def measure_autoencoders(
     seed: int = 0,
     reconstructions: int = RECONSTRUCTIONS,
     judge: Judge | None = None,
+    note: OnNote = ignore_note,
     progress: OnPartProgress | None = None,
     **sampling: Unpack[SamplingOverrides],
 ) -> Evaluation:
@@ -83,7 +85,7 @@ def measure_autoencoders(
         judge = None
     elif judge is None:  # raises before the work begins where it is not installed
         judge = load_judge(device, batch)
-    images = load_matching_images(weights, data, split, limit, of_part("decoding"))
+    images = load_matching_images(weights, data, split, limit, note, of_part("decoding"))
     rows = evenly_spread(len(images), reconstructions)
     originals = images.images[rows]
     original_features: ClassifierOutput | None = None
@@ -160,9 +162,15 @@ def _bits(
     batch: int,
     progress: OnProgress | None,
 ) -> BitsPerDim:
-    """Bits per dimension given h [N, D], or given nothing."""
+    """Bits per dimension given h [N, D], or given nothing. Raises PixelgenError where the network
+    gives no numbers."""
     condition = None if h is None else conditions_given(model, h)
-    return BitsPerDim.of(image_bits(model.pixels, images, condition, batch, progress=progress))
+    found = image_bits(model.pixels, images, condition, batch, progress=progress)
+    if found.isnan().any():
+        raise PixelgenError(
+            "the outputs of the network are not finite", "the weights may be damaged"
+        )
+    return BitsPerDim.of(found)
 
 
 def _shuffled(h: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from torch import Tensor
 from pixelgen.checkpoints import LoadedCheckpoint
 from pixelgen.data import ImageData, cut, load_images
 from pixelgen.errors import PixelgenError
-from pixelgen.metrics.progress import OnProgress
+from pixelgen.metrics.progress import OnNote, OnProgress, ignore_note
 
 Part = Literal["all", "tune", "report"]
 """Which classes or people are measured: all, every second one to choose settings by, or the others
@@ -31,10 +31,12 @@ def load_matching_images(
     data: str | Path,
     split: str,
     limit: int | None = None,
+    note: OnNote = ignore_note,
     progress: OnProgress | None = None,
 ) -> ImageData:
     """The images of a split in the size of the weights: downscaled or, for weights that were
-    trained on a crop of their data, cropped. Raises PixelgenError where they do not fit."""
+    trained on a crop of their data, cropped. `note` is called as by `load_images`. Raises
+    PixelgenError where they do not fit."""
     channels, height, width = weights.config.image_shape
     training = weights.config.data
     cropped = training.get("crop") == height == width
@@ -47,6 +49,7 @@ def load_matching_images(
         size=size,
         limit=limit,
         label_column=label_column(weights),
+        note=note,
         progress=progress,
     )
     if cropped and min(images.images.shape[-2:]) >= height:

@@ -10,7 +10,7 @@ from pixelgen.evaluation.autoencoders import measure_autoencoders
 from pixelgen.evaluation.dataset import label_column, load_matching_images
 from pixelgen.evaluation.likelihood import Likelihoods, measure_likelihood
 from pixelgen.evaluation.results import Evaluation
-from pixelgen.metrics.progress import OnPartProgress, part_progress
+from pixelgen.metrics.progress import OnNote, OnPartProgress, ignore_note, part_progress
 from pixelgen.metrics.reconstruction import measure_reconstruction, reconstruct
 from pixelgen.metrics.verification import Verification, embed, verify
 
@@ -23,6 +23,7 @@ def evaluate(
     limit: int | None = None,
     batch: int = 64,
     unconditional: bool = False,
+    note: OnNote = ignore_note,
     progress: OnPartProgress | None = None,
 ) -> Evaluation:
     """Exact bits per dimension over all images of a split, and what else there is to measure:
@@ -39,7 +40,7 @@ def evaluate(
             weights, data, split, limit=limit, batch=batch, progress=progress
         )
     of_part = part_progress(progress)
-    images = load_matching_images(weights, data, split, limit, of_part("decoding"))
+    images = load_matching_images(weights, data, split, limit, note, of_part("decoding"))
     if config.kind == "face-embedder" and images.labels is None:
         raise PixelgenError(
             f"{data} has no column {label_column(weights)!r}",

@@ -32,7 +32,7 @@ from pixelgen.metrics.face_similarity import (
 )
 from pixelgen.metrics.judge import Judge, load_judge
 from pixelgen.metrics.kid import kernel_distance
-from pixelgen.metrics.progress import OnPartProgress, OnProgress, part_progress
+from pixelgen.metrics.progress import OnNote, OnPartProgress, OnProgress, ignore_note, part_progress
 from pixelgen.metrics.reconstruction import reconstruct
 from pixelgen.models.conditioning import Condition
 from pixelgen.pipelines import PortraitPipeline, PortraitRequest, picture_progress
@@ -56,6 +56,7 @@ def measure_identity(
     batch: int = 64,
     judge: FaceJudge | None = None,
     critic: Judge | None = None,
+    note: OnNote = ignore_note,
     progress: OnPartProgress | None = None,
     **sampling: Unpack[SamplingOverrides],
 ) -> Identity:
@@ -81,7 +82,7 @@ def measure_identity(
     critic = critic or load_judge(device, batch)
 
     of_part = part_progress(progress)
-    photos = load_matching_images(weights, data, split, limit, of_part("decoding"))
+    photos = load_matching_images(weights, data, split, limit, note, of_part("decoding"))
     if photos.labels is None:
         raise PixelgenError(
             f"{data} has no column {label_column(weights)!r}",

@@ -42,7 +42,7 @@ def measure_likelihood(
 ) -> Likelihoods:
     """Bits per dimension of the images, or of their codes, with and without their conditions; with
     `unconditional` without only. Raises PixelgenError where the data, which errors call `data`, do
-    not fit the weights."""
+    not fit the weights, and where the network gives no numbers."""
     model, grids = weights.model, images.images
     if weights.config.can_encode:
         grids = encode(weights.codec, grids, batch, progress=of_part("codes"))
@@ -52,7 +52,10 @@ def measure_likelihood(
         )
 
     def bits(part: str, grids: Tensor, condition: Condition | None) -> BitsPerDim:
-        return BitsPerDim.of(image_bits(model, grids, condition, batch, progress=of_part(part)))
+        found = image_bits(model, grids, condition, batch, progress=of_part(part))
+        if found.isnan().any():
+            raise weights.not_finite_error()
+        return BitsPerDim.of(found)
 
     conditional = given_vectors = None
     if not unconditional:

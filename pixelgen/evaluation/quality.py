@@ -18,7 +18,7 @@ from pixelgen.evaluation.results import ClassSamplingSettings, Quality, QualityS
 from pixelgen.labels import imagenet
 from pixelgen.metrics.judge import CALIBRATION_IMAGES, Judge, best_labels, load_judge
 from pixelgen.metrics.kid import kernel_distance
-from pixelgen.metrics.progress import OnPartProgress, OnProgress, part_progress
+from pixelgen.metrics.progress import OnNote, OnPartProgress, OnProgress, ignore_note, part_progress
 from pixelgen.metrics.reconstruction import reconstruct
 from pixelgen.pipelines import ClassPipeline, SampleRequest, picture_progress
 from pixelgen.pipelines.conversion import to_tensor
@@ -39,6 +39,7 @@ def measure_quality(
     limit: int | None = None,
     batch: int = 64,
     judge: Judge | None = None,
+    note: OnNote = ignore_note,
     progress: OnPartProgress | None = None,
     **sampling: Unpack[SamplingOverrides],
 ) -> Quality:
@@ -78,7 +79,7 @@ def measure_quality(
     if not is_tokenizer:
         request_samples(config.labels[:1])
     judge = judge or load_judge(device, batch)
-    pictures = load_matching_images(weights, data, split, limit, of_part("decoding"))
+    pictures = load_matching_images(weights, data, split, limit, note, of_part("decoding"))
     if pictures.labels is None:
         raise PixelgenError(
             f"{data} has no column of labels",

@@ -2,16 +2,24 @@
 
 from pixelgen.files import MAX_PIXELS, IfExists
 from pixelgen.imaging.alignment import align, residual
-from pixelgen.imaging.animation import ANIMATIONS, animation_bytes, animation_text, save_animation
+from pixelgen.imaging.animation import (
+    ANIMATIONS,
+    animation_bytes,
+    animation_text,
+    same_picture,
+    save_animation,
+)
 from pixelgen.imaging.face_detector import Face, FaceDetector
 from pixelgen.imaging.faces import FaceCrop, FaceCropper, find_face
+from pixelgen.imaging.formats import picture_endings
 from pixelgen.imaging.grid import Resample, enlarge, make_grid, square_columns, stack_rows
 from pixelgen.imaging.heatmap import check_rows, heat_sheet
 from pixelgen.imaging.hole import Hole, cut_hole, grey_out, parse_box, parse_keep
 from pixelgen.imaging.mask import MASK_CONVENTIONS, MaskConvention, load_mask, read_mask
-from pixelgen.imaging.png import png_bytes, png_text, save_png
-from pixelgen.imaging.read import Fit, Photo, load_photo, read_image, square, to_rgb
+from pixelgen.imaging.png import is_unfinished, png_bytes, png_text, save_png, unfinished_text
+from pixelgen.imaging.read import Fit, OnNote, Photo, load_photo, read_image, square
 from pixelgen.imaging.reconstruction_metrics import ReconstructionMetrics
+from pixelgen.imaging.rgb import to_rgb
 from pixelgen.imaging.sheets import path_sheet, portrait_sheet
 from pixelgen.imaging.tiles import cut_tiles, join_tiles, shrink, tile_count
 
@@ -27,6 +35,7 @@ __all__ = [
     "Hole",
     "IfExists",
     "MaskConvention",
+    "OnNote",
     "Photo",
     "ReconstructionMetrics",
     "Resample",
@@ -40,6 +49,7 @@ __all__ = [
     "find_face",
     "grey_out",
     "heat_sheet",
+    "is_unfinished",
     "join_tiles",
     "load_mask",
     "load_photo",
@@ -47,12 +57,14 @@ __all__ = [
     "parse_box",
     "parse_keep",
     "path_sheet",
+    "picture_endings",
     "png_bytes",
     "png_text",
     "portrait_sheet",
     "read_image",
     "read_mask",
     "residual",
+    "same_picture",
     "save_animation",
     "save_png",
     "shrink",
@@ -61,4 +73,5 @@ __all__ = [
     "stack_rows",
     "tile_count",
     "to_rgb",
+    "unfinished_text",
 ]

@@ -84,6 +84,36 @@ def animation_text(path: Path) -> dict[str, str]:
     return {str(k): str(v) for k, v in text.items()} if isinstance(text, dict) else {}
 
 
+def same_picture(first: Path, second: Path) -> bool:
+    """Whether two PNG files or animations show the same pixels, for as long, and the first has all
+    text that the second has; False for files that cannot be read."""
+    if not animation_text(second).items() <= animation_text(first).items():
+        return False
+    formats = ["PNG", "GIF", "WEBP"]
+    try:
+        with (
+            _without_warnings(),
+            allow_any_size(),
+            open_file(first) as file,
+            open_file(second) as other_file,
+            Image.open(file, formats=formats) as image,
+            Image.open(other_file, formats=formats) as other,
+        ):
+            frames = getattr(image, "n_frames", 1)
+            if (image.size, frames) != (other.size, getattr(other, "n_frames", 1)):
+                return False
+            for number in range(frames):
+                image.seek(number)
+                other.seek(number)
+                if image.convert("RGBA").tobytes() != other.convert("RGBA").tobytes():
+                    return False
+                if image.info.get("duration") != other.info.get("duration"):
+                    return False
+            return True
+    except Exception:  # damaged files raise many kinds
+        return False
+
+
 def save_animation(
     path: Path,
     frames: Sequence[Image.Image],

@@ -10,7 +10,8 @@ from PIL import Image
 from pixelgen.errors import InputError, UsageError
 from pixelgen.imaging.alignment import align
 from pixelgen.imaging.face_detector import Face, FaceDetector
-from pixelgen.imaging.read import square, to_rgb
+from pixelgen.imaging.read import square
+from pixelgen.imaging.rgb import is_plain_rgb, to_rgb
 
 
 def find_face(
@@ -72,7 +73,8 @@ class FaceCropper:
             from pixelgen.imaging.mtcnn import MtcnnDetector
 
             self._detector = MtcnnDetector()
-        rgb = to_rgb(photo)
+        # A copy of the largest photos may not fit into memory.
+        rgb = photo if is_plain_rgb(photo) else to_rgb(photo)
         faces = self._detector.detect(rgb)
         chosen = _choose(faces, face, name)
         return FaceCrop(align(rgb, chosen.landmarks, self.size), len(faces))

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from pixelgen.errors import UsageError
-from pixelgen.imaging.downscale import area_means, round_to_uint8
+from pixelgen.imaging.downscale import area_means, downscale
 from pixelgen.imaging.mask import MaskConvention, hidden_by_mask
 from pixelgen.imaging.png import allow_any_size
-from pixelgen.imaging.read import Fit, crop_box, square, to_rgb
+from pixelgen.imaging.read import Fit, crop_box, square
+from pixelgen.imaging.rgb import to_rgb
 
 if TYPE_CHECKING:
     import numpy as np
@@ -133,19 +134,21 @@ def cut_hole(
         hidden = hidden | keep.hidden(size)
     around = whole
     if covered.any():
-        with allow_any_size():
-            part = photo.crop((x0, y0, x1, y1))
-        around = _visible(to_rgb(part), ~covered, size)
+        around = _visible(photo, (x0, y0, x1, y1), ~covered, size)
     return Hole(whole, fill_hidden(around, hidden), hidden, convention)
 
 
-def _visible(part: Image.Image, counts: np.ndarray, size: int) -> Image.Image:
-    """`part` of a photo as size×size pixels, computed from those that `counts` [H, W] marks."""
+def _visible(
+    photo: Image.Image, box: tuple[int, int, int, int], counts: np.ndarray, size: int
+) -> Image.Image:
+    """The part `box` of a photo as size×size pixels, computed from those that `counts` [H, W]
+    marks."""
     import numpy as np
 
-    values = np.asarray(part)
-    if size <= min(part.size):
-        return Image.fromarray(round_to_uint8(area_means(values, size, size, counts)))
+    if size <= min(counts.shape):
+        return downscale(photo, size, size, box, counts)
+    with allow_any_size():
+        values = np.asarray(to_rgb(photo.crop(box)))
     rgba = np.dstack((values, counts.astype(np.uint8) * 255))
     # Pillow weighs colours by their opacity when it interpolates.
     resized = Image.fromarray(rgba).resize((size, size), Image.Resampling.BICUBIC)

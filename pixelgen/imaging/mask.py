@@ -10,7 +10,8 @@ from PIL import Image
 from pixelgen.errors import UsageError
 from pixelgen.files import MAX_PIXELS, expanded
 from pixelgen.imaging.png import allow_any_size
-from pixelgen.imaging.read import Photo, has_alpha, load_photo, read_image, to_rgb
+from pixelgen.imaging.read import Photo, load_photo, read_image
+from pixelgen.imaging.rgb import has_alpha, to_rgb
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,25 +1,27 @@
 """A face detector: a cascade of three small networks (MTCNN).
 
 Zhang et al., "Joint Face Detection and Alignment using Multitask Cascaded Convolutional Networks",
-2016. The weights are the ONNX files of the package `mtcnn-runtime`. Its code is not used: it
-requires an OpenCV that does not load without graphics libraries, uses every core, prints to stdout,
-and fails for pictures without a face.
+2016. `mtcnn.safetensors` has the weights; NOTICE.md says where they come from.
 """
 
 from __future__ import annotations
 
 import math
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+import torch
 from PIL import Image
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
 
 from pixelgen.errors import PixelgenError
 from pixelgen.imaging.face_detector import Face
+from pixelgen.models.mtcnn import Mtcnn
+from pixelgen.sampling.threads import threads
 
-_HINT = "pip install onnxruntime mtcnn-runtime"
+_WEIGHTS = Path(__file__).with_name("mtcnn.safetensors")
 _MAX_SIDE = 1024
 """Pictures with a longer side are shrunk to this before the search, pixels."""
 _MIN_SIDE = 128
@@ -34,17 +36,19 @@ _THRESHOLDS = (0.7, 0.7, 0.9)
 _OVERLAPS = (0.6, 0.7, 0.8)  # greatest overlap after each network
 _OVERLAP_IN_ONE_LEVEL = 0.5
 _BATCH_SIZE = 256
+_BAND = 128
+"""Rows of windows of the first network that are computed at a time."""
 
 
 class MtcnnDetector:
     """Finds faces of at least about 20 pixels; in photos of more than 1024 pixels, of at least a
     fiftieth of their longer side. Runs on one core.
 
-    Raises PixelgenError if its packages are missing or broken.
+    Raises PixelgenError if its weights are missing or broken.
     """
 
     def __init__(self) -> None:
-        self._proposal, self._refinement, self._output = _sessions("pnet", "rnet", "onet")
+        self._networks = _load_networks()
 
     def detect(self, image: Image.Image) -> list[Face]:
         """The faces in `image`, of any size and mode, largest first."""
@@ -53,7 +57,9 @@ class MtcnnDetector:
         if size != image.size:
             picture = picture.resize(size, Image.Resampling.BICUBIC, reducing_gap=3.0)
         across, down = image.width / size[0], image.height / size[1]
-        boxes, scores, points = self._cascade(picture)
+        # The networks are too small to gain from more threads.
+        with torch.inference_mode(), threads(1):
+            boxes, scores, points = self._cascade(picture)
         boxes = boxes * (across, down, across, down)
         points = points * (across, down)
         faces = [
@@ -69,15 +75,13 @@ class MtcnnDetector:
         boxes, scores = self._propose(picture)
         boxes = _square_boxes(boxes)
 
-        offsets, probabilities = _run(self._refinement, _crop(picture, boxes, 24))
-        (boxes, offsets), scores = _above(_THRESHOLDS[1], probabilities[:, 1], boxes, offsets)
+        scores, offsets = _run(self._networks.refinement, _crop(picture, boxes, 24))
+        (boxes, offsets), scores = _above(_THRESHOLDS[1], scores, boxes, offsets)
         keep = _suppress_overlaps(boxes, scores, _OVERLAPS[1])
         boxes, scores = _square_boxes(_regress(boxes[keep], offsets[keep])), scores[keep]
 
-        points, offsets, probabilities = _run(self._output, _crop(picture, boxes, 48))
-        (boxes, offsets, points), scores = _above(
-            _THRESHOLDS[2], probabilities[:, 1], boxes, offsets, points
-        )
+        scores, offsets, points = _run(self._networks.output, _crop(picture, boxes, 48))
+        (boxes, offsets, points), scores = _above(_THRESHOLDS[2], scores, boxes, offsets, points)
         sides = boxes[:, None, 2:] - boxes[:, None, :2]
         # x of all five, then y of all five: [N, 2·5] → [N, 5, 2].
         points = boxes[:, None, :2] + sides * points.reshape(-1, 2, 5).transpose(0, 2, 1)
@@ -92,40 +96,44 @@ class MtcnnDetector:
         while min(picture.size) * scale >= _WINDOW:
             width, height = (math.ceil(side * scale) for side in picture.size)
             smaller = picture.resize((width, height), Image.Resampling.BILINEAR)
-            offsets, probabilities = _run(self._proposal, _scaled(np.asarray(smaller)[None]))
-            rows, columns = np.nonzero(probabilities[0, 1] > _THRESHOLDS[0])
+            level_scores, offsets = self._propose_in_bands(np.asarray(smaller))
+            rows, columns = np.nonzero(level_scores > _THRESHOLDS[0])
             corner = _STRIDE * np.stack([columns, rows], axis=1) + 1.0
             boxes = np.concatenate([corner, corner + _WINDOW], axis=1) / scale
-            scores = probabilities[0, 1, rows, columns]
+            scores = level_scores[rows, columns]
             keep = _suppress_overlaps(boxes, scores, _OVERLAP_IN_ONE_LEVEL)
-            all_boxes.append(_regress(boxes, offsets[0, :, rows, columns])[keep])
+            all_boxes.append(_regress(boxes, offsets[:, rows, columns].T)[keep])
             all_scores.append(scores[keep])
             scale *= _PYRAMID_FACTOR
         boxes, scores = np.concatenate(all_boxes), np.concatenate(all_scores)
         keep = _suppress_overlaps(boxes, scores, _OVERLAPS[0])
         return boxes[keep], scores[keep]
 
-
-def _sessions(*names: str) -> list[Any]:
-    """The networks, each on one thread: they are too small to gain from more."""
-    try:
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        # Importing the package would import OpenCV.
-        package = find_spec("mtcnnruntime")
-        if package is None or package.origin is None:
-            raise ImportError("No module named 'mtcnnruntime'")
-        folder = Path(package.origin).parent / "weights"
-        return [
-            onnxruntime.InferenceSession(
-                folder / f"{name}.onnx", options, providers=["CPUExecutionProvider"]
-            )
-            for name in names
+    def _propose_in_bands(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Scores [H', W'] and offsets [4, H', W'] of the first network for pixels [H, W, 3], which
+        it sees in bands of rows: a whole picture may take hundreds of megabytes."""
+        step, shared = _STRIDE * _BAND, _WINDOW - _STRIDE  # neighbours share rows
+        results = [
+            self._networks.proposal(_scaled(pixels[None, top : top + step + shared]))
+            for top in range(0, len(pixels) - shared, step)
         ]
-    except Exception as error:  # onnxruntime has exceptions of its own for broken files
-        raise PixelgenError(f"the face detector does not load: {error}", _HINT) from error
+        scores, offsets = zip(*results, strict=True)
+        return torch.cat(scores, 1)[0].numpy(), torch.cat(offsets, 2)[0].numpy()
+
+
+def _load_networks() -> Mtcnn:
+    """The networks, on the processor."""
+    try:
+        with torch.device("meta"):  # no random numbers are drawn
+            networks = Mtcnn()
+        networks.load_state_dict(load_file(_WEIGHTS), assign=True)
+    except (OSError, SafetensorError, RuntimeError) as error:
+        raise PixelgenError(
+            f"the face detector does not load: {' '.join(str(error).split())}",
+            "pip install --force-reinstall pixelgen",
+        ) from error
+    # Twice as fast as the order of channels, rows, columns.
+    return networks.eval().to(memory_format=torch.channels_last)
 
 
 def _searched_size(width: int, height: int) -> tuple[int, int]:
@@ -134,22 +142,18 @@ def _searched_size(width: int, height: int) -> tuple[int, int]:
     return max(round(width * scale), 1), max(round(height * scale), 1)
 
 
-def _run(session: Any, batch: np.ndarray) -> list[np.ndarray]:
+def _run(network: nn.Module, batch: Tensor) -> list[np.ndarray]:
     """A network's outputs for pictures [N, 3, H, W]."""
-    if len(batch) == 0:  # the networks do not accept empty batches
-        return [np.empty((0, *output.shape[1:]), np.float32) for output in session.get_outputs()]
-    (network_input,) = session.get_inputs()
-    batches = [batch[i : i + _BATCH_SIZE] for i in range(0, len(batch), _BATCH_SIZE)]
-    results = [session.run(None, {network_input.name: part}) for part in batches]
-    return [np.concatenate(output) for output in zip(*results, strict=True)]
+    results = [network(part) for part in batch.split(_BATCH_SIZE)]
+    return [torch.cat(output).numpy() for output in zip(*results, strict=True)]
 
 
-def _scaled(pixels: np.ndarray) -> np.ndarray:
-    """0 … 255 [N, H, W, 3] → −1 … 1 [N, 3, H, W]."""
-    return (pixels.transpose(0, 3, 1, 2).astype(np.float32) - 127.5) / 128
+def _scaled(pixels: np.ndarray) -> Tensor:
+    """0 … 255 [N, H, W, 3] → −1 … 1 [N, 3, H, W], in memory as before."""
+    return (torch.tensor(pixels).permute(0, 3, 1, 2).float() - 127.5) / 128
 
 
-def _crop(picture: Image.Image, boxes: np.ndarray, size: int) -> np.ndarray:
+def _crop(picture: Image.Image, boxes: np.ndarray, size: int) -> Tensor:
     """`picture` cropped to square `boxes` and resized, black outside: [N, 3, size, size]."""
     crops = np.empty((len(boxes), size, size, 3), np.uint8)
     for crop, box in zip(crops, boxes.astype(int).tolist(), strict=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -9,7 +10,9 @@ from pathlib import Path
 
 from PIL import Image, PngImagePlugin
 
-from pixelgen.files import IfExists, open_file, write_file
+from pixelgen.files import MAX_PIXELS, IfExists, open_file, write_file
+
+_SHARE, _PIXELS = "drawn", "pixels"
 
 
 def png_bytes(image: Image.Image, text: Mapping[str, str]) -> bytes:
@@ -46,6 +49,33 @@ def png_text(path: Path) -> dict[str, str]:
             return {str(k): v for k, v in image.info.items() if isinstance(v, str)}
     except (OSError, ValueError, SyntaxError):
         return {}
+
+
+def unfinished_text(image: Image.Image, text: Mapping[str, str], share: float) -> dict[str, str]:
+    """The text chunks of `image`, of which only a `share` is drawn, if the finished picture has
+    those of `text`. A digest of the pixels tells `is_unfinished` that nobody has edited them."""
+    return {**text, _SHARE: f"{share:.0%}", _PIXELS: _pixels_digest(image)}
+
+
+def is_unfinished(path: Path, text: Mapping[str, str]) -> bool:
+    """Whether a file is an unedited picture with the chunks of `unfinished_text`, which the
+    finished one with those of `text` may replace."""
+    stored = png_text(path)
+    if not text.items() <= stored.items() or _SHARE not in stored:
+        return False
+    try:
+        with allow_any_size(), open_file(path) as file, Image.open(file, formats=["PNG"]) as image:
+            if image.width * image.height > MAX_PIXELS:
+                return False
+            return stored.get(_PIXELS) == _pixels_digest(image)
+    except (OSError, ValueError, SyntaxError):
+        return False
+
+
+def _pixels_digest(image: Image.Image) -> str:
+    """The sha256 of size and pixels, in hexadecimal."""
+    size = f"{image.width}x{image.height}:".encode()
+    return hashlib.sha256(size + image.convert("RGBA").tobytes()).hexdigest()
 
 
 def save_png(

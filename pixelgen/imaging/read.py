@@ -2,31 +2,46 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import logging
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Literal
 
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import ExifTags, Image, TiffImagePlugin, UnidentifiedImageError
 
 from pixelgen.errors import InputError, PixelgenError, UsageError
 from pixelgen.files import MAX_PIXELS, expanded, open_input, read_up_to
+from pixelgen.imaging.decoding_limits import (
+    TimedFile,
+    check_before_opening,
+    check_size,
+    check_work,
+    unpacked_mode,
+)
 from pixelgen.imaging.downscale import downscale
+from pixelgen.imaging.formats import known_formats, unsupported_kind
 from pixelgen.imaging.png import allow_any_size
+from pixelgen.imaging.rgb import GreyRange, has_alpha, to_rgb
 
 Photo = Image.Image | str | Path
 """A picture, or the path of its file."""
 Fit = Literal["crop", "stretch"]
 """How a picture becomes square: cropped to its middle, or stretched."""
 
+OnNote = Callable[[str], None]
+"""Called with a remark about a picture that is read, but maybe not as it was meant."""
+
 _LARGEST_STREAM = 2**30
-_STRIP = 256  # rows converted at a time, where that needs several times the memory of a picture
-# Left out of Pillow's formats are those that run other programs (EPS), have no signature (TGA), or
-# hold a second header with another size (ICO).
-_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "AVIF", "JPEG2000", "PPM", "QOI")
+# Whatever a file of so many bytes holds, it is read in less than a second.
+_SHORT_FILE = 2**16
+# The largest level of pictures whose values do not fill their 16 bits: 12 of these.
+_DARK = 16
+_BITS_PER_SAMPLE, _PHOTOMETRIC = 258, 262
+_ORIENTATION_KEYS = ("exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp")
 _ORIENTATIONS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -47,25 +62,48 @@ def read_image(
     name: str = "",
     max_pixels: int = MAX_PIXELS,
     keep_alpha: bool = False,
+    on_note: OnNote | None = None,
 ) -> Image.Image:
-    """The picture of a file as RGB, turned upright by its EXIF orientation; of an animation the
-    first frame.
+    """The picture of a file as RGB in the colours of sRGB, turned upright by its EXIF orientation;
+    of an animation the first frame.
 
     `source` is a path, the content of a file, or an open binary file, which is read to its end;
     messages call it `name`. Transparent pixels are laid over white; with `keep_alpha` a picture
-    with transparency is RGBA instead. Of a picture with more than `max_pixels` only the header is
-    read.
+    with transparency is RGBA instead. Colours of an ICC profile are converted. Of a picture with
+    more than `max_pixels` only the header is read; formats whose decoders take twice the memory
+    (WebP, JPEG 2000, AVIF) may have half as many. `on_note` is called where values use so little of
+    their range that the picture is almost black.
 
-    Raises InputError for a file that is missing, unreadable, broken, too large, or not a picture.
+    Raises InputError for a file that is missing, unreadable, broken, too large, not a picture, or
+    takes too much time to decode.
     """
     name = name or (str(source) if isinstance(source, str | Path) else "the picture")
+
+    def note(remark: str) -> None:
+        if on_note is not None:
+            on_note(f"{name}: {remark}")
+
     try:
-        with warnings.catch_warnings(), _open_seekable(source) as file:
-            warnings.simplefilter("ignore")
-            return _decode(file, max_pixels, keep_alpha)
-    except Exception as error:  # Pillow raises a dozen kinds for broken files
+        with _open_seekable(source) as file:
+            return decode_image(file, max_pixels, note, keep_alpha)
+    except Exception as error:
         hint, code = (error.hint, error.code) if isinstance(error, PixelgenError) else ("", "")
         raise InputError(f"cannot read {name}: {_reason(error)}", hint, code=code) from error
+
+
+def decode_image(
+    file: BinaryIO, max_pixels: int, on_note: OnNote, keep_alpha: bool = False
+) -> Image.Image:
+    """What `read_image` makes of an open file that allows seeking. Raises InputError, whose message
+    does not name the picture."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return _decode(file, max_pixels, on_note, keep_alpha)
+    except PixelgenError:
+        raise
+    except Exception as error:  # Pillow raises a dozen kinds for broken files
+        raise InputError(*_diagnosis(error, file)) from error
 
 
 def load_photo(photo: object) -> Image.Image:
@@ -90,17 +128,13 @@ def square(image: Image.Image, size: int, fit: Fit = "crop") -> Image.Image:
     Raises InputError for floating-point pixels, UsageError for another `fit`.
     """
     box = crop_box(image.size, fit)
-    if box != (0, 0, *image.size):
-        with allow_any_size():  # the picture is in memory already
-            image = image.crop(box)
-    # For the largest photos memory does not suffice for a needless copy.
-    if image.mode != "RGB" or image.has_transparency_data or image.size == (size, size):
-        image = to_rgb(image)
-    if image.size == (size, size):
-        return image
-    if size > min(image.size):
-        return image.resize((size, size), Image.Resampling.BICUBIC)
-    return downscale(image, size, size)
+    width, height = box[2] - box[0], box[3] - box[1]
+    # A copy of a whole photo may not fit into memory.
+    if size <= min(width, height) and (width, height) != (size, size):
+        return downscale(image, size, size, box)
+    with allow_any_size():  # the picture is in memory already
+        image = to_rgb(image.crop(box))
+    return image.resize((size, size), Image.Resampling.BICUBIC)
 
 
 def crop_box(size: tuple[int, int], fit: Fit) -> tuple[int, int, int, int]:
@@ -113,44 +147,6 @@ def crop_box(size: tuple[int, int], fit: Fit) -> tuple[int, int, int, int]:
     side = min(size)
     left, top = (width - side) // 2, (height - side) // 2
     return left, top, left + side, top + side
-
-
-def has_alpha(image: Image.Image) -> bool:
-    """Whether `image` has transparency that RGBA can hold: not that of greys of more than 8
-    bits."""
-    return image.has_transparency_data and not image.mode.startswith(("I", "F"))
-
-
-def to_rgb(image: Image.Image) -> Image.Image:
-    """A copy of `image` as RGB, transparent pixels laid over white.
-
-    Greys of more than 8 bits are taken to span 0 … 65535. Raises InputError for floating-point
-    pixels, whose range is unknown.
-    """
-    if image.mode == "F":
-        raise InputError("its pixels are floating-point numbers")
-    if image.mode.startswith("I"):
-        image = _to_8_bits(image)
-    if not image.has_transparency_data:
-        return image.convert("RGB")
-    rgba = image.convert("RGBA")
-    white = Image.new("RGB", image.size, "white")
-    white.paste(rgba, mask=rgba.getchannel("A"))
-    return white
-
-
-def _to_8_bits(image: Image.Image) -> Image.Image:
-    """A grey picture of 0 … 65535 as one of 0 … 255."""
-    import numpy as np
-
-    out = np.empty((image.height, image.width), np.uint8)
-    for top in range(0, image.height, _STRIP):
-        bottom = min(top + _STRIP, image.height)
-        strip = image.crop((0, top, image.width, bottom))
-        grey = np.asarray(strip.convert("I")).clip(0, 65535)
-        grey[grey == image.info.get("transparency")] = 65535
-        out[top:bottom] = (grey + 128) // 257
-    return Image.fromarray(out)
 
 
 @contextmanager
@@ -169,40 +165,82 @@ def _buffered(stream: BinaryIO) -> BinaryIO:
     return io.BytesIO(read_up_to(stream, _LARGEST_STREAM))
 
 
-def _decode(file: BinaryIO, max_pixels: int, keep_alpha: bool) -> Image.Image:
-    if not file.read(1):
-        raise ValueError("it is empty")
+def _decode(file: BinaryIO, max_pixels: int, on_note: OnNote, keep_alpha: bool) -> Image.Image:
+    silence_libtiff()
+    start = file.read(_SHORT_FILE + 1)
+    if not start:
+        raise InputError("it is empty")
+    check_before_opening(start, max_pixels)
+    file.seek(0)
+    timed = TimedFile(file) if len(start) > _SHORT_FILE else None
     with allow_any_size():
-        unread = Image.open(file, formats=known_formats())
+        unread = Image.open(timed or file, formats=known_formats())
     with unread as image:
-        if not 0 < image.width * image.height <= max_pixels:
-            raise InputError(
-                f"it has {image.width}×{image.height} pixels, "
-                f"more than {max_pixels / 1e6:g} million",
-                "raise max_pixels",
-                code="too-many-pixels",
-            )
+        check_size(image.format or "", image.size, max_pixels)
+        check_work(image, file)
+        if timed is not None:
+            timed.opened()
+        stored = unpacked_mode(image)
         image.load()
         transpose = _ORIENTATIONS.get(_orientation(image))
-        upright = image if transpose is None else image.transpose(transpose)
-        upright = upright.convert("RGBA") if keep_alpha and has_alpha(image) else to_rgb(upright)
+        if keep_alpha and has_alpha(image):
+            rgb = image.convert("RGBA")
+        else:
+            rgb = to_rgb(image, _grey_range(image))
+        deep = image.mode.startswith("I") or ";16" in stored
+    del image, unread  # large pictures are in memory once
+    if deep and (brightest := max(int(high) for _, high in rgb.getextrema())) <= _DARK:  # type: ignore[misc]
+        on_note(
+            f"it is almost black: its values reach {brightest / 255:.1%} of what its format can "
+            "hold; scale them if they are not meant to be that dark"
+        )
+    if transpose is not None:
+        rgb = rgb.transpose(transpose)
     # Without EXIF data the picture is not turned a second time.
-    upright.info.clear()
-    return upright
+    rgb.info.clear()
+    return rgb
 
 
-def known_formats() -> list[str]:
-    """Pillow's names of the formats that are read."""
-    Image.init()
-    return [name for name in _FORMATS if name in Image.OPEN]
+def _grey_range(image: Image.Image) -> GreyRange:
+    """Black and white of greys of more than 8 bits, by the tags of a TIFF: Pillow decodes values as
+    they are stored, also where 0 is white."""
+    if not isinstance(image, TiffImagePlugin.TiffImageFile):
+        return 0, 65535
+    bits = image.tag_v2.get(_BITS_PER_SAMPLE)
+    bits = bits[0] if isinstance(bits, tuple) else bits
+    largest = 2 ** min(bits or 16, 16) - 1
+    return (largest, 0) if image.tag_v2.get(_PHOTOMETRIC) == 0 else (0, largest)
 
 
 def _orientation(image: Image.Image) -> int:
     """The EXIF orientation, 1 … 8; 1 for broken EXIF data, since the pixels are intact."""
+    if image.format != "TIFF" and not any(key in image.info for key in _ORIENTATION_KEYS):
+        return 1
     try:
         return int(image.getexif().get(ExifTags.Base.Orientation, 1))
     except Exception:  # broken EXIF raises many kinds
         return 1
+
+
+@functools.cache
+def silence_libtiff() -> None:
+    """Keep libtiff from writing lines of its own to stderr, where Pillow's copy can be reached."""
+    import ctypes
+
+    with suppress(OSError, AttributeError, TypeError):
+        library = ctypes.CDLL(Image.core.__file__)
+        library.TIFFSetErrorHandler(None)
+        library.TIFFSetWarningHandler(None)
+
+
+def _diagnosis(error: Exception, file: BinaryIO) -> tuple[str, str]:
+    """What is wrong with a file that could not be decoded, and what to do."""
+    if isinstance(error, UnidentifiedImageError):
+        file.seek(0)
+        kind, hint = unsupported_kind(file.read(16))
+        if kind:
+            return f"it is {kind}, which cannot be read here", hint
+    return _reason(error), ""
 
 
 def _reason(error: Exception) -> str:

@@ -16,7 +16,6 @@ from pixelgen.errors import InputError, PixelgenError, UsageError, WeightsError
 from pixelgen.files import expanded, open_input, read_up_to
 from pixelgen.jobs.batch_jobs import BatchJob, BrokenJobs, jobs_from_mappings, read_jobs
 from pixelgen.jobs.context import JobContext
-from pixelgen.jobs.output import file_exists
 from pixelgen.jobs.process_share import ProcessShare
 from pixelgen.jobs.results_log import JobResult, ResultsLog
 from pixelgen.jobs.staging import Staging, listed
@@ -140,7 +139,7 @@ def open_plan(
 ) -> Iterator[tuple[Plan, Staging]]:
     """A context in which jobs can be run: what to run, and where. What a killed run left unfinished
     is completed first."""
-    staging = Staging(results_log)
+    staging = Staging(results_log, jobs)
     with results_log.open(), staging.open():
         staging.finish(share.of(jobs))
         yield Plan.from_jobs(jobs, results_log, share, force), staging
@@ -182,6 +181,7 @@ class BatchRun:
         failure: str | None = None
         code = 0
         context = self.context()
+        inputs = self.staging.results_log.input_keys.of(job.options.values)  # before they are read
         folder = self.staging.results_log.folder
         with self.staging.place(job) as place:
 
@@ -195,8 +195,7 @@ class BatchRun:
                 report.check()
                 facts = report.to_dict()
                 files = _in_order(facts, place)
-                if (name := self.staging.taken(job, self.force)) is not None:
-                    raise file_exists(folder / name)
+                self.staging.check_places(job, self.force)
             except Exception as error:
                 self.trouble, facts, files = error, None, []
                 failure, code = self.explain(error)
@@ -213,6 +212,8 @@ class BatchRun:
                 seconds=round(time.perf_counter() - started, 3),
                 time=datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
                 content=job.content,
+                order=self.staging.results_log.order + 1,
+                inputs=inputs,
             )
             if failure is None:
                 self.staging.hand_over(job, result)

@@ -129,10 +129,11 @@ def _make(
     jobs: list[BatchJob] = []
     problems: list[str] = []
     ids: dict[str, str] = {}
+    copies: dict[str, int] = {}
     places: dict[str, str] = {}
     for line, where, read in asked:
         try:
-            job = _job(read(), line, where, ids, defaults)
+            job = _job(read(), line, where, ids, copies, defaults)
             _claim(job, ids, places)
         except (ValueError, TypeError, UsageError) as error:
             problems.append(f"{where}: {error}")
@@ -144,24 +145,30 @@ def _make(
 
 
 def _job(
-    said: dict[str, Any], line: int, where: str, ids: Mapping[str, str], defaults: Defaults
+    said: dict[str, Any],
+    line: int,
+    where: str,
+    ids: Mapping[str, str],
+    copies: dict[str, int],
+    defaults: Defaults,
 ) -> BatchJob:
-    """Raises ValueError or UsageError for what is no job."""
+    """A job, while those of earlier lines have `ids`, and `copies` counts lines of one content.
+    Raises ValueError or UsageError for what is no job."""
     name, command = said.pop("id", None), said.pop("command", None)
     kind = job_type(command)
     text = json.dumps({"command": command, **said}, sort_keys=True)
     content = hashlib.sha256(text.encode()).hexdigest()[:16]
     if name is None:
         stem = name = f"{command}-{content[:10]}"
-        again = 1
         while folded(name) in ids:  # the same line again is meant again
-            again += 1
-            name = f"{stem}-{again}"
+            copies[stem] = copies.get(stem, 1) + 1
+            name = f"{stem}-{copies[stem]}"
     name = _checked(name)
     options = read_options(command, kind, said, name)
-    known = {option.name for option in options_of(kind).values() if option.endings is None}
-    more = {key: value for key, value in defaults.get(command, {}).items() if key in known}
-    options = JobOptions(more | options.values, options.places)
+    if more := defaults.get(command):
+        known = {option.name for option in options_of(kind).values() if option.endings is None}
+        chosen = {key: value for key, value in more.items() if key in known}
+        options = JobOptions(chosen | options.values, options.places)
     build(kind, options.values | options.places)  # raises UsageError for values out of range
     return BatchJob(name, line, where, command, options, content)
 

@@ -92,8 +92,8 @@ class JobContext:
         return nullcontext()
 
     def on_partial(self, file: Path) -> None:
-        """Called for every file that an interrupted job writes, just before the interruption is
-        raised again."""
+        """Called for every file that a job has written although it is interrupted or fails, just
+        before that is raised."""
 
     def open_input(self, what: str) -> BinaryIO:
         """Open the stream that `-` stands for, to read `what` from it. Raises UsageError where

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 
 from PIL import Image
 
 from pixelgen.checkpoints import LoadedCheckpoint, Source, read_config
 from pixelgen.errors import InputError, PixelgenError, UsageError
-from pixelgen.files import expanded
+from pixelgen.files import expanded, sweep
 from pixelgen.imaging import make_grid, square_columns
 from pixelgen.jobs.context import JobContext
 from pixelgen.jobs.job import PNG, Job, check_range, option
@@ -26,6 +27,8 @@ from pixelgen.pipelines.codes_file import check_amount
 from pixelgen.pipelines.devices import check_device_name
 
 _LARGEST_STREAM = 2**30
+_TEMPORARY = re.compile(r"pixelgen-codes-\w{8}")
+_STALE = 86400.0  # the stream may be slow
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,7 +136,8 @@ def _read(codes: str, context: JobContext) -> CodesFile:
     if codes != "-":
         return CodesFile.load(expanded(codes), name=codes)
     stream = context.open_input("codes")
-    with TemporaryDirectory(prefix="pixelgen-", ignore_cleanup_errors=True) as folder:
+    sweep(gettempdir(), lambda name: _TEMPORARY.fullmatch(name) is not None, _STALE)
+    with TemporaryDirectory(prefix="pixelgen-codes-", ignore_cleanup_errors=True) as folder:
         path = Path(folder) / "codes.safetensors"
         left = _LARGEST_STREAM
         with path.open("wb") as file:

@@ -234,9 +234,11 @@ class DrawingJob(Job):
             preview.follow(sheet, context, finished) as on_step,
         ):
             result = run(on_step)
-        if write is None:
-            files = target.write(self.view.lay_out(result.images, sheet), texts, context)
-        else:
-            files = write(result)
-        preview.finish(lambda: sheet(result.images))
+        try:
+            if write is None:
+                files = target.write(self.view.lay_out(result.images, sheet), texts, context)
+            else:
+                files = write(result)
+        finally:
+            preview.finish(lambda: sheet(result.images))
         return result, files

@@ -10,11 +10,11 @@ from pathlib import Path
 
 from pixelgen.checkpoints import DEFAULT_WEIGHTS, read_config
 from pixelgen.errors import UsageError
-from pixelgen.files import expanded
+from pixelgen.files import IfExists, expanded, write_file
 from pixelgen.imaging import Fit, square
 from pixelgen.jobs.context import JobContext
 from pixelgen.jobs.job import Job, option
-from pixelgen.jobs.output import check_folder, check_name, file_exists
+from pixelgen.jobs.output import check_folder, check_name, check_written, file_exists
 from pixelgen.jobs.photos import check_photos, photo_name, read_photo
 from pixelgen.jobs.report import Report, json_field
 from pixelgen.pipelines import CodecPipeline
@@ -95,7 +95,8 @@ class EncodeJob(Job):
         if path is None:
             context.write_output(codes.to_bytes())
         else:
-            codes.save(path, replace=self.force)
+            mode: IfExists = "replace" if self.force else "number"
+            check_written([path], [write_file(path, codes.to_bytes(), mode)], context)
         return EncodeReport(
             file=None if path is None else str(path),
             pictures=codes.files,

@@ -163,7 +163,7 @@ class InterpolationJob(DrawingJob):
         def write_animation(result: Any) -> list[Path]:
             images = view.enlarge(result.images)
             frames = [*images, *images[-2:0:-1]] if self.ping_pong else images
-            return target.write_animation(frames, placement.texts[0], shown["fps"])
+            return target.write_animation(frames, placement.texts[0], shown["fps"], context)
 
         pipe = InterpolatePipeline.from_pretrained(source, self.device)
         result, written = self.draw(

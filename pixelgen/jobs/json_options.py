@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections.abc
 import functools
+import re
 import types
 import typing
 from collections.abc import Mapping
@@ -21,6 +22,9 @@ _WHOLE_BATCH = frozenset(
     )
 )
 _SYNONYMS = {"out": "output"}
+_NO_TEXT = re.compile("[\0\ud800-\udfff]")
+# What a batch writes itself; other file systems tell no upper case from lower case.
+_RESERVED = re.compile(r"results(-\d+)?\.jsonl", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -93,44 +97,68 @@ def read_options(command: str, kind: type, said: Mapping[str, Any], stem: str) -
             places[option.name] = _place(key, value)
         else:
             values[option.name] = _value(key, value, option)
-    for key, option in options.items():
-        missing = option.name not in seen or (option.several and not values.get(option.name))
-        if option.required and option.endings is None and missing:
+    for key, option in _required(kind).items():
+        if option.name not in seen or (option.several and not values.get(option.name)):
             raise ValueError(f"{key!r} is missing")
-    for option in options.values():
-        if option.endings is None:
-            continue
+    for option in _places(kind):
+        assert option.endings is not None
         place = places.get(option.name)
         ending = next(iter(option.endings), "")
         if option.name == "output":
             places["output"] = _complete(place or "", stem, ending)
         elif option.name == "map" and place is not None:
             places["map"] = _complete(place, f"{stem}-map", ending)
-        if (place := places.get(option.name)) is None or not option.endings:
+        if (place := places.get(option.name)) is None:
             continue
-        if PurePath(place).suffix.lower() not in option.endings:
-            key = "out" if option.name == "output" else option.name
+        path = PurePath(place)
+        key = "out" if option.name == "output" else option.name
+        if option.endings and path.suffix.lower() not in option.endings:
             raise ValueError(f"{key!r} ends in {' or '.join(option.endings)}, not {place!r}")
+        if _RESERVED.fullmatch(path.parts[0]):
+            raise ValueError(f"{key!r} cannot be {place!r}: results of the batch are called so")
+        places[option.name] = path.as_posix()  # a//b is a/b
     return JobOptions(values, places)
+
+
+@functools.cache
+def _required(kind: type) -> dict[str, JsonOption]:
+    """The keys that a job must have; places have defaults."""
+    every = options_of(kind).items()
+    return {key: one for key, one in every if one.required and one.endings is None}
+
+
+@functools.cache
+def _places(kind: type) -> list[JsonOption]:
+    """The options that say where files go."""
+    return [one for one in options_of(kind).values() if one.endings is not None]
 
 
 def build(kind: type, values: Mapping[str, Any]) -> Any:
     """A job, or a group of options, whose fields have these values, each group in it those that are
     its own. Raises UsageError as the class does."""
-    hints = typing.get_type_hints(kind)
     chosen = {}
-    for one in fields(kind):
-        hint = hints[one.name]
-        if isinstance(hint, type) and is_dataclass(hint):
-            chosen[one.name] = build(hint, values)
-        elif one.name in values:
-            chosen[one.name] = values[one.name]
+    for name, group in _groups(kind).items():
+        if group is not None:
+            chosen[name] = build(group, values)
+        elif name in values:
+            chosen[name] = values[name]
     return kind(**chosen)
+
+
+@functools.cache
+def _groups(kind: type) -> dict[str, type | None]:
+    """The fields of a class, and for those that are groups of options the class of the group."""
+    hints = typing.get_type_hints(kind)
+    every = {one.name: hints[one.name] for one in fields(kind)}
+    return {
+        name: hint if isinstance(hint, type) and is_dataclass(hint) else None
+        for name, hint in every.items()
+    }
 
 
 def check_text(key: str, text: str) -> None:
     """Raises ValueError for text that no file name and no stream takes."""
-    if "\0" in text or any("\ud800" <= sign <= "\udfff" for sign in text):
+    if _NO_TEXT.search(text):
         raise ValueError(f"{key!r} holds what is no text")
 
 

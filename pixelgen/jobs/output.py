@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,10 +16,12 @@ from pixelgen.imaging import (
     ANIMATIONS,
     IfExists,
     animation_text,
+    is_unfinished,
     png_bytes,
-    png_text,
+    same_picture,
     save_animation,
     save_png,
+    unfinished_text,
 )
 from pixelgen.jobs.context import JobContext
 from pixelgen.jobs.photos import photo_name
@@ -51,6 +53,55 @@ def check_name(path: Path) -> None:
 def file_exists(path: object) -> UsageError:
     """The error for a file that would be overwritten."""
     return UsageError(f"{path} exists", "force=True replaces it", code="file-exists")
+
+
+def refuse_to_replace(path: Path, text: Mapping[str, str], force: bool) -> None:
+    """Raise UsageError where `path` exists, unless `force`, or by its text chunks it is, or was to
+    become, the very picture that gets the chunks `text`."""
+    if force or not os.path.lexists(path):
+        return
+    stored = animation_text(path)
+    if not text.items() <= stored.items() or ("drawn" in stored and not is_unfinished(path, text)):
+        raise file_exists(path)
+
+
+def write_beside(
+    path: Path, text: Mapping[str, str], force: bool, save: Callable[[Path, IfExists], Path]
+) -> Path:
+    """Write a picture by `save`, whose text chunks are `text` when it is finished, and return where
+    it is.
+
+    Only with `force` does it replace an existing file, or where that is the unfinished picture.
+    Other files are kept, and the picture gets the next free number; but if it is in `path` already,
+    pixel for pixel, it is not written again.
+    """
+    if force or is_unfinished(path, text):
+        return save(path, "replace")
+    written = save(path, "number")
+    if written != path and same_picture(path, written):
+        written.unlink()
+        return path
+    return written
+
+
+def check_written(
+    planned: Sequence[Path], written: Sequence[Path], context: JobContext | None = None
+) -> None:
+    """Raise UsageError where files went to other places than `planned` because these were taken
+    after they had been checked; `context` is told first where all of them are."""
+    moved = [(a, b) for a, b in zip(planned, written, strict=False) if a != b]
+    if not moved:
+        return
+    if context is not None:
+        for file in written:
+            context.on_partial(file)
+    (taken, other), *more = moved
+    rest = f" (and {len(more)} more like this)" if more else ""
+    raise UsageError(
+        f"{taken} holds something else, which is kept; the new file is {other}{rest}",
+        "force=True replaces it",
+        code="file-exists",
+    )
 
 
 @dataclass(frozen=True)
@@ -124,45 +175,75 @@ class OutputFiles:
         return [self.path.with_stem(f"{stem}-{i + 1}") for i in range(self.count)]
 
     def refuse_to_overwrite(self, texts: Sequence[Mapping[str, str]]) -> None:
-        """Raise UsageError where a named file exists, unless it is this very picture already.
+        """Raise UsageError where a named file exists, unless by its text chunks it is this very
+        picture already; `write` compares the pixels.
 
         `texts` are the text chunks that the files will get; they determine the picture.
         """
-        if not self.named or self.force:
+        if not self.named:
             return
-        text_of = animation_text if self.animated else png_text
         for file, text in zip(self.files(), texts, strict=False):
-            if os.path.lexists(file) and not text.items() <= text_of(file).items():
-                raise file_exists(file)
+            refuse_to_replace(file, text, self.force)
 
     def write(
         self,
         images: Sequence[Image.Image],
         texts: Sequence[Mapping[str, str]],
         context: JobContext,
-        *,
-        partial: bool = False,
     ) -> list[Path]:
-        """Write every picture with its text chunks; the files, none for the stream. With `partial`
-        there may be fewer pictures, of the first files."""
+        """Write every picture with its text chunks; the files, none for the stream. Raises
+        UsageError, after all are written, where a named file holds another picture by now: this one
+        then has a numbered name."""
         if self.path is None:
             context.write_output(png_bytes(images[0], texts[0]))
             return []
-        return [
-            save_png(file, image, text, self._if_exists)
-            for file, image, text in zip(self.files(), images, texts, strict=not partial)
-        ]
+        pictures = zip(self.files(), images, texts, strict=True)
+        return self._checked([self._write_png(*picture) for picture in pictures], context)
+
+    def write_interrupted(
+        self, images: Sequence[Image.Image], texts: Sequence[Mapping[str, str]], share: float
+    ) -> list[Path]:
+        """Write the pictures of the first files, which are finished, or the one picture of all, of
+        which only a `share` is; the files."""
+        pictures = zip(self.files(), images, texts, strict=False)
+        return [self._write_png(*picture, share) for picture in pictures]
 
     def write_animation(
-        self, frames: Sequence[Image.Image], text: Mapping[str, str], fps: float
+        self,
+        frames: Sequence[Image.Image],
+        text: Mapping[str, str],
+        fps: float,
+        context: JobContext,
     ) -> list[Path]:
-        """Write `frames` as the one file, `fps` of them a second; that file."""
-        return [save_animation(file, frames, fps, text, self._if_exists) for file in self.files()]
+        """Write `frames` as the one file, `fps` of them a second; that file. Raises UsageError as
+        `write` does."""
 
-    @property
-    def _if_exists(self) -> IfExists:
-        # A named file was either free or held the same picture when `refuse_to_overwrite` looked.
-        return "replace" if self.named or self.force else "number"
+        def save(file: Path, if_exists: IfExists) -> Path:
+            return save_animation(file, frames, fps, text, if_exists)
+
+        return self._checked([self._write(file, text, save) for file in self.files()], context)
+
+    def _write_png(
+        self, file: Path, image: Image.Image, text: Mapping[str, str], share: float = 1
+    ) -> Path:
+        stored = text if share == 1 else unfinished_text(image, text, share)
+
+        def save(file: Path, if_exists: IfExists) -> Path:
+            return save_png(file, image, stored, if_exists)
+
+        return self._write(file, text, save)
+
+    def _write(
+        self, file: Path, text: Mapping[str, str], save: Callable[[Path, IfExists], Path]
+    ) -> Path:
+        if self.named:
+            return write_beside(file, text, self.force, save)
+        return save(file, "replace" if self.force else "number")
+
+    def _checked(self, written: list[Path], context: JobContext) -> list[Path]:
+        if self.named:
+            check_written(self.files(), written, context)
+        return written
 
 
 def photo_slug(photo: str) -> str:

@@ -57,9 +57,8 @@ def save_finished_on_interrupt(
         finished = sampled if choose is None else choose(sampled)
         part_of_one = target.count == 1 and len(finished) < count
         if finished and not (part_of_one and png_text(target.path) == texts[0]):
-            if part_of_one:
-                texts = [{**texts[0], "drawn": f"{len(finished) / count:.0%}"}]
-            for file in target.write(view.lay_out(finished, sheet), texts, context, partial=True):
+            share = len(finished) / count if part_of_one else 1
+            for file in target.write_interrupted(view.lay_out(finished, sheet), texts, share):
                 context.on_partial(file)
             context.note(f"interrupted, {len(finished)} of {count} pictures are kept")
         raise

@@ -12,15 +12,9 @@ from PIL import Image
 
 from pixelgen.errors import InputError, PixelgenError, UsageError
 from pixelgen.files import expanded
-from pixelgen.imaging import FaceCropper, read_image, read_mask
+from pixelgen.imaging import FaceCropper, picture_endings, read_image, read_mask
 from pixelgen.jobs.context import JobContext
 from pixelgen.jobs.text_chunks import fingerprint
-
-# What counts as a picture in a folder; a file that is named is read whatever it is called.
-_SUFFIXES = (
-    *(".jpg", ".jpeg", ".png", ".webp", ".gif", ".tif", ".tiff", ".bmp", ".avif", ".jp2"),
-    *(".pgm", ".ppm", ".qoi"),
-)
 
 
 def check_photos(photos: Sequence[str]) -> None:
@@ -32,7 +26,10 @@ def check_photos(photos: Sequence[str]) -> None:
 def read_photo(photo: str, context: JobContext) -> Image.Image:
     """The picture as RGB, the right way up. Raises InputError for what is no picture."""
     return read_image(
-        _source(photo, context), name=photo_name(photo), max_pixels=context.max_pixels
+        _source(photo, context),
+        name=photo_name(photo),
+        max_pixels=context.max_pixels,
+        on_note=context.note,
     )
 
 
@@ -68,8 +65,9 @@ def list_photos(photos: Sequence[str]) -> list[str]:
         if name == "-" or not os.path.isdir(folder):
             listed.append(name)
             continue
+        endings = picture_endings()
         try:
-            inside = sorted(p for p in folder.iterdir() if p.suffix.lower() in _SUFFIXES)
+            inside = sorted(p for p in folder.iterdir() if p.suffix.lower() in endings)
         except OSError as error:
             why = error.strerror or str(error)
             raise InputError(f"cannot read {name}: {why}") from error

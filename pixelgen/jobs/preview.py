@@ -13,11 +13,18 @@ from PIL import Image
 
 from pixelgen.checkpoints import Source
 from pixelgen.errors import PixelgenError, UsageError
-from pixelgen.files import expanded
-from pixelgen.imaging import animation_text, grey_out, png_text, save_animation, save_png
+from pixelgen.files import IfExists, expanded
+from pixelgen.imaging import grey_out, is_unfinished, save_animation, save_png, unfinished_text
 from pixelgen.jobs.context import JobContext
 from pixelgen.jobs.job import ANIMATED, PNG, option
-from pixelgen.jobs.output import OutputFiles, check_folder, check_name, file_exists
+from pixelgen.jobs.output import (
+    OutputFiles,
+    check_folder,
+    check_name,
+    check_written,
+    refuse_to_replace,
+    write_beside,
+)
 from pixelgen.jobs.rate_limiter import RateLimiter
 from pixelgen.jobs.text_chunks import text_chunks
 from pixelgen.jobs.view import Sheet
@@ -93,15 +100,8 @@ class PreviewFiles:
             if (place := os.path.realpath(path)) in taken:
                 raise UsageError(f"{path} is named twice")
             taken.add(place)
-            text, text_of = self._text, png_text
-            if path == self.animation:
-                text, text_of = self._animation_text, animation_text
-            if (
-                os.path.lexists(path)
-                and not self._force
-                and not text.items() <= text_of(path).items()
-            ):
-                raise file_exists(path)
+            text = self._animation_text if path == self.animation else self._text
+            refuse_to_replace(path, text, self._force)
 
     @contextmanager
     def follow(
@@ -121,16 +121,29 @@ class PreviewFiles:
 
     def finish(self, whole: Callable[[], Image.Image]) -> None:
         """Write the files with all pictures finished, laid out as one by `whole`. Raises
-        PixelgenError where they cannot be written."""
+        PixelgenError where they cannot be written, and as `OutputFiles.write` does."""
         if not self.files:
             return
-        image = whole()
-        if self.watch is not None:
-            save_png(self.watch, image, self._text, "replace")
-        if self.animation is not None:
-            frames = [*self._frames, image]
+        image, written = whole(), []
+        frames = [*self._frames, image]
+
+        def save(file: Path, if_exists: IfExists) -> Path:
+            if file == self.watch:
+                return save_png(file, image, self._text, if_exists)
             text = self._animation_text
-            save_animation(self.animation, frames, _FPS, text, "replace", hold=_HOLD)
+            return save_animation(file, frames, _FPS, text, if_exists, hold=_HOLD)
+
+        for path in self.files:
+            text = self._text if path == self.watch else self._animation_text
+            written.append(write_beside(path, text, self._force, save))
+        check_written(self.files, written)
+
+    def _rewrite(self, path: Path, image: Image.Image, share: float) -> None:
+        """Write the watched file with `image`, of which a `share` is drawn. Raises FileExistsError
+        where it holds anything but the same pictures unfinished."""
+        replace = self._force or is_unfinished(path, self._text)
+        text = unfinished_text(image, self._text, share)
+        save_png(path, image, text, "replace" if replace else "fail")
 
     def _recorder(self, sheet: Sheet) -> OnStep:
         """Rewrites the watched file, and keeps frames of the animation."""
@@ -155,10 +168,9 @@ class PreviewFiles:
                     return
                 image = sheet(images)
                 if rewritten and self.watch is not None:
-                    text = {**self._text, "drawn": f"{moment.share:.0%}"}
                     # A viewer may hold it just now: it will be rewritten again.
-                    with suppress(PixelgenError):
-                        save_png(self.watch, image, text, "replace")
+                    with suppress(PixelgenError, FileExistsError):
+                        self._rewrite(self.watch, image, moment.share)
             if framed:
                 if not self._frames:
                     most = _most_frames(moment, image)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from pixelgen.errors import UsageError
+from pixelgen.errors import PixelgenError, UsageError
 
 Item = TypeVar("Item")
 
@@ -18,6 +18,10 @@ _VARIABLES = (
     ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_RANK"),
     ("PMI_RANK", "PMI_SIZE", "MPI_LOCALRANKID"),
 )
+
+
+_RUN = "TORCHELASTIC_RUN_ID"
+"""Set where torchrun started this process."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +46,20 @@ class ProcessShare:
             if not (0 <= found.rank < found.count and found.local >= 0):
                 said = " ".join(f"{n}={os.environ[n]}" for n in names if n in os.environ)
                 raise UsageError(f"no process of several: {said}", "unset these")
+            found._check_store()
             return found
         return cls()
+
+    def _check_store(self) -> None:
+        """Raises UsageError, before any job is run, for variables with which `wait` would fail."""
+        if self.count == 1 or _RUN not in os.environ:
+            return
+        host, port = (os.environ.get(name, "") for name in ("MASTER_ADDR", "MASTER_PORT"))
+        if not host or not port.isdecimal() or int(port) > 65535:
+            raise UsageError(
+                f"{_RUN} is set, but MASTER_ADDR={host} MASTER_PORT={port} name no other processes",
+                f"unset {_RUN}, RANK and WORLD_SIZE, which an earlier launch may have left",
+            )
 
     def of(self, items: Sequence[Item]) -> list[Item]:
         """The items of this process. They depend on their order alone, so that processes agree
@@ -61,8 +77,8 @@ class ProcessShare:
 
     def wait(self) -> None:
         """Wait for the others: torchrun, and accelerate with it, ends all processes as soon as one
-        ends with an error."""
-        run = os.environ.get("TORCHELASTIC_RUN_ID")
+        ends with an error. Raises PixelgenError where they cannot be reached."""
+        run = os.environ.get(_RUN)
         if self.count == 1 or run is None:
             return
         from datetime import timedelta
@@ -70,7 +86,11 @@ class ProcessShare:
         from torch.distributed import rendezvous
 
         key = f"pixelgen-batch-{run}-{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}"
-        store, _, _ = next(rendezvous("env://", timeout=timedelta(minutes=5)))
-        store.add(key, 1)
-        while store.add(key, 0) < self.count:
-            time.sleep(0.2)
+        try:
+            store, _, _ = next(rendezvous("env://", timeout=timedelta(minutes=5)))
+            store.add(key, 1)
+            while store.add(key, 0) < self.count:
+                time.sleep(0.2)
+        except (RuntimeError, ValueError) as error:
+            why = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise PixelgenError(f"lost the other processes: {why}") from error

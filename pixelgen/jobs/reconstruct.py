@@ -76,8 +76,8 @@ class ReconstructionReport(PictureReport):
 
     pictures: list[ReconstructedPicture]
 
-    def summary(self) -> str:
-        """A line for each bottleneck, and one about all."""
+    def details(self) -> Sequence[str]:
+        """A line for each bottleneck."""
         lines = []
         for column in zip(*(one.reconstructions for one in self.pictures), strict=True):
             line = f"{_mean([row.psnr for row in column]):.2f} dB PSNR"
@@ -89,6 +89,10 @@ class ReconstructionReport(PictureReport):
                     f"{_mean(bits):.2f} bits/dim"
                 )
             lines.append(line)
+        return lines
+
+    def summary(self) -> str:
+        """A line with number, time and seed."""
         count = len(self.pictures)
         picks = [
             sample.pick
@@ -97,8 +101,7 @@ class ReconstructionReport(PictureReport):
             for sample in row.samples
         ]
         ending = "" if self.seed is None else f", {seed_words(self.seed, picks)}"
-        lines.append(f"{count} picture{'s' * (count > 1)} in {self.seconds:.1f} s{ending}")
-        return "\n".join(lines)
+        return f"{count} picture{'s' * (count > 1)} in {self.seconds:.1f} s{ending}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,8 +173,10 @@ class ReconstructionJob(DrawingJob):
         rows = result.rows()
         every = [image for row in rows for image in row]
         laid_out = view.lay_out(every, lambda _: sheet(rows))
-        written = target.write(laid_out, placement.texts, context)
-        preview.finish(lambda: sheet(rows))
+        try:
+            written = target.write(laid_out, placement.texts, context)
+        finally:
+            preview.finish(lambda: sheet(rows))
         shown_names = [names[i] for i in request.selection(len(names)).pictures]
         return ReconstructionReport(
             **placement.facts(result, pipe, written), pictures=_pictures(result, shown_names)

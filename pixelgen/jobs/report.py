@@ -38,8 +38,12 @@ class Report(JsonFields):
         """The paths of the files to tell users of; none for what went to a stream."""
         return ()
 
+    def details(self) -> Sequence[str]:
+        """Lines for people before the summary."""
+        return ()
+
     def summary(self) -> str:
-        """What was done, in a line or more for people."""
+        """What was done, in a line for people."""
         return ""
 
     def check(self) -> None:

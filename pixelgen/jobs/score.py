@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from pixelgen.checkpoints import DEFAULT_PIXEL_WEIGHTS, read_config
 from pixelgen.errors import UsageError
+from pixelgen.files import public_path
 from pixelgen.imaging import Fit, check_rows, heat_sheet, square
 from pixelgen.jobs.context import JobContext
 from pixelgen.jobs.job import PNG, Job, option
@@ -126,7 +127,7 @@ class ScoreJob(Job):
             names.append(name)
             squares.append(square(image, size, self.fit))
         about = {
-            "pictures": names,
+            "pictures": [public_path(name) for name in names],
             "content": fingerprint(image.tobytes() for image in squares),
             "class": request.label,
             "fit": self.fit,
@@ -146,7 +147,10 @@ class ScoreJob(Job):
             sheet = heat_sheet(
                 [one.image for _, one in ranked],
                 [one.surprise for _, one in ranked],
-                [f"{one.bits_per_dim:.3f} {result.unit}  {name}" for name, one in ranked],
+                [
+                    f"{one.bits_per_dim:.3f} {result.unit}  {public_path(name)}"
+                    for name, one in ranked
+                ],
                 f"bits per {place}",
             )
             (file,) = target.write([sheet], texts, context)

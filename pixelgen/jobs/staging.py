@@ -11,12 +11,13 @@ import errno
 import filecmp
 import os
 import shutil
-from collections.abc import Collection, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from pixelgen.errors import PixelgenError
+from pixelgen.errors import PixelgenError, UsageError
 from pixelgen.files import write_atomically
 from pixelgen.jobs.batch_jobs import BatchJob
+from pixelgen.jobs.output import file_exists
 from pixelgen.jobs.results_log import JobResult, ResultsLog, read_result
 
 _STAGING = ".pixelgen-batch"
@@ -26,8 +27,10 @@ _FILES, _RESULT = "files", "result.json"
 class Staging:
     """The staging folder of a folder of results."""
 
-    def __init__(self, results_log: ResultsLog) -> None:
+    def __init__(self, results_log: ResultsLog, jobs: Iterable[BatchJob]) -> None:
+        """Of all `jobs` of a batch."""
         self.results_log = results_log
+        self._ids = {job.id for job in jobs}
         # Absolute, so that paths of files there can be recognised in what a job reports.
         self._root = results_log.folder.absolute() / _STAGING
 
@@ -42,11 +45,16 @@ class Staging:
         with contextlib.suppress(OSError):  # another process may need it
             self._root.rmdir()
 
-    def finish(self, jobs: Collection[BatchJob]) -> None:
+    def finish(self, jobs: Iterable[BatchJob]) -> None:
         """Deliver the `jobs` that were done when a run was killed, and delete unfinished ones."""
+        try:
+            there = set(os.listdir(self._root))
+        except OSError:  # another process has just removed it
+            return
         for job in jobs:
-            shutil.rmtree(self._part(job), ignore_errors=True)
-            if not self._done(job).is_dir():
+            if self._part(job).name in there:
+                shutil.rmtree(self._part(job), ignore_errors=True)
+            if self._done(job).name not in there:
                 continue
             try:
                 result = read_result((self._done(job) / _RESULT).read_bytes())
@@ -68,20 +76,34 @@ class Staging:
         finally:
             shutil.rmtree(part, ignore_errors=True)
 
-    def taken(self, job: BatchJob, force: bool) -> str | None:
-        """A file of the job that would replace one which is not its own, if there is any."""
+    def check_places(self, job: BatchJob, force: bool) -> None:
+        """Raise UsageError where a file of the job would replace one which is not its own, with
+        `force` one of another job of this batch, or would be outside of the folder of results."""
         files, folder = self._part(job) / _FILES, self.results_log.folder
         own = self.results_log.files(job.id)
+        if force:
+            self.results_log.update()
         for name in listed(files):
             target = folder / name
+            self._check_inside(target)
+            owner = self.results_log.owner(name)
+            if owner in self._ids - {job.id} and os.path.lexists(target):
+                raise UsageError(f"{target} is a file of the job {owner}", "give another id")
             above = [folder / parent for parent in Path(name).parents]
             if target.is_dir() or any(up.exists() and not up.is_dir() for up in above):
-                return name
+                raise file_exists(target)
             if force or name in own or not os.path.lexists(target):
                 continue
             if not target.exists() or not filecmp.cmp(files / name, target, shallow=False):
-                return name
-        return None
+                raise file_exists(target)
+
+    def _check_inside(self, target: Path) -> None:
+        """Raise UsageError where links lead to a place outside of the folder of results."""
+        folder = self.results_log.folder
+        if not target.parent.resolve().is_relative_to(folder.resolve()):
+            raise UsageError(
+                f"{target.parent} leads out of {folder}", "remove the link, or give another place"
+            )
 
     def hand_over(self, job: BatchJob, result: JobResult) -> None:
         """Move the files of a job to their places and log its result. Raises PixelgenError where
@@ -95,6 +117,7 @@ class Staging:
         folder, files = self.results_log.folder, self._done(job) / _FILES
         for name in listed(files):
             target = folder / name
+            self._check_inside(target)
             with _writing(target):
                 target.parent.mkdir(parents=True, exist_ok=True)
                 (files / name).replace(target)

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pixelgen.metrics.classifiers import fused, fused_block, load_efficientnet
+from pixelgen.models.face_embedder import FaceEmbedder
 
 DEPTHS = (0, 2, 4, 10)
 """Blocks whose output is compared: 1/2, 1/4, 1/8 and 1/16 of the resolution."""
@@ -76,10 +77,50 @@ class PerceptualDistance(nn.Module):
         return distance(self.features(images), target)
 
 
-def distance(features: Sequence[Tensor], others: Sequence[Tensor]) -> Tensor:
-    """Two lists of features [B, F, s, s] of length 1, one entry per depth → distances [B]."""
-    pairs = zip(features, others, strict=True)
-    return torch.stack([(a - b).square().sum(1).mean((1, 2)) for a, b in pairs]).mean(0)
+def distance(
+    features: Sequence[Tensor], others: Sequence[Tensor], places: Tensor | None = None
+) -> Tensor:
+    """Two lists of features [B, F, s, s] of length 1, one entry per depth → distances [B].
+
+    `places` [1, 1, S, S], of mean 1, are weights of the places of an image; None: all equal.
+    """
+    total = []
+    for a, b in zip(features, others, strict=True):
+        difference = (a - b).square().sum(1)  # [B, s, s]
+        if places is not None:
+            height, width = difference.shape[1:]
+            difference = difference * F.adaptive_avg_pool2d(places, (height, width))[0]
+        total.append(difference.mean((1, 2)))
+    return torch.stack(total).mean(0)
+
+
+class FaceDistance(nn.Module):
+    """How different two faces are to a face embedder: the mean squared difference of its features
+    of length 1, averaged over places and two depths, and the squared distance of embeddings."""
+
+    def __init__(self, embedder: FaceEmbedder) -> None:
+        """`embedder` is frozen."""
+        super().__init__()
+        self.embedder = embedder.float()
+        self.requires_grad_(False).eval()
+
+    def train(self, mode: bool = True) -> FaceDistance:
+        """Always in evaluation mode."""
+        return super().train(False)
+
+    def _see(self, faces: Tensor) -> tuple[list[Tensor], Tensor]:
+        features = self.embedder.features(faces)
+        normalised = [F.normalize(x.float(), dim=1, eps=1e-6) for x in features]
+        return normalised, self.embedder.vector(features[1])
+
+    def forward(self, faces: Tensor, others: Tensor) -> Tensor:
+        """Two batches of aligned faces [B, 3, S, S] of -1 … 1 → distances [B] of 0 … 8, with
+        gradients for the first."""
+        with torch.no_grad():
+            target, target_embedding = self._see(others)
+        features, embedding = self._see(faces)
+        apart = (embedding - target_embedding).square().sum(1)
+        return distance(features, target) + apart
 
 
 def class_divergence(logits: Tensor, others: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Callbacks for the progress of long work."""
+"""Callbacks for the progress of long work, and for remarks on it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,12 @@ OnProgress = Callable[[int, int], None]
 """Called with (done, total)."""
 OnPartProgress = Callable[[str, int, int], None]
 """Called with (part, done, total) for work of several parts."""
+OnNote = Callable[[str], None]
+"""Called with something unexpected that is no error."""
+
+
+def ignore_note(text: str) -> None:
+    """An `OnNote` that does nothing."""
 
 
 def part_progress(progress: OnPartProgress | None) -> Callable[[str], OnProgress | None]:

@@ -12,6 +12,7 @@ from pixelgen.models.config import (
     GatedPixelCNNConfig,
     GridConfig,
     PixelCNNConfig,
+    PixelRNNConfig,
     TokenizerConfig,
     config_from_dict,
 )
@@ -33,6 +34,7 @@ __all__ = [
     "GatedPixelCNNConfig",
     "GridConfig",
     "PixelCNNConfig",
+    "PixelRNNConfig",
     "TokenizerConfig",
     "build_model",
     "config_from_dict",

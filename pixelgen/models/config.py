@@ -16,6 +16,7 @@ ChannelOrder = Literal["groups", "head", "likelihood"]
 LikelihoodName = Literal["softmax", "logistic"]
 Embedding = Literal["scalar", "table"]
 Normalisation = Literal["none", "channel"]
+RecurrentLayer = Literal["row_lstm", "diagonal_bilstm"]
 
 _C = TypeVar("_C", bound=Config)
 
@@ -148,6 +149,55 @@ class PixelCNNConfig(GridConfig):
 
 
 @dataclass(frozen=True)
+class PixelRNNConfig(GridConfig):
+    """The PixelRNN of van den Oord et al. 2016 (a): layers of two-dimensional LSTMs.
+
+    Channels are autoregressive through masked groups of feature maps. A Row LSTM sees a triangle
+    above a position, a Diagonal BiLSTM everything before it.
+    """
+
+    model: ClassVar[str] = "pixelrnn"
+    network: ClassVar[str] = "pixelgen.models.pixelrnn:PixelRNN"
+
+    layer: RecurrentLayer = "row_lstm"
+    """Kind of all LSTM layers."""
+    features: int = 120
+    """Feature maps between the layers, the paper's 2h: an LSTM has half as many units."""
+    layers: int = 12
+    """LSTM layers after the masked convolution."""
+    kernel: int = 3
+    """Filter size k of both convolutions of a Row LSTM, odd. Those of a Diagonal BiLSTM are 1×1 and
+    2×1."""
+    classes: int = 0
+    """Number of classes of a class condition (0: none)."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        one_of("layer", self.layer, RecurrentLayer)
+        require(
+            self.layer == "row_lstm" or self.kernel == type(self).kernel,
+            f"kernel ({self.kernel}) applies only to layer 'row_lstm'",
+        )
+        require(self.layers >= 1, "layers must be at least 1")
+        require(self.classes >= 0, "classes must not be negative")
+        require(
+            self.features % (2 * self.channels) == 0,
+            f"features ({self.features}) must be a multiple of twice the channels "
+            f"({self.channels})",
+        )
+        require(
+            self.output_features % self.channels == 0,
+            f"output_features ({self.output_features}) must be a multiple of channels "
+            f"({self.channels})",
+        )
+
+    @property
+    def units(self) -> int:
+        """Units h of an LSTM, for each of its directions."""
+        return self.features // 2
+
+
+@dataclass(frozen=True)
 class GatedPixelCNNConfig(GridConfig):
     """A Gated PixelCNN (van den Oord et al. 2016, section 2) over any grid of discrete values."""
 
@@ -204,7 +254,7 @@ class GatedPixelCNNConfig(GridConfig):
         one_of("embedding", self.embedding, Embedding)
         one_of("channel_order", self.channel_order, ChannelOrder)
         one_of("normalisation", self.normalisation, Normalisation)
-        require(0 <= self.dropout < 1, "dropout must lie in 0 … 1")
+        require(0 <= self.dropout < 1, "dropout must lie in 0 … 1, 1 excluded")
         for name in ("patch", "embedding_features", "head_features"):
             require(getattr(self, name) >= 1, f"{name} must be at least 1")
         for name in ("head_layers", "classes", "vector", "map_channels", "given_channels"):
@@ -392,12 +442,14 @@ class FaceEmbedderConfig(SquareConfig):
     """Dropout on these."""
     embedding: int = 64
     """Dimensions of an embedding."""
+    mirror: bool = False
+    """After training, embed a face together with its mirror image."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         for name in ("place_features", "embedding"):
             require(getattr(self, name) >= 1, f"{name} must be at least 1")
-        require(0 <= self.dropout < 1, "dropout must lie in 0 … 1")
+        require(0 <= self.dropout < 1, "dropout must lie in 0 … 1, 1 excluded")
 
     @property
     def layers(self) -> int:
@@ -543,6 +595,7 @@ CONFIGS: dict[str, type[Config]] = {
     c.model: c
     for c in (
         PixelCNNConfig,
+        PixelRNNConfig,
         GatedPixelCNNConfig,
         TokenizerConfig,
         FaceEmbedderConfig,

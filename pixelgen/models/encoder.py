@@ -33,10 +33,18 @@ class VectorEncoder(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.out = nn.Linear(place_features * config.deep_size**2, length)
 
+    def features(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Features of small patches [B, W, S/p, S/p] and of large ones [B, D, S/2p, S/2p]."""
+        wide = self.wide(self.stem(self.patch(images)))
+        return wide, self.norm(self.deep(self.shrink(wide)))
+
     def forward(self, images: Tensor) -> Tensor:
-        x = self.wide(self.stem(self.patch(images)))  # [B, W, S/p, S/p]
-        x = self.norm(self.deep(self.shrink(x)))  # [B, D, S/2p, S/2p]
-        flat = self.dropout(F.silu(self.places(x)).flatten(1))  # [B, place_features · (S/2p)²]
+        return self.vector(self.features(images)[1])
+
+    def vector(self, deep: Tensor) -> Tensor:
+        """The vector [B, D] of the second of the `features`."""
+        # [B, place_features · (S/2p)²]
+        flat = self.dropout(F.silu(self.places(deep)).flatten(1))
         with torch.autocast(flat.device.type, enabled=False):
             vector: Tensor = self.out(flat.to(self.out.weight.dtype))
         return vector

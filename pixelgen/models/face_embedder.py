@@ -14,11 +14,22 @@ from pixelgen.models.encoder import VectorEncoder
 
 
 class FaceEmbedder(VectorEncoder):
-    """Aligned faces [B, 3, S, S] of -1 … 1 → embeddings [B, D] of length 1."""
+    """Aligned faces [B, 3, S, S] of -1 … 1 → embeddings [B, D] of length 1.
+
+    With `config.mirror` a face and its mirror image have the same embedding in evaluation mode: the
+    mean of both.
+    """
 
     def __init__(self, config: FaceEmbedderConfig) -> None:
         super().__init__(config, config.place_features, config.embedding, config.dropout)
         self.config = config
 
     def forward(self, images: Tensor) -> Tensor:
-        return F.normalize(super().forward(images), dim=1)
+        embeddings = super().forward(images)
+        if self.training or not self.config.mirror:
+            return embeddings
+        return F.normalize(embeddings + super().forward(images.flip(-1)), dim=1)
+
+    def vector(self, deep: Tensor) -> Tensor:
+        """See `VectorEncoder`; of length 1."""
+        return F.normalize(super().vector(deep), dim=1)

@@ -130,17 +130,18 @@ def vertical_conv(in_features: int, out_features: int, kernel: int) -> PaddedCon
 
 
 def horizontal_conv(
-    in_features: int, out_features: int, kernel: int, groups: int, mask: Mask
+    in_features: int, out_features: int, kernel: int, groups: int, mask: Mask, out_parts: int = 2
 ) -> nn.Conv2d:
     """A 1×ceil(n/2) causal convolution: the pixels to the left and, as the mask allows, this one.
 
-    `out_features` are two gate halves, each split into the channel groups.
+    `out_features` are two gate halves (`out_parts`), each split into the channel groups.
     """
     reach = kernel // 2
     if groups == 1 and mask == "B":
         return PaddedConv2d(in_features, out_features, (1, reach + 1), (reach, 0, 0, 0))
     allowed = torch.ones(out_features, in_features, 1, reach + 1)
-    allowed[..., -1] = channel_mask(in_features, out_features, groups, mask, out_parts=2)[..., None]
+    centre = channel_mask(in_features, out_features, groups, mask, out_parts)
+    allowed[..., -1] = centre[..., None]  # [out, in, 1]
     return MaskedConv2d(
         in_features, out_features, (1, reach + 1), allowed, padding=(reach, 0, 0, 0)
     )

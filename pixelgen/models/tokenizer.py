@@ -167,8 +167,14 @@ class Tokenizer(nn.Module):
         picture: Tensor = self.decoder(self.quantizer.values(codes))
         return picture.clamp(-1, 1)
 
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, images: Tensor, noise: float = 0.0) -> tuple[Tensor, Tensor]:
         """Pictures [B, 3, S, S] of -1 … 1 → their reconstructions, not clamped, and the quantized
-        numbers [B, C, h, w] of -1 … 1 that these were decoded from; both differentiable."""
+        numbers [B, C, h, w] of -1 … 1 that these were decoded from; both differentiable. A share
+        `noise` of the codes is moved by one level up or down."""
         z: Tensor = self.quantizer(self.encoder(images))
+        if noise:
+            chance = torch.rand_like(z)
+            up, down = chance < noise / 2, chance > 1 - noise / 2
+            step = 2 / (self.config.levels - 1)
+            z = (z + step * (up.to(z.dtype) - down.to(z.dtype))).clamp(-1, 1)
         return self.decoder(z), z

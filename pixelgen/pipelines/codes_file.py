@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pixelgen.errors import InputError, UsageError
-from pixelgen.files import expanded, open_file, write_atomically
+from pixelgen.errors import InputError, UsageError, without_credentials
+from pixelgen.files import expanded, open_file, path_below, public_path, write_atomically
 from pixelgen.imaging import MAX_PIXELS
 
 if TYPE_CHECKING:
@@ -29,8 +29,8 @@ class CodesFile:
     levels: int | None = None
     """Values that a code can take; None: the file does not say."""
     weights: str = ""
-    """The weights that encoded them, as `pixelgen.load` takes them; empty: the file does not
-    say."""
+    """The weights that encoded them, as `pixelgen.load` takes them; empty: the file does not say,
+    as for a folder that does not lie below the current one when the file is written."""
     revision: str = ""
     """The exact revision of these weights; empty: the file does not say."""
     files: tuple[str, ...] = ()
@@ -54,13 +54,15 @@ class CodesFile:
 
         small = self.levels is not None and self.levels <= 256
         data = self.codes.to(torch.uint8 if small else torch.int64).cpu().contiguous().numpy()
+        # A name alone could mean other weights than those of a folder elsewhere.
+        weights = without_credentials(path_below(self.weights) or "")
         # `safetensors` itself writes metadata in an order that differs from one time to the next.
         header = {
             "__metadata__": {
-                "weights": self.weights if self.weights.isprintable() else "",
+                "weights": weights if weights.isprintable() else "",
                 "revision": self.revision,
                 "levels": "" if self.levels is None else str(self.levels),
-                "files": json.dumps(self.files),
+                "files": json.dumps([public_path(file) for file in self.files]),
             },
             "codes": {
                 "dtype": "U8" if small else "I64",

@@ -10,12 +10,14 @@ from typing import Any
 import torch
 
 from pixelgen.checkpoints import load_checkpoint, save_checkpoint
+from pixelgen.checkpoints.replacement import is_left_over
 from pixelgen.errors import InputError, PixelgenError, UsageError
 from pixelgen.evaluation.results import EvaluationReport
-from pixelgen.files import write_atomically
+from pixelgen.files import public_path, read_file
 from pixelgen.models import AutoencoderConfig
 from pixelgen.models.autoencoder import Autoencoder
 from pixelgen.models.tokenizer import Tokenizer
+from pixelgen.publishing.local_paths import public_config, without_local_paths
 from pixelgen.publishing.model_card import (
     SHEET,
     Training,
@@ -31,6 +33,9 @@ from pixelgen.training.submodels import (
     submodel_histories,
     submodel_history,
 )
+
+_PNG = b"\x89PNG\r\n\x1a\n"
+_LARGEST_SHEET = 2**26  # bytes
 
 
 def export(
@@ -48,11 +53,13 @@ def export(
     `others` are runs of auto-encoders with other bottlenecks, for the same folder. `evaluation`,
     the JSON of `EvaluationReport.to_dict`, and `sheet`, a PNG of samples, go into the model card.
     The weights `tokenizer` replace the one that a model of codes was trained with: the encoder must
-    be the same, the decoder may be better. Raises PixelgenError for a run without a state, runs
-    that do not belong together, a folder in use, and a tokenizer of other codes.
+    be the same, the decoder may be better. Paths of this computer are left out. Raises
+    PixelgenError for a run without a state, runs that do not belong together, a folder in use, and
+    a tokenizer of other codes.
     """
     runs = _in_order([TrainedRun.read(path) for path in (run, *others)])
     _check_folder(folder, overwrite)
+    _check_labels(runs[0])
     report = None if evaluation is None else read_evaluation(evaluation)
     sheet_png = None if sheet is None else _read_sheet(sheet)
     first = runs[0]
@@ -62,7 +69,8 @@ def export(
     if tokenizer is not None:
         codec, parts[TOKENIZER] = _same_codes(codec, tokenizer)
     embedder = run_embedder(first.folder) if recipe.data.embedder else None
-    facts = [run.facts() for run in runs]
+    facts = [without_local_paths(run.facts()) for run in runs]
+    parts = without_local_paths(parts)
     training = facts[0] | ({"others": facts[1:]} if facts[1:] else {})
     if parts:
         training["parts"] = parts
@@ -89,7 +97,7 @@ def export(
         sampling=recipe.sampling,
         training=training,
         data={
-            "path": recipe.data.path,
+            "path": public_path(recipe.data.path),
             "split": recipe.data.split,
             "size": recipe.data.size,
             "crop": recipe.data.crop,
@@ -97,9 +105,10 @@ def export(
             **({"features_scale": recipe.data.features_scale} if vectors else {}),
         },
         card_text=str(card),
-        check=_revision_check(report, evaluation),
+        extra={} if sheet_png is None else {SHEET: sheet_png},
+        check=_last_check(folder, overwrite, report, evaluation),
     )
-    _write_sheet(folder, sheet_png)
+    _drop_old_sheet(folder, sheet_png)
     return folder
 
 
@@ -118,13 +127,14 @@ def export_weights(
     `evaluation`, `sheet` and `tokenizer` are those of `export`, and so is what is raised.
     """
     loaded = load_checkpoint(weights)
+    config, codec = public_config(loaded.config), loaded.tokenizer
     _check_folder(folder, overwrite)
     report = None if evaluation is None else read_evaluation(evaluation)
     sheet_png = None if sheet is None else _read_sheet(sheet)
-    config, codec = loaded.config, loaded.tokenizer
     training = {name: value for name, value in config.training.items() if name != "evaluation"}
     if tokenizer is not None:
         codec, history = _same_codes(codec, tokenizer)
+        history = without_local_paths(history)
         training["parts"] = {**training.get("parts", {}), TOKENIZER: history}
     if report is not None:
         training["evaluation"] = report.to_dict()
@@ -140,14 +150,17 @@ def export_weights(
         training=training,
         data=config.data,
         card_text=str(card_from_config(config, folder.resolve().name, sheet is not None)),
-        check=_revision_check(report, evaluation),
+        extra={} if sheet_png is None else {SHEET: sheet_png},
+        check=_last_check(folder, overwrite, report, evaluation),
     )
-    _write_sheet(folder, sheet_png)
+    _drop_old_sheet(folder, sheet_png)
     return folder
 
 
 def _check_folder(folder: Path, overwrite: bool) -> None:
-    if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not overwrite)):
+    if not folder.exists() or (folder.is_dir() and overwrite):
+        return
+    if not folder.is_dir() or any(not is_left_over(path) for path in folder.iterdir()):
         raise UsageError(
             f"{folder} exists and is not empty",
             "set overwrite=True to write into it",
@@ -155,25 +168,41 @@ def _check_folder(folder: Path, overwrite: bool) -> None:
         )
 
 
+def _check_labels(run: TrainedRun) -> None:
+    """Raises PixelgenError for labels that weights cannot have."""
+    labels, classes = run.state.labels, run.recipe.model.classes
+    if not len(labels) == len({*labels}) == classes or min(labels, default=0) < 0:
+        raise PixelgenError(
+            f"the class labels saved in {run.folder} do not fit its model",
+            "a model needs as many different labels from 0 as it has classes",
+        )
+
+
 def _read_sheet(sheet: Path) -> bytes:
-    if not sheet.is_file():
-        raise InputError(f"no picture {sheet}")
-    return sheet.read_bytes()
+    try:
+        data = read_file(sheet, _LARGEST_SHEET)
+    except FileNotFoundError:
+        raise InputError(f"no picture {sheet}") from None
+    except OSError as error:
+        raise InputError(f"cannot read {sheet}: {error.strerror or error}") from error
+    if not data.startswith(_PNG):
+        raise InputError(f"{sheet} is not a PNG picture")
+    return data
 
 
-def _write_sheet(folder: Path, sheet_png: bytes | None) -> None:
-    if sheet_png is not None:
-        write_atomically(folder / SHEET, sheet_png)
-    else:  # a sheet of earlier weights would be taken for one of these
+def _drop_old_sheet(folder: Path, sheet_png: bytes | None) -> None:
+    if sheet_png is None:  # a sheet of earlier weights would be taken for one of these
         (folder / SHEET).unlink(missing_ok=True)
 
 
-def _revision_check(
-    report: EvaluationReport | None, evaluation: Path | None
+def _last_check(
+    folder: Path, overwrite: bool, report: EvaluationReport | None, evaluation: Path | None
 ) -> Callable[[str], None]:
-    """What raises PixelgenError where the figures are of another revision than that written."""
+    """What raises PixelgenError where the figures are of another revision than that written, and
+    where files have appeared in `folder` meanwhile."""
 
     def check(written: str) -> None:
+        _check_folder(folder, overwrite)
         measured = "" if report is None else report.revision
         # The revision of weights on the Hub is a commit, which cannot be compared.
         if measured.startswith("sha256:") and measured != written:

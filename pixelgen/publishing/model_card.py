@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,9 @@ from pixelgen.checkpoints import CheckpointConfig, Figure, ModelCard
 from pixelgen.errors import InputError, PixelgenError
 from pixelgen.evaluation.results import EvaluationReport
 from pixelgen.files import read_file
+from pixelgen.json_text import parse_json
 from pixelgen.publishing.figures import evaluation_figures
+from pixelgen.publishing.local_paths import without_local_paths
 from pixelgen.toml import parse_toml
 from pixelgen.training.recipe import Recipe, recipe_from_dict
 from pixelgen.training.tasks import kind_of_task
@@ -39,10 +40,12 @@ class Training:
 
 
 def read_evaluation(path: Path) -> EvaluationReport:
-    """The report that `pixelgen evaluate --json` wrote. Raises InputError for other files."""
+    """The report that `pixelgen evaluate --json` wrote, without the places of files on this
+    computer. Raises InputError for other files."""
     try:
-        return EvaluationReport.from_dict(json.loads(read_file(path, _LARGEST_EVALUATION)))
-    except (OSError, ValueError, RecursionError) as error:
+        facts = parse_json(read_file(path, _LARGEST_EVALUATION))
+        return EvaluationReport.from_dict(without_local_paths(facts))
+    except (OSError, ValueError) as error:
         raise InputError(
             f"{path} is not the output of `pixelgen evaluate --json`: {error}"
         ) from error

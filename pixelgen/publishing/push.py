@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,9 +10,14 @@ from pixelgen.checkpoints import Source, load_checkpoint, resolve_weights
 from pixelgen.checkpoints.config import CONFIG_FILE
 from pixelgen.checkpoints.digests import verify
 from pixelgen.checkpoints.hub import PushResult, parse_hub_ref, push
+from pixelgen.checkpoints.hub.cache import cache_root
 from pixelgen.checkpoints.layout import CARD_FILE, tensor_files
 from pixelgen.errors import PixelgenError, UsageError
+from pixelgen.files import read_file
+from pixelgen.publishing.local_paths import names_local_path, public_config
 from pixelgen.publishing.model_card import SHEET, card_from_config
+
+_LARGEST_CARD = 2**22
 
 
 def push_to_hub(
@@ -30,8 +35,10 @@ def push_to_hub(
     One commit holds the configuration, the tensors, the sheet of samples if there is one, and a
     model card made from the recipe and the figures, or with `keep_card` the README.md beside them.
     A missing repository is created. `token` needs write access; by default it is that of HF_TOKEN
-    or `hf auth login`. `tell` is called with notes on the progress. Raises PixelgenError, and
-    uploads nothing, for weights that cannot be loaded or have changed since they were saved.
+    or `hf auth login`. `tell` is called with notes on the progress. Paths of this computer are left
+    out of the configuration and the card. Raises PixelgenError, and uploads nothing, for weights
+    that cannot be loaded or have changed since they were saved, for files that are links out of
+    their folder, and for a README.md to keep that names such paths.
     """
     target = parse_hub_ref(repo)
     if target is None:
@@ -41,10 +48,13 @@ def push_to_hub(
         if check.state in ("changed", "missing"):
             why = check.why or f"{check.file} is {check.state}"
             raise PixelgenError(f"weights {source.name}: {why}", "export or pull them again")
-    config = load_checkpoint(source).config
+    loaded = load_checkpoint(source).config
+    config = public_config(loaded)
     files: dict[str, Path | bytes] = {
         name: source.path / name for name in (CONFIG_FILE, *tensor_files(config))
     }
+    if config != loaded:
+        files[CONFIG_FILE] = config.to_json()
     sheet, card = source.path / SHEET, source.path / CARD_FILE
     if sheet.is_file():
         files[SHEET] = sheet
@@ -56,5 +66,32 @@ def push_to_hub(
         raise UsageError(
             f"no {CARD_FILE} in {source.path}", "set keep_card=False", code="no-card-to-keep"
         )
+    _check_links(source, files.values())
+    if files[CARD_FILE] == card and names_local_path(_text(card), loaded):
+        raise UsageError(
+            f"{CARD_FILE} in {source.path} names folders of this computer",
+            "edit it, or set keep_card=False",
+            code="private-card",
+        )
     ref = replace(target, pushing=True)
     return push(ref, files, token=token, private=private, message=message, on_note=tell)
+
+
+def _text(card: Path) -> str:
+    try:
+        return read_file(card, _LARGEST_CARD).decode("utf-8", "replace")
+    except OSError as error:
+        raise PixelgenError(f"cannot read {card}: {error.strerror or error}") from error
+
+
+def _check_links(source: Source, files: Iterable[Path | bytes]) -> None:
+    """Raises PixelgenError for a file that is a link out of its folder, which could lead to any
+    file of this computer. Links within the Hub's cache are its way of storing files."""
+    folder, cache = source.path.resolve(), cache_root().resolve()
+    allowed = cache if folder.is_relative_to(cache) else folder
+    for file in files:
+        if isinstance(file, Path) and not file.resolve().is_relative_to(allowed):
+            raise PixelgenError(
+                f"weights {source.name}: {file.name} is a link out of their folder",
+                "copy the file that it leads to into the folder",
+            )

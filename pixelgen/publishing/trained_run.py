@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pixelgen.checkpoints.instantiate import network_for
 from pixelgen.errors import PixelgenError
-from pixelgen.models import build_model
 from pixelgen.training.holdout_leakage import holdout_may_leak
 from pixelgen.training.recipe import Recipe, recipe_from_dict, recipe_text
 from pixelgen.training.state import RunState, load_weights, part_of, read_state
@@ -35,8 +35,14 @@ class TrainedRun:
             recipe = recipe_from_dict(state.recipe)
         except ValueError as error:
             raise PixelgenError(f"the recipe saved in {folder} does not fit: {error}") from error
-        model = build_model(recipe.model)
-        load_weights(model, part_of(tensors, "ema"), str(folder))
+        weights = part_of(tensors, "ema")
+        try:
+            model = network_for(recipe.model, [tuple(t.shape) for t in weights.values()])
+        except ValueError as error:
+            raise PixelgenError(
+                f"the recipe saved in {folder} does not fit its weights: {error}"
+            ) from error
+        load_weights(model, weights, str(folder))
         return TrainedRun(folder, recipe, state, model)
 
     def facts(self) -> dict[str, Any]:

@@ -70,8 +70,10 @@ class SamplingOptions:
             if not abs(value) < math.inf:
                 raise ValueError(f"{name} must be finite, not {value}")
             limit = LARGEST_CANDIDATES if name == "candidates" else LARGEST_OPTION
-            if abs(value) > limit:
+            if value > limit:
                 raise ValueError(f"{name} must be at most {limit:.10g}")
+            if value < -limit:
+                raise ValueError(f"{name} must be at least -{limit:.10g}")
         for name in ("temperature", "vector_temperature"):
             if (value := getattr(self, name)) <= 0:
                 raise ValueError(f"{name} must be above 0, not {value}")

@@ -13,16 +13,23 @@ from filelock import FileLock, Timeout
 from torch import Tensor
 
 from pixelgen.checkpoints import resolve_weights
+from pixelgen.checkpoints.instantiate import network_for
 from pixelgen.data.images import cache_folder
 from pixelgen.errors import PixelgenError, UsageError
+from pixelgen.files import is_temporary, sweep
 from pixelgen.training.class_prior_fit import VECTORS
 from pixelgen.training.codes import CODES
 from pixelgen.training.distillation import FEATURES
 from pixelgen.training.logs import BOARD, LOG
 from pixelgen.training.recipe import Recipe, recipe_from_dict
-from pixelgen.training.state import RunState, read_state, state_path
+from pixelgen.training.state import PART, RunState, part_of, read_state, state_path
 from pixelgen.training.submodels import EMBEDDER, TOKENIZER
 from pixelgen.training.tasks import kind_of_task
+
+_STARTING = ".starting"
+_REUSABLE = (CODES, VECTORS, FEATURES)
+"""Computed for a run that never started."""
+_OWN = (TOKENIZER, EMBEDDER, BOARD, LOG, PART, _STARTING)
 
 
 @contextmanager
@@ -66,13 +73,19 @@ def check_folder(
         except ValueError as error:
             raise PixelgenError(f"the recipe saved in {folder} does not fit: {error}") from error
         _check_same(recipe, before)
+        shapes = [tuple(tensor.shape) for tensor in part_of(tensors, "model").values()]
+        try:
+            network_for(recipe.model, shapes)  # the recipe may claim any size
+        except ValueError as error:
+            raise PixelgenError(
+                f"the recipe saved in {folder} does not fit its weights: {error}"
+            ) from error
         return state, tensors
     if state_path(folder) is not None:
         raise UsageError(
             f"{folder} already holds a run", "set resume=True to continue it", code="run-exists"
         )
-    reusable = {CODES, VECTORS, FEATURES}  # computed for a run that never started
-    if folder.exists() and not (folder.is_dir() and {p.name for p in folder.iterdir()} <= reusable):
+    if folder.exists() and (not folder.is_dir() or any(map(_may_be_in_the_way, folder.iterdir()))):
         raise UsageError(
             f"{folder} exists and is not an empty folder",
             "give another folder",
@@ -90,15 +103,41 @@ def check_folder(
     return None
 
 
+def _may_be_in_the_way(path: Path) -> bool:
+    """Whether `path`, in the folder of a run without a state, may be of something else."""
+    if path.name in _REUSABLE or is_temporary(path.name):
+        return False
+    return path.name not in _OWN or not (path.parent / _STARTING).is_file()
+
+
+def mark_start(folder: Path) -> None:
+    """Removes what a killed run without a state has left in `folder`, and marks it as that of a run
+    that has none yet. Raises PixelgenError where that fails."""
+    clean_up(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / _STARTING).touch()
+    except OSError as error:
+        raise PixelgenError(f"cannot create the folder {folder}: {error.strerror}") from error
+
+
+def unmark_start(folder: Path) -> None:
+    """Removes the mark: the run has a state now."""
+    with suppress(OSError):
+        (folder / _STARTING).unlink(missing_ok=True)
+
+
 def clean_up(folder: Path) -> None:
-    """Removes the files that a run that never started has left in its `folder`, but for cached
-    results that can be reused."""
+    """Removes the files that a run without a state has left in its `folder`, but for cached results
+    that can be reused."""
     if state_path(folder) is not None or not folder.is_dir():
         return
+    sweep(folder, is_temporary, 0)
     for name in (TOKENIZER, EMBEDDER, BOARD):
         shutil.rmtree(folder / name, ignore_errors=True)
     with suppress(OSError):
-        (folder / LOG).unlink(missing_ok=True)
+        for name in (LOG, PART, _STARTING):  # the mark last: until then this can be repeated
+            (folder / name).unlink(missing_ok=True)
         folder.rmdir()
 
 

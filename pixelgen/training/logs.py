@@ -10,6 +10,8 @@ from typing import Any, Protocol
 
 from torch.utils.tensorboard import SummaryWriter
 
+from pixelgen.json_text import finite
+
 
 @dataclass(frozen=True)
 class RunProgress:
@@ -71,7 +73,7 @@ class RunLog:
     def write(self, kind: str, step: int, **values: Any) -> None:
         """Writes one line, and one scalar for every number. A full disk does not stop the run."""
         with suppress(OSError):
-            self._file.write(json.dumps({"kind": kind, "step": step, **values}) + "\n")
+            self._file.write(json.dumps(finite({"kind": kind, "step": step, **values})) + "\n")
             self._file.flush()
         for name, value in values.items():
             if isinstance(value, (int, float)):

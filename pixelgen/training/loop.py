@@ -13,19 +13,20 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from pixelgen.checkpoints.instantiate import initialised_network
 from pixelgen.data import ImageData, load_images
-from pixelgen.errors import PixelgenError
-from pixelgen.models import build_model
+from pixelgen.errors import PixelgenError, UsageError
 from pixelgen.models.precision import autocast, bf16_is_fast
 from pixelgen.random_streams import RandomStream, mix
+from pixelgen.signals import StopSignals
 from pixelgen.training.batches import network_seed
-from pixelgen.training.folder import check_folder, clean_up, locked
+from pixelgen.training.folder import check_folder, clean_up, locked, mark_start, unmark_start
 from pixelgen.training.holdout_leakage import holdout_may_leak
+from pixelgen.training.launch import launch_error
 from pixelgen.training.logs import RunLog, SilentWatcher, Watcher
 from pixelgen.training.optimiser import averaged, build_optimiser
 from pixelgen.training.recipe import Recipe
 from pixelgen.training.schedule import learning_rate, progress
-from pixelgen.training.signals import collect_signals
 from pixelgen.training.state import (
     Counters,
     RunState,
@@ -48,6 +49,8 @@ class Outcome:
     """Why it stopped."""
     counters: Counters
     """Its progress."""
+    signal: int | None = None
+    """The signal that stopped it, if one did."""
 
 
 def train(
@@ -63,8 +66,9 @@ def train(
 
     A new run starts from the weights `init` (bundled name, folder or Hub id) if they are given.
     `max_minutes` stops this part early; the learning rate follows the recipe all the same. Devices
-    and processes are those of `accelerate`. Raises PixelgenError where recipe, data, weights and
-    folder do not fit together.
+    and processes are those of `accelerate`. A stop signal (Ctrl-C, SIGTERM, SIGHUP) ends the run
+    after its state is saved; another one, seconds later, raises StopRequested at once. Raises
+    PixelgenError where recipe, data, weights and folder do not fit together.
     """
     try:
         from accelerate import Accelerator, DistributedDataParallelKwargs
@@ -74,10 +78,13 @@ def train(
         ) from None
     # The last layer's vertical output leads nowhere: replicas must not wait for its gradient.
     # The recipe alone decides what is computed in bf16, not `accelerate config`.
-    accelerator = Accelerator(
-        mixed_precision="no",
-        kwargs_handlers=[DistributedDataParallelKwargs(static_graph=True)],
-    )
+    try:
+        accelerator = Accelerator(
+            mixed_precision="no",
+            kwargs_handlers=[DistributedDataParallelKwargs(static_graph=True)],
+        )
+    except Exception as error:  # it reads dozens of variables, and raises whatever these cause
+        raise launch_error(error) from error
     watcher = watcher if watcher is not None and accelerator.is_main_process else SilentWatcher()
     with locked(folder) if accelerator.is_main_process else nullcontext():
         saved = check_folder(recipe, folder, resume, init)
@@ -100,20 +107,28 @@ def _train(
         recipe.data.split,
         size=recipe.data.size or None,
         label_column=recipe.label_column,
+        note=watcher.note,
         progress=lambda done, total: _report_decoding(watcher, done, total),
     )
     try:
+        if saved is None and accelerator.is_main_process:
+            mark_start(folder)
         run = TrainingRun(recipe, folder, data, accelerator, watcher, saved is not None)
         if saved is not None:
             run.restore(*saved)
         else:
             run.begin(init)
-        with collect_signals() as received:
-            return run.go(received, math.inf if max_minutes is None else 60 * max_minutes)
+        with StopSignals(deferred=True) as stop:
+            return run.go(stop, math.inf if max_minutes is None else 60 * max_minutes)
     except BaseException:
         if saved is None and accelerator.is_main_process:
             clean_up(folder)
         raise
+
+
+def _reason(number: int) -> Reason:
+    """What a signal does to a run."""
+    return "interrupted" if number == signal.SIGINT else "terminated"
 
 
 def _report_decoding(watcher: Watcher, done: int, total: int) -> None:
@@ -146,7 +161,10 @@ class TrainingRun:
         if recipe.compute.precision == "bf16" and not bf16_is_fast(accelerator.device):
             watcher.note("this processor has no fast bf16: training in fp32 instead")
         torch.manual_seed(mix(recipe.seed, RandomStream.INITIAL_WEIGHTS))
-        model: nn.Module = build_model(recipe.model)
+        try:
+            model: nn.Module = initialised_network(recipe.model)
+        except ValueError as error:
+            raise UsageError(f"[model]: {error}", "a smaller model needs less memory") from error
         if recipe.compute.channels_last:
             model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         model.load_state_dict(self.data.fitted, strict=False)
@@ -227,12 +245,12 @@ class TrainingRun:
                 self.folder, state, self.model, self.ema.module, self.optimiser, self.task.critic
             )
 
-    def go(self, received: list[int], max_seconds: float) -> Outcome:
+    def go(self, stop: StopSignals, max_seconds: float) -> Outcome:
         """Steps until the schedule, `max_seconds` of this part, or a signal ends it."""
         if not self.accelerator.is_main_process:
-            reason = self._loop(received, max_seconds, None)
+            reason, number = self._loop(stop, max_seconds, None)
             self.accelerator.wait_for_everyone()
-            return Outcome(reason, self.counters)
+            return Outcome(reason, self.counters, number)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -244,16 +262,20 @@ class TrainingRun:
             throughput = Throughput(flops, self.counters, self.task.loss, self.task.loss_unit)
             if not self.counters.step:
                 self.save()
-            reason = self._loop(received, max_seconds, throughput)
+            unmark_start(self.folder)
+            reason, number = self._loop(stop, max_seconds, throughput)
             self.save(last=True)
-            if reason in ("finished", "max-minutes"):
-                self._validate()
+            if number is None:
+                stop.unless_stopped(self._validate)
                 if reason == "finished" and self.recipe.intervals.samples:
-                    self._sample()
+                    stop.unless_stopped(self._sample)
                 self.save(last=True)
+                if stop.received:
+                    number = stop.received[0]
+                    reason = _reason(number)
             self.log.write("end", self.counters.step, reason=reason, seconds=self.counters.seconds)
         self.accelerator.wait_for_everyone()
-        return Outcome(reason, self.counters)
+        return Outcome(reason, self.counters, number)
 
     def _log_start(self) -> float:
         """Logs the size of the network; returns its floating-point operations per image."""
@@ -272,19 +294,20 @@ class TrainingRun:
         return flops
 
     def _loop(
-        self, received: list[int], max_seconds: float, throughput: Throughput | None
-    ) -> Reason:
+        self, stop: StopSignals, max_seconds: float, throughput: Throughput | None
+    ) -> tuple[Reason, int | None]:
+        """Steps until the end of this part; why it ends, and the signal if there was one."""
         recipe, counters = self.recipe, self.counters
         start, last = counters.seconds, time.perf_counter()
         due = dict.fromkeys(("validation", "samples", "checkpoint"), start)
         while True:
             now = time.perf_counter()
-            stop = received[0] if received else 0
-            counters.seconds, stop = self._agree(counters.seconds + now - last, stop)
+            number = stop.received[0] if stop.received else 0
+            counters.seconds, number = self._agree(counters.seconds + now - last, number)
             last = now
             reason: Reason | None = None
-            if stop:
-                reason = "terminated" if stop == signal.SIGTERM else "interrupted"
+            if number:
+                reason = _reason(number)
             elif progress(recipe.schedule, counters.step, counters.seconds) >= 1:
                 reason = "finished"
             elif counters.seconds - start >= max_seconds:
@@ -294,27 +317,29 @@ class TrainingRun:
             ):
                 self.log.write("train", counters.step, **values)
             if reason is not None:
-                return reason
+                return reason, number or None
             if throughput is not None:
-                self._at_intervals(due)
+                self._at_intervals(due, stop)
             lr = learning_rate(recipe.optimiser, recipe.schedule, counters.step, counters.seconds)
             loss, norm = self._step(lr)
             if throughput is not None:
                 throughput.add(loss, norm, lr)
                 self.watcher.progress(throughput.progress(recipe, counters))
 
-    def _agree(self, seconds: float, stop: int) -> tuple[float, int]:
+    def _agree(self, seconds: float, number: int) -> tuple[float, int]:
         """The clock and signals of the main process, in all processes, so that they stop at the
         same step."""
         if self.accelerator.num_processes == 1:
-            return seconds, stop
+            return seconds, number
         from accelerate.utils import broadcast
 
-        both = torch.tensor([seconds, stop], dtype=torch.float64, device=self.accelerator.device)
+        both = torch.tensor([seconds, number], dtype=torch.float64, device=self.accelerator.device)
         both = broadcast(both)
         return float(both[0]), int(both[1])
 
-    def _at_intervals(self, due: dict[str, float]) -> None:
+    def _at_intervals(self, due: dict[str, float], stop: StopSignals) -> None:
+        """Does what is due: validation and samples, which a signal cuts off, since they may take
+        longer than whoever sent it waits, and a checkpoint."""
         actions = {
             "validation": self._validate,
             "samples": self._sample,
@@ -324,7 +349,10 @@ class TrainingRun:
             interval = 60 * getattr(self.recipe.intervals, name)
             if interval and self.counters.seconds - due[name] >= interval:
                 due[name] = self.counters.seconds
-                action()
+                if name == "checkpoint":
+                    action()
+                else:
+                    stop.unless_stopped(action)
 
     def _step(self, lr: float) -> tuple[float, float]:
         """One update; returns the loss and the gradient's norm."""

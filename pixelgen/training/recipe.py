@@ -120,6 +120,17 @@ class LossesRecipe:
     critic_smoothness: float = 0.0
     """Weight of the discriminator's sensitivity to small noise on its input, which keeps its
     gradients small."""
+    embedder: str = ""
+    """Weights of a face embedder (name, folder or Hub id), for `identity`."""
+    identity: float = 0.0
+    """Weight of the distance between the features and embeddings that the embedder computes of a
+    face and of its reconstruction (0: off)."""
+    face_focus: float = 0.0
+    """Extra weight of the eyes and the mouth of aligned faces in the pixel loss and the perceptual
+    distance: at their centres a pixel counts 1 + face_focus times as much as far from them."""
+    code_noise: float = 0.0
+    """Share of the codes that are moved by one level before they are decoded, so that the decoder
+    forgives a model of codes its small errors."""
     decoder_only: bool = False
     """Freeze the encoder of the weights that the run starts from, so that existing codes stay
     valid."""
@@ -142,7 +153,13 @@ class LossesRecipe:
             not self.classifier or self.perceptual > 0,
             "classifier needs perceptual > 0: they share a network",
         )
-        require(self.critic_smoothness >= 0, "critic_smoothness must not be negative")
+        for name in ("critic_smoothness", "identity", "face_focus"):
+            require(getattr(self, name) >= 0, f"{name} must not be negative")
+        require(0 <= self.code_noise <= 1, "code_noise must lie in 0 … 1")
+        require(
+            (self.identity > 0) == bool(self.embedder),
+            "identity and embedder need each other: a weight, and the network that it is for",
+        )
 
 
 Mining = Literal["semi-hard", "hard", "all"]
@@ -150,7 +167,10 @@ Mining = Literal["semi-hard", "hard", "all"]
 
 @dataclass(frozen=True)
 class TripletsRecipe:
-    """`[triplets]`: the triplet loss of a face embedder."""
+    """`[triplets]`: the losses of a face embedder."""
+
+    weight: float = 1.0
+    """Weight of the triplet loss (0: off)."""
 
     margin: float = 0.2
     """Margin by which pictures of one person must be nearer to each other than to pictures of
@@ -165,8 +185,22 @@ class TripletsRecipe:
     equally often; 1: all pictures equally often)."""
     colour: float = 0.2
     """Change contrast, brightness and colours at random by up to this much."""
+    erase: float = 0.0
+    """Share of the pictures of which a rectangle is made grey, at random."""
+    people: float = 0.0
+    """Weight of a classification of all people by cosine with a margin (CosFace; 0: off)."""
+    people_margin: float = 0.3
+    """Margin by which the cosine to the own person must be larger."""
+    people_scale: float = 24.0
+    """What cosines are multiplied by before the softmax."""
 
     def __post_init__(self) -> None:
+        for name in ("weight", "people"):
+            require(getattr(self, name) >= 0, f"{name} must not be negative")
+        require(self.weight + self.people > 0, "weight or people must be positive")
+        require(0 <= self.people_margin < 2, "people_margin must lie in 0 … 2")
+        require(self.people_scale > 0, "people_scale must be positive")
+        require(0 <= self.erase <= 1, "erase must lie in 0 … 1")
         require(self.margin > 0, "margin must be positive")
         require(self.shots >= 2, "shots must be at least 2")
         require(0 <= self.favour <= 1, "favour must lie in 0 … 1")
@@ -208,7 +242,7 @@ class AutoencoderRecipe:
             "joint = false trains the encoder by the PixelCNN alone, and bits_weight is 0",
         )
         require(self.semantic_weight >= 0, "semantic_weight must not be negative")
-        require(0 <= self.semantic_dropout < 1, "semantic_dropout must lie in 0 … 1")
+        require(0 <= self.semantic_dropout < 1, "semantic_dropout must lie in 0 … 1, 1 excluded")
         require(self.semantic_size >= 0, "semantic_size must not be negative")
         require(self.noise >= 0, "noise must not be negative")
         require(0 < self.inner_share < 1, "inner_share must lie between 0 and 1")
@@ -240,7 +274,7 @@ class OptimiserRecipe:
     def __post_init__(self) -> None:
         require(self.lr > 0, "lr must be positive")
         for name in ("beta1", "beta2", "ema"):
-            require(0 <= getattr(self, name) < 1, f"{name} must lie in 0 … 1")
+            require(0 <= getattr(self, name) < 1, f"{name} must lie in 0 … 1, 1 excluded")
         for name in ("weight_decay", "warmup", "clip"):
             require(getattr(self, name) >= 0, f"{name} must not be negative")
         for name in ("batch", "patience"):
@@ -264,7 +298,7 @@ class ScheduleRecipe:
         require(self.steps >= 0, "steps must not be negative")
         require(self.minutes >= 0, "minutes must not be negative")
         require((self.steps > 0) != (self.minutes > 0), "give either steps or minutes")
-        require(0 <= self.decay_from < 1, "decay_from must lie in 0 … 1")
+        require(0 <= self.decay_from < 1, "decay_from must lie in 0 … 1, 1 excluded")
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +19,27 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from pixelgen.checkpoints.config import RUN_STATES
 from pixelgen.errors import PixelgenError
+from pixelgen.json_text import parse_json
 from pixelgen.models.state_renames import renamed
 
-STATE, PREVIOUS = "state.safetensors", "state.previous.safetensors"
+STATE, PREVIOUS = RUN_STATES
+PART = STATE + ".part"
 FORMAT = 1
 _KEYS = {"ema_updates": "averaged", "started_from": "origin", "history": "before"}
 """Fields of `RunState` that the header calls by another name."""
+_TYPES: dict[str, type] = {
+    "recipe": dict,
+    "labels": list,
+    "counters": dict,
+    "averaged": int,
+    "origin": str,
+    "before": dict,
+    "pictures": int,
+}
+"""The JSON type of every key of the header."""
+_LARGEST = 2**53  # counted or in seconds
 
 
 @dataclass
@@ -46,6 +60,22 @@ class Counters:
     """The step after which it was measured; None in states of earlier versions."""
     held_out_pictures: int | None = None
     """The number of held-out images; None in states of earlier versions."""
+
+    @staticmethod
+    def from_dict(values: dict[str, Any]) -> Counters:
+        """From a JSON object. Raises ValueError for unknown keys and what cannot be counted."""
+        kinds = {f.name: str(f.type) for f in fields(Counters)}
+        for key, value in values.items():
+            kind = kinds.get(key, "")
+            if value is None:
+                fits = kind.endswith("None")
+            else:
+                fits = type(value).__name__ == kind.removesuffix(" | None")
+                # The figure may be negative, or not finite.
+                fits = fits and (key == "held_out" or 0 <= value < _LARGEST)
+            if not fits:
+                raise ValueError(f"its header has an invalid 'counters.{key}'")
+        return Counters(**values)
 
 
 @dataclass(frozen=True)
@@ -72,10 +102,18 @@ class RunState:
 
     @staticmethod
     def from_dict(values: dict[str, Any]) -> RunState:
-        """Inverse of `to_dict`. Raises KeyError or TypeError for missing and unknown keys."""
+        """Inverse of `to_dict`. Raises ValueError for missing and unknown keys and wrong types."""
         names = {key: name for name, key in _KEYS.items()}
+        for key, value in values.items():
+            if key not in _TYPES or type(value) is not _TYPES[key]:
+                raise ValueError(f"its header has an invalid {key!r}")
+        if any(type(label) is not int for label in values.get("labels", ())):
+            raise ValueError("its header has an invalid 'labels'")
         known = {names.get(key, key): value for key, value in values.items()}
-        return RunState(**{**known, "counters": Counters(**known["counters"])})
+        try:
+            return RunState(**{**known, "counters": Counters.from_dict(known["counters"])})
+        except (KeyError, TypeError):
+            raise ValueError("its header is incomplete") from None
 
 
 def save_state(
@@ -96,7 +134,7 @@ def save_state(
             tensors[f"optimiser.{name}.{key}"] = value
     tensors = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
     header = {"format": FORMAT, **run.to_dict()}
-    path, part = folder / STATE, folder / (STATE + ".part")
+    path, part = folder / STATE, folder / PART
     try:
         save_file(tensors, part, metadata={"run": json.dumps(header)})
         _sync(part)
@@ -142,12 +180,15 @@ def read_state(folder: Path) -> tuple[RunState, dict[str, Tensor]]:
         raise PixelgenError(f"no run in {folder}: {STATE} is missing", "train first", code="no-run")
     try:
         with safe_open(path, framework="pt") as file:
-            header = json.loads((file.metadata() or {})["run"])
+            text = (file.metadata() or {}).get("run")
+            header = None if text is None else parse_json(text)
+            if not isinstance(header, dict):
+                raise ValueError("its header does not describe a run")
             tensors = {_current_name(name): file.get_tensor(name) for name in [*file.keys()]}
-        if header.pop("format") != FORMAT:
+        if header.pop("format", None) != FORMAT:
             raise ValueError("its format is of another version of pixelgen")
         return RunState.from_dict(header), tensors
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+    except (OSError, SafetensorError, ValueError) as error:
         raise PixelgenError(
             f"{path} is damaged: {error}", f"delete it to resume from {PREVIOUS}, if there is one"
         ) from error

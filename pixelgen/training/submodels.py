@@ -12,11 +12,14 @@ from pixelgen.checkpoints import (
     read_config,
     save_checkpoint,
 )
+from pixelgen.checkpoints.config import CONFIG_FILE
+from pixelgen.checkpoints.replacement import current_folder
 from pixelgen.models.config import GridConfig
 from pixelgen.models.face_embedder import FaceEmbedder
 from pixelgen.models.tokenizer import Tokenizer
 
 TOKENIZER, EMBEDDER = "tokenizer", "embedder"
+LOSS_EMBEDDER = "loss-embedder"
 
 
 def run_tokenizer(folder: Path, ref: str = "") -> Tokenizer:
@@ -30,10 +33,16 @@ def run_embedder(folder: Path, ref: str = "") -> FaceEmbedder:
     return _submodel(folder / EMBEDDER, ref, EMBEDDER).embedder
 
 
+def loss_embedder(folder: Path, ref: str) -> FaceEmbedder:
+    """The face embedder that the loss of the run in `folder` uses, in the same way; it is no part
+    of what the run exports."""
+    return _submodel(folder / LOSS_EMBEDDER, ref, EMBEDDER).embedder
+
+
 def submodel_histories(folder: Path) -> dict[str, dict[str, Any]]:
     """How the submodels of the run in `folder` were trained, by kind."""
     copies = (copy for copy in (folder / TOKENIZER, folder / EMBEDDER) if copy.is_dir())
-    return {copy.name: read_config(copy, str(copy)).training for copy in copies}
+    return {copy.name: read_config(current_folder(copy), str(copy)).training for copy in copies}
 
 
 def submodel_history(config: CheckpointConfig, kind: str) -> dict[str, Any]:
@@ -48,7 +57,7 @@ def submodel_history(config: CheckpointConfig, kind: str) -> dict[str, Any]:
 
 
 def _submodel(copy: Path, ref: str, kind: str) -> LoadedCheckpoint:
-    if not copy.is_dir():
+    if not (current_folder(copy) / CONFIG_FILE).is_file():  # or a kill left a part of it
         checkpoint = load_checkpoint(ref)
         network = checkpoint.codec if kind == TOKENIZER else checkpoint.embedder
         save_checkpoint(

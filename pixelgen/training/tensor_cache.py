@@ -12,6 +12,7 @@ from torch import Tensor
 
 from pixelgen.checkpoints.storage import write_tensors
 from pixelgen.errors import PixelgenError
+from pixelgen.json_text import parse_json
 
 
 def store_tensors(path: Path, tensors: Mapping[str, Tensor], key: Mapping[str, object]) -> None:
@@ -31,7 +32,9 @@ def load_stored_tensors(
     earlier versions stored fewer."""
     try:
         with safe_open(path, framework="pt") as file:
-            stored = json.loads((file.metadata() or {})["key"])
+            stored = parse_json((file.metadata() or {})["key"])
+            if not isinstance(stored, dict):
+                return None
             names = (stored.keys() & key.keys()) - set(ignore) if ignore else {*stored, *key}
             if any(stored.get(name) != key.get(name) for name in names):
                 return None

@@ -54,3 +54,13 @@ def test_a_newer_format_asks_for_a_newer_pixelgen(weights: Path, tmp_path: Path)
     with pytest.raises(PixelgenError, match="format 2 is newer than this pixelgen") as caught:
         read_config(tmp_path, "w")
     assert caught.value.hint == "pip install -U pixelgen"
+
+
+@pytest.mark.parametrize("change", ["value", "key", "list"])
+def test_half_of_a_character_is_refused(change: str, weights: Path, tmp_path: Path) -> None:
+    half = "\ud800"
+    data = {"value": {"path": half}, "key": {half: 1}, "list": {"path": [[half]]}}[change]
+    values = json.loads((weights / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(values | {"data": data}))
+    with pytest.raises(PixelgenError, match="a text in it is not valid Unicode"):
+        read_config(tmp_path, "w")

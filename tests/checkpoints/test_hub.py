@@ -118,6 +118,13 @@ def test_revisions(hub: Hub, weights: Path, tmp_path: Path) -> None:
     assert cached_weights() == []
 
 
+def test_an_address_is_as_good_as_a_name(hub: Hub, weights: Path) -> None:
+    commit = hub.add("owner/name", weights)
+    source = resolve_weights("https://huggingface.co/owner/name")
+    assert (source.name, source.commit) == ("owner/name", commit)
+    assert resolve_weights(f"hf://owner/name@{commit}") == source
+
+
 def test_a_branch_that_moves_while_it_is_pulled(hub: Hub, weights: Path, tmp_path: Path) -> None:
     hub.add("owner/name", weights)
     made = plan_pull(look_up(REF))
@@ -161,10 +168,10 @@ REFUSALS = {
     "nobody/nothing": ("not found at http://127", "check the name"),
     "owner/name@v9": ("no such revision", "branches, tags and commits"),
     "owner/gated": ("gated", "ask for access at http://127"),
-    "owner/empty": ("has no config.json", "does not hold weights of pixelgen"),
+    "owner/empty": ("has no config.json", "/models?library=pixelgen"),
     "owner/part": ("has no model.safetensors", "not complete"),
     "owner/mixed": ("not the one that config.json was written with", "push both again"),
-    "owner/bert": ('"format" must be 1', ""),
+    "owner/bert": ("config.json is of transformers, not of pixelgen", "pixelgen exported"),
     "owner/na--me": ("not a valid Hub id", "owner/name"),
 }
 

@@ -14,7 +14,7 @@ from huggingface_hub import constants
 from pixelgen.checkpoints.hub import HubRef, find_cached, look_up
 from pixelgen.errors import PixelgenError, UsageError
 
-from ..hub_faults import FILE, assert_recovers, fails
+from ..hub_faults import FILE, assert_recovers, fails, html, status
 from ..hub_server import Fault, Handler, Hub
 
 REF = HubRef("owner/name")
@@ -149,6 +149,28 @@ def test_endpoints(endpoint: str, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(constants, "ENDPOINT", endpoint)
     assert "HF_ENDPOINT" in fails().hint
     assert find_cached(REF) is None
+
+
+@pytest.mark.parametrize("password", ["s3cret", "s3c@ret", "s3c/ret"])
+@pytest.mark.parametrize("fault", ["none", "html", "teapot", "gone", "surprise"])
+def test_the_password_of_an_endpoint_is_not_repeated(
+    fault: str, password: str, hub: Hub, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = f"alice:{password}@127.0.0.1:{hub.port if fault != 'gone' else 1}"
+    monkeypatch.setattr(constants, "ENDPOINT", f"http://{address}")
+    if fault in ("html", "teapot"):
+        hub.when("GET", html if fault == "html" else status(418))
+    if fault == "surprise":
+
+        def surprise(*_: object, **__: object) -> None:
+            raise RuntimeError(f"no luck with http://{address}/api/models")
+
+        monkeypatch.setattr("huggingface_hub.HfApi.model_info", surprise)
+    with pytest.raises(PixelgenError) as caught:
+        look_up(REF)
+    told = caught.value.message + caught.value.hint + str(caught.value)
+    assert "s3c" not in told
+    assert "alice" not in told
 
 
 @pytest.mark.parametrize("token", ["hf_ä€", "hf_a b", "hf_\x1b"])

@@ -14,6 +14,7 @@ import pytest
 from huggingface_hub import constants
 
 from pixelgen.checkpoints.hub import HubRef, find_cached
+from pixelgen.checkpoints.hub.cache import repo_folder
 
 from ..hub_faults import FILE, assert_recovers, trickle
 from ..hub_server import Hub
@@ -57,7 +58,13 @@ def test_killed_in_the_middle_and_run_again(hub: Hub, weights: Path, start: Star
     process.kill()
     process.wait()
     assert find_cached(REF) is None
+    # The library may give a part a name of its own, which it does not find again.
+    blobs = repo_folder("owner/name") / "blobs"
+    part = next(blobs.glob("*.incomplete"))
+    old = part.rename(part.with_name(f"{part.name.split('.')[0]}.0123abcd.incomplete"))
+    old.write_bytes(b"half of it")
     assert_recovers(hub)
+    assert not list(blobs.glob("*.incomplete"))
 
 
 def test_ctrl_c_in_the_middle(hub: Hub, weights: Path, start: Start) -> None:

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from pixelgen.checkpoints import instantiate
-from pixelgen.checkpoints.instantiate import network_for
+from pixelgen.checkpoints.instantiate import initialised_network, network_for
 from pixelgen.models import AutoencoderConfig, GatedPixelCNNConfig, build_model
 
 CONFIG = GatedPixelCNNConfig(channels=1, height=4, width=4, levels=4, features=8, layers=2)
@@ -46,6 +46,21 @@ def test_large_models_are_built_for_large_files(monkeypatch: pytest.MonkeyPatch)
     network_for(CONFIG, shapes(CONFIG))
     with pytest.raises(ValueError, match="larger than its tensors"):
         network_for(replace(CONFIG, features=64), shapes(CONFIG))
+
+
+def test_a_new_network_is_initialised_and_fits_into_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    torch.manual_seed(1)
+    expected = build_model(CONFIG).state_dict()
+    torch.manual_seed(1)
+    for name, tensor in initialised_network(CONFIG).state_dict().items():
+        assert torch.equal(tensor, expected[name])
+    monkeypatch.setattr(instantiate, "_memory_size", lambda: 10**5)
+    with pytest.raises(ValueError, match="larger than the memory allows"):
+        initialised_network(replace(CONFIG, features=3000, layers=30))
+    monkeypatch.setattr(instantiate, "_memory_size", lambda: None)
+    initialised_network(CONFIG)
 
 
 def test_layers_without_tensors_are_not_built() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from pixelgen.checkpoints import bundled, resolve_weights
+from pixelgen.checkpoints.hub import parse_hub_ref
 from pixelgen.errors import PixelgenError, UsageError, WeightsError
 
 
@@ -31,9 +32,55 @@ def test_not_there(ref: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert isinstance(caught.value, UsageError)
 
 
-def test_a_file_is_no_folder(weights: Path) -> None:
-    with pytest.raises(PixelgenError, match="is a file"):
-        resolve_weights(weights / "config.json")
+def test_a_file_is_no_folder(weights: Path, tmp_path: Path) -> None:
+    with pytest.raises(PixelgenError, match="is a file") as caught:
+        resolve_weights(weights / "model.safetensors")
+    assert caught.value.hint == f"give its folder, {weights}"
+    (tmp_path / "a.ckpt").write_bytes(b"")
+    with pytest.raises(PixelgenError, match="is a file") as caught:
+        resolve_weights(tmp_path / "a.ckpt")
+    assert caught.value.hint == "weights are a folder with a config.json"
+
+
+ADDRESSES = {
+    "https://huggingface.co/owner/name": "owner/name",
+    "http://www.huggingface.co/owner/name/": "owner/name",
+    "https://hf.co/owner/name?library=pixelgen#use": "owner/name",
+    "huggingface.co/owner/name": "owner/name",
+    "https://alice:s3cret@huggingface.co/owner/name.git": "owner/name",
+    "https://huggingface.co/owner/name/tree/v1": "owner/name@v1",
+    "https://huggingface.co/owner/name/tree/a%2Fb": "owner/name@a/b",
+    "https://huggingface.co/owner/name/tree/refs/pr/1/x": "owner/name@refs/pr/1",
+    "https://huggingface.co/owner/name/blob/main/model.safetensors": "owner/name@main",
+    "https://huggingface.co/owner/name/resolve/v1/config.json?download=true": "owner/name@v1",
+    f"https://huggingface.co/owner/name/commit/{'a' * 40}": f"owner/name@{'a' * 40}",
+    "https://huggingface.co/owner/name/discussions/1": "owner/name",
+    "https://hub.example:8080/owner/name": "owner/name",
+    "hf://owner/name": "owner/name",
+    "hf://owner/name@v1": "owner/name@v1",
+    "hf://models/owner/name/config.json": "owner/name",
+    "https://huggingface.co/datasets/owner/name": None,
+    "hf://datasets/owner/name": None,
+    "https://huggingface.co/spaces/owner/name": None,
+    "https://huggingface.co/owner": None,
+    "https://huggingface.co/owner/name/tree/..%2Fx": None,
+    "https://github.com/owner/name": None,
+    "ftp://huggingface.co/owner/name": None,
+    "file:///owner/name": None,
+    "https://[/owner/name": None,
+    "://": None,
+}
+
+
+@pytest.mark.parametrize("address", ADDRESSES)
+def test_addresses(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", "https://hub.example:8080")
+    ref = parse_hub_ref(address)
+    assert (ref and ref.name) == ADDRESSES[address]
+    if ref is None:
+        with pytest.raises(UsageError, match="is not the address of weights") as caught:
+            resolve_weights(address)
+        assert "owner/name" in caught.value.hint
 
 
 def test_without_network() -> None:

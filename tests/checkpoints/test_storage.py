@@ -6,7 +6,8 @@ import json
 import pickle
 import shutil
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from safetensors.torch import load_file, save_file
 
 from pixelgen.checkpoints import load_checkpoint, save_checkpoint
 from pixelgen.checkpoints.digests import sha256_of
+from pixelgen.checkpoints.storage import watch_loading
 from pixelgen.cli.errors import exit_code_of
 from pixelgen.errors import PixelgenError
 from pixelgen.models import (
@@ -158,7 +160,20 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
     "not text": (config_text(b"\xff\xfe\x00"), "config.json: not UTF-8 text"),
     "deep JSON": (config_text("[" * 200_000), "config.json: nested too deeply"),
     "large JSON": (config_text(" " * 2**23), "config.json: larger than"),
-    "foreign JSON": (config_text('{"model_type": "bert"}'), '"format" must be 1, not None'),
+    "foreign JSON": (config_text('{"a": "b"}'), '"format" must be 1, not None'),
+    "transformers": (
+        config_text('{"model_type": "bert"}'),
+        "is of transformers, not of pixelgen",
+    ),
+    "diffusers": (
+        config_text('{"_class_name": "UNet2D"}'),
+        "is of diffusers, not of pixelgen",
+    ),
+    "timm": (config_text('{"pretrained_cfg": {}}'), "is of timm, not of pixelgen"),
+    "a run": (
+        lambda f: (f / "config.json").rename(f / "state.safetensors"),
+        "is the folder of a training run, not of weights",
+    ),
     "newer": (config_change(lambda c: c.update(format=2)), "format 2 is newer"),
     "other kind": (config_change(lambda c: c.update(kind="gan")), '"kind" must be "pixelcnn"'),
     "no model": (config_change(lambda c: c.pop("model")), '"model" is missing'),
@@ -191,6 +206,14 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
     "shape": (
         tensor_change(lambda t: t.update({MIX: torch.ones(2, 2)})),
         f"tensor {MIX} has shape [2, 2], the model needs [6, 6, 1, 1]",
+    ),
+    "not a number": (
+        tensor_change(lambda t: t[MIX].view(-1)[-1:].fill_(torch.nan)),
+        f"tensor {MIX} holds values that are not finite",
+    ),
+    "infinite": (
+        tensor_change(lambda t: t[MIX].view(-1)[:1].fill_(-torch.inf)),
+        f"tensor {MIX} holds values that are not finite",
     ),
     "integers": (
         tensor_change(lambda t: t.update({MIX: t[MIX].long()})),
@@ -294,3 +317,31 @@ def test_broken_others(others: object, says: str, tmp_path: Path) -> None:
     with pytest.raises(PixelgenError, match=says) as caught:
         load_checkpoint(tmp_path / "w")
     assert "\n" not in caught.value.message
+
+
+def test_weights_are_loaded_by_one_thread(weights: Path) -> None:
+    before = torch.get_num_threads()
+    seen: list[tuple[str, int]] = []
+
+    @contextmanager
+    def watch(name: str) -> Iterator[None]:
+        seen.append((name, 0))
+        yield
+        seen.append((name, torch.get_num_threads()))
+
+    torch.set_num_threads(3)
+    try:
+        with (
+            pytest.MonkeyPatch.context() as patch,
+            watch_loading(watch),
+        ):
+            patch.setattr(
+                "pixelgen.checkpoints.storage._is_finite",
+                lambda tensor: seen.append(("check", torch.get_num_threads())) or True,
+            )
+            load_checkpoint(weights)
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+    assert (seen[0], seen[-1]) == (("tiny", 0), ("tiny", 3))
+    assert set(seen[1:-1]) == {("check", 1)}

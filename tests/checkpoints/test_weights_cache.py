@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -50,7 +51,13 @@ def test_files_that_change_are_loaded_again(
         shutil.copytree(pixel_weights, folder, dirs_exist_ok=True)
         second = load_checkpoint(folder)
         assert second.revision == load_checkpoint(pixel_weights).revision != first.revision
-        (folder / "model.safetensors").unlink()
+        tensors = folder / "model.safetensors"
+        before, content = tensors.stat(), bytearray(tensors.read_bytes())
+        content[-1] ^= 1
+        tensors.write_bytes(content)
+        os.utime(tensors, ns=(before.st_atime_ns, before.st_mtime_ns))
+        assert load_checkpoint(folder).revision != second.revision
+        tensors.unlink()
         with pytest.raises(PixelgenError, match=r"no model\.safetensors"):
             load_checkpoint(folder)
 

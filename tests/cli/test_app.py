@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -12,6 +13,7 @@ import pytest
 
 from pixelgen import __version__
 from pixelgen.cli.app import COMMANDS
+from pixelgen.cli.errors import explain
 
 from .conftest import Run
 
@@ -21,7 +23,7 @@ import io
 import json
 import sys
 from pixelgen.cli.app import main
-heavy = {"torch", "numpy", "datasets", "huggingface_hub", "safetensors", "onnxruntime", "cv2"}
+heavy = {"torch", "numpy", "datasets", "huggingface_hub", "safetensors"}
 for words in json.loads(sys.argv[1]):
     if words in (["weights"], ["weights", "list"]):
         # The library says where its cache is; asking for that brings no web client along.
@@ -135,3 +137,63 @@ def test_ctrl_c_ends_with_130_and_writes_nothing(
     outcome = run("sample", "--weights", weights)
     assert (outcome.code, outcome.out, outcome.err) == (130, "", "")
     assert list(Path().iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"),
+        RuntimeError("std::bad_alloc"),
+        RuntimeError("can't start new thread"),
+        ImportError("libtorch_cpu.so: failed to map segment from shared object"),
+        OSError("mmap: Cannot allocate memory (12)"),
+    ],
+)
+def test_too_little_memory_is_one_line(error: Exception) -> None:
+    line, code = explain(error)
+    assert (line.split(" (")[0], code) == ("not enough memory", 1)
+
+
+def test_letters_that_a_locale_lacks(weights: Path, tmp_path: Path) -> None:
+    job = {"id": "ü", "command": "sample", "weights": str(weights)}
+    (tmp_path / "jobs.jsonl").write_text(json.dumps(job))
+    ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    script = """
+import sys
+from pixelgen.cli import terminal
+from pixelgen.cli.app import main
+terminal.path(sys.argv[1])
+main(["batch", "jobs.jsonl", "-o", "out"])
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script, "ü.png"],
+        env=os.environ | ascii_only,
+        cwd=tmp_path,
+        capture_output=True,
+        timeout=60,
+    )
+    if sys.platform == "linux":
+        assert done.stdout.decode() == "ü.png\n"  # for scripts exactly as it is
+        assert done.returncode == 1
+        assert b"has no form in the encoding ascii of this system (PYTHONUTF8=1" in done.stderr
+    assert b"unexpected" not in done.stderr
+
+
+def test_settings_hold_text_only(run: Run) -> None:
+    outcome = run("config", "set", "output", "a\udcff")
+    assert outcome.code == 2
+    assert "a settings file can only hold text in UTF-8" in outcome.err
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows keeps folders that are in use")
+def test_a_current_folder_that_is_gone(run: Run, weights: Path) -> None:
+    Path.cwd().rmdir()
+    outcome = run("sample", "--weights", weights)
+    assert outcome.code == 1
+    assert outcome.err == "error: the current folder does not exist any more\n"
+
+
+def test_a_full_disk_is_named() -> None:
+    full = OSError(errno.ENOSPC, "No space left on device")
+    assert explain(full) == ("cannot write: No space left on device", 1)

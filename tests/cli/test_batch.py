@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable
+from datetime import datetime, tzinfo
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,8 +22,9 @@ import pytest
 
 import pixelgen
 from pixelgen.checkpoints import storage
+from pixelgen.imaging import png_text
 from pixelgen.jobs import results_log, staging
-from pixelgen.jobs.batch_jobs import BrokenJobs
+from pixelgen.jobs.batch_jobs import BrokenJobs, read_jobs
 
 from .conftest import Run
 
@@ -362,6 +367,14 @@ BAD = {
     "outside": ('{"command": "sample", "out": "../a.png"}', "a place inside the folder of results"),
     "absolute": ('{"command": "sample", "out": "/a.png"}', "a place inside the folder of results"),
     "hidden": ('{"command": "sample", "animate": ".a/b.gif"}', "inside the folder of results"),
+    "results": (
+        '{"command": "faces", "photos": "a", "out": "Results-1.jsonl"}',
+        "'out' cannot be 'Results-1.jsonl': results of the batch are called so",
+    ),
+    "results by id": (
+        '{"command": "faces", "photos": "a", "id": "results.jsonl"}',
+        "'out' cannot be 'results.jsonl': results of the batch are called so",
+    ),
     "no place": ('{"command": "score", "images": "a", "out": "a.png"}', "score has no 'out'"),
     "id": ('{"id": "../a", "command": "sample"}', "\"id\" is the name of files, '../a' cannot be"),
     "no id": ('{"id": [], "command": "sample"}', '"id" is text, not []'),
@@ -386,12 +399,12 @@ def test_broken_lines(line: str, says: str, run: Run, sample: Sample) -> None:
 
 
 def test_jobs_that_are_in_each_others_way(run: Run, sample: Sample) -> None:
-    jobs = [sample(id="a"), sample(id="A"), sample(out="x.png"), sample(out="x.png", seed=1)]
+    jobs = [sample(id="a"), sample(id="A"), sample(out="y/x.png"), sample(out="y//x", seed=1)]
     outcome = run("batch", write(*jobs), "-o", "out")
     assert outcome.code == 2
     first, second, last = outcome.err.splitlines()
     assert first == "error: jobs.jsonl, line 2: id A is that of jobs.jsonl, line 1 too"
-    assert second == "error: jobs.jsonl, line 4: x.png is written by jobs.jsonl, line 3 too"
+    assert second == "error: jobs.jsonl, line 4: y/x.png is written by jobs.jsonl, line 3 too"
     assert last == "error: 2 jobs are wrong (no job was run)"
 
 
@@ -539,3 +552,166 @@ def test_python(run: Run, sample: Sample, tmp_path: Path) -> None:
 def test_jobs_may_share_a_folder_whatever_its_name(run: Run) -> None:
     jobs = [{"command": "faces", "photos": [str(photo)], "out": "2024.05"} for photo in (A, B)]
     assert run("batch", write(*jobs), "-o", "out", "--dry-run").code == 0
+
+
+def test_a_folder_that_is_called_as_results_are(run: Run, sample: Sample) -> None:
+    Path("out/results-1.jsonl").mkdir(parents=True)
+    jobs = write(sample(id="a"))
+    assert run("batch", jobs, "-o", "out").code == 0
+    assert run("batch", jobs, "-o", "out").err == "1 job, 1 done before, 0 to run\n"
+
+
+def test_force_replaces_no_file_of_another_job(run: Run, sample: Sample) -> None:
+    """Pictures of one job are numbered, and may be called as another job."""
+    jobs = write(sample(id="a", n=2, separate=True, seed=1), sample(id="a-1", seed=2))
+    for words in ([], ["--force"]):
+        outcome = run("batch", jobs, "-o", "out", *words)
+        assert outcome.code == 1
+        failed = results(outcome.out)[-1]
+        assert failed["id"] == "a-1"
+        assert failed["error"] == "out/a-1.png is a file of the job a (give another id)"
+        assert json.loads(png_text(Path("out/a-1.png"))["seed"]) == 1
+    # The file of a job that is no longer asked for is one of others.
+    assert run("batch", write(sample(id="a-1", seed=2)), "-o", "out", "--force").code == 0
+    assert json.loads(png_text(Path("out/a-1.png"))["seed"]) == 2
+
+
+def test_other_processes_own_their_files_too(sample: Sample, run: Run) -> None:
+    mine = results_log.ResultsLog(Path("out"), rank=1)
+    run("batch", write(sample(id="a", n=2, separate=True)), "-o", "out")
+    assert mine.owner("A-2.png") is None
+    mine.update()
+    mine.update()
+    assert mine.owner("A-2.png") == "a"
+    assert len(mine._known["a"]) == 1
+
+
+@pytest.mark.parametrize("files", [["results.jsonl"], ["results.jsonl", "results-1.jsonl"]])
+def test_the_order_of_results_does_not_depend_on_the_clock(
+    files: list[str], run: Run, sample: Sample, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The clock is set back after a failure; the second result may be of another process."""
+    year = 2030
+
+    class Clock:
+        @staticmethod
+        def now(tz: tzinfo) -> datetime:
+            return datetime(year, 1, 1, tzinfo=tz)
+
+    monkeypatch.setattr("pixelgen.jobs.batch.datetime", Clock)
+    Path("out").mkdir()
+    Path("out/a.png").touch()
+    jobs = write(sample(id="a"), sample(id="b"))
+    assert run("batch", jobs, "-o", "out").code == 1
+    year = 2020
+    Path("out/a.png").unlink()
+    lines = Path("out/results.jsonl").read_text().splitlines(keepends=True)
+    assert run("batch", jobs, "-o", "out").code == 0
+    if len(files) > 1:
+        Path("out/results-1.jsonl").write_text(
+            Path("out/results.jsonl").read_text().removeprefix("".join(lines))
+        )
+        Path("out/results.jsonl").write_text("".join(lines))
+    assert run("batch", jobs, "-o", "out").err == "2 jobs, 2 done before, 0 to run\n"
+    # Lines of earlier versions have no such number.
+    for file in files:
+        text = Path("out", file).read_text()
+        Path("out", file).write_text(re.sub(r', "order": \d+', "", text))
+    again = run("batch", jobs, "-o", "out")
+    assert len(results(again.out)) == (len(files) > 1)
+    assert run("batch", jobs, "-o", "out").out == ""
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 0.99])
+def test_a_full_disk_leaves_no_half_line(
+    share: float, run: Run, sample: Sample, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = write(sample(id="a"), sample(id="b"))
+    put = os.write
+    full = False
+
+    def writing(file: int, data: bytes) -> int:
+        nonlocal full
+        if b'"b"' not in data and not full:
+            return put(file, data)
+        if full or share == 0:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        full = True
+        return put(file, data[: int(share * len(data))])
+
+    with monkeypatch.context() as patch:
+        patch.setattr(results_log, "os", SimpleNamespace(**(vars(os) | {"write": writing})))
+        outcome = run("batch", jobs, "-o", "out")
+    assert outcome.code == 1
+    assert "cannot write out/results.jsonl: No space left on device" in outcome.err
+    assert [one["id"] for one in results(Path("out/results.jsonl").read_text())] == ["a"]
+    assert run("batch", jobs, "-o", "out").code == 0
+    assert [one["id"] for one in results(Path("out/results.jsonl").read_text())] == ["a", "b"]
+
+
+def test_the_end_of_the_log_is_repaired(run: Run, sample: Sample) -> None:
+    jobs = write(sample(id="a"), sample(id="b"))
+    run("batch", jobs, "-o", "out")
+    log = Path("out/results.jsonl")
+    whole = log.read_bytes()
+    _, second = whole.splitlines(keepends=True)
+    for end, after in (
+        (b"", whole),
+        (b"{", whole),
+        (second[:-9], whole),
+        (b"mine", whole + b"mine\n"),
+        (second[:-1], whole + second),
+    ):
+        log.write_bytes(whole + end)
+        assert run("batch", jobs, "-o", "out").out == ""
+        assert log.read_bytes() == after
+
+
+def test_links_do_not_lead_out_of_the_folder(run: Run, sample: Sample) -> None:
+    for folder in ("out", "elsewhere", "out/inside"):
+        Path(folder).mkdir()
+    try:
+        Path("out/cats").symlink_to(Path("elsewhere").absolute())
+        Path("out/dogs").symlink_to("inside")
+    except OSError:
+        pytest.skip("no links here")
+    jobs = write(*(sample(out=place) for place in ("cats/a.png", "cats/new/b.png", "dogs/c.png")))
+    for words in ([], ["--force"]):
+        outcome = run("batch", jobs, "-o", "out", *words)
+        assert outcome.code == 1
+        assert list(Path("elsewhere").iterdir()) == []
+        errors = [one["error"] for one in results(outcome.out)]
+        assert errors[0] == ("out/cats leads out of out (remove the link, or give another place)")
+        assert errors[1].startswith("out/cats/new leads out of out")
+    assert Path("out/inside/c.png").exists()
+
+
+def test_many_lines_are_checked_quickly(sample: Sample) -> None:
+    """100,000 take less than 10 seconds of a processor, different ones and equal ones."""
+    count = 1000
+    different = [sample(seed=i, out=f"a/{i}.png") for i in range(count)]
+    for jobs in (different, [sample()] * count):
+        text = "\n".join(map(json.dumps, jobs)).encode()
+        seconds = []
+        for _ in range(3):
+            started = time.process_time()
+            assert len({job.id for job in read_jobs(text, "jobs")}) == count
+            seconds.append(time.process_time() - started)
+        assert min(seconds) < 10 * count / 100_000
+
+
+def test_a_job_whose_photo_has_changed_is_not_done(run: Run, pixel_weights: Path) -> None:
+    shutil.copy(A, "a.jpg")
+    shutil.copy(A, "b.jpg")
+    score = {"command": "score", "weights": str(pixel_weights), "map": "x/"}
+    jobs = write({**score, "images": "a.jpg", "id": "a"}, {**score, "images": "b.jpg", "id": "b"})
+    first = results(run("batch", jobs, "-o", "out").out)
+    before = Path("a.jpg").stat()
+    shutil.copy(B, "a.jpg")
+    os.utime("a.jpg", ns=(before.st_atime_ns, before.st_mtime_ns))
+    states = [one["status"] for one in results(run("batch", jobs, "-o", "out", "--dry-run").out)]
+    assert states == ["left", "done"]
+    (again,) = results(run("batch", jobs, "-o", "out").out)
+    assert again["id"] == "a"
+    assert again["result"]["pictures"] != first[0]["result"]["pictures"]
+    assert run("batch", jobs, "-o", "out").out == ""

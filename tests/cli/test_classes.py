@@ -50,3 +50,10 @@ def test_bundled_weights_are_listed(
     monkeypatch.setattr("pixelgen.checkpoints.source.weights_root", lambda: weights.parent)
     assert run("weights").out.startswith("tiny  pixelcnn  4×4  2 classes")
     assert json.loads(run("weights", "--json").out)[0]["name"] == "tiny"
+
+
+def test_weights_without_classes(run: Run, face_weights: Path) -> None:
+    for words in (["classes"], ["classes", "lion"]):
+        outcome = run(*words, "--weights", face_weights)
+        assert (outcome.code, outcome.err) == (1, "error: faces has no classes\n")
+    assert run("classes", "--weights", face_weights, "--json").out == "[]\n"

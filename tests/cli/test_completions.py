@@ -26,7 +26,7 @@ try:
     main([])
 except SystemExit:
     pass
-heavy = {"torch", "numpy", "datasets", "onnxruntime", "httpx", "requests"} & set(sys.modules)
+heavy = {"torch", "numpy", "datasets", "httpx", "requests"} & set(sys.modules)
 assert not heavy, heavy
 """
 

@@ -304,3 +304,9 @@ def test_python_does_not_look_at_settings(monkeypatch: pytest.MonkeyPatch, weigh
 def test_settings_are_spelt_one_way() -> None:
     for setting in SETTINGS.values():
         assert settings.find_setting(setting.key.replace("_", "-").upper()) is setting
+
+
+def test_a_folder_of_pictures_is_no_file(run: Run) -> None:
+    Path("a.png").touch()
+    outcome = run("config", "set", "output", "a.png")
+    assert (outcome.code, outcome.err) == (2, "error: a.png is not a folder\n")

@@ -193,8 +193,8 @@ def test_codes_through_pipes(code_weights: Path, tmp_path: Path) -> None:
     pixelgen = f"{sys.executable} -m pixelgen"
     line = (
         f"{pixelgen} encode - -o - -q --weights {code_weights} < a.png | "
-        f"{pixelgen} decode - -o - -q | {pixelgen} encode - -o codes.safetensors "
-        f"--weights {code_weights}"
+        f"{pixelgen} decode - -o - -q --weights {code_weights} | "
+        f"{pixelgen} encode - -o codes.safetensors --weights {code_weights}"
     )
     done = subprocess.run(
         line, shell=True, capture_output=True, text=True, cwd=tmp_path, timeout=120

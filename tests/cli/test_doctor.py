@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -43,6 +44,15 @@ def test_all_is_well(run: Run) -> None:
     found = findings(run)
     assert [f["state"] for f in found["picture"]] == ["ok"]
     assert set(found["picture"][0]) == {"check", "state", "found", "do"}  # as docs/output.md says
+
+
+def test_findings_do_not_name_the_home_folder(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Path, "home", lambda: tmp_path)
+    outcome = run("doctor")
+    assert str(tmp_path) not in outcome.out
+    assert f"~{os.sep}hub-cache: " in outcome.out
 
 
 def test_damaged_weights(run: Run, bundled: Path) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import shutil
 import struct
 from collections.abc import Sequence
 from pathlib import Path
@@ -44,7 +46,14 @@ def random_tokenizer(folder: Path, seed: int, levels: int = 5) -> Path:
 
 @pytest.fixture(scope="module")
 def tok(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Weights in another folder than that in which commands run, which no file of codes names."""
     return random_tokenizer(tmp_path_factory.mktemp("weights") / "tok", 0)
+
+
+@pytest.fixture
+def near(run: Run, tok: Path) -> Path:
+    """The same weights in the folder in which commands run."""
+    return Path(shutil.copytree(tok, "tok"))
 
 
 @pytest.fixture(scope="module")
@@ -66,9 +75,9 @@ def expected(tok: Path, photos: Sequence[Path]) -> list[bytes]:
 
 
 def test_through_files_is_as_in_memory(
-    run: Run, tok: Path, photos: Sequence[Path], expected: list[bytes]
+    run: Run, near: Path, photos: Sequence[Path], expected: list[bytes]
 ) -> None:
-    outcome = run("encode", *photos, "--weights", tok, "-o", "abc.safetensors")
+    outcome = run("encode", *photos, "--weights", near, "-o", "abc.safetensors")
     assert (outcome.code, outcome.out) == (0, "abc.safetensors\n")
     assert outcome.err.startswith("3 pictures as 2×4×4 codes of 5 levels in ")
     outcome = run("decode", "abc.safetensors", "--separate", "-o", "x.png")
@@ -78,14 +87,14 @@ def test_through_files_is_as_in_memory(
 
 
 def test_one_by_one_is_as_together(
-    run: Run, tok: Path, photos: Sequence[Path], expected: list[bytes]
+    run: Run, near: Path, photos: Sequence[Path], expected: list[bytes]
 ) -> None:
-    run("encode", *photos, "--weights", tok, "-o", "all.safetensors")
-    run("encode", *photos, "--weights", tok, "-o", "again.safetensors")
+    run("encode", *photos, "--weights", near, "-o", "all.safetensors")
+    run("encode", *photos, "--weights", near, "-o", "again.safetensors")
     assert Path("all.safetensors").read_bytes() == Path("again.safetensors").read_bytes()
     parts = []
     for number, photo in enumerate(photos):
-        run("encode", photo, "--weights", tok, "-o", f"{number}.safetensors")
+        run("encode", photo, "--weights", near, "-o", f"{number}.safetensors")
         parts.append(load_file(f"{number}.safetensors")["codes"])
         run("decode", f"{number}.safetensors")
         assert Image.open(f"{number}.png").tobytes() == expected[number]
@@ -95,18 +104,35 @@ def test_one_by_one_is_as_together(
 
 
 def test_stdin_and_stdout(
-    pipe: Pipe, tok: Path, photos: Sequence[Path], expected: list[bytes]
+    pipe: Pipe, near: Path, photos: Sequence[Path], expected: list[bytes]
 ) -> None:
     words = ["-", "-q", "-o", "-"]
-    encoded = pipe("encode", *words, "--weights", tok, stdin=photos[0].read_bytes())
+    encoded = pipe("encode", *words, "--weights", near, stdin=photos[0].read_bytes())
     assert (encoded.code, encoded.err) == (0, "")
     decoded = pipe("decode", *words, stdin=encoded.out)
     assert (decoded.code, decoded.err) == (0, "")
     assert Image.open(io.BytesIO(decoded.out)).tobytes() == expected[0]
 
 
-def test_grid_and_scale(run: Run, tok: Path, photos: Sequence[Path]) -> None:
-    run("encode", *photos, "--weights", tok, "-o", "c.safetensors")
+def test_what_killed_processes_have_left_is_deleted(
+    pipe: Pipe, tok: Path, photos: Sequence[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Codes of the input stream are put into a temporary file."""
+    monkeypatch.setattr("tempfile.tempdir", str(Path.cwd()))
+    for name in ("pixelgen-codes-0123abcd", "pixelgen-codes-of-mine"):
+        Path(name).mkdir()
+        (Path(name) / "codes.safetensors").touch()
+        os.utime(name, (1, 1))
+    Path("pixelgen-codes-young_12").mkdir()
+    words = ["-", "-q", "-o", "-"]
+    codes = pipe("encode", *words, "--weights", tok, stdin=photos[0].read_bytes()).out
+    assert pipe("decode", *words, "--weights", tok, stdin=codes).code == 0
+    left = {path.name for path in Path().iterdir()}
+    assert left == {"pixelgen-codes-of-mine", "pixelgen-codes-young_12"}
+
+
+def test_grid_and_scale(run: Run, near: Path, photos: Sequence[Path]) -> None:
+    run("encode", *photos, "--weights", near, "-o", "c.safetensors")
     assert run("decode", "c.safetensors").out == "c.png\n"
     assert run("decode", "c.safetensors", "--scale", 2).out == "c-2.png\n"
     Path("folder").mkdir()
@@ -130,8 +156,8 @@ def test_fit(run: Run, tok: Path, photos: Sequence[Path]) -> None:
     assert not torch.equal(crop, stretch)
 
 
-def test_json(run: Run, tok: Path, photos: Sequence[Path]) -> None:
-    outcome = run("encode", *photos[:2], "--weights", tok, "-o", "c.safetensors", "--json")
+def test_json(run: Run, near: Path, photos: Sequence[Path]) -> None:
+    outcome = run("encode", *photos[:2], "--weights", near, "-o", "c.safetensors", "--json")
     facts = json.loads(outcome.out)
     assert outcome.err == ""
     assert facts["file"] == "c.safetensors"
@@ -145,8 +171,8 @@ def test_json(run: Run, tok: Path, photos: Sequence[Path]) -> None:
     assert back["revision"] == back["codes_revision"] == facts["revision"]
 
 
-def test_nothing_is_overwritten_without_force(run: Run, tok: Path, photos: Sequence[Path]) -> None:
-    words = ["--weights", tok, "-o", "c.safetensors"]
+def test_nothing_is_overwritten_without_force(run: Run, near: Path, photos: Sequence[Path]) -> None:
+    words = ["--weights", near, "-o", "c.safetensors"]
     assert run("encode", photos[0], *words).code == 0
     before = Path("c.safetensors").read_bytes()
     outcome = run("encode", photos[1], *words)
@@ -164,13 +190,13 @@ def test_nothing_is_overwritten_without_force(run: Run, tok: Path, photos: Seque
 
 
 def test_other_weights_are_noted(
-    run: Run, tok: Path, photos: Sequence[Path], tmp_path: Path
+    run: Run, near: Path, photos: Sequence[Path], tmp_path: Path
 ) -> None:
     other = random_tokenizer(tmp_path / "other", 1)
-    run("encode", photos[0], "--weights", tok, "-o", "c.safetensors")
+    run("encode", photos[0], "--weights", near, "-o", "c.safetensors")
     outcome = run("decode", "c.safetensors", "--weights", other)
     assert (outcome.code, outcome.out) == (0, "c.png\n")
-    assert outcome.err.startswith(f"note: c.safetensors was made by {tok} of revision sha256:")
+    assert outcome.err.startswith(f"note: c.safetensors was made by {near} of revision sha256:")
     assert outcome.err.count("\n") == 2
     assert run("decode", "c.safetensors", "--weights", other, "--quiet").err == ""
 
@@ -190,16 +216,25 @@ def test_the_bundled_tokenizer_of_any_picture_is_the_default(
     assert png_text(Path("c.png"))["weights"] == "imagenet64"
 
 
-def test_codes_of_weights_that_are_gone(
-    run: Run, tok: Path, photos: Sequence[Path], tmp_path: Path
-) -> None:
-    copy = random_tokenizer(tmp_path / "copy", 0)
-    run("encode", photos[0], "--weights", copy, "-o", "c.safetensors")
-    copy.rename(tmp_path / "moved")
+def test_codes_of_weights_that_are_gone(run: Run, near: Path, photos: Sequence[Path]) -> None:
+    copy = near.rename("./copy")
+    run("encode", photos[0], "--weights", "./copy", "-o", "c.safetensors")
+    copy.rename("moved")
     outcome = run("decode", "c.safetensors")
     assert outcome.code == 2
-    assert f"names its weights, but no weights folder {copy} (--weights NAME)" in outcome.err
+    assert "names its weights, but no weights folder ./copy (--weights NAME)" in outcome.err
+    assert run("decode", "c.safetensors", "--weights", "moved").code == 0
+
+
+def test_no_file_holds_the_place_of_weights_elsewhere(
+    run: Run, tok: Path, photos: Sequence[Path]
+) -> None:
+    assert run("encode", photos[0], "--weights", tok, "-o", "c.safetensors").code == 0
+    assert os.fsencode(tok.parent) not in Path("c.safetensors").read_bytes()
+    outcome = run("decode", "c.safetensors")
+    assert (outcome.code, "does not say of which weights it is" in outcome.err) == (2, True)
     assert run("decode", "c.safetensors", "--weights", tok).code == 0
+    assert os.fsencode(tok.parent) not in Path("c.png").read_bytes()
 
 
 BAD_ENCODE = [

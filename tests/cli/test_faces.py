@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -160,12 +159,14 @@ def test_bad_input_is_one_line_and_writes_nothing(
     assert list(Path().iterdir()) == []
 
 
-def test_a_missing_detector_is_one_line(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    cached: Any = mtcnn._sessions
-    monkeypatch.setattr(mtcnn, "_sessions", cached.__wrapped__)  # loads it again
+def test_a_missing_detector_is_one_line(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(mtcnn, "_WEIGHTS", tmp_path / "missing.safetensors")
+    cached: Any = mtcnn._load_networks
+    monkeypatch.setattr(mtcnn, "_load_networks", cached.__wrapped__)  # loads it again
     outcome = run("faces", PORTRAITS[0])
     assert (outcome.code, outcome.out) == (1, "")
     assert outcome.err.startswith("error: the face detector does not load: ")
-    assert outcome.err.endswith("(pip install onnxruntime mtcnn-runtime)\n")
+    assert outcome.err.endswith("(pip install --force-reinstall pixelgen)\n")
     assert outcome.err.count("\n") == 1

@@ -13,7 +13,7 @@ import pytest
 import typer
 
 from pixelgen.cli.app import COMMANDS, app
-from pixelgen.cli.errors import EXIT_CODE_MEANINGS, EXIT_CODES, INTERRUPTED
+from pixelgen.cli.errors import EXIT_CODE_MEANINGS, EXIT_CODES, SIGNAL_OFFSET
 from pixelgen.cli.settings import SETTINGS, shown
 
 from .conftest import Run
@@ -89,7 +89,8 @@ def test_the_exit_codes_are_documented() -> None:
     for document, head in (("README.md", "| exit code |"), ("docs/output.md", "| code |")):
         found = {int(code): meaning for code, meaning in rows(document, head)}
         assert found == EXIT_CODE_MEANINGS
-    assert {0, INTERRUPTED, *EXIT_CODES.values()} == {*EXIT_CODE_MEANINGS}
+    signals = {SIGNAL_OFFSET + number for number in (1, 2, 15)}
+    assert {0, *EXIT_CODES.values(), *signals} == {*EXIT_CODE_MEANINGS}
 
 
 def test_the_settings_are_documented() -> None:

@@ -196,9 +196,12 @@ def test_files_are_rewritten_now_and_then_only(
     monkeypatch.setattr(preview, "_REWRITTEN", 1000.0)
     written: list[Path] = []
     inner = preview.save_png
-    monkeypatch.setattr(
-        preview, "save_png", lambda path, *rest: (written.append(path), inner(path, *rest))
-    )
+
+    def counted(path: Path, *rest: Any) -> Path:
+        written.append(path)
+        return inner(path, *rest)
+
+    monkeypatch.setattr(preview, "save_png", counted)
     assert run("sample", "-n", 5, "--weights", weights, "--watch", "w.png").code == 0
     assert written == [Path("w.png")] * 2
 

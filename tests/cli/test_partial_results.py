@@ -1,14 +1,20 @@
-"""What is finished when Ctrl-C is pressed is kept."""
+"""What is finished when Ctrl-C is pressed, or another signal stops a command, is kept."""
 
 from __future__ import annotations
 
+import errno
+import io
 import itertools
 import json
+import os
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from PIL import Image
+from torch import Tensor
 
 from pixelgen.imaging import path_sheet, png_text, read_image
 from pixelgen.pipelines.image_sampler import ImageSampler
@@ -19,13 +25,15 @@ FACE, OTHER = sorted((Path(__file__).parents[1] / "assets").glob("*.jpg"))[:2]
 
 
 @contextmanager
-def interrupted(after: int) -> Iterator[None]:
-    """A context in which Ctrl-C is pressed after so many batches."""
+def interrupted(after: int, number: int | None = None) -> Iterator[None]:
+    """A context in which Ctrl-C is pressed, or this signal sent, after so many batches."""
     sample_grids = ImageSampler.sample_grids
 
     def drawn(self: ImageSampler, *given: object, **more: object) -> object:
         batches = sample_grids(self, *given, **more)  # type: ignore[arg-type]
         yield from itertools.islice(batches, after)
+        if number is not None:
+            os.kill(os.getpid(), number)
         raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch:
@@ -141,3 +149,49 @@ def test_json_and_quiet(run: Run, weights: Path) -> None:
     with interrupted(1):
         outcome = run(*words, "--json", "--quiet")
     assert (outcome.code, outcome.out, outcome.err, files()) == (130, "", "", ["a.png"])
+
+
+STOP = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+
+
+@pytest.mark.usefixtures("usual_signals")
+@pytest.mark.skipif(os.name != "posix", reason="os.kill ends a process there")
+@pytest.mark.parametrize("number", STOP)
+def test_every_signal_keeps_them_and_a_second_one_loses_nothing(
+    run: Run, weights: Path, number: signal.Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    show = ImageSampler.show
+
+    def shown(self: ImageSampler, grids: Tensor) -> list[Image.Image]:
+        os.kill(os.getpid(), number)  # while the finished ones are decoded
+        return show(self, grids)
+
+    monkeypatch.setattr(ImageSampler, "show", shown)
+    words = ["sample", "-n", 3, "--batch-size", 2, "--weights", weights, "-o", "a.png"]
+    with interrupted(1, number):
+        outcome = run(*words)
+    assert (outcome.code, outcome.out, files()) == (128 + number, "a.png\n", ["a.png"])
+    assert outcome.err == "note: interrupted, 2 of 3 pictures are kept\n"
+
+
+class GoneTerminal(io.StringIO):
+    """A stream whose other end is closed."""
+
+    def isatty(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        raise OSError(errno.EIO, "Input/output error")
+
+
+@pytest.mark.usefixtures("usual_signals")
+@pytest.mark.skipif(os.name != "posix", reason="no SIGHUP")
+def test_the_terminal_may_be_gone(run: Run, weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A closed terminal takes neither notes nor progress, which must not lose the pictures."""
+    monkeypatch.setattr("pixelgen.cli.progress._FIRST_SECONDS", 0)
+    monkeypatch.setattr("sys.stderr", GoneTerminal())
+    monkeypatch.setattr("sys.stdout", GoneTerminal())
+    words = ["sample", "-n", 3, "--batch-size", 2, "--weights", weights, "-o", "a.png"]
+    with interrupted(1, signal.SIGHUP):
+        outcome = run(*words)
+    assert (outcome.code, files()) == (129, ["a.png"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from time import sleep
+
 import pytest
 
 from pixelgen.cli import progress
@@ -84,3 +86,18 @@ def test_what_is_inside_of_something_larger_is_about_that(
         ProgressLine("scoring", quiet=False) as inner,
     ):
         assert not inner.active
+
+
+@pytest.mark.usefixtures("terminal")
+def test_loading_is_told_once_it_takes_long(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with progress.loading_note("quick"):
+        pass
+    monkeypatch.setattr(progress, "_FIRST_LOADING_SECONDS", 0.01)
+    with progress.loading_note("slow"):
+        sleep(0.1)
+    monkeypatch.setattr(progress, "shows_progress", lambda: False)
+    with progress.loading_note("unseen"):
+        sleep(0.05)
+    assert capsys.readouterr().err == "loading slow\n"

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -49,6 +50,15 @@ def test_default_names_tell_and_never_overwrite(run: Run, weights: Path) -> None
     assert run(*words, "--class", 8).out == "pixelgen-2-classes-s1.png\n"
     Path("folder").mkdir()
     assert run(*words, "-o", "folder").out == f"folder/{stem}.png\n"
+
+
+def test_the_closing_line_tells_the_whole_time(
+    run: Run, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = iter([100.0, 107.3])
+    monkeypatch.setattr("pixelgen.cli.run.time", SimpleNamespace(perf_counter=clock.__next__))
+    outcome = run("sample", "--class", 207, "--seed", 1, "--weights", weights)
+    assert outcome.err.startswith("1 picture in 7.3 s, seed 1, ")
 
 
 def test_a_named_file_is_replaced_only_by_force(run: Run, weights: Path) -> None:

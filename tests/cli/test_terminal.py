@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import io
 import json
+import logging
 import math
+import os
+import re
+import shutil
+import subprocess
+import sys
+import warnings
 from pathlib import Path
 
 import pytest
 
 import pixelgen
 from pixelgen.cli import terminal
+from pixelgen.cli.logs import harmless_libraries, log_to_stderr
 
 HOSTILE = "a\x1b[31mb\x07c\udc80d\u202ee"
 SHOWN = "a?[31mb?c?d?e"
 PACKAGE = Path(pixelgen.__file__).parent
-# They still print on their own.
 
 
 class Terminal(io.StringIO):
@@ -27,14 +35,13 @@ class Terminal(io.StringIO):
 def writes(source: str) -> set[str]:
     """The calls in a module that write to the terminal."""
     calls = [node.func for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
-    names = {ast.unparse(function) for function in calls}
+    names = {ast.unparse(function).removeprefix("terminal.") for function in calls}
     return {
         name
         for name in names
-        if name in ("print", "typer.echo", "typer.secho", "typer.confirm", "click.echo")
-        or (name.startswith("sys.std") and ".write" in name)
-        or name.endswith((".console.print", "_console.print", "_stderr().print"))
-        or name.startswith("traceback.print")
+        if name in ("print", "pprint", "tqdm", "Console")
+        or name.endswith((".echo", ".secho", ".confirm", ".prompt", ".print", ".print_exc"))
+        or (name.startswith(("sys.std", "sys.__std")) and ".write" in name)
     }
 
 
@@ -61,6 +68,106 @@ def test_what_goes_where(capsys: pytest.CaptureFixture[str]) -> None:
     assert printed.err == "status\nnote: note\nerror: wrong\nfailed: job 1\n"
 
 
+def test_names_begin_no_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    forged = "a\nerror: b"
+    for write in (terminal.status, terminal.note, terminal.error):
+        write(forged)
+    terminal.status(forged, console=terminal.stderr_console())
+    terminal.log(forged, sys.stderr)
+    assert capsys.readouterr().err.splitlines() == [
+        "a?error: b",
+        "note: a?error: b",
+        "error: a?error: b",
+        "a?error: b",
+        "log: a?error: b",
+    ]
+
+
+def test_names_are_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
+    terminal.status("[red]a[/] :cat: [/x]", console=terminal.stderr_console())
+    assert capsys.readouterr().err == "[red]a[/] :cat: [/x]\n"
+
+
+def test_what_libraries_write_is_harmless(capsys: pytest.CaptureFixture[str]) -> None:
+    logger = logging.getLogger("library")
+    handler = logging.StreamHandler()
+    logger.addHandler(handler)
+    try:
+        with warnings.catch_warnings(), harmless_libraries():
+            warnings.simplefilter("always")
+            logger.warning("%s\nb", HOSTILE)
+            try:
+                raise ValueError(HOSTILE)
+            except ValueError:
+                logger.exception("c")
+            warnings.warn(HOSTILE, stacklevel=1)
+            log_to_stderr(1)
+            warnings.warn(HOSTILE, stacklevel=1)
+    finally:
+        log_to_stderr(0)
+        logger.removeHandler(handler)
+    first, *rest = capsys.readouterr().err.splitlines()
+    assert first == f"{SHOWN} b"
+    assert rest[0] == "c"
+    assert rest[-2] == f"ValueError: {SHOWN}"
+    assert rest[-1].startswith("log: py.warnings: ")
+    assert f"UserWarning: {SHOWN}" in rest[-1]
+
+
+# On the terminal of a process of its own, whose libraries may write past Python.
+SCRIPT = """
+import sys
+from pixelgen.cli.app import main
+for words in eval(sys.argv[1]):
+    try:
+        main(words)
+    except SystemExit as ended:
+        print("code", ended.code)
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pseudo-terminals are those of POSIX")
+def test_a_real_terminal_gets_no_escape_sequences(tmp_path: Path, weights: Path) -> None:
+    import pty
+
+    name = "x\x1b]0;owned\x07\x9b31m\x7f\u202e\nerror: forged"
+    folder = tmp_path / name
+    shutil.copytree(weights, folder)
+    config = json.loads((folder / "config.json").read_text())
+    config["training"] = {"steps": name, "images": name}
+    (folder / "config.json").write_text(json.dumps(config))
+    lines = [
+        ["weights", "show", str(folder)],
+        ["weights", "show", str(folder), "--json"],
+        ["weights", "path", str(folder)],
+        ["weights", "verify", str(folder)],
+        ["classes", "--weights", str(folder), "-v"],
+        ["config"],
+        ["sample", "--help"],
+        ["decode", name],
+        ["batch", name, "-o", name],
+        ["config", "get", name],
+        ["classes", f"--{name}"],
+        ["classes", name, "--debug"],
+    ]
+    ours, theirs = pty.openpty()
+    environment = os.environ | {"PIXELGEN_OUTPUT": f"out{name}", "TERM": "xterm"}
+    words = [sys.executable, "-c", SCRIPT, repr(lines)]
+    with subprocess.Popen(words, stdout=theirs, stderr=theirs, cwd=tmp_path, env=environment):
+        os.close(theirs)
+        shown = b""
+        with contextlib.suppress(OSError):  # Linux ends a terminal without a process so
+            while block := os.read(ours, 2**16):
+                shown += block
+    os.close(ours)
+    text = re.sub("\x1b\\[[0-9;]*m", "", shown.decode().replace("\r\n", "\n"))
+    codes = [line for line in text.splitlines() if line.startswith("code")]
+    assert codes == [f"code {code}" for code in (0, 0, 0, 0, 0, 0, 0, 3, 3, 2, 2, 1)]
+    assert "owned" in text
+    assert all(c.isprintable() or c == "\n" for c in text)
+    assert "\nerror: forged" not in text
+
+
 def test_every_text_is_harmless(capsys: pytest.CaptureFixture[str]) -> None:
     terminal.line(HOSTILE, label="ok", colour="green")
     terminal.line(f"{HOSTILE}\n")
@@ -73,6 +180,17 @@ def test_every_text_is_harmless(capsys: pytest.CaptureFixture[str]) -> None:
     assert printed.out == f"ok {SHOWN}\n{SHOWN}?\n{SHOWN}  a?b?c\n"
     assert printed.err.startswith(f"{SHOWN}\nnote: {SHOWN}\nerror: {SHOWN}\n{SHOWN}\n")
     assert printed.err.endswith(f"ValueError: {SHOWN}\n")
+
+
+def test_credentials_are_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+    token = "hf_" + "Ab1" * 12
+    try:
+        raise RuntimeError(f"http://alice:s3c@ret@hub.example/a@v1 with Bearer {token}")
+    except RuntimeError as error:
+        terminal.traceback(error)
+    text = capsys.readouterr().err
+    assert "http://hub.example/a@v1 with Bearer" in text
+    assert not [secret for secret in ("alice", "s3c", token) if secret in text.splitlines()[-1]]
 
 
 def test_paths_are_exact_but_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:

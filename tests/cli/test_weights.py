@@ -231,9 +231,15 @@ def test_remove(run: Run, hub: Hub, weights: Path, monkeypatch: pytest.MonkeyPat
     assert outcome.err.startswith("removed owner/name: 1 revision, ")
     run("weights", "pull", "owner/name")
     facts = json.loads(run("weights", "remove", "owner/name", "-y", "--json").out)
-    assert facts["revisions"] == [folder.name]
-    for ref in ("owner/name", "tiny", weights, "nowhere"):
-        assert run("weights", "remove", ref, "--yes").code == 2
+    assert (facts["revisions"], facts["refs"]) == ([folder.name], ["main"])
+    hub.repos["owner/name"].refs["v1"] = folder.name
+    for ref in ("owner/name", "owner/name@v1"):
+        run("weights", "pull", ref)
+    for option in ((), ("--yes",)):  # what goes along is said before and after
+        outcome = run("weights", "remove", "owner/name@v1", *option)
+        assert "owner/name@v1 (also main): 1 revision, " in outcome.err
+    for unknown in ("owner/name", "tiny", weights, "nowhere"):
+        assert run("weights", "remove", unknown, "--yes").code == 2
     assert weights.is_dir()
 
 

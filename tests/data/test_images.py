@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +13,12 @@ import torch
 from PIL import Image
 
 from pixelgen.data import average_down, images, load_images
+from pixelgen.data.row_reader import RowReader
 from pixelgen.errors import PixelgenError
+from pixelgen.imaging import read_image, square
 
 from ..conftest import WritePictures
+from ..imaging.profiles import grey_profile, profile
 
 
 def noise(n: int, height: int = 4, width: int = 4, seed: int = 0) -> list[np.ndarray]:
@@ -63,6 +68,81 @@ def test_size_averages_every_picture(tmp_path: Path, write_pictures: WritePictur
     assert data.labels is None
 
 
+def odd_pictures() -> dict[str, tuple[Image.Image, dict[str, Any]]]:
+    """Pictures that need more than their pixels, 12×12, and how they are stored."""
+    photo = Image.fromarray(noise(1, 12, 12, seed=3)[0])
+    grey, exif = photo.convert("L"), Image.Exif()
+    exif[0x0112] = 6
+    clear = photo.copy()
+    clear.putalpha(Image.linear_gradient("L").resize(photo.size))
+    deep = Image.fromarray(np.asarray(grey).astype(np.uint16) * 257)
+    return {
+        "turned.png": (photo, {"exif": exif}),
+        "turned.jpg": (photo, {"exif": exif}),
+        "turned.tif": (photo, {"exif": exif}),
+        "16-bit.png": (deep, {}),
+        "16-bit.tif": (deep, {}),
+        "32-bit.tif": (deep.convert("I"), {}),
+        "clear.png": (clear, {}),
+        "clear.webp": (clear, {"lossless": True}),
+        "clear.tif": (clear, {}),
+        "grey.png": (grey, {}),
+        "grey-clear.png": (clear.convert("LA"), {}),
+        "palette.png": (photo.quantize(9), {"transparency": 3}),
+        "palette.gif": (photo.quantize(9), {"transparency": 3}),
+        "one-bit.png": (grey.convert("1"), {}),
+        "one-colour.png": (photo, {"transparency": photo.getpixel((2, 3))}),
+        "print.jpg": (photo.convert("CMYK"), {}),
+        "lab.tif": (photo.convert("LAB"), {}),
+        "plain.bmp": (photo, {}),
+        "plain.ppm": (photo, {}),
+        "plain.jp2": (photo, {}),
+        "wide-gamut.png": (photo, {"icc_profile": profile("Display P3")}),
+        "wide-gamut.jpg": (photo, {"icc_profile": profile("ProPhoto")}),
+        "grey-gamma.png": (grey, {"icc_profile": grey_profile(1.8)}),
+    }
+
+
+@pytest.mark.parametrize("in_parquet", [False, True], ids=["file", "parquet"])
+def test_pictures_are_read_as_photos_are(in_parquet: bool, tmp_path: Path) -> None:
+    """One reader: what `score` measures of a photo, `evaluate` measures of a data set."""
+    import datasets
+
+    folder = tmp_path / "validation"
+    folder.mkdir()
+    for name, (image, options) in odd_pictures().items():
+        image.save(folder / name, **options)
+    files = sorted(folder.iterdir())
+    photos = [read_image(file) for file in files]
+    if in_parquet:
+        rows = {"image": [{"bytes": file.read_bytes(), "path": None} for file in files]}
+        for file in files:
+            file.unlink()
+        datasets.Dataset.from_dict(
+            rows, features=datasets.Features({"image": datasets.Image()})
+        ).to_parquet(folder / "validation.parquet")
+    for size in (None, 4):
+        data = load_images(tmp_path, "validation", size=size).images.permute(0, 2, 3, 1).numpy()
+        assert len(data) == len(files)
+        for file, photo, pixels in zip(files, photos, data, strict=True):
+            expected = photo if size is None else square(photo, size)
+            assert np.array_equal(pixels, np.asarray(expected)), file.name
+
+
+def test_values_of_a_part_of_their_range_are_noted_every_time(tmp_path: Path) -> None:
+    (tmp_path / "train").mkdir()
+    for i in range(3):
+        ten_bits = noise(1, seed=i)[0][..., 0].astype(np.uint16) * (4 if i else 256)
+        Image.fromarray(ten_bits).save(tmp_path / "train" / f"{i}.png")
+    for _ in range(2):
+        notes: list[str] = []
+        load_images(tmp_path, "train", note=notes.append)
+        (text,) = notes
+        assert text.startswith("row 1 of ")
+        assert "almost black" in text
+        assert text.endswith("(2 such rows)")
+
+
 def save_in_folders(folder: Path, counts: dict[str, int]) -> None:
     """Pictures in class folders, or in `folder` itself for an empty name."""
     for name, count in counts.items():
@@ -107,6 +187,40 @@ def test_decoding_happens_once(
     assert torch.equal(load_images(tmp_path, "train").images, first.images)
 
 
+def replaced(path: Path, content: bytes) -> None:
+    """Write a file, with the modification time of the one that was there."""
+    before = path.stat()
+    path.write_bytes(content)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def test_a_picture_that_is_replaced_with_its_old_time_is_read(tmp_path: Path) -> None:
+    save_in_folders(tmp_path / "validation", {"": 2})
+    first, second = sorted((tmp_path / "validation").iterdir())
+    before = load_images(tmp_path, "validation").images
+    replaced(first, second.read_bytes())
+    after = load_images(tmp_path, "validation").images
+    assert not torch.equal(after[0], before[0])
+    assert torch.equal(after[0], before[1])
+
+
+@pytest.mark.parametrize("side", [4, 200])  # of a file that is read as a whole, and of a large one
+def test_a_parquet_file_that_is_replaced_with_its_old_time_is_read(
+    tmp_path: Path, write_pictures: WritePictures, side: int
+) -> None:
+    def write(seed: int, folder: Path) -> Path:
+        write_pictures(folder, "train", noise(2, side, side, seed))
+        (file,) = (folder / "data").iterdir()
+        return file
+
+    file, other = write(1, tmp_path / "a"), write(2, tmp_path / "b")
+    before = load_images(tmp_path / "a", "train").images
+    replaced(file, other.read_bytes())
+    after = load_images(tmp_path / "a", "train").images
+    assert torch.equal(after, load_images(tmp_path / "b", "train").images)
+    assert not torch.equal(after, before)
+
+
 def test_a_cache_that_is_of_no_use_costs_a_second_decoding(
     tmp_path: Path, write_pictures: WritePictures, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -135,6 +249,7 @@ def test_errors_say_what_is_wrong(tmp_path: Path, write_pictures: WritePictures)
     (tmp_path / "empty").mkdir()
     cases: list[tuple[tuple[Any, str], str]] = [
         ((tmp_path / "nowhere", "train"), "no data folder"),
+        (("", "train"), "no data set is named"),
         ((tmp_path / "empty", "train"), "cannot read the data set"),
         ((tmp_path / "a", "test"), "train"),
         ((tmp_path / "b", "train"), "row 2"),
@@ -168,3 +283,96 @@ def test_a_broken_picture_is_named(tmp_path: Path) -> None:
     broken.to_parquet(tmp_path / "data" / "train-00000-of-00001.parquet")
     with pytest.raises(PixelgenError, match=r"row 0 of .* is not a readable picture"):
         load_images(tmp_path, "train")
+
+
+@pytest.mark.parametrize(
+    "labels", [[[1], [2]], [[1], [2, 3]], [[[1]], [[2]]], ["a", "b"], [0.5, 1]]
+)
+def test_labels_are_one_whole_number_for_each_picture(labels: list[Any], tmp_path: Path) -> None:
+    import datasets
+
+    pictures = [Image.new("RGB", (4, 4))] * 2
+    (tmp_path / "data").mkdir()
+    datasets.Dataset.from_dict({"image": pictures, "label": labels}, features=None).cast_column(
+        "image", datasets.Image()
+    ).to_parquet(tmp_path / "data" / "train-0.parquet")
+    with pytest.raises(PixelgenError, match="does not hold a whole number for each picture"):
+        load_images(tmp_path, "train")
+
+
+def save_paths(folder: Path, paths: list[str]) -> None:
+    """A parquet file whose rows name pictures by their paths."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    folder.mkdir(parents=True)
+    rows = [{"bytes": None, "path": path} for path in paths]
+    kind = pa.struct({"bytes": pa.binary(), "path": pa.string()})
+    features = {"info": {"features": {"image": {"_type": "Image"}}}}
+    table = pa.table({"image": pa.array(rows, kind)})
+    table = table.replace_schema_metadata({"huggingface": json.dumps(features)})
+    pq.write_table(table, folder / "train.parquet")
+
+
+def test_paths_in_rows_lead_nowhere_else(tmp_path: Path) -> None:
+    secret = tmp_path / "secret.png"
+    Image.fromarray(noise(1)[0]).save(secret)
+    data = tmp_path / "data"
+    for i, path in enumerate(
+        (str(secret), f"{data}/../secret.png", "../secret.png", "~/secret.png", "/etc/passwd")
+    ):
+        save_paths(tmp_path / f"data{i}", [path.replace(str(data), f"{data}{i}")])
+        with pytest.raises(PixelgenError, match=r"row 0 of .* outside of the data set") as caught:
+            load_images(tmp_path / f"data{i}", "train")
+        assert "secret" not in caught.value.message
+    inside = tmp_path / "own" / "pictures" / "a.png"
+    save_paths(tmp_path / "own", [str(inside)])
+    inside.parent.mkdir()
+    secret.rename(inside)
+    assert len(load_images(tmp_path / "own", "train")) == 1
+
+
+def test_pictures_of_a_hub_data_set_lie_in_its_cache() -> None:
+    from huggingface_hub import constants
+
+    cache = Path(constants.HF_HUB_CACHE)
+    for owner, readable in (("someone", True), ("another", False)):
+        file = cache / f"datasets--{owner}--pets" / "snapshots" / "0" / "a.png"
+        file.parent.mkdir(parents=True)
+        Image.fromarray(noise(1)[0]).save(file)
+        row = {"bytes": None, "path": str(file)}
+        reader = RowReader("someone/pets")
+        if readable:
+            assert reader.read(row, "row 0").shape == (4, 4, 3)
+        else:
+            with pytest.raises(PixelgenError, match="outside of the data set"):
+                reader.read(row, "row 0")
+
+
+def test_no_library_writes_to_stderr(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "train.parquet").write_bytes(b"PAR1 no parquet PAR1")
+    with pytest.raises(PixelgenError):
+        load_images(tmp_path, "train")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_large_pictures_are_in_memory_one_at_a_time(
+    tmp_path: Path, write_pictures: WritePictures, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pictures = noise(5, 64, 64)
+    write_pictures(tmp_path, "train", pictures)
+    at_once = []
+    stack = np.stack
+
+    def counted(arrays: list[np.ndarray]) -> np.ndarray:
+        at_once.append(len(arrays))
+        return stack(arrays)
+
+    monkeypatch.setattr(images.np, "stack", counted)
+    monkeypatch.setattr(images, "_CHUNK_PIXELS", 2 * 64 * 64)
+    data = load_images(tmp_path, "train", size=16)
+    assert at_once == [2, 2, 1]
+    whole = torch.from_numpy(stack(pictures)).permute(0, 3, 1, 2).contiguous()
+    assert torch.equal(data.images, average_down(whole, 4))
+    assert 12 * images._CHUNK_PIXELS <= 100_000_000  # four copies of three bytes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import gallery
 import pytest
@@ -33,7 +34,12 @@ def small_weights(tmp_path: Path, autoencoders: Path, monkeypatch: pytest.Monkey
         codec = embedder = None
         if config.embedder is not None:
             classes["vector"] = 4
-            small = {"deep_features": 8, "wide_blocks": 1, "deep_blocks": 1, "place_features": 4}
+            small: dict[str, Any] = {
+                "deep_features": 8,
+                "wide_blocks": 1,
+                "deep_blocks": 1,
+                "place_features": 4,
+            }
             embedder = build_model(
                 FaceEmbedderConfig(size=16, patch=2, wide_features=8, embedding=4, **small)
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 from dataclasses import replace
@@ -122,3 +123,11 @@ def test_the_command(data: Path, weights: LoadedCheckpoint) -> None:
     text = CliRunner().invoke(app, [*arguments, "--limit", "3"])
     assert f"{3} pictures" in text.stdout
     assert "bits/dim" in text.stdout
+
+
+def test_a_network_that_gives_no_numbers(data: Path, weights: LoadedCheckpoint) -> None:
+    broken = copy.deepcopy(weights.model)
+    for parameter in broken.parameters():
+        parameter.data.mul_(1e30)
+    with pytest.raises(PixelgenError, match="outputs of the network are not finite"):
+        evaluate(replace(weights, network=broken), str(data / "labelled"), "validation")

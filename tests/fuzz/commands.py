@@ -36,6 +36,7 @@ HOSTILE = (
         "./-x",
     ),
     *("bytes-\udcff.png", "\x1b[2J\x1b]0;owned\x07", "two\nlines", "tab\there", "\u202egnp.exe"),
+    *("\x9b31m\x7f\x85", "a\nerror: forged", "[red]a[/x]", ":cat:"),
     *("💥" * 60, "e\u0301", "$HOME", "`id`", ";id", "C:\\x\\y.png", "a:b", "{}", "null", "\ufeff"),
     *("owner/name", "owner/name@v1", "owner/../name", "file:///etc/passwd", "http://127.0.0.1:1/x"),
     *("../in/loop", "../in/loop.png", "../in/folder.png", "../in/pipe", "../in/pipe.png"),

@@ -32,6 +32,8 @@ WAITING = 30.0
 MEMORY = 2 * 2**30
 LONGEST_LINE = 2000
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+# What libraries write to stderr by themselves.
+_FOREIGN = re.compile(r"Warning: |^\[[WEF]\d* |OMP: |libgomp: |terminate called", re.MULTILINE)
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _CHANGES = (
     "os.mkdir",
@@ -42,8 +44,8 @@ _CHANGES = (
     "os.symlink",
     "os.truncate",
 )
-# What torch and onnxruntime put into the folder of temporary files by themselves.
-_OF_OTHERS = ("tmp/torchinductor_", "tmp/.ses")
+# What torch puts into the folder of temporary files by itself.
+_OF_OTHERS = ("tmp/torchinductor_",)
 _PROGRAMS = ("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.fork")
 
 
@@ -237,28 +239,22 @@ class Sandbox:
 
     def _run(self, words: list[str], stdin: bytes) -> tuple[Outcome, list[str], float]:
         found: list[str] = []
-        streams = [
-            io.TextIOWrapper(io.BytesIO(data), "utf-8", errors, write_through=True)
-            for data, errors in ((stdin, "strict"), (b"", "strict"), (b"", "backslashreplace"))
-        ]
-        saved = sys.stdin, sys.stdout, sys.stderr
-        sys.stdin, sys.stdout, sys.stderr = streams
-        started = time.process_time()
         code: object = None
-        _WATCH.troubles, _WATCH.on = [], True
-        try:
-            with _limited(found):
-                main(words)
-        except SystemExit as ended:
-            code = ended.code
-        except BaseException as error:
-            found.append(f"main let through {error!r}")
-        finally:
-            _WATCH.on = False
-            sys.stdin, sys.stdout, sys.stderr = saved
-        seconds = time.process_time() - started
-        out, err = (stream.buffer.getvalue() for stream in streams[1:])
-        return Outcome(code, out, err.decode()), found + _WATCH.troubles, seconds
+        with _streams(stdin) as written:
+            started = time.process_time()
+            _WATCH.troubles, _WATCH.on = [], True
+            try:
+                with _limited(found):
+                    main(words)
+            except SystemExit as ended:
+                code = ended.code
+            except BaseException as error:
+                found.append(f"main let through {error!r}")
+            finally:
+                _WATCH.on = False
+            seconds = time.process_time() - started
+        outcome = Outcome(code, written[1], written[2].decode(errors="backslashreplace"))
+        return outcome, found + _WATCH.troubles, seconds
 
     def _judged(self, outcome: Outcome, words: Sequence[str], codes: Sequence[int]) -> list[str]:
         """What is wrong with how it ended and what it said."""
@@ -281,6 +277,8 @@ class Sandbox:
             found += _strictly_read(outcome.out)
         if "--debug" not in words and (sign := _CONTROL.search(outcome.err)):
             found.append(f"a control character on stderr, {sign[0]!r}: {outcome.err[:300]!r}")
+        if "-v" not in words and "--debug" not in words and (own := _FOREIGN.search(outcome.err)):
+            found.append(f"a line of a library, {own[0]!r}: {outcome.err[:300]!r}")
         return found
 
     def _changes(
@@ -389,6 +387,40 @@ def _half_written(path: str) -> str:
     except Exception as error:
         return repr(error)
     return ""
+
+
+@contextlib.contextmanager
+def _streams(stdin: bytes) -> Iterator[dict[int, bytes]]:
+    """A context in which `stdin` is read; what was written to files 1 and 2, by Python or past it,
+    is in the dictionary afterwards."""
+    written: dict[int, bytes] = {}
+    saved = sys.stdin, sys.stdout, sys.stderr
+    copies = {number: os.dup(number) for number in (1, 2)}
+    files = {number: os.memfd_create(str(number)) for number in copies}
+    for number, file in files.items():
+        os.dup2(file, number)
+    sys.stdin = io.TextIOWrapper(io.BytesIO(stdin), "utf-8")
+    streams = [
+        io.TextIOWrapper(
+            io.BufferedWriter(io.FileIO(number, "wb", closefd=False)),
+            "utf-8",
+            errors,
+            write_through=True,
+        )
+        for number, errors in ((1, "strict"), (2, "backslashreplace"))
+    ]
+    sys.stdout, sys.stderr = streams
+    try:
+        yield written
+    finally:
+        sys.stdin, sys.stdout, sys.stderr = saved
+        for stream in streams:
+            stream.detach().close()
+        for number, file in files.items():
+            os.dup2(copies[number], number)
+            written[number] = os.pread(file, os.fstat(file).st_size, 0)
+            os.close(copies[number])
+            os.close(file)
 
 
 @contextlib.contextmanager

@@ -113,6 +113,10 @@ def test_a_folder_of_results_that_others_wrote(box: Sandbox) -> None:
         {"content": None},
         {"time": 5},
         {"status": []},
+        {"order": []},
+        {"order": -(10**4000)},
+        {"inputs": 5},
+        {"inputs": {"content": [], "stat": {}}},
         {"files": ["\0"]},
         {"files": ["a" * 5000]},
         {"id": "\ud800"},
@@ -128,9 +132,11 @@ def test_a_folder_of_results_that_others_wrote(box: Sandbox) -> None:
             make(box.here / "out" / name)
             box.attempt("batch", "-", "-o", "out", stdin=job)
     for target in ("../../in", "/dev"):
-        (box.here / "out").mkdir()
-        (box.here / "out" / ".pixelgen-batch").symlink_to(target)
-        box.attempt("batch", "-", "-o", "out", stdin=job)
+        for name in (".pixelgen-batch", "sub"):
+            (box.here / "out").mkdir()
+            (box.here / "out" / name).symlink_to(target)
+            said = job.removesuffix(b"}") + (b', "out": "sub/x/"}' if name == "sub" else b"}")
+            box.attempt("batch", "-", "-o", "out", "--force", stdin=said)
 
 
 def settings_files() -> list[bytes]:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import itertools
+import json
+import math
 import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from .commands import HOSTILE
 from .sandbox import Sandbox
 from .tensors import broken_configs, broken_tensors
 
@@ -115,6 +119,34 @@ def test_what_is_no_file(name: str, box: Sandbox, folder: Path) -> None:
             box.attempt(*words, folder, codes=(0, 1, 2))
         if not os.path.lexists(place):
             place.touch()
+
+
+def test_histories(box: Sandbox, folder: Path) -> None:
+    place = folder / "config.json"
+    whole = json.loads(place.read_bytes())
+    recipe = (box.inputs / "recipe.toml").read_text()
+    odd: tuple[Any, ...] = (
+        *HOSTILE[::4],
+        "\ud800",
+        "\x9b31m\x7f",
+        math.nan,
+        10**400,
+        [[]],
+        {"a": {"\x1b": 1}},
+        None,
+    )
+    commands = itertools.cycle((("show",), ("show", "--json"), ("verify",), ("path",)))
+    for number, value in enumerate(odd):
+        training = {"steps": value, "images": value, "minutes": value, "recipe": recipe}
+        changes: list[dict[str, object]] = [
+            {"training": training, "data": {"path": value}},
+            {"training": {"recipe": value, "evaluation": value, "parts": value, "others": value}},
+        ]
+        place.write_text(json.dumps(whole | changes[number % 2]))
+        name, *more = next(commands)
+        box.attempt("weights", name, folder, *more, codes=(0, 1))
+        if number % 3 == 0:
+            box.attempt("export", folder, "-o", "out", codes=(0, 1))
 
 
 def test_names(box: Sandbox, folder: Path) -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import cmath
 import io
+import json
 import math
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from safetensors.torch import save_file
 
 from pixelgen.cli.errors import exit_code_of
 from pixelgen.cli.hints import HINTS
@@ -157,6 +159,16 @@ def test_portraits(detector: MtcnnDetector, path: Path) -> None:
         assert math.dist(found, (goal[0] + 4, goal[1] + 4)) < 6
 
 
+@pytest.mark.parametrize("path", PORTRAITS, ids=lambda path: path.stem)
+def test_another_implementation_finds_the_same(detector: MtcnnDetector, path: Path) -> None:
+    expected = json.loads(path.with_name("faces.json").read_text("utf-8"))[path.name]
+    (face,) = detector.detect(read_image(path))
+    assert face.box == pytest.approx(expected["box"], abs=0.01)
+    assert face.score == pytest.approx(expected["score"], abs=1e-5)
+    for found, goal in zip(face.landmarks, expected["landmarks"], strict=True):
+        assert found == pytest.approx(goal, abs=0.01)
+
+
 @pytest.mark.parametrize("orientation", [3, 6, 8])
 def test_a_photo_that_was_held_otherwise(detector: MtcnnDetector, orientation: int) -> None:
     upright = read_image(PORTRAITS[0])
@@ -253,16 +265,23 @@ def test_another_detector_will_do() -> None:
     assert find_face(Image.new("RGB", (64, 64)), detector=Fixed()).landmarks == TEMPLATE
 
 
-def test_opencv_is_not_needed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "cv2", None)
-    assert len(MtcnnDetector().detect(read_image(PORTRAITS[0]))) == 1
+def test_nothing_else_of_torch_is_changed() -> None:
+    before, threads = torch.get_rng_state(), torch.get_num_threads()
+    MtcnnDetector().detect(read_image(PORTRAITS[0]))
+    assert torch.equal(torch.get_rng_state(), before)
+    assert torch.get_num_threads() == threads
 
 
-@pytest.mark.parametrize("package", ["onnxruntime", "mtcnnruntime"])
-def test_a_missing_package_is_one_clear_error(
-    monkeypatch: pytest.MonkeyPatch, package: str
+def test_broken_weights_are_one_clear_error(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(PixelgenError, match="the face detector does not load") as caught:
-        MtcnnDetector()
-    assert caught.value.hint.startswith("pip install")
+    monkeypatch.setattr("pixelgen.imaging.mtcnn._WEIGHTS", tmp_path / "a.safetensors")
+    for content in (None, b"", {}, {"proposal.face.bias": torch.zeros(3)}):
+        if isinstance(content, bytes):
+            (tmp_path / "a.safetensors").write_bytes(content)
+        elif content is not None:
+            save_file(content, tmp_path / "a.safetensors")
+        with pytest.raises(PixelgenError, match="the face detector does not load") as caught:
+            MtcnnDetector()
+        assert "\n" not in caught.value.message
+        assert caught.value.hint.startswith("pip install")

@@ -6,6 +6,7 @@ import io
 import os
 import struct
 import zlib
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +134,51 @@ def test_greys() -> None:
     assert pixels(read_image(marked))[0, :, 0].tolist() == [255, 1]
 
 
+def tiff_of_greys(values: list[int], bits: int, photometric: int) -> bytes:
+    """A TIFF of one row of greys of 8, 12 or 16 bits."""
+    if bits == 16:
+        data = struct.pack(f"<{len(values)}H", *values)
+    else:
+        data = bytes.fromhex("".join(f"{value:0{bits // 4}x}" for value in values))
+    width, entries = len(values), 8
+    tags = [(256, width), (257, 1), (258, bits), (259, 1), (262, photometric)]
+    tags += [(273, 8 + 2 + 12 * entries + 4), (278, 1), (279, len(data))]
+    fields = b"".join(struct.pack("<HHII", tag, 3, 1, value) for tag, value in tags)
+    return b"II*\0\x08\0\0\0" + struct.pack("<H", entries) + fields + bytes(4) + data
+
+
+def test_the_tags_of_a_tiff_say_what_black_and_white_are() -> None:
+    values = [0, 257 * 7, 65535, 0]
+    assert pixels(read_image(tiff_of_greys(values, 16, 1)))[0, :, 0].tolist() == [0, 7, 255, 0]
+    assert pixels(read_image(tiff_of_greys(values, 16, 0)))[0, :, 0].tolist() == [255, 248, 0, 255]
+    values = [0, 2048, 4095, 16]
+    assert pixels(read_image(tiff_of_greys(values, 12, 1)))[0, :, 0].tolist() == [0, 128, 255, 1]
+    assert pixels(read_image(tiff_of_greys([0, 9, 255], 8, 0)))[0, :, 0].tolist() == [255, 246, 0]
+
+
+def test_values_of_a_part_of_their_range_are_noted() -> None:
+    ten_bits = (pixels(PHOTO.convert("L")) * 4).astype(np.uint16)
+    notes: list[str] = []
+    for kind in ("PNG", "TIFF"):
+        read_image(stored(Image.fromarray(ten_bits), kind), name="a", on_note=notes.append)
+    read_image(
+        stored(Image.fromarray(ten_bits.astype(np.int32) // 4), "TIFF"), on_note=notes.append
+    )
+    assert len(notes) == 3
+    assert notes[0].startswith("a: it is almost black: its values reach 1.6%")
+    assert notes[2].startswith("the picture: it is almost black: its values reach 0.4%")
+    full = Image.fromarray(ten_bits * 64)
+    for usual in (full, PHOTO.convert("L"), PHOTO, Image.new("L", (4, 4), 3)):
+        read_image(stored(usual), on_note=notes.append)
+    read_image(tiff_of_greys([0, 4095], 12, 1), on_note=notes.append)
+    assert len(notes) == 3
+    # Pillow keeps the upper 8 bits of colours.
+    row = b"\0" + struct.pack(">6H", *(1023, 500, 0, 1023, 1023, 1))
+    header = struct.pack(">IIBBBBB", 2, 1, 16, 2, 0, 0, 0)
+    read_image(chunks((b"IHDR", header), (b"IDAT", zlib.compress(row))), on_note=notes.append)
+    assert len(notes) == 4
+
+
 def test_print_colours() -> None:
     cyan = Image.new("CMYK", (4, 3), (255, 0, 0, 0))
     for kind in ("JPEG", "TIFF"):
@@ -154,16 +200,19 @@ def test_one_pixel() -> None:
     assert read_image(stored(Image.new("RGB", (1, 1), "red"))).getpixel((0, 0)) == (255, 0, 0)
 
 
+def chunks(*parts: tuple[bytes, bytes]) -> bytes:
+    """A PNG of these chunks."""
+    packed = (
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        for name, data in (*parts, (b"IEND", b""))
+    )
+    return b"\x89PNG\r\n\x1a\n" + b"".join(packed)
+
+
 def claimed(width: int, height: int) -> bytes:
     """A PNG that says how large it is and goes no further."""
-
-    def chunk(name: bytes, data: bytes) -> bytes:
-        return (
-            struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-        )
-
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b""))
+    return chunks((b"IHDR", header), (b"IDAT", zlib.compress(b"")))
 
 
 def test_the_limit_is_checked_before_decoding() -> None:
@@ -235,6 +284,16 @@ def test_a_file_that_is_cut_or_damaged_is_read_or_is_an_error(
         except PixelgenError as error:
             errors.append(error)
     assert all(exit_code_of(error) == 3 and error.message.isprintable() for error in errors)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_libtiff_writes_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+    for compression in ("tiff_lzw", "jpeg", "tiff_adobe_deflate", "packbits", "group4"):
+        image = SMOOTH.convert("1") if compression == "group4" else SMOOTH
+        broken = bytearray(stored(image, "TIFF", compression=compression))
+        broken[8:300] = bytes(b ^ 0x5A for b in broken[8:300])
+        with suppress(PixelgenError):
+            read_image(bytes(broken))
     assert capfd.readouterr() == ("", "")
 
 

@@ -13,6 +13,7 @@ from pixelgen.models import (
     GatedPixelCNNConfig,
     GridConfig,
     PixelCNNConfig,
+    PixelRNNConfig,
     build_model,
 )
 from pixelgen.models.conditioning import Condition
@@ -146,6 +147,23 @@ def baseline_config(height: int, width: int, **more: Any) -> GridConfig:
         "first_kernel": 3,
     }
     return PixelCNNConfig(**{**values, **more})
+
+
+def recurrent_config(layer: str, height: int, width: int, **more: Any) -> GridConfig:
+    """A tiny configuration of PixelRNN."""
+    values: dict[str, Any] = {
+        "layer": layer,
+        "channels": 2,
+        "height": height,
+        "width": width,
+        "levels": 5,
+        "features": 8,
+        "output_features": 16,
+        "mixtures": 2,
+        "layers": 2,
+        "first_kernel": 3,
+    }
+    return PixelRNNConfig(**{**values, **more})
 
 
 def random_model(config: GridConfig, seed: int = 0, gain: float = 1.2) -> Any:

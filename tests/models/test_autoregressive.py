@@ -15,6 +15,7 @@ from pixelgen.models import (
     GatedPixelCNNConfig,
     GridConfig,
     PixelCNNConfig,
+    PixelRNNConfig,
     TokenizerConfig,
     build_model,
 )
@@ -172,6 +173,7 @@ def test_every_configuration_names_its_network() -> None:
     configs: list[AnyConfig] = [
         GatedPixelCNNConfig(**small),
         PixelCNNConfig(**small),
+        PixelRNNConfig(**{**small, "layers": 1}),
         TokenizerConfig(wide_features=4, deep_features=4),
         FaceEmbedderConfig(wide_features=4, deep_features=4),
         AutoencoderConfig.from_dict({"wide_features": 4, "deep_features": 4, "pixels": pixels}),

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pytest
 import torch
 
-from pixelgen.models import GatedPixelCNNConfig, GridConfig, PixelCNNConfig
+from pixelgen.models import GatedPixelCNNConfig, GridConfig, PixelCNNConfig, PixelRNNConfig
 
 from .cases import (
     PAIRS,
@@ -25,6 +25,7 @@ from .cases import (
     random_condition,
     random_model,
     random_pictures,
+    recurrent_config,
 )
 
 Bools = npt.NDArray[np.bool_]
@@ -145,6 +146,61 @@ def raster_field(config: PixelCNNConfig) -> Bools:
     return seen
 
 
+def first_field(config: GridConfig) -> Bools:
+    """What the masked first convolution (mask A) of a picture sees."""
+    pixels = inputs_alone(*grid_shape(config))
+    reach = config.first_kernel // 2
+    everything = union(list(pixels))
+    offsets = [(-up, across) for up in range(1, reach + 1) for across in range(-reach, reach + 1)]
+    offsets += [(0, -left) for left in range(1, reach + 1)]
+    return union(
+        [groups_up_to(pixels, own=False)] + [shifted(everything, *o)[None] for o in offsets]
+    )
+
+
+def row_lstm_field(config: PixelRNNConfig) -> Bools:
+    """The receptive field of Row LSTMs (section 3.1), row by row as the states are computed."""
+    seen, reach = first_field(config), config.kernel // 2
+    height, width = seen.shape[1:3]
+    for _ in range(config.layers):
+        everything = union(list(seen))
+        own = groups_up_to(seen, own=True)
+        own = union([own] + [shifted(everything, 0, -left)[None] for left in range(1, reach + 1)])
+        states = own.copy()
+        for i in range(1, height):
+            above = union(list(states[:, i - 1]))  # [W, C, H, W]
+            for j in range(width):
+                near = above[max(0, j - reach) : j + reach + 1]
+                states[:, i, j] |= union(list(near))
+        seen = seen | groups_up_to(states, own=True)
+    return seen
+
+
+def diagonal_bilstm_field(config: PixelRNNConfig) -> Bools:
+    """The receptive field of Diagonal BiLSTMs (section 3.2), position by position. The second
+    direction of the first layer also reads the picture."""
+    seen = first_field(config)
+    height, width = seen.shape[1:3]
+    pixels = union(list(inputs_alone(*grid_shape(config))))
+    for layer in range(config.layers):
+        inputs = groups_up_to(seen, own=True)
+        left, right = inputs.copy(), inputs.copy()
+        if layer == 0:
+            right = right | pixels
+        for i in range(height):
+            for states, columns, beside in (
+                (left, range(width), -1),
+                (right, range(width - 1, -1, -1), 1),
+            ):
+                for j in columns:
+                    if i:
+                        states[:, i, j] |= union(list(states[:, i - 1, j]))
+                    if 0 <= j + beside < width:
+                        states[:, i, j] |= union(list(states[:, i, j + beside]))
+        seen = seen | groups_up_to(left | shifted(right, -1, 0), own=True)
+    return seen
+
+
 def check_pattern(config: GridConfig, expected: Bools) -> None:
     """The Jacobian is non-zero where expected and exactly zero elsewhere.
 
@@ -239,6 +295,106 @@ def test_baseline_with_three_channels() -> None:
     check_pattern(config, raster_field(config))
 
 
+@pytest.mark.parametrize(("likelihood", "classes"), [("softmax", 3), ("logistic", 0)])
+@pytest.mark.parametrize("kernels", [(3, 3), (3, 7), (5, 3), (1, 3), (3, 1)])
+@pytest.mark.parametrize("layers", [1, 2])
+def test_row_lstm_jacobian_is_exactly_its_field(
+    likelihood: str, classes: int, kernels: tuple[int, int], layers: int
+) -> None:
+    config = recurrent_config(
+        "row_lstm",
+        5,
+        6,
+        likelihood=likelihood,
+        classes=classes,
+        kernel=kernels[0],
+        first_kernel=kernels[1],
+        layers=layers,
+    )
+    assert isinstance(config, PixelRNNConfig)
+    expected = row_lstm_field(config)
+    assert not (expected & ~before_in_order(*grid_shape(config))).any()
+    check_pattern(config, expected)
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+def test_row_lstm_sees_a_triangle(layers: int) -> None:
+    """Position by position: a row up is a step (of k // 2) to either side. With F and K the reaches
+    of the kernels, u rows up a position sees from F + K · (u + layers) columns to the left, since
+    every layer steps to the left in its own row too, to F + K · (u - 1) columns to the right."""
+    height, width = 5, 12
+    config = recurrent_config("row_lstm", height, width, channels=1, layers=layers)
+    f = k = 1
+    i, j, row, column = np.indices((height, width, height, width))
+    up, right = i - row, column - j
+    triangle = (up > 0) & (right >= -f - k * (up + layers)) & (right <= f + k * (up - 1))
+    own = (up == 0) & (right < 0) & (right >= -f - k * layers)
+    expected = (triangle | own)[None, :, :, None]
+    assert (before_in_order(1, height, width) & ~expected).any()  # it is not everything
+    check_pattern(config, expected)
+
+
+@pytest.mark.parametrize(("likelihood", "classes"), [("softmax", 3), ("logistic", 0)])
+@pytest.mark.parametrize("first_kernel", [1, 3, 7])
+@pytest.mark.parametrize("layers", [1, 2])
+def test_diagonal_bilstm_jacobian_is_exactly_its_field(
+    likelihood: str, classes: int, first_kernel: int, layers: int
+) -> None:
+    config = recurrent_config(
+        "diagonal_bilstm",
+        4,
+        5,
+        likelihood=likelihood,
+        classes=classes,
+        first_kernel=first_kernel,
+        layers=layers,
+    )
+    assert isinstance(config, PixelRNNConfig)
+    expected = diagonal_bilstm_field(config)
+    assert not (expected & ~before_in_order(*grid_shape(config))).any()
+    check_pattern(config, expected)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3])
+@pytest.mark.parametrize("shape", [(4, 6), (6, 4), (1, 5), (5, 1), (1, 1)])
+def test_diagonal_bilstm_sees_everything_before(channels: int, shape: tuple[int, int]) -> None:
+    """One layer suffices, at every position and channel: nothing before it is missing."""
+    config = recurrent_config(
+        "diagonal_bilstm", *shape, channels=channels, features=12, output_features=24, layers=1
+    )
+    check_pattern(config, before_in_order(channels, *shape))
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_without_the_picture_the_second_direction_misses_the_last_value_of_a_row(
+    channels: int,
+) -> None:
+    """Why its first layer reads more than in the paper."""
+    height, width = 4, 6
+    config = recurrent_config(
+        "diagonal_bilstm", height, width, channels=channels, features=12, output_features=24
+    )
+    found = np.zeros((channels, height, width) * 2, dtype=bool)
+    for seed in range(4):
+        model = random_model(config, seed).double()
+        model.layers[0].picture.weight.data.zero_()
+        found |= jacobian_pattern(model, seed)
+    missing = before_in_order(channels, height, width) & ~found
+    expected = np.zeros_like(missing)
+    for i in range(1, height):  # the next row, left of the first convolution's reach
+        expected[:, i, : width - 2, channels - 1, i - 1, width - 1] = True
+    np.testing.assert_array_equal(missing, expected)
+
+
+@pytest.mark.parametrize("layer", ["row_lstm", "diagonal_bilstm"])
+def test_recurrent_with_three_channels(layer: str) -> None:
+    """R, then G, then B."""
+    config = recurrent_config(layer, 3, 4, channels=3, features=12, output_features=24)
+    assert isinstance(config, PixelRNNConfig)
+    field = row_lstm_field if layer == "row_lstm" else diagonal_bilstm_field
+    check_pattern(config, field(config))
+
+
 def test_blind_spot_of_the_baseline_that_the_gated_model_lacks() -> None:
     """With 3×3 kernels a step to the right costs a row: what lies flatter is never seen, however
     many layers there are. The gated model with the same kernels sees all of it."""
@@ -296,8 +452,19 @@ def test_values_of_pictures_follow_the_order_in_the_baseline(likelihood: str) ->
     _check_values(random_model(baseline_config(3, 3, likelihood=likelihood)))
 
 
+@pytest.mark.parametrize("likelihood", ["softmax", "logistic"])
+@pytest.mark.parametrize("layer", ["row_lstm", "diagonal_bilstm"])
+def test_values_of_pictures_follow_the_order_in_recurrent_networks(
+    layer: str, likelihood: str
+) -> None:
+    _check_values(random_model(recurrent_config(layer, 3, 3, likelihood=likelihood)))
+
+
 def test_pictures_of_a_batch_do_not_meet() -> None:
-    for config in (gated_config(TRIPLES[n], 3, 3) for n in list(TRIPLES)[:12]):
+    recurrent = [
+        recurrent_config(layer, 3, 3, classes=3) for layer in ("row_lstm", "diagonal_bilstm")
+    ]
+    for config in recurrent + [gated_config(TRIPLES[n], 3, 3) for n in list(TRIPLES)[:12]]:
         model = random_model(config)
         x, condition = random_pictures(config, 3), random_condition(config, 3)
         with torch.no_grad():

@@ -82,7 +82,7 @@ def test_keys_of_the_other_model_are_unknown() -> None:
         config_from_dict({"model": "pixelcnn", "patch": 2})
 
 
-@pytest.mark.parametrize("name", [None, "", "pixelrnn", 3, [], ["pixelcnn"], {}])
+@pytest.mark.parametrize("name", [None, "", "row_lstm", 3, [], ["pixelcnn"], {}])
 def test_unknown_models_list_the_known(name: Any) -> None:
     with pytest.raises(ValueError, match=r"\bgated_pixelcnn\b"):
         config_from_dict({"model": name})

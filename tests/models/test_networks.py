@@ -20,6 +20,7 @@ from .cases import (
     random_model,
     random_pictures,
     randomise,
+    recurrent_config,
 )
 
 
@@ -145,7 +146,13 @@ def test_embedding_by_tables_tells_levels_and_channels_apart() -> None:
 
 def all_configs() -> list[GridConfig]:
     gated = [gated_config(s, 3, 3, dropout=0.1) for s in TRIPLES.values()]
-    return [*gated, baseline_config(3, 3), baseline_config(3, 3, classes=3, likelihood="logistic")]
+    recurrent = [
+        recurrent_config(layer, 3, 3, **more)
+        for layer in ("row_lstm", "diagonal_bilstm")
+        for more in ({}, {"classes": 3, "likelihood": "logistic"})
+    ]
+    baseline = [baseline_config(3, 3), baseline_config(3, 3, classes=3, likelihood="logistic")]
+    return [*gated, *baseline, *recurrent]
 
 
 def test_checkpoints_hold_parameters_alone() -> None:

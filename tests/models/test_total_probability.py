@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from pixelgen.models import GatedPixelCNNConfig, GridConfig, PixelCNNConfig
+from pixelgen.models import GatedPixelCNNConfig, GridConfig, PixelCNNConfig, PixelRNNConfig
 from pixelgen.models.conditioning import Condition
 
 from .cases import PAIRS, all_pictures, random_condition, random_model
@@ -78,6 +78,22 @@ def test_baseline_probabilities_add_up_to_one(likelihood: str, classes: int) -> 
     )
     check_total(config, Condition(torch.tensor([1])) if classes else None)
     check_total(config, None, seed=1)
+
+
+@pytest.mark.parametrize("layer", ["row_lstm", "diagonal_bilstm"])
+@pytest.mark.parametrize("likelihood", ["softmax", "logistic"])
+@pytest.mark.parametrize("classes", [0, 2])
+def test_recurrent_probabilities_add_up_to_one(layer: str, likelihood: str, classes: int) -> None:
+    config = PixelRNNConfig(
+        **TINY,
+        layer=layer,  # type: ignore[arg-type]
+        channels=2,
+        levels=3,
+        first_kernel=3,
+        likelihood=likelihood,  # type: ignore[arg-type]
+        classes=classes,
+    )
+    check_total(config, Condition(torch.tensor([1])) if classes else None)
 
 
 def test_single_channel_with_the_order_of_the_likelihood() -> None:

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import json
+import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 from pixelgen.checkpoints import load_checkpoint
+from pixelgen.cli.app import main
 from pixelgen.errors import PixelgenError
-from pixelgen.publishing.export import export
+from pixelgen.files import public_path
+from pixelgen.publishing.export import export, export_weights
 from pixelgen.publishing.model_card import card_from_config
 from pixelgen.training.loop import train
 from pixelgen.training.recipe import load_recipe
 from pixelgen.training.state import part_of, read_state
+
+PNG = b"\x89PNG\r\n\x1a\na picture"
 
 
 def test_the_averaged_weights_come_back(recipe_file: Path, tmp_path: Path) -> None:
@@ -38,7 +46,29 @@ def test_the_averaged_weights_come_back(recipe_file: Path, tmp_path: Path) -> No
     text = card.split("```toml\n")[1].split("```")[0]
     again = tmp_path / "again.toml"
     again.write_text(text, encoding="utf-8")
-    assert load_recipe(again) == recipe
+    shown = replace(recipe, data=replace(recipe.data, path=public_path(recipe.data.path)))
+    assert load_recipe(again) == shown
+
+
+def test_no_path_of_this_computer_is_exported(recipe_file: Path, tmp_path: Path) -> None:
+    first, second, folder = tmp_path / "first", tmp_path / "second", tmp_path / "weights"
+    recipe = load_recipe(recipe_file, ["schedule.steps=1"])
+    assert Path(recipe.data.path).is_relative_to(tmp_path.parent)
+    train(recipe, first)
+    export(first, folder)
+    train(recipe, second, init=str(folder))
+    measured = {"data": str(tmp_path / "data"), "split": "s", "images": 9, "reconstruction": None}
+    measured["conditional"] = {"bits_per_dim": 3.21, "standard_error": 0.01}
+    (tmp_path / "e.json").write_text(json.dumps(measured), encoding="utf-8")
+    export(second, folder, evaluation=tmp_path / "e.json", overwrite=True)
+    (tmp_path / "again").mkdir()
+    export_weights(str(folder), tmp_path / "again", overwrite=True)
+    assert "--data data --split s" in (folder / "README.md").read_text(encoding="utf-8")
+    for exported in (folder, tmp_path / "again"):
+        card = (exported / "README.md").read_text(encoding="utf-8")
+        assert "pixelgen train --init weights" in card
+        for file in exported.iterdir():
+            assert os.fsencode(tmp_path.parent) not in file.read_bytes()
 
 
 def test_figures_and_samples_enter_the_card(recipe_file: Path, tmp_path: Path) -> None:
@@ -48,17 +78,17 @@ def test_figures_and_samples_enter_the_card(recipe_file: Path, tmp_path: Path) -
     measured = {"data": "d", "split": "s", "images": 9, "conditional": figure}
     measured |= {"reconstruction": {"psnr": 20.5, "ssim": 0.7, "perceptual": None}}
     (tmp_path / "e.json").write_text(json.dumps(measured), encoding="utf-8")
-    (tmp_path / "s.png").write_bytes(b"a picture")
+    (tmp_path / "s.png").write_bytes(PNG)
     export(run, folder, evaluation=tmp_path / "e.json", sheet=tmp_path / "s.png")
     card = (folder / "README.md").read_text(encoding="utf-8")
     assert "3.2100 ± 0.0100" in card
     assert "| dB PSNR of reconstructions, s split, 9 pictures | 20.50 |" in card
     assert "pixelgen evaluate weights --data d --split s" in card
-    assert (folder / "samples.png").read_bytes() == b"a picture"
+    assert (folder / "samples.png").read_bytes() == PNG
     (folder / "tokenizer.safetensors").write_bytes(b"of a model that was here before")
     again = folder / "samples.png"
     export(run, folder, sheet=again, overwrite=True)  # from where it goes
-    assert again.read_bytes() == b"a picture"
+    assert again.read_bytes() == PNG
     assert not (folder / "tokenizer.safetensors").exists()
     export(run, folder, overwrite=True)
     assert not again.exists()
@@ -185,8 +215,40 @@ def test_errors(recipe_file: Path, tmp_path: Path) -> None:
         export(run, folder, evaluation=tmp_path / "e.json")
     with pytest.raises(PixelgenError, match="no picture"):
         export(run, folder, sheet=tmp_path / "none.png")
+    (tmp_path / "no.png").write_text("no picture")
+    with pytest.raises(PixelgenError, match="is not a PNG picture"):
+        export(run, folder, sheet=tmp_path / "no.png")
     assert not folder.exists()
     export(run, folder)
     with pytest.raises(PixelgenError, match="not empty"):
         export(run, folder)
     export(run, folder, overwrite=True)
+
+
+def test_a_run_that_claims_a_huge_model_is_not_built(recipe_file: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    train(load_recipe(recipe_file, ["schedule.steps=1"]), run)
+    path = run / "state.safetensors"
+    with safe_open(path, framework="pt") as file:
+        header = json.loads(file.metadata()["run"])
+    claims = {"features": 3000, "layers": 30}
+    header["recipe"]["model"] |= claims
+    save_file(load_file(path), path, metadata={"run": json.dumps(header)})
+    with pytest.raises(PixelgenError, match=r"does not fit its weights: .* 31 layers"):
+        export(run, tmp_path / "weights")
+    huge = load_recipe(recipe_file, [f"model.{key}={value}" for key, value in claims.items()])
+    with pytest.raises(PixelgenError, match=r"does not fit its weights: .* 31 layers"):
+        train(huge, run, resume=True)
+    header["recipe"]["model"] |= {"layers": 1}
+    save_file(load_file(path), path, metadata={"run": json.dumps(header)})
+    with pytest.raises(PixelgenError, match="no model of this size can be built"):
+        export(run, tmp_path / "weights")
+    assert not (tmp_path / "weights").exists()
+
+
+def test_a_name_of_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["export", "imagenet46", "-o", "out"])
+    assert ended.value.code == 2
+    says = "no run imagenet46, and no weights of this name, did you mean imagenet64?"
+    assert says in capsys.readouterr().err

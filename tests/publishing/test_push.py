@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import torch
 from huggingface_hub import constants
 
 from pixelgen import PixelgenError, push_to_hub
-from pixelgen.checkpoints import load_checkpoint
+from pixelgen.checkpoints import load_checkpoint, resolve_weights
 from pixelgen.cli.errors import exit_code_of
 from pixelgen.errors import UsageError
 
@@ -90,6 +91,59 @@ def test_the_card_beside_the_weights_can_be_kept(hub: Hub, mine: Path) -> None:
     with pytest.raises(PixelgenError, match=r"no README\.md") as caught:
         push_to_hub(mine, "owner/name", token=TOKEN, keep_card=True)
     assert isinstance(caught.value, UsageError)
+
+
+def test_no_path_of_this_computer_is_published(hub: Hub, mine: Path, tmp_path: Path) -> None:
+    config = json.loads((mine / "config.json").read_text())
+    config["data"] = {"path": str(tmp_path / "pictures"), "label": "owner/name"}
+    training = config["training"]
+    training["evaluation"]["data"] = "../pictures"
+    recipe = RECIPE.replace('"pictures"', f"'{tmp_path / 'pictures'}'")
+    training["recipe"] = recipe.replace("[card]", '[card]\ndata = "See ../pictures."')
+    training["started_from"] = "~/runs/first"
+    training["before"] = {k: training[k] for k in ("steps", "images", "minutes", "recipe")}
+    (mine / "config.json").write_text(json.dumps(config))
+    pushed = push_to_hub(mine, "owner/name", token=TOKEN)
+    held = hub.repos["owner/name"].commits[pushed.commit]
+    assert not [name for name, data in held.items() if os.fsencode(tmp_path) in data]
+    card, published = held["README.md"].decode(), json.loads(held["config.json"])
+    assert "pixelgen evaluate owner/name --data pictures --split s" in card
+    assert "pixelgen train --init first" in card
+    assert published["data"] == {"path": "pictures", "label": "owner/name"}
+    expected = RECIPE.replace("[card]", '[card]\ndata = "See ../pictures."')
+    assert published["training"]["recipe"] == expected
+    assert published["sha256"] == config["sha256"]
+    for text in (f"data in {tmp_path / 'pictures'}", f"see {Path.home() / 'notes'}"):
+        (mine / "README.md").write_text(text)
+        with pytest.raises(UsageError, match=r"README\.md .* names folders of this computer"):
+            push_to_hub(mine, "owner/name", token=TOKEN, keep_card=True)
+
+
+@pytest.mark.parametrize("name", ["README.md", "samples.png", "model.safetensors", "config.json"])
+def test_what_a_link_leads_to_is_not_published(
+    name: str, hub: Hub, mine: Path, tmp_path: Path
+) -> None:
+    (mine / name).rename(tmp_path / "elsewhere")
+    try:
+        (mine / name).symlink_to(tmp_path / "elsewhere")
+    except OSError:
+        pytest.skip("no links")
+    with pytest.raises(PixelgenError, match=f"{name} is a link out of their folder"):
+        push_to_hub(mine, "owner/name", token=TOKEN, keep_card=True)
+    assert hub.requests == []
+
+
+def test_links_within_a_folder_and_within_the_cache_are_files(hub: Hub, mine: Path) -> None:
+    (mine / "samples.png").rename(mine / "sheet.png")
+    try:
+        (mine / "samples.png").symlink_to("sheet.png")
+    except OSError:
+        pytest.skip("no links")
+    first = push_to_hub(mine, "owner/name", token=TOKEN)
+    assert hub.repos["owner/name"].commits[first.commit]["samples.png"] == b"a picture"
+    pulled = resolve_weights("owner/name")
+    for weights in ("owner/name", pulled.path):
+        assert push_to_hub(weights, "owner/copy", token=TOKEN).commit
 
 
 def test_weights_without_a_recipe_have_a_short_card(hub: Hub, weights: Path) -> None:

@@ -7,7 +7,13 @@ from typing import Any
 
 import torch
 
-from pixelgen.models import GatedPixelCNNConfig, GridConfig, PixelCNNConfig, build_model
+from pixelgen.models import (
+    GatedPixelCNNConfig,
+    GridConfig,
+    PixelCNNConfig,
+    PixelRNNConfig,
+    build_model,
+)
 from pixelgen.models.autoregressive import GridNetwork
 from pixelgen.models.conditioning import Condition
 from pixelgen.sampling import draw_uniforms
@@ -35,6 +41,12 @@ def baseline(**options: Any) -> PixelCNNConfig:
     """A small PixelCNN's configuration."""
     known = {f.name for f in fields(PixelCNNConfig)}
     return PixelCNNConfig(**{k: v for k, v in {**SMALL, **options}.items() if k in known})
+
+
+def recurrent(**options: Any) -> PixelRNNConfig:
+    """A small PixelRNN's configuration."""
+    known = {f.name for f in fields(PixelRNNConfig)}
+    return PixelRNNConfig(**{k: v for k, v in {**SMALL, **options}.items() if k in known})
 
 
 def network(config: GridConfig, seed: int = 0) -> GridNetwork:

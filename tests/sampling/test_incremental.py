@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from torch.utils.flop_counter import FlopCounterMode
 
 from pixelgen.models import GridConfig, layers
 from pixelgen.models.conditioning import Condition
@@ -15,7 +17,7 @@ from pixelgen.models.gated_pixelcnn import GatedLayer, GatedPixelCNN
 from pixelgen.models.heads import PointwiseHead
 from pixelgen.sampling import SamplingOptions, sample
 
-from .networks import baseline, condition, gated, network, uniforms
+from .networks import baseline, condition, gated, network, recurrent, uniforms
 
 HEADS = [
     ("groups", "softmax"),
@@ -100,6 +102,49 @@ def test_baseline(variant: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
+    "variant",
+    [
+        {},
+        {"height": 5, "width": 7, "first_kernel": 7},
+        {"height": 6, "width": 3, "layers": 3},
+        {"height": 1, "width": 4},
+        {"height": 4, "width": 1},
+        {"first_kernel": 1},
+        {"likelihood": "logistic"},
+        {"channels": 1},
+        {"channels": 2, "layers": 1},
+        {"classes": 3},
+    ],
+    ids=lambda v: "-".join(v) or "plain",
+)
+@pytest.mark.parametrize("layer", ["row_lstm", "diagonal_bilstm"])
+def test_recurrent(layer: str, variant: dict[str, Any]) -> None:
+    assert_same(recurrent(layer=layer, **variant))
+
+
+@pytest.mark.parametrize("kernel", [1, 5, 7])
+def test_row_lstm_of_other_kernels(kernel: int) -> None:
+    assert_same(recurrent(kernel=kernel, classes=2))
+
+
+def counted(run: Callable[[], object]) -> int:
+    """Floating-point operations of all products and convolutions."""
+    with FlopCounterMode(display=False) as counter:
+        run()
+    return counter.get_total_flops()
+
+
+@pytest.mark.parametrize("layer", ["row_lstm", "diagonal_bilstm"])
+def test_recurrent_takes_the_work_of_about_one_pass(layer: str) -> None:
+    config = recurrent(layer=layer, height=6, width=6, features=24, layers=3)
+    model, numbers = network(config).eval(), uniforms(config, 2)
+    x = sample(model, None, numbers)
+    with torch.no_grad():
+        one_pass = counted(lambda: model(x))
+    assert counted(lambda: sample(model, None, numbers)) < 1.1 * one_pass
+
+
+@pytest.mark.parametrize(
     "options",
     [
         SamplingOptions(temperature=0.7),
@@ -117,8 +162,10 @@ def test_baseline(variant: dict[str, Any]) -> None:
         gated(vector=3, map_channels=2, channel_order="likelihood", likelihood="logistic"),
         gated(classes=3, skip_outputs=True, embedding="table"),
         baseline(classes=3),
+        recurrent(classes=3),
+        recurrent(classes=3, layer="diagonal_bilstm"),
     ],
-    ids=["groups", "head", "likelihood", "skips", "baseline"],
+    ids=["groups", "head", "likelihood", "skips", "baseline", "row_lstm", "diagonal_bilstm"],
 )
 def test_options(config: GridConfig, options: SamplingOptions) -> None:
     assert_same(config, options=options)
@@ -131,8 +178,10 @@ def test_options(config: GridConfig, options: SamplingOptions) -> None:
         gated(patch=2, width=6, channel_order="head"),
         gated(channel_order="likelihood", likelihood="logistic", normalisation="channel"),
         baseline(),
+        recurrent(),
+        recurrent(layer="diagonal_bilstm"),
     ],
-    ids=["groups", "patch", "likelihood", "baseline"],
+    ids=["groups", "patch", "likelihood", "baseline", "row_lstm", "diagonal_bilstm"],
 )
 def test_known_values(config: GridConfig) -> None:
     shape = (config.channels, config.height, config.width)

@@ -36,6 +36,7 @@ def test_dictionaries() -> None:
         ({"temperature": [1]}, r"temperature must be a number, not \[1\]"),
         ({"temperature": 10**400}, "temperature must be a number"),
         ({"temperature": 1e5}, "temperature must be at most 10000"),
+        ({"guidance": -1e5}, "guidance must be at least -10000"),
         ({"vector_temperature": 0}, "vector_temperature must be above 0, not 0"),
         ({"top_p": 1.5}, "top_p must be above 0 and at most 1, not 1.5"),
         ({"candidates": 1.5}, "candidates must be a whole number, not 1.5"),

@@ -20,7 +20,7 @@ from pixelgen.training.holdout_leakage import holdout_may_leak
 from pixelgen.training.loop import TrainingRun, train
 from pixelgen.training.recipe import load_recipe
 from pixelgen.training.state import read_state
-from pixelgen.training.tasks.likelihood import with_classes
+from pixelgen.training.tasks.likelihood import with_classes, with_vectors, without_classes
 
 MODEL = '\n[model]\nmodel = "gated_pixelcnn"\noutput_features = 240'
 SMALL: dict[str, Any] = {"channels": 3, "height": 4, "width": 4, "features": 6, "layers": 1}
@@ -56,6 +56,24 @@ def test_every_class_keeps_its_own_embedding(kind: type[GatedPixelCNNConfig]) ->
     assert tables
     for name in tables:  # those that it never knew are as in a new network
         assert torch.equal(new.state_dict()[name][[1, 3]], before[name][[1, 3]])
+
+
+@pytest.mark.parametrize("vectors", [{}, {"vector": 3, "vector_components": 2}])
+def test_a_model_without_classes_draws_as_of_no_class(vectors: dict[str, Any]) -> None:
+    torch.manual_seed(0)
+    small: dict[str, Any] = {**SMALL, "output_features": 6, "levels": 4}
+    old = build_model(GatedPixelCNNConfig(**small, classes=3, **vectors))
+    for parameter in old.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    new = build_model(GatedPixelCNNConfig(**small))
+    new.load_state_dict(without_classes(old.state_dict()))
+    x = torch.randint(4, (3, 3, 4, 4))
+    torch.testing.assert_close(new.log_prob(x), old.log_prob(x))
+    # Another vector is nothing yet.
+    other = build_model(GatedPixelCNNConfig(**small, vector=5, map_channels=2))
+    other.load_state_dict(with_vectors(without_classes(old.state_dict()), other))
+    given = Condition(vector=torch.randn(3, 5))
+    torch.testing.assert_close(other.log_prob(x, given), old.log_prob(x))
 
 
 def test_a_run_of_other_classes(recipe_file: Path, tmp_path: Path) -> None:

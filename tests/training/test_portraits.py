@@ -129,7 +129,13 @@ def parts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tokenizer and an embedder with random weights."""
     folder = tmp_path_factory.mktemp("parts")
     torch.manual_seed(0)
-    sizes = {"size": 8, "patch": 2, "wide_features": 8, "wide_blocks": 1, "deep_features": 8}
+    sizes: dict[str, Any] = {
+        "size": 8,
+        "patch": 2,
+        "wide_features": 8,
+        "wide_blocks": 1,
+        "deep_features": 8,
+    }
     codec = TokenizerConfig(
         **sizes, deep_blocks=1, output_features=4, code_size=2, code_channels=2, levels=5
     )

@@ -9,7 +9,7 @@ import pytest
 from pixelgen.errors import PixelgenError, UsageError
 from pixelgen.training.recipe import Recipe, load_recipe, recipe_from_dict, recipe_text
 
-RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.toml"))
+RECIPES = sorted((Path(__file__).parents[2] / "recipes").rglob("*.toml"))
 
 
 def test_a_recipe_is_read(recipe_file: Path) -> None:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
+import pytest
 import torch
 from safetensors import safe_open
+from safetensors.torch import save_file
 from torch import nn
 
+from pixelgen.errors import PixelgenError
 from pixelgen.training.state import STATE, Counters, RunState, read_state, save_state
 
 KEYS = {
@@ -43,3 +48,58 @@ def test_the_header_keeps_its_keys(tmp_path: Path) -> None:
     assert (header["averaged"], header["origin"], header["before"]) == (7, "weights", {"steps": 4})
     assert header["counters"].keys() == {f.name for f in fields(Counters)}
     assert read_state(tmp_path)[0] == run
+
+
+RUN = RunState(recipe={"seed": 1}, labels=[], counters=Counters(), ema_updates=0)
+DEEP = "[" * 100_000
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ("", "JSON|Expecting"),
+        (DEEP, "nested too deeply"),
+        ("[]", "does not describe a run"),
+        ("null", "does not describe a run"),
+        ({"format": 99}, "another version"),
+        ({"recipe": None}, "invalid 'recipe'"),
+        ({"recipe": []}, "invalid 'recipe'"),
+        ({"labels": ["x"]}, "invalid 'labels'"),
+        ({"labels": [True]}, "invalid 'labels'"),
+        ({"averaged": 1.5}, "invalid 'averaged'"),
+        ({"origin": 5}, "invalid 'origin'"),
+        ({"before": [1]}, "invalid 'before'"),
+        ({"other": 1}, "invalid 'other'"),
+        ({"counters": {"step": "x"}}, "invalid 'counters.step'"),
+        ({"counters": {"step": None}}, "invalid 'counters.step'"),
+        ({"counters": {"step": -1}}, "invalid 'counters.step'"),
+        ({"counters": {"seconds": math.nan}}, "invalid 'counters.seconds'"),
+        ({"counters": {"held_out": {}}}, "invalid 'counters.held_out'"),
+        ({"counters": {"other": 1}}, "invalid 'counters.other'"),
+    ],
+)
+def test_foreign_headers(change: str | dict[str, Any], says: str, tmp_path: Path) -> None:
+    header = {"format": 1, **RUN.to_dict()}
+    text = change if isinstance(change, str) else json.dumps(header | change)
+    save_file({"model.x": torch.zeros(1)}, tmp_path / STATE, metadata={"run": text})
+    with pytest.raises(PixelgenError, match=f"is damaged: .*({says})"):
+        read_state(tmp_path)
+
+
+def test_a_header_without_a_run(tmp_path: Path) -> None:
+    save_file({"model.x": torch.zeros(1)}, tmp_path / STATE)
+    with pytest.raises(PixelgenError, match="does not describe a run"):
+        read_state(tmp_path)
+    save_file({"model.x": torch.zeros(1)}, tmp_path / STATE, metadata={"run": '{"format": 1}'})
+    with pytest.raises(PixelgenError, match="its header is incomplete"):
+        read_state(tmp_path)
+
+
+def test_a_figure_that_is_not_finite_is_read_again(tmp_path: Path) -> None:
+    header = {"format": 1, **RUN.to_dict(), "counters": {"step": 3, "held_out": math.nan}}
+    metadata = {"run": json.dumps(header)}
+    save_file({"model.x": torch.zeros(1)}, tmp_path / STATE, metadata=metadata)
+    counters = read_state(tmp_path)[0].counters
+    assert counters.step == 3
+    assert counters.held_out is not None
+    assert math.isnan(counters.held_out)

@@ -29,7 +29,7 @@ def test_each_kind_has_its_task(recipe: str, overrides: list[str], name: str) ->
     assert kind_of_task(loaded).__name__ == name
 
 
-@pytest.mark.parametrize("path", sorted(RECIPES.glob("*.toml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted(RECIPES.rglob("*.toml")), ids=lambda path: path.stem)
 def test_one_task_fits(path: Path) -> None:
     recipe = load_recipe(path)
     assert sum(task.fits(recipe) for task in TASKS) == 1

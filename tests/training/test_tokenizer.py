@@ -11,17 +11,29 @@ import numpy as np
 import pytest
 import torch
 
-from pixelgen.checkpoints import load_checkpoint
+from pixelgen.checkpoints import load_checkpoint, save_checkpoint
 from pixelgen.errors import PixelgenError
-from pixelgen.metrics.perceptual import class_divergence, load_perceptual
+from pixelgen.metrics.perceptual import (
+    FaceDistance,
+    class_divergence,
+    distance,
+    load_perceptual,
+)
 from pixelgen.models import build_model
-from pixelgen.models.config import TokenizerConfig
+from pixelgen.models.config import FaceEmbedderConfig, TokenizerConfig
+from pixelgen.models.face_embedder import FaceEmbedder
 from pixelgen.publishing.export import export
 from pixelgen.training.discriminator import Discriminator
 from pixelgen.training.loop import train
 from pixelgen.training.recipe import LossesRecipe, load_recipe
 from pixelgen.training.state import read_state
-from pixelgen.training.tasks.tokenizer import TokenizerLoss, with_fine_stage, with_more_channels
+from pixelgen.training.tasks.tokenizer import (
+    TokenizerLoss,
+    face_weights,
+    pixel_loss,
+    with_fine_stage,
+    with_more_channels,
+)
 
 from .conftest import recipe_at
 
@@ -133,6 +145,82 @@ def test_the_classifier_compares_what_it_says_of_picture_and_reconstruction() ->
     assert load_perceptual().see(images)[1] is None
 
 
+def small_embedder() -> FaceEmbedder:
+    torch.manual_seed(5)
+    config = FaceEmbedderConfig(
+        size=32, wide_features=8, wide_blocks=1, deep_features=8, deep_blocks=1, embedding=4
+    )
+    return FaceEmbedder(config)
+
+
+def test_the_face_distance_is_that_of_features_and_embeddings() -> None:
+    embedder = small_embedder()
+    faces, others = torch.rand(2, 2, 3, 32, 32) * 2 - 1
+    faces.requires_grad_()
+    distances = FaceDistance(embedder)(faces, others)
+    assert distances.shape == (2,)
+    apart = (embedder(faces) - embedder(others)).square().sum(1)
+    features, other_features = (
+        [torch.nn.functional.normalize(x, dim=1) for x in embedder.features(images)]
+        for images in (faces, others)
+    )
+    torch.testing.assert_close(distances, distance(features, other_features) + apart)
+    distances.sum().backward()
+    assert faces.grad is not None
+    assert faces.grad.abs().max() > 0
+    assert all(p.grad is None for p in embedder.parameters())
+    assert FaceDistance(embedder)(others, others).abs().max() == 0
+
+
+def test_eyes_and_mouth_count_more_and_the_mean_stays() -> None:
+    weights = face_weights(64, 2.0)
+    assert weights.shape == (1, 1, 64, 64)
+    assert float(weights.mean()) == pytest.approx(1)
+    for x, y in ((22, 27), (41, 26), (24, 50)):
+        assert float(weights[0, 0, y, x] / weights[0, 0, 0, 0]) == pytest.approx(3, rel=0.02)
+    torch.testing.assert_close(face_weights(8, 0.0), torch.ones(1, 1, 8, 8))
+    difference = torch.rand(2, 3, 64, 64) - 0.5
+    weighted = pixel_loss(difference, "l1", weights)
+    torch.testing.assert_close(weighted, (difference.abs() * weights).mean())
+    a, b = torch.rand(2, 3, 5, 4, 4)
+    equal = distance([a], [b], torch.ones(1, 1, 64, 64))
+    torch.testing.assert_close(equal, distance([a], [b]))
+    places = torch.zeros(1, 1, 8, 8)
+    places[:, :, 2:4, 4:6] = 16  # of the features: row 1, column 2
+    torch.testing.assert_close(distance([a], [b], places), (a - b)[:, :, 1, 2].square().sum(1))
+
+
+def test_faces_are_compared_by_an_embedder(recipe_file: Path, tmp_path: Path) -> None:
+    save_checkpoint(tmp_path / "embedder", small_embedder(), card_text="# Embedder\n")
+    losses = [f"losses.embedder={tmp_path.as_posix()}/embedder", "losses.identity=0.5"]
+    train(load_recipe(recipe_file, [*losses, "losses.face_focus=2"]), tmp_path / "run")
+    loaded = load_checkpoint(export(tmp_path / "run", tmp_path / "weights"))
+    assert loaded.config.kind == "tokenizer"
+    assert not (tmp_path / "weights" / "embedder.safetensors").exists()
+    smaller = ["model.size=16", "data.crop=16", "model.code_size=2"]
+    recipe = load_recipe(recipe_file, [*losses, *smaller])
+    with pytest.raises(PixelgenError, match=r"embeds faces of 32×32 pixels, model\.size is 16"):
+        train(recipe, tmp_path / "no")
+    for alone in losses:
+        with pytest.raises(PixelgenError, match="identity and embedder need each other"):
+            load_recipe(recipe_file, [alone])
+
+
+def test_some_codes_are_moved_by_one_level() -> None:
+    torch.manual_seed(0)
+    model: Any = build_model(replace(CONFIG, code_channels=3))
+    images = torch.rand(64, 3, 32, 32) * 2 - 1
+    with torch.no_grad():
+        plain, moved = model(images)[1], model(images, 0.2)[1]
+    levels = (moved - plain) * (model.config.levels - 1) / 2
+    torch.testing.assert_close(levels, levels.round(), atol=1e-4, rtol=0)
+    assert levels.abs().max() == pytest.approx(1, abs=1e-4)
+    assert moved.abs().max() <= 1
+    assert 0.15 < float((levels.abs() > 0.5).double().mean()) <= 0.25
+    assert abs(float(levels.mean())) < 0.05
+    assert torch.equal(plain, model(images, 0.0)[1])
+
+
 def test_a_new_fine_stage_changes_nothing_and_then_learns() -> None:
     torch.manual_seed(0)
     old = build_model(CONFIG)
@@ -200,7 +288,14 @@ def test_more_channels_begin_where_few_ended(recipe_file: Path, tmp_path: Path) 
             train(load_recipe(recipe_file, [*more, wrong]), tmp_path / "no", init=str(before))
 
 
-@pytest.mark.parametrize("value", ["adversarial=-1", "perceptual=0"])
-def test_bad_losses(recipe_file: Path, value: str) -> None:
-    with pytest.raises(PixelgenError, match="adversarial"):
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        ("adversarial=-1", "adversarial must"),
+        ("perceptual=0", "adversarial needs"),
+        ("code_noise=2", "code_noise must"),
+    ],
+)
+def test_bad_losses(recipe_file: Path, value: str, says: str) -> None:
+    with pytest.raises(PixelgenError, match=says):
         load_recipe(recipe_file, [f"losses.{value}"])

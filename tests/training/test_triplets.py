@@ -17,11 +17,18 @@ from pixelgen.errors import PixelgenError
 from pixelgen.evaluation.evaluate import evaluate
 from pixelgen.metrics import verification
 from pixelgen.metrics.verification import verify
+from pixelgen.models.config import FaceEmbedderConfig
+from pixelgen.models.face_embedder import FaceEmbedder
 from pixelgen.publishing.export import export
 from pixelgen.training.batches import IdentityBatches
 from pixelgen.training.loop import train
 from pixelgen.training.recipe import load_recipe
-from pixelgen.training.tasks.face_embedder import recoloured, triplet_loss
+from pixelgen.training.tasks.face_embedder import (
+    PeopleClassifier,
+    erased,
+    recoloured,
+    triplet_loss,
+)
 
 from .conftest import recipe_at
 
@@ -185,6 +192,50 @@ def test_colours_change_and_stay_in_range() -> None:
     assert torch.equal(recoloured(images, 0), images)
 
 
+def test_erased_rectangles() -> None:
+    torch.manual_seed(0)
+    images = torch.ones(200, 3, 20, 20)
+    holes = erased(images, 0.5) == 0
+    share = holes.flatten(1).any(1).double().mean()
+    assert 0.35 < float(share) < 0.65
+    for hole in holes[holes.flatten(1).any(1)]:
+        assert torch.equal(hole[0], hole[1])
+        rows, columns = hole[0].any(1), hole[0].any(0)
+        assert torch.equal(hole[0], rows[:, None] & columns[None])
+        for places in (rows, columns):
+            assert 3 <= int(places.sum()) <= 10
+            first = int(places.long().argmax())
+            assert places[first : first + int(places.sum())].all()
+    assert torch.equal(erased(images, 0), images)
+
+
+def test_the_own_person_must_win_by_a_margin() -> None:
+    classifier = PeopleClassifier(3, 2, margin=0.25, scale=10)
+    with torch.no_grad():
+        classifier.vectors.copy_(3 * points(0, 90, 180))  # their lengths do not matter
+    loss = classifier(points(30, 100), torch.tensor([0, 1]))
+    expected = 0.0
+    for angle, own in ((30, 0), (100, 90)):
+        cosines = [math.cos(math.radians(angle - other)) for other in (0, 90, 180)]
+        margins = [0.25 * (other == own) for other in (0, 90, 180)]
+        logits = [10 * (c - m) for c, m in zip(cosines, margins, strict=True)]
+        right = 10 * (math.cos(math.radians(angle - own)) - 0.25)
+        expected += (math.log(sum(map(math.exp, logits))) - right) / 2
+    assert float(loss.detach()) == pytest.approx(expected, abs=1e-5)
+
+
+def test_a_face_and_its_mirror_image_have_one_embedding() -> None:
+    torch.manual_seed(0)
+    config = FaceEmbedderConfig(size=8, patch=2, wide_features=8, deep_features=8, mirror=True)
+    embedder, faces = FaceEmbedder(config), torch.rand(4, 3, 8, 8) * 2 - 1
+    plain = embedder(faces)  # in training
+    assert not torch.allclose(plain, embedder(faces.flip(-1)))
+    embedder.eval()
+    embeddings = embedder(faces)
+    torch.testing.assert_close(embeddings, embedder(faces.flip(-1)))
+    torch.testing.assert_close(embeddings.norm(dim=1), torch.ones(4))
+
+
 @pytest.fixture(scope="module")
 def faces(tmp_path_factory: pytest.TempPathFactory, write_pictures: Callable[..., Path]) -> Path:
     """12 "people", 8 pictures each: a pattern of their own under another light every time."""
@@ -199,9 +250,17 @@ def faces(tmp_path_factory: pytest.TempPathFactory, write_pictures: Callable[...
     return write_pictures(tmp_path_factory.mktemp("faces"), "train", pictures, people, classes=12)
 
 
-def test_it_learns_and_is_exported(faces: Path, tmp_path: Path) -> None:
+LOSSES = {
+    "triplets": [],
+    "both": ["triplets.people=0.2", "triplets.erase=0.2"],
+    "people": ["triplets.people=0.2", "triplets.weight=0"],
+}
+
+
+@pytest.mark.parametrize("losses", LOSSES)
+def test_it_learns_and_is_exported(faces: Path, tmp_path: Path, losses: str) -> None:
     recipe_at(tmp_path / "r.toml", RECIPE, data=faces)
-    recipe, run = load_recipe(tmp_path / "r.toml"), tmp_path / "run"
+    recipe, run = load_recipe(tmp_path / "r.toml", LOSSES[losses]), tmp_path / "run"
     outcome = train(recipe, run)
     assert outcome.counters.held_out is not None
     assert outcome.counters.held_out > 0.85  # of people that it has never seen
@@ -236,6 +295,8 @@ def test_it_learns_and_is_exported(faces: Path, tmp_path: Path) -> None:
         ("data.holdout=95", "data.holdout of 95 pictures holds out all 12 people"),
         ("data.holdout=8", "holds out too few people"),
         ("triplets.shots=1", "shots must be at least 2"),
+        ("triplets.weight=0", "weight or people must be positive"),
+        ("triplets.people_margin=2", "people_margin must lie in 0 … 2"),
         ("losses.perceptual=0.1", "losses.* requires a tokenizer"),
     ],
 )

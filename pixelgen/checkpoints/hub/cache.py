@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 
@@ -38,6 +38,8 @@ class Removal:
 
     commits: tuple[str, ...]
     """The commits of the snapshots."""
+    refs: tuple[str, ...]
+    """Branches and tags in the cache that point to these commits, and are removed with them."""
     size: int
     """Bytes that become free."""
     execute: Callable[[], None]
@@ -63,6 +65,12 @@ def cache_root() -> Path:
 def repo_folder(repo: str) -> Path:
     """The folder of a repository in the cache, which need not exist."""
     return cache_root() / f"models--{repo.replace('/', '--')}"
+
+
+def endpoint() -> str:
+    """The address of the Hub (HF_ENDPOINT), without a user name and a password."""
+    scheme, slashes, rest = str(_settings().ENDPOINT).rpartition("://")
+    return scheme + slashes + rest.rpartition("@")[2]
 
 
 def is_offline() -> bool:
@@ -165,16 +173,20 @@ def _refs(home: Path, commit: str) -> tuple[str, ...]:
 
 
 def delete_file(path: Path) -> None:
-    """Delete a file of a snapshot and the blob that it links to, so that it is fetched again."""
+    """Delete a file of a snapshot and the blob that it links to, so that it is fetched again. What
+    a link to another place leads to stays."""
     if path.is_symlink():
-        (path.parent / path.readlink()).unlink(missing_ok=True)
+        blob = Path(os.path.abspath(path.parent / path.readlink()))
+        if blob.parent == Path(os.path.abspath(path.parents[2] / "blobs")):
+            blob.unlink(missing_ok=True)
     path.unlink(missing_ok=True)
 
 
 def plan_removal(ref: HubRef) -> Removal:
     """What to remove from the cache for a repository, or for one revision of it if `ref` has one.
 
-    Raises UsageError if the cache does not have it, PixelgenError if it cannot be read.
+    Raises UsageError if the cache does not have it, PixelgenError if it cannot be read or is a
+    link.
     """
     from huggingface_hub import scan_cache_dir
     from huggingface_hub.errors import CacheNotFound
@@ -185,6 +197,8 @@ def plan_removal(ref: HubRef) -> Removal:
         raise UsageError(
             f"{ref.name} is not in the cache", "see cached_weights()", code="weights-not-listed"
         )
+    if folder.is_symlink():
+        raise PixelgenError(f"{folder} is a link", "remove it, and what it leads to, by hand")
     try:
         info = scan_cache_dir(cache_root())
     except (CacheNotFound, ValueError, OSError) as error:
@@ -198,11 +212,17 @@ def plan_removal(ref: HubRef) -> Removal:
             )
         # The library does not touch what it cannot read; the whole folder can be removed.
         size = sum(f.lstat().st_size for f in folder.rglob("*") if not f.is_dir())
-        return Removal((), size, lambda: _remove_all(folder))
-    commits = [r.commit_hash for r in known.revisions]
+        return Removal((), (), size, lambda: _remove_all(folder))
+    commits = sorted(r.commit_hash for r in known.revisions)
     if target is not None:
         commits = [commit for commit in commits if commit == target.name]
-    strategy = info.delete_revisions(*commits)
+    refs = tuple(name for commit in commits for name in _refs(folder, commit))
+    # Of this repository alone: another one, or a data set, may have a snapshot of the same name.
+    strategy = replace(info, repos=frozenset({known})).delete_revisions(*commits)
+    # A link in a snapshot may lead out of the repository; the library would delete its target.
+    blobs = {folder / "blobs", Path(known.repo_path) / "blobs", (folder / "blobs").resolve()}
+    own = frozenset(blob for blob in strategy.blobs if Path(blob).parent in blobs)
+    strategy = replace(strategy, blobs=own)
 
     def execute() -> None:
         # The library only logs what it cannot remove, with a traceback.
@@ -219,7 +239,7 @@ def plan_removal(ref: HubRef) -> Removal:
         if any(Path(path).exists() for path in left):
             raise PixelgenError(f"cannot remove {ref.name}", f"check the permissions of {folder}")
 
-    return Removal(tuple(sorted(commits)), strategy.expected_freed_size, execute)
+    return Removal(tuple(commits), refs, strategy.expected_freed_size, execute)
 
 
 def _remove_all(folder: Path) -> None:

@@ -12,6 +12,7 @@ from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 
+from pixelgen.checkpoints.hub.bounds import LARGEST_ANSWER, Traffic
 from pixelgen.checkpoints.hub.errors import (
     InvalidResponse,
     cause_chain,
@@ -54,13 +55,22 @@ class _RetryLater(Exception):
         self.seconds = seconds
 
 
-def call_hub(call: Callable[[], T], ref: HubRef, on_note: OnNote) -> T:
-    """The result of `call`, which uses the library. Raises PixelgenError for whatever it raises."""
+def call_hub(
+    call: Callable[[], T], ref: HubRef, on_note: OnNote, *, largest: int | None = LARGEST_ANSWER
+) -> T:
+    """The result of `call`, which uses the library and gets no file or answer of more than
+    `largest` bytes; None for a call that sends files. Raises PixelgenError for whatever it raises,
+    and for responses that are too long or too slow."""
     waited, tries = 0.0, 1
+
+    def bounded_call() -> T:
+        with _quiet_library(traffic):
+            return call()
+
     while True:
+        traffic = Traffic(largest)
         try:
-            with _quiet_library():
-                return call()
+            return traffic.run(bounded_call)
         except (PixelgenError, MemoryError):
             raise
         except Exception as error:
@@ -83,9 +93,9 @@ def call_hub(call: Callable[[], T], ref: HubRef, on_note: OnNote) -> T:
 
 
 @contextmanager
-def _quiet_library() -> Iterator[None]:
+def _quiet_library(traffic: Traffic) -> Iterator[None]:
     """The library without progress bars and warnings, in small chunks, and without waits of its
-    own."""
+    own; requests and responses pass `traffic`."""
     from huggingface_hub import constants, get_session
     from huggingface_hub.utils import (
         are_progress_bars_disabled,
@@ -98,24 +108,31 @@ def _quiet_library() -> Iterator[None]:
     # With the variable set, the library ignores these calls, with a warning.
     bars = constants.HF_HUB_DISABLE_PROGRESS_BARS is None and not are_progress_bars_disabled()
     session: Any = get_session()
-    # Before version 1.0 the client has another name for them.
-    hooks = (session.hooks if hasattr(session, "hooks") else session.event_hooks)["response"]
-    chunk = constants.DOWNLOAD_CHUNK_SIZE
+    # Before version 1.0 the client has another name for them, and none for requests.
+    hooks = session.hooks if hasattr(session, "hooks") else session.event_hooks
+    added = {"response": (_check_response, traffic.follow), "request": (traffic.begin,)}
+    added = {event: those for event, those in added.items() if event in hooks}
+    chunk, xet = constants.DOWNLOAD_CHUNK_SIZE, constants.HF_HUB_DISABLE_XET
     constants.DOWNLOAD_CHUNK_SIZE = CHUNK
+    if traffic.is_bounded:  # the other protocol for large files is not
+        constants.HF_HUB_DISABLE_XET = True
     log.setLevel(logging.ERROR)
     if bars:
         disable_progress_bars()
-    hooks.append(_check_response)
+    for event, those in added.items():
+        hooks[event].extend(those)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        hooks.remove(_check_response)
+        for event, those in added.items():
+            for hook in those:
+                hooks[event].remove(hook)
         if bars:
             enable_progress_bars()
         log.setLevel(level)
-        constants.DOWNLOAD_CHUNK_SIZE = chunk
+        constants.DOWNLOAD_CHUNK_SIZE, constants.HF_HUB_DISABLE_XET = chunk, xet
 
 
 def _check_response(response: Any, **_: object) -> None:

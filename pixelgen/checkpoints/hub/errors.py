@@ -6,6 +6,7 @@ import errno
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from pixelgen.checkpoints.hub import cache
 from pixelgen.checkpoints.hub_ref import HubRef
 from pixelgen.errors import PixelgenError
 
@@ -83,17 +84,23 @@ def explain(error: Exception, ref: HubRef) -> PixelgenError:
     for explain_kind in (_hub_failure, _disk_failure, _network_failure):
         if (known := explain_kind(error, ref)) is not None:
             return ref.error(known.message, known.hint, code=known.code)
-    line = next(iter(str(error).strip().splitlines()), "")
+    line = next(iter(_without_endpoint(error).strip().splitlines()), "")
     what = f"{type(error).__name__}: {line}" if line else type(error).__name__
     return ref.error(what, "see the cause of this exception", code="hub-unexpected-error")
 
 
+def _without_endpoint(error: Exception) -> str:
+    """The text of `error`; addresses in it may hold the password of HF_ENDPOINT."""
+    from huggingface_hub import constants
+
+    return str(error).replace(constants.ENDPOINT, cache.endpoint())
+
+
 def _hub_failure(error: Exception, ref: HubRef) -> Explanation | None:
     """What the Hub refuses."""
-    from huggingface_hub import constants
     from huggingface_hub import errors as hub
 
-    page = f"{constants.ENDPOINT}/{ref.repo}"
+    page = f"{cache.endpoint()}/{ref.repo}"
 
     def has(kind: type[BaseException]) -> bool:
         return any(isinstance(link, kind) for link in cause_chain(error))
@@ -107,7 +114,7 @@ def _hub_failure(error: Exception, ref: HubRef) -> Explanation | None:
         )
     if has(hub.RepositoryNotFoundError):
         return Explanation(
-            f"not found at {constants.ENDPOINT}",
+            f"not found at {cache.endpoint()}",
             f"check the name; if it is private, {_GIVE_TOKEN}",
             "hub-repo-not-found",
         )
@@ -147,9 +154,7 @@ def _disk_failure(error: Exception, ref: HubRef) -> Explanation | None:
 
 def _network_failure(error: Exception, ref: HubRef) -> Explanation | None:
     """What keeps bytes from arriving."""
-    from huggingface_hub import constants
-
-    names, endpoint = class_names(error), constants.ENDPOINT
+    names, endpoint = class_names(error), cache.endpoint()
     if "OfflineModeIsEnabled" in names:
         return Explanation(
             "not fetched in offline mode", "unset HF_HUB_OFFLINE to use the network", "hub-offline"
@@ -157,6 +162,17 @@ def _network_failure(error: Exception, ref: HubRef) -> Explanation | None:
     if is_wrong_length(error):
         return Explanation(
             "a file has another length than announced", "try again; a proxy may damage it"
+        )
+    if "TooLong" in names:
+        return Explanation(
+            f"{endpoint} sends more bytes than it announced, or than any Hub sends",
+            "check HF_ENDPOINT and proxies",
+        )
+    if "TooSlow" in names:
+        return Explanation(
+            f"{endpoint} is too slow ({error})",
+            "try again later; HF_HUB_OFFLINE=1 uses only the cache",
+            "hub-timeout",
         )
     if names & {"TimeoutException", "Timeout"}:
         return Explanation(

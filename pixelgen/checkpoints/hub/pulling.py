@@ -7,7 +7,7 @@ import shutil
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ from pixelgen.checkpoints.config import (
 from pixelgen.checkpoints.digests import is_digest, matches, recorded_digest
 from pixelgen.checkpoints.hub import cache
 from pixelgen.checkpoints.hub.errors import InvalidResponse, explain, is_wrong_length
+from pixelgen.checkpoints.hub.incomplete import delete_incomplete
 from pixelgen.checkpoints.hub_ref import HubRef, is_commit
 from pixelgen.checkpoints.layout import CARD_FILE, tensor_files
 from pixelgen.checkpoints.source import Source
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
 _POLL_INTERVAL = 0.2
 _MAX_BRANCH_MOVES = 3
+LARGEST_CARD = 2**22
+"""Bytes; a larger README.md is not fetched."""
 _NOT_OURS = "it does not hold weights of pixelgen"
 
 
@@ -157,7 +160,10 @@ def plan_pull(
     """
     ref = remote.ref
     if CONFIG_FILE not in remote.files:
-        raise ref.error(f"the repository has no {CONFIG_FILE}", _NOT_OURS)
+        listed = f"{cache.endpoint()}/models?library=pixelgen"
+        raise ref.error(
+            f"the repository has no {CONFIG_FILE}", f"{_NOT_OURS}; those are listed at {listed}"
+        )
     folder = cache.repo_folder(ref.repo) / "snapshots" / remote.commit
     config_file = remote.files[CONFIG_FILE]
     if (config_file.size or 0) > LARGEST_CONFIG:
@@ -175,7 +181,7 @@ def plan_pull(
                 f"{name} is not the one that {CONFIG_FILE} was written with",
                 "its owner should push both again",
             )
-    if CARD_FILE in remote.files:
+    if CARD_FILE in remote.files and (remote.files[CARD_FILE].size or 0) <= LARGEST_CARD:
         names.append(CARD_FILE)
     files = tuple(remote.files[name] for name in names)
     missing = tuple(file for file in files if not _is_whole(folder, file))
@@ -189,6 +195,8 @@ def execute_pull(
     in the cache is moved: a pull that was stopped leaves the previous weights usable. Raises
     PixelgenError."""
     ref = plan.remote.ref
+    if size := delete_incomplete(ref.repo, [file.digest for file in plan.missing]):
+        _report_note(ref, on_transfer)(f"deleted {megabytes(size)} of pulls that were killed")
     if plan.missing:
         _check_space(plan)
         with _reporting(plan, on_transfer):
@@ -250,7 +258,7 @@ def _fetch_file(
 ) -> None:
     """Fetch one file into the cache; a second time if the first differs from the announced one."""
     for _ in range(2):
-        path = _download(remote, file.name, remote.commit, token, on_transfer)
+        path = _download(remote, file, remote.commit, token, on_transfer)
         if path.parent.name != remote.commit:
             raise remote.ref.error(
                 f"{file.name} comes from another commit than requested",
@@ -266,15 +274,21 @@ def _fetch_file(
 
 def _download(
     remote: RemoteRepo,
-    name: str,
+    file: HubFile,
     revision: str,
     token: str | None,
     on_transfer: OnTransfer | None,
 ) -> Path:
     from huggingface_hub import hf_hub_download
 
+    from pixelgen.checkpoints.hub.bounds import LARGEST_FILE
     from pixelgen.checkpoints.hub.client import call_hub
 
+    largest = file.size
+    if largest is None:
+        largest = {CONFIG_FILE: LARGEST_CONFIG, CARD_FILE: LARGEST_CARD}.get(
+            file.name, LARGEST_FILE
+        )
     is_damaged = False
 
     def call() -> Path:
@@ -283,7 +297,7 @@ def _download(
             return Path(
                 hf_hub_download(
                     remote.ref.repo,
-                    name,
+                    file.name,
                     revision=revision,
                     token=token,
                     # Before version 1.0 the library would append to a file that is too long.
@@ -296,7 +310,7 @@ def _download(
             is_damaged = is_wrong_length(error)
             raise
 
-    return call_hub(call, remote.ref, _report_note(remote.ref, on_transfer))
+    return call_hub(call, remote.ref, _report_note(remote.ref, on_transfer), largest=largest)
 
 
 def _move_branch(plan: PullPlan, token: str | None, on_transfer: OnTransfer | None) -> bool:
@@ -305,7 +319,9 @@ def _move_branch(plan: PullPlan, token: str | None, on_transfer: OnTransfer | No
         return True
     revision = plan.remote.ref.revision or "main"
     # The library notes the commit of the branch; the file itself is in the cache already.
-    path = _download(plan.remote, CONFIG_FILE, revision, token, on_transfer)
+    # If the branch has moved, that of the new commit is fetched, which may be larger.
+    config_file = replace(plan.remote.files[CONFIG_FILE], size=None)
+    path = _download(plan.remote, config_file, revision, token, on_transfer)
     return path.parent.name == plan.remote.commit
 
 

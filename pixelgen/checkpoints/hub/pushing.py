@@ -43,7 +43,7 @@ def push(
     cache.check_online(ref)
     cache.check_token(token)
 
-    from huggingface_hub import CommitInfo, CommitOperationAdd, HfApi, constants
+    from huggingface_hub import CommitInfo, CommitOperationAdd, HfApi
 
     from pixelgen.checkpoints.hub.client import call_hub
 
@@ -64,5 +64,5 @@ def push(
 
     size = sum(len(d) if isinstance(d, bytes) else d.stat().st_size for d in files.values())
     on_note(f"uploading {len(files)} files, {megabytes(size)}")
-    created = call_hub(commit, ref, on_note)
-    return PushResult(ref.repo, created.oid, f"{constants.ENDPOINT}/{ref.repo}", tuple(files))
+    created = call_hub(commit, ref, on_note, largest=None)
+    return PushResult(ref.repo, created.oid, f"{cache.endpoint()}/{ref.repo}", tuple(files))

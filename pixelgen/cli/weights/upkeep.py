@@ -112,7 +112,8 @@ def remove(
 ) -> None:
     """Remove weights from the Hub's cache.
 
-    Without @REVISION all revisions are removed, for other programs that use the cache too.
+    Without @REVISION all revisions are removed, for other programs that use the cache too. All
+    branches and tags that point to a removed revision go with it.
 
     \b
     Examples:
@@ -127,7 +128,9 @@ def remove(
         )
     found = plan_removal(hub_ref)
     count = len(found.commits)
-    what = f"{ref}: {count} revision{'s' * (count != 1)}, {size_text(found.size)}"
+    others = [name for name in found.refs if hub_ref.revision not in (None, name)]
+    also = f" (also {', '.join(others)})" if others else ""
+    what = f"{hub_ref.name}{also}: {count} revision{'s' * (count != 1)}, {size_text(found.size)}"
     if not yes:
         if sys.stdin is None or not sys.stdin.isatty():
             raise UsageError(f"{what} would be removed", "--yes removes without asking")
@@ -135,6 +138,7 @@ def remove(
             raise PixelgenError("nothing was removed")
     found.execute()
     if as_json:
-        terminal.json({"name": hub_ref.repo, "revisions": found.commits, "bytes": found.size})
+        facts = {"revisions": found.commits, "refs": found.refs, "bytes": found.size}
+        terminal.json({"name": hub_ref.repo, **facts})
     else:
         terminal.status(f"removed {what}", quiet)

@@ -18,6 +18,7 @@ from pixelgen.metrics.verification import embed, squared_distances, verify
 from pixelgen.models.conditioning import Condition
 from pixelgen.models.config import FaceEmbedderConfig
 from pixelgen.models.likelihood import to_signed
+from pixelgen.random_streams import RandomStream, mix
 from pixelgen.training.recipe import Mining, Recipe, TripletsRecipe
 from pixelgen.training.sample_sheets import neighbour_sheet
 from pixelgen.training.submodels import EMBEDDER, submodel_history
@@ -67,22 +68,55 @@ def triplet_loss(
     return F.relu(apart - distance[anchor, chosen] + margin).mean()
 
 
-class TripletLoss(nn.Module):
-    """The triplet loss of a batch.
+class PeopleClassifier(nn.Module):
+    """Which of all people a face shows, by the cosine between its embedding and a vector for every
+    person: the large-margin cosine loss.
+
+    Wang et al., "CosFace", 2018 (arXiv 1801.09414), equation 4.
+    """
+
+    def __init__(self, people: int, embedding: int, margin: float, scale: float) -> None:
+        super().__init__()
+        self.margin, self.scale = margin, scale
+        # Of length 1, so that the learning rate of the other weights suits them too.
+        self.vectors = nn.Parameter(F.normalize(torch.randn(people, embedding), dim=1))
+
+    def forward(self, embeddings: Tensor, people: Tensor) -> Tensor:
+        """`embeddings` [B, D] of length 1, `people` int64 [B] → the mean cross-entropy, nats."""
+        with torch.autocast(embeddings.device.type, enabled=False):
+            cosines = embeddings.float() @ F.normalize(self.vectors, dim=1).t()  # [B, people]
+            own = F.one_hot(people, len(self.vectors))
+            return F.cross_entropy(self.scale * (cosines - self.margin * own), people)
+
+
+class FaceEmbedderLoss(nn.Module):
+    """The weighted losses of a batch.
 
     A module of its own so that wrappers (distributed, compiled) see one forward pass.
     """
 
-    def __init__(self, model: nn.Module, recipe: TripletsRecipe) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        recipe: TripletsRecipe,
+        classifier: PeopleClassifier | None = None,
+    ) -> None:
         super().__init__()
-        self.model, self.recipe = model, recipe
+        self.model, self.recipe, self.classifier = model, recipe, classifier
 
     def forward(self, x: Tensor, classes: Tensor | None = None) -> Tensor:
         """x int64 [B, 3, S, S] of 0 … 255, `classes` int64 [B]: the people → a number."""
         assert classes is not None  # see `IdentityBatches`
-        images = recoloured(to_signed(x, 256), self.recipe.colour)
+        recipe = self.recipe
+        images = erased(recoloured(to_signed(x, 256), recipe.colour), recipe.erase)
         embeddings = self.model(images)
-        return triplet_loss(embeddings, classes, self.recipe.margin, self.recipe.mining)
+        loss = embeddings.new_zeros((), dtype=torch.float32)
+        if recipe.weight:
+            triplets = triplet_loss(embeddings, classes, recipe.margin, recipe.mining)
+            loss = loss + recipe.weight * triplets
+        if self.classifier is not None:
+            loss = loss + recipe.people * self.classifier(embeddings, classes)
+        return loss
 
 
 def recoloured(images: Tensor, amount: float) -> Tensor:
@@ -96,14 +130,34 @@ def recoloured(images: Tensor, amount: float) -> Tensor:
     return (images * contrast + brightness).clamp(-1, 1)
 
 
+def erased(images: Tensor, share: float) -> Tensor:
+    """A `share` of the images [B, 3, S, S] with a rectangle of grey (0), a fifth to a half of the
+    side each way: a person does not depend on a single feature.
+
+    Zhong et al., "Random Erasing Data Augmentation", 2017 (arXiv 1708.04896).
+    """
+    if not share:
+        return images
+    side = images.shape[-1]
+    chosen = torch.rand(len(images), 1, device=images.device) < share
+    length = (0.2 + 0.3 * torch.rand(2, len(images), 1, device=images.device)) * side
+    start = torch.rand(2, len(images), 1, device=images.device) * (side - length)
+    places = torch.arange(side, device=images.device) + 0.5
+    rows, columns = (places >= start) & (places < start + length)  # [B, S] each
+    hidden = rows[:, :, None] & columns[:, None] & chosen[:, :, None]
+    return images.masked_fill(hidden[:, None], 0.0)
+
+
 class FaceEmbedderTask(Task):
-    """Face embedders: the triplet loss, verification of people, and nearest neighbours."""
+    """Face embedders: the triplet loss, a classification of people, verification, and nearest
+    neighbours."""
 
     config_type = FaceEmbedderConfig
     loss = "loss"
     loss_unit = "loss"
     figure = "auc"
     figure_unit = "ROC AUC"
+    critic: PeopleClassifier | None = None
 
     @classmethod
     def card_text(
@@ -119,11 +173,25 @@ class FaceEmbedderTask(Task):
     def prepare(self, data: ImageData, run: RunContext) -> TrainingData:
         """Images by person. Raises PixelgenError for images of another size or without labels."""
         check_image_size(data, self.recipe, "embedder")
-        return by_identity(self.recipe, data)
+        prepared = by_identity(self.recipe, data)
+        triplets = self.recipe.triplets
+        if triplets.people:
+            assert data.labels is not None  # see `by_identity`
+            assert isinstance(self.recipe.model, FaceEmbedderConfig)
+            torch.manual_seed(mix(self.recipe.seed, RandomStream.AUXILIARY_WEIGHTS))
+            self.critic = PeopleClassifier(
+                len(data.labels.unique()),
+                self.recipe.model.embedding,
+                triplets.people_margin,
+                triplets.people_scale,
+            )
+        return prepared
 
     def objective(self, model: nn.Module) -> nn.Module:
-        """The triplet loss."""
-        return TripletLoss(model, self.recipe.triplets)
+        """The weighted losses."""
+        if self.critic is not None:
+            self.critic.to(next(model.parameters()).device)
+        return FaceEmbedderLoss(model, self.recipe.triplets, self.critic)
 
     def held_out(self, model: nn.Module, images: Tensor, condition: Condition | None) -> Tensor:
         """The area under the ROC curve over all pairs of held-out images, [1]."""

@@ -204,6 +204,8 @@ class LikelihoodTask(Task):
         if labels and data.labels and list(labels) != data.labels:
             weights, unchanged = with_classes(weights, model, labels, data.labels), False
         if isinstance(model, GatedPixelCNN):
+            if labels and not model.config.classes:
+                weights, unchanged = without_classes(weights), False
             weights = with_vectors(weights, model)
             if data.face_conditioning is not None and checkpoint.face_embedder is not None:
                 weights = _with_embedder(weights, checkpoint.face_embedder, data.face_conditioning)
@@ -276,6 +278,28 @@ def with_vectors(weights: dict[str, Tensor], model: GatedPixelCNN) -> dict[str, 
         elif name.endswith(READ_H):
             extended[name] = torch.zeros_like(tensor, dtype=torch.float32)
     return extended
+
+
+def without_classes(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Weights of a model of classes → weights of a model without, which draws what the other draws
+    of no class: what that adds to the maps before the gates goes into their biases. A vector h of
+    classes goes too, with what its null vector adds; a map m(h) is left out."""
+    kept = dict(weights)
+    of_classes = any(name.startswith("class_prior.") for name in weights)
+    for name in weights:
+        layer, _, part = name.rpartition("condition.")
+        added: Tensor | None = None
+        if part == "table.weight":
+            added = kept.pop(name)[-1]
+        elif of_classes and part == "linear.weight":
+            added = kept.pop(name) @ weights["null_vector"]
+        elif of_classes and (part == "map.weight" or name.startswith(PROCESS_H)):
+            del kept[name]
+        if added is not None:
+            for stack, term in zip(("vertical", "horizontal"), added.chunk(2), strict=True):
+                bias = f"{layer}{stack}.bias"
+                kept[bias] = kept[bias] + term
+    return kept
 
 
 def with_classes(

@@ -11,8 +11,10 @@ from torch import Tensor, nn
 
 from pixelgen.checkpoints import LoadedCheckpoint
 from pixelgen.data import ImageData
-from pixelgen.errors import UsageError
+from pixelgen.errors import PixelgenError, UsageError
+from pixelgen.imaging.alignment import FRAME, TEMPLATE
 from pixelgen.metrics.perceptual import (
+    FaceDistance,
     PerceptualDistance,
     class_divergence,
     distance,
@@ -27,7 +29,7 @@ from pixelgen.random_streams import RandomStream, mix
 from pixelgen.training.discriminator import Discriminator
 from pixelgen.training.recipe import LossesRecipe, Recipe
 from pixelgen.training.sample_sheets import reconstruction_sheet
-from pixelgen.training.submodels import TOKENIZER, submodel_history
+from pixelgen.training.submodels import TOKENIZER, loss_embedder, submodel_history
 from pixelgen.training.tasks.base import (
     CardText,
     RunContext,
@@ -52,23 +54,33 @@ class TokenizerLoss(nn.Module):
         losses: LossesRecipe,
         perceptual: PerceptualDistance | None,
         discriminator: Discriminator | None = None,
+        identity: FaceDistance | None = None,
+        places: Tensor | None = None,
     ) -> None:
+        """`places` [1, 1, S, S]: weights of the places of a picture; None: all equal."""
         super().__init__()
         self.model, self.losses = model, losses
         self.perceptual, self.discriminator = perceptual, discriminator
+        self.identity = identity
+        self.places: Tensor | None
+        self.register_buffer("places", places, persistent=False)
 
     def forward(self, x: Tensor, classes: Tensor | None = None) -> Tensor:
         """x int64 [B, 3, S, S] of 0 … 255 → a number. `classes` are not used."""
         images = to_signed(x, 256)
-        reconstruction, _ = self.model(images)
-        loss = self.losses.pixel_weight * pixel_loss(reconstruction - images, self.losses.pixel)
+        reconstruction, _ = self.model(images, self.losses.code_noise)
+        loss = self.losses.pixel_weight * pixel_loss(
+            reconstruction - images, self.losses.pixel, self.places
+        )
+        if self.identity is not None:
+            loss = loss + self.losses.identity * self.identity(reconstruction, images).mean()
         if self.perceptual is not None:
             # Batches are drawn in random order, so their first pictures are a random share.
             some = slice(math.ceil(self.losses.perceptual_share * len(x)))
             fake, fake_logits = self.perceptual.see(reconstruction[some])
             with torch.no_grad():
                 real, real_logits = self.perceptual.see(images[some])
-            loss = loss + self.losses.perceptual * distance(fake, real).mean()
+            loss = loss + self.losses.perceptual * distance(fake, real, self.places).mean()
             if fake_logits is not None and real_logits is not None:
                 loss = loss + self.losses.classifier * class_divergence(fake_logits, real_logits)
             if self.discriminator is not None:
@@ -80,13 +92,33 @@ class TokenizerLoss(nn.Module):
         return loss
 
 
-def pixel_loss(difference: Tensor, name: str) -> Tensor:
-    """The mean over all values of a difference, by its name in `losses.pixel`."""
+def pixel_loss(difference: Tensor, name: str, places: Tensor | None = None) -> Tensor:
+    """The mean over all values of a difference [B, C, S, S], by its name in `losses.pixel`, each
+    place weighted by `places` [1, 1, S, S] of mean 1."""
     if name == "l1":
-        return difference.abs().mean()
-    squared = difference.square()
-    # Charbonnier: a hyperbola, smooth over about one level of 256.
-    return squared.mean() if name == "l2" else (squared + 1e-4).sqrt().mean() - 1e-2
+        values = difference.abs()
+    elif name == "l2":
+        values = difference.square()
+    else:  # Charbonnier: a hyperbola, smooth over about one level of 256
+        values = (difference.square() + 1e-4).sqrt() - 1e-2
+    return (values if places is None else values * places).mean()
+
+
+FOCUS_RADIUS = 5.0
+"""Standard deviation of the bumps of `face_weights`, pixels of the template."""
+
+
+def face_weights(size: int, focus: float) -> Tensor:
+    """Weights [1, 1, size, size], of mean 1, of the places of an aligned face: largest, 1 + `focus`
+    times those far away, at the eyes and the corners of the mouth."""
+    centres = (torch.arange(size) + 0.5) * (FRAME / size)
+    weights = torch.zeros(size, size)
+    for x, y in (TEMPLATE[i] for i in (0, 1, 3, 4)):
+        across, down = (centres - x) / FOCUS_RADIUS, (centres - y) / FOCUS_RADIUS
+        bump = torch.exp(-(down.square()[:, None] + across.square()[None]) / 2)
+        weights = torch.maximum(weights, bump)
+    weights = 1 + focus * weights
+    return (weights / weights.mean())[None, None]
 
 
 class TokenizerTask(Task):
@@ -107,6 +139,7 @@ class TokenizerTask(Task):
             if losses.perceptual
             else None
         )
+        self.identity: FaceDistance | None = None
         self.critic = None
         if losses.adversarial:
             assert self.perceptual is not None  # required by the recipe
@@ -137,8 +170,18 @@ class TokenizerTask(Task):
         )
 
     def prepare(self, data: ImageData, run: RunContext) -> TrainingData:
-        """The images. Raises PixelgenError for those of another size."""
+        """The images. Raises PixelgenError for those of another size, and for an embedder of faces
+        of another size."""
         check_image_size(data, self.recipe, "tokenizer")
+        if self.recipe.losses.embedder:
+            embedder = loss_embedder(run.folder, self.recipe.losses.embedder)
+            if embedder.config.size != self.recipe.model.height:
+                raise PixelgenError(
+                    f"{self.recipe.losses.embedder} embeds faces of "
+                    f"{embedder.config.size}×{embedder.config.size} pixels, "
+                    f"model.size is {self.recipe.model.height}"
+                )
+            self.identity = FaceDistance(embedder)
         return by_picture(self.recipe, data, data.images[None])
 
     def objective(self, model: nn.Module) -> nn.Module:
@@ -146,12 +189,16 @@ class TokenizerTask(Task):
         assert isinstance(model, Tokenizer)
         losses = self.recipe.losses
         model.encoder.requires_grad_(not losses.decoder_only)
-        for part in (self.perceptual, self.critic):
+        for part in (self.perceptual, self.critic, self.identity):
             if part is not None:
                 part.to(next(model.parameters()).device)
                 if self.recipe.compute.channels_last:
                     part.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        return TokenizerLoss(model, losses, self.perceptual, self.critic)
+        places = face_weights(model.config.size, losses.face_focus) if losses.face_focus else None
+        objective = TokenizerLoss(
+            model, losses, self.perceptual, self.critic, self.identity, places
+        )
+        return objective.to(next(model.parameters()).device)
 
     def held_out(self, model: nn.Module, images: Tensor, condition: Condition | None) -> Tensor:
         """Peak signal-to-noise ratios of the reconstructions, in dB."""

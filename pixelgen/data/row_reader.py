@@ -1,0 +1,64 @@
+"""Decoding the pictures in the rows of a data set."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from pixelgen.errors import InputError, PixelgenError
+from pixelgen.files import MAX_PIXELS, expanded, open_file
+from pixelgen.imaging.read import decode_image
+
+
+class RowReader:
+    """Decodes rows {"bytes", "path"}, where a path is read if there are no bytes."""
+
+    def __init__(self, ref: str | Path) -> None:
+        """`ref` is the data set, as for `load_images`."""
+        self.remarks: list[str] = []
+        """What is odd about pictures that were read, with their rows."""
+        self._folders = _folders_of(ref)
+        self._where = ""
+
+    def read(self, row: dict[str, Any], where: str) -> np.ndarray:
+        """uint8 [H, W, 3]. Messages call the row `where`. Raises PixelgenError if it is unreadable,
+        and where its path leads out of the data set."""
+        self._where = where
+        try:
+            with self._open(row) as file:
+                return np.asarray(decode_image(file, MAX_PIXELS, self._note))
+        except (InputError, OSError) as error:
+            reason = str(error).strip() if isinstance(error, InputError) else error.strerror
+            hint = error.hint if isinstance(error, InputError) and not error.code else ""
+            raise PixelgenError(f"{where} is not a readable picture: {reason}", hint) from error
+
+    def _note(self, remark: str) -> None:
+        self.remarks.append(f"{self._where}: {remark}")
+
+    def _open(self, row: dict[str, Any]) -> BinaryIO:
+        if row["bytes"]:
+            return io.BytesIO(row["bytes"])
+        if not row["path"]:
+            raise InputError("it is empty")
+        path = os.path.abspath(row["path"])
+        # A file of rows from elsewhere could name any picture of this computer.
+        if not any(Path(path).is_relative_to(folder) for folder in self._folders):
+            raise InputError("it refers to a file outside of the data set")
+        return open_file(path)
+
+
+def _folders_of(ref: str | Path) -> Sequence[Path]:
+    """Where the pictures of a data set may lie that are files of their own."""
+    import datasets
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    extracted = Path(datasets.config.EXTRACTED_DATASETS_PATH).absolute()  # archives
+    path = expanded(ref)
+    if os.path.lexists(path):
+        return path.resolve(), path.absolute(), extracted
+    return (Path(HF_HUB_CACHE).absolute() / f"datasets--{str(ref).replace('/', '--')}", extracted)

@@ -1,0 +1,42 @@
+"""Reads JSON of unknown origin, and makes values that JSON has."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+
+def parse_json(data: str | bytes) -> Any:
+    """The value of `data`, in UTF-8. Raises ValueError if it is not JSON, and for deeper nesting
+    than anybody writes."""
+    try:
+        return json.loads(data if isinstance(data, str) else data.decode("utf-8"))
+    except UnicodeDecodeError:
+        raise ValueError("not UTF-8 text") from None
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def check_unicode(value: Any) -> None:
+    """Raises ValueError for half of a character (a lone surrogate) in a JSON value: escapes of JSON
+    can say it, files and names cannot hold it."""
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise ValueError("a text in it is not valid Unicode") from None
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def finite(value: Any) -> Any:
+    """`value` with None for numbers that are not finite, which JSON does not have."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: finite(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [finite(inner) for inner in value]
+    if isinstance(value, tuple):
+        return tuple(finite(inner) for inner in value)
+    return value

@@ -1,0 +1,75 @@
+"""A network of pixels goes through all commands, from its recipe to its figures."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from .conftest import Run
+
+RECIPE = """
+seed = 3
+[model]
+{model}
+height = 4
+width = 4
+features = 12
+layers = 1
+first_kernel = 3
+output_features = 6
+classes = 2
+[data]
+path = "{data}"
+holdout = 4
+[optimiser]
+batch = 8
+[schedule]
+steps = 3
+[intervals]
+samples = 0
+"""
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        'model = "pixelcnn"',
+        'model = "pixelrnn"\nlayer = "row_lstm"',
+        'model = "pixelrnn"\nlayer = "diagonal_bilstm"\n',
+    ],
+    ids=["pixelcnn", "row_lstm", "diagonal_bilstm"],
+)
+def test_train_export_sample_score_and_evaluate(
+    model: str, run: Run, write_pictures: Callable[..., Path], tmp_path: Path
+) -> None:
+    draw = np.random.default_rng(0)
+    labels = [4, 7] * 6
+    pictures = [draw.integers(0, 256, (4, 4, 3)).astype(np.uint8) for _ in labels]
+    data = write_pictures(tmp_path / "data", "train", pictures, labels)
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text(RECIPE.format(model=model, data=data.as_posix()), encoding="utf-8")
+
+    outcome = run("train", recipe, "-o", "run")
+    assert outcome.code == 0, outcome.err
+    assert run("export", "run", "-o", "weights").code == 0
+
+    command = ("sample", "--weights", "./weights", "--class", 7, "-n", 2, "--seed", 1, "-o")
+    assert run(*command, "first.png").code == 0
+    assert run(*command, "second.png").code == 0
+    first, second = (np.asarray(Image.open(f"{name}.png")) for name in ("first", "second"))
+    assert np.array_equal(first, second)
+
+    Image.fromarray(pictures[0]).save("photo.png")
+    outcome = run("score", "photo.png", "--weights", "./weights", "--json")
+    assert outcome.code == 0, outcome.err
+    command = ("evaluate", "./weights", "--data", data, "--split", "train", "--json")
+    outcome = run(*command)
+    assert outcome.code == 0, outcome.err
+    figures = json.loads(outcome.out)
+    assert figures["images"] == 12
+    assert 6 < figures["conditional"]["bits_per_dim"] < 10
