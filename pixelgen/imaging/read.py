@@ -170,7 +170,7 @@ def _decode(file: BinaryIO, max_pixels: int, on_note: OnNote) -> Image.Image:
     file.seek(0)
     timed = TimedFile(file) if len(start) > _SHORT_FILE else None
     with allow_any_size():
-        unread = Image.open(timed or file, formats=known_formats())  # type: ignore[arg-type]
+        unread = Image.open(timed or file, formats=known_formats())
     with unread as image:
         check_size(image.format or "", image.size, max_pixels)
         check_work(image, file)
