@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,7 +28,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def odd_pictures() -> dict[str, tuple[Image.Image, dict[str, object]]]:
+def odd_pictures() -> dict[str, tuple[Image.Image, dict[str, Any]]]:
     draw = np.random.default_rng(4)
     photo = Image.fromarray(draw.integers(0, 256, (8, 8, 3), dtype=np.uint8))
     clear, exif = photo.copy(), Image.Exif()

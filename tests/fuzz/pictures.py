@@ -154,6 +154,12 @@ def broken() -> Iterator[tuple[str, bytes]]:
     yield "endless.ppm", b"P6\n99999999999 99999999999\n255\n"
     yield "digits.ppm", b"P6\n" + b"9" * 100_000
     yield "comments.ppm", b"P6\n" + b"#\n" * 200_000
+    yield "a million comments.ppm", b"P6\n" + b"#\n" * 10**6
+    yield "canvas.webp", b"RIFF\x12\0\0\0WEBPVP8L\x05\0\0\0\x2f\xff\xff\xff\x0f".ljust(34, b"\0")
+    scans = saved(Image.new("RGB", (1000, 1000)), "JPEG", progressive=True)
+    yield "scans.jpg", scans[:-2] + scans[scans.rindex(b"\xff\xda") : -2] * 8000
+    yield "blocks.j2k", saved(Image.new("RGB", (90, 90)), "JPEG2000", codeblock_size=(4, 4))
+    yield "photo.heic", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic"
     yield "floats.tif", saved(Image.new("F", (9, 9)), "TIFF")
     yield "riff.webp", b"RIFF" + struct.pack("<I", 2**32 - 1) + b"WEBPVP8L" + bytes(40)
     yield from _much_for_little()
