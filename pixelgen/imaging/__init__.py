@@ -4,7 +4,7 @@ from pixelgen.files import MAX_PIXELS, IfExists
 from pixelgen.imaging.alignment import align, residual
 from pixelgen.imaging.animation import ANIMATIONS, animation_bytes, animation_text, save_animation
 from pixelgen.imaging.face_detector import Face, FaceDetector
-from pixelgen.imaging.faces import FaceCrop, FaceCropper, find_face
+from pixelgen.imaging.faces import FaceCrop, FaceCropper, detect_faces, find_face
 from pixelgen.imaging.grid import Resample, enlarge, make_grid, square_columns, stack_rows
 from pixelgen.imaging.heatmap import check_rows, heat_sheet
 from pixelgen.imaging.hole import Hole, cut_hole, grey_out, parse_box, parse_keep
@@ -33,6 +33,7 @@ __all__ = [
     "check_rows",
     "cut_hole",
     "cut_tiles",
+    "detect_faces",
     "enlarge",
     "find_face",
     "grey_out",
