@@ -18,7 +18,14 @@ import torch
 from svg import Panel, Sheet
 from torch import Tensor
 
-from pixelgen.models import GatedPixelCNNConfig, GridConfig, PixelCNNConfig, build_model, pixelcnn
+from pixelgen.models import (
+    GatedPixelCNNConfig,
+    GridConfig,
+    PixelCNNConfig,
+    PixelRNNConfig,
+    build_model,
+    pixelcnn,
+)
 from pixelgen.models import masked_conv as conv
 
 FOLDER = Path(__file__).parent / "diagrams"
@@ -30,6 +37,13 @@ COLOURS = {
     UNSEEN: "#f0b04a",
     LATER: "#e3e3e3",
     LEAK: "#d8342c",
+}
+FIELD_LEGEND = {
+    SELF: (COLOURS[SELF], "the pixel whose distribution this is"),
+    SEEN: (COLOURS[SEEN], "before it, and seen"),
+    UNSEEN: (COLOURS[UNSEEN], "before it, and not seen"),
+    LATER: (COLOURS[LATER], "after it, and not seen"),
+    LEAK: (COLOURS[LEAK], "itself or after it, and seen: an error"),
 }
 KERNEL = 5
 SIZE = 11
@@ -63,11 +77,16 @@ def derivatives(run: Callable[[Tensor], Tensor], x: Tensor, at: tuple[int, int])
     return gradient[0] != 0
 
 
-def field(config: GridConfig, at: tuple[int, int], channel: int = 0) -> Tensor:
-    """What the distribution of one value depends on: bool [C, H, W], exact for each network."""
+def field(
+    config: GridConfig, at: tuple[int, int], channel: int = 0, without: str | None = None
+) -> Tensor:
+    """What the distribution of one value depends on: bool [C, H, W], exact for each network; the
+    weight named `without` is zero."""
     found = torch.zeros(config.channels, config.height, config.width, dtype=torch.bool)
     for seed in _SEEDS:
         model = network(config, seed)
+        if without is not None:
+            model.get_parameter(without).data.zero_()
         generator = torch.Generator().manual_seed(seed)
         x = torch.randn((1, *found.shape), generator=generator, dtype=torch.float64)
         condition = model.null_condition(1)
@@ -178,14 +197,34 @@ def blind_spot() -> Sheet:
             title = f"{name}\n{layers + 1} layer{'s' * (layers > 0)} of 3×3"
             panels.append(Panel(title, colours))
         rows.append(panels)
-    legend = {
-        SELF: (COLOURS[SELF], "the pixel whose distribution this is"),
-        SEEN: (COLOURS[SEEN], "before it, and seen"),
-        UNSEEN: (COLOURS[UNSEEN], "before it, and not seen"),
-        LATER: (COLOURS[LATER], "after it, and not seen"),
-        LEAK: (COLOURS[LEAK], "itself or after it, and seen: an error"),
-    }
-    return Sheet(legend, rows)
+    return Sheet(FIELD_LEGEND, rows)
+
+
+def recurrent(layer: str, layers: int) -> GridConfig:
+    """A PixelRNN with kernels of 3."""
+    return PixelRNNConfig(
+        layer=layer,  # type: ignore[arg-type]
+        channels=1,
+        height=SIZE,
+        width=SIZE,
+        features=8,
+        layers=layers,
+        **_TINY,
+    )
+
+
+def recurrent_fields() -> Sheet:
+    """The receptive field of one position in both kinds of PixelRNN."""
+    panels = []
+    for title, layer, layers, without in (
+        ("Row LSTM\n1 layer", "row_lstm", 1, None),
+        ("Row LSTM\n4 layers", "row_lstm", 4, None),
+        ("Diagonal BiLSTM\nas published", "diagonal_bilstm", 1, "layers.0.picture.weight"),
+        ("Diagonal BiLSTM\n1 layer", "diagonal_bilstm", 1, None),
+    ):
+        found = field(recurrent(layer, layers), AT, without=without)[0]
+        panels.append(Panel(title, raster(found, AT, (LEAK, SELF))))
+    return Sheet(FIELD_LEGEND, [panels])
 
 
 def order() -> Sheet:
@@ -240,6 +279,7 @@ DIAGRAMS: dict[str, Callable[[], Sheet]] = {
     "masks": masks,
     "stacks": stacks,
     "blind-spot": blind_spot,
+    "recurrent": recurrent_fields,
     "order": order,
     "patches": patches,
 }

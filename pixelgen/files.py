@@ -66,14 +66,14 @@ def path_below(path: str | os.PathLike[str]) -> str | None:
 
 def public_path(path: str | os.PathLike[str]) -> str:
     """`path` as a file for others may hold it: relative to the current folder, or only its last
-    part where it lies elsewhere, and `~` for the home folder itself."""
-    if (below := path_below(path)) is not None:
+    part where it is that folder or lies elsewhere, and `~` for the home folder itself."""
+    if (below := path_below(path)) not in (None, os.curdir):
         return below
     text = os.path.expanduser(os.fspath(path))
     if os.name != "nt" and PureWindowsPath(text).is_absolute():
         return PureWindowsPath(text).name
     text = os.path.abspath(text)
-    return "~" if text == os.path.abspath(Path.home()) else Path(text).name or os.sep
+    return "~" if text == os.path.expanduser("~") else Path(text).name or os.sep
 
 
 def open_file(path: str | os.PathLike[str]) -> BinaryIO:

@@ -86,7 +86,7 @@ def _findings(name: str, check: Callable[[], Iterator[Finding]]) -> Iterator[Fin
 
 def _without_home(finding: Finding) -> Finding:
     """`finding` with ~ for the user's home folder, whose name is often that of the user."""
-    home = str(Path.home())
+    home = os.path.expanduser("~")
     return replace(
         finding,
         found=finding.found.replace(home + os.sep, f"~{os.sep}"),

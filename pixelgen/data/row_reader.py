@@ -25,7 +25,7 @@ class RowReader:
         self._folders = _folders_of(ref)
         self._where = ""
 
-    def read(self, row: dict[str, Any], where: str) -> np.ndarray:
+    def read(self, row: dict[str, Any] | None, where: str) -> np.ndarray:
         """uint8 [H, W, 3]. Messages call the row `where`. Raises PixelgenError if it is unreadable,
         and where its path leads out of the data set."""
         self._where = where
@@ -40,10 +40,10 @@ class RowReader:
     def _note(self, remark: str) -> None:
         self.remarks.append(f"{self._where}: {remark}")
 
-    def _open(self, row: dict[str, Any]) -> BinaryIO:
-        if row["bytes"]:
+    def _open(self, row: dict[str, Any] | None) -> BinaryIO:
+        if row is not None and row["bytes"]:
             return io.BytesIO(row["bytes"])
-        if not row["path"]:
+        if row is None or not row["path"]:
             raise InputError("it is empty")
         path = os.path.abspath(row["path"])
         # A file of rows from elsewhere could name any picture of this computer.

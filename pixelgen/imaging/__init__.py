@@ -10,7 +10,7 @@ from pixelgen.imaging.animation import (
     save_animation,
 )
 from pixelgen.imaging.face_detector import Face, FaceDetector
-from pixelgen.imaging.faces import FaceCrop, FaceCropper, find_face
+from pixelgen.imaging.faces import FaceCrop, FaceCropper, detect_faces, find_face
 from pixelgen.imaging.formats import picture_endings
 from pixelgen.imaging.grid import Resample, enlarge, make_grid, square_columns, stack_rows
 from pixelgen.imaging.heatmap import check_rows, heat_sheet
@@ -45,6 +45,7 @@ __all__ = [
     "check_rows",
     "cut_hole",
     "cut_tiles",
+    "detect_faces",
     "enlarge",
     "find_face",
     "grey_out",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from PIL import Image
 
@@ -33,4 +33,13 @@ class FaceDetector(Protocol):
 
     def detect(self, image: Image.Image) -> list[Face]:
         """The faces in `image` (RGB), largest first."""
+        ...
+
+
+@runtime_checkable
+class LimitedFaceDetector(FaceDetector, Protocol):
+    """A detector that knows what it misses."""
+
+    def smallest_face(self, width: int, height: int) -> float:
+        """About how wide, in pixels, a face must be to be found in a picture of width×height."""
         ...

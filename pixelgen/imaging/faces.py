@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,9 +10,22 @@ from PIL import Image
 
 from pixelgen.errors import InputError, UsageError
 from pixelgen.imaging.alignment import align
-from pixelgen.imaging.face_detector import Face, FaceDetector
+from pixelgen.imaging.face_detector import Face, FaceDetector, LimitedFaceDetector
 from pixelgen.imaging.read import square
 from pixelgen.imaging.rgb import is_plain_rgb, to_rgb
+from pixelgen.imaging.tiles import shrink
+
+_CERTAIN = 0.998
+"""The score from which on a face is beyond doubt: that of nearly all upright faces. Those on their
+side, whose landmarks are wrong, stay below it."""
+_TURNED_SIDE = 1024
+"""Pixels of the longer side of a picture that is turned to find faces."""
+_TURNS = {
+    "90° clockwise": Image.Transpose.ROTATE_270,
+    "90° anticlockwise": Image.Transpose.ROTATE_90,
+    "180°": Image.Transpose.ROTATE_180,
+}
+"""What a viewer would have to do, and how Pillow, which counts anticlockwise, does it."""
 
 
 def find_face(
@@ -24,15 +38,48 @@ def find_face(
     """The largest face in `image` (RGB), or face number `index` (from 1) by descending size.
 
     Without `detector`, a new `MtcnnDetector` is used. Messages call the picture `name`. Raises
-    InputError where there is no face, and UsageError where there are fewer than `index` or `index`
-    is not a whole number.
+    InputError as `detect_faces` does, and UsageError where there are fewer faces than `index` or
+    `index` is not a whole number.
     """
     _check_number(index)
     if detector is None:
         from pixelgen.imaging.mtcnn import MtcnnDetector
 
         detector = MtcnnDetector()
-    return _choose(detector.detect(image), index, name)
+    return _choose(detect_faces(image, detector, name), index, name)
+
+
+def detect_faces(image: Image.Image, detector: FaceDetector, name: str) -> list[Face]:
+    """The faces in `image` (RGB), largest first; messages call it `name`.
+
+    Raises InputError where there is none, and where none is certain but one would be if the picture
+    were turned.
+    """
+    faces = detector.detect(image)
+    if any(face.score >= _CERTAIN for face in faces):
+        return faces
+    small = shrink(image, _TURNED_SIDE)
+    scores = {
+        turn: max((face.score for face in detector.detect(small.transpose(how))), default=0)
+        for turn, how in _TURNS.items()
+    }
+    turn = max(scores, key=lambda turn: scores[turn])
+    if scores[turn] >= _CERTAIN:
+        raise InputError(
+            f"no upright face found in {name}, but one after a turn by {turn}",
+            "turn the picture first",
+        )
+    if not faces:
+        limit = ""
+        if isinstance(detector, LimitedFaceDetector):
+            pixels = math.ceil(detector.smallest_face(*image.size))
+            limit = f"; faces narrower than about {pixels} pixels are missed"
+        raise InputError(
+            f"no face found in {name}{limit}",
+            "set aligned for a photo that is an aligned face crop already",
+            code="no-face-found",
+        )
+    return faces
 
 
 @dataclass(frozen=True)
@@ -75,7 +122,7 @@ class FaceCropper:
             self._detector = MtcnnDetector()
         # A copy of the largest photos may not fit into memory.
         rgb = photo if is_plain_rgb(photo) else to_rgb(photo)
-        faces = self._detector.detect(rgb)
+        faces = detect_faces(rgb, self._detector, name)
         chosen = _choose(faces, face, name)
         return FaceCrop(align(rgb, chosen.landmarks, self.size), len(faces))
 
@@ -87,13 +134,7 @@ def _check_number(index: int | None) -> None:
 
 
 def _choose(faces: Sequence[Face], index: int | None, name: str) -> Face:
-    """Number `index` of `faces`, or the first. Raises PixelgenError if there is no such face."""
-    if not faces:
-        raise InputError(
-            f"no face found in {name}",
-            "set aligned for a photo that is an aligned face crop already",
-            code="no-face-found",
-        )
+    """Number `index` of `faces`, or the first. Raises UsageError if there is no such face."""
     number = 1 if index is None else index
     if not 1 <= number <= len(faces):
         count = f"{len(faces)} face{'s' * (len(faces) > 1)}"

@@ -23,7 +23,9 @@ from pixelgen.sampling.threads import threads
 
 _WEIGHTS = Path(__file__).with_name("mtcnn.safetensors")
 _MAX_SIDE = 1024
-"""Pictures with a longer side are shrunk to this before the search, pixels."""
+"""Pictures with a longer side are shrunk to this before the first search, pixels."""
+_MAX_PIXELS = 4_000_000
+"""Pictures without a face are searched again in this size, in which they take a few seconds."""
 _MIN_SIDE = 128
 """Pictures with a shorter side are enlarged to this, so that 20 pixels can hold a face."""
 _SMALLEST_FACE = 20
@@ -33,16 +35,22 @@ _PYRAMID_FACTOR = math.sqrt(0.5)  # from one level of the image pyramid to the n
 # Least score after each network. The last one is strict: upright faces nearly always score above
 # 0.97; other objects, and faces upside down with wrong landmarks, mostly about 0.8.
 _THRESHOLDS = (0.7, 0.7, 0.9)
+_SMALL_FACE_THRESHOLD = 0.97
+"""Of the second search: among many more windows, more are mistaken for faces."""
 _OVERLAPS = (0.6, 0.7, 0.8)  # greatest overlap after each network
 _OVERLAP_IN_ONE_LEVEL = 0.5
+_MAX_BOXES = 2000
+"""Photos have some hundreds; a picture that is made up of heads on their side has many thousands,
+which would take minutes."""
 _BATCH_SIZE = 256
 _BAND = 128
 """Rows of windows of the first network that are computed at a time."""
 
 
 class MtcnnDetector:
-    """Finds faces of at least about 20 pixels; in photos of more than 1024 pixels, of at least a
-    fiftieth of their longer side. Runs on one core.
+    """Finds faces of at least about 20 pixels; in photos with a longer side of more than 1024
+    pixels, of at least a fiftieth of it. Where there are none, it searches for smaller ones: see
+    `smallest_face`. Runs on one core.
 
     Raises PixelgenError if its weights are missing or broken.
     """
@@ -52,23 +60,36 @@ class MtcnnDetector:
 
     def detect(self, image: Image.Image) -> list[Face]:
         """The faces in `image`, of any size and mode, largest first."""
-        size = _searched_size(*image.size)
-        picture = image.convert("RGB")
+        scale, larger = _scales(*image.size)
+        faces = self._search(image, scale)
+        if not faces and larger > scale:
+            found = self._search(image, larger)
+            faces = [face for face in found if face.score > _SMALL_FACE_THRESHOLD]
+        return sorted(faces, key=lambda face: face.area, reverse=True)
+
+    def smallest_face(self, width: int, height: int) -> float:
+        """About how wide, in pixels, a face must be in a picture of width×height without others."""
+        return _SMALLEST_FACE / max(_scales(width, height))
+
+    def _search(self, image: Image.Image, scale: float) -> list[Face]:
+        """The faces in `image`, which is resized by `scale` for the search."""
+        width, height = image.size
+        size = max(round(width * scale), 1), max(round(height * scale), 1)
+        picture = image if image.mode == "RGB" else image.convert("RGB")
         if size != image.size:
             picture = picture.resize(size, Image.Resampling.BICUBIC, reducing_gap=3.0)
-        across, down = image.width / size[0], image.height / size[1]
+        across, down = width / size[0], height / size[1]
         # The networks are too small to gain from more threads.
         with torch.inference_mode(), threads(1):
             boxes, scores, points = self._cascade(picture)
         boxes = boxes * (across, down, across, down)
         points = points * (across, down)
-        faces = [
+        return [
             Face(tuple(box), score, tuple((x, y) for x, y in five))
             for box, score, five in zip(
                 boxes.tolist(), scores.tolist(), points.tolist(), strict=True
             )
         ]
-        return sorted(faces, key=lambda face: face.area, reverse=True)
 
     def _cascade(self, picture: Image.Image) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Boxes [N, 4], scores [N] and landmarks [N, 5, 2] of the faces in `picture`."""
@@ -133,19 +154,21 @@ def _load_networks() -> Mtcnn:
             "pip install --force-reinstall pixelgen",
         ) from error
     # Twice as fast as the order of channels, rows, columns.
-    networks.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return networks
+    networks.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return networks.eval()
 
 
-def _searched_size(width: int, height: int) -> tuple[int, int]:
-    """The size to which a picture of width×height is resized before the search."""
-    scale = min(_MAX_SIDE / max(width, height), max(_MIN_SIDE / min(width, height), 1))
-    return max(round(width * scale), 1), max(round(height * scale), 1)
+def _scales(width: int, height: int) -> tuple[float, float]:
+    """By what a picture of width×height is resized for the first and the second search; the second
+    is no larger where the first has seen all there is."""
+    first = min(_MAX_SIDE / max(width, height), max(_MIN_SIDE / min(width, height), 1))
+    return first, min(1, math.sqrt(_MAX_PIXELS / (width * height)))
 
 
-def _run(network: nn.Module, batch: Tensor) -> list[np.ndarray]:
-    """A network's outputs for pictures [N, 3, H, W]."""
-    results = [network(part) for part in batch.split(_BATCH_SIZE)]
+def _run(network: nn.Module, pixels: np.ndarray) -> list[np.ndarray]:
+    """A network's outputs for pictures of 0 … 255 [N, H, W, 3]."""
+    starts = range(0, max(len(pixels), 1), _BATCH_SIZE)
+    results = [network(_scaled(pixels[start : start + _BATCH_SIZE])) for start in starts]
     return [torch.cat(output).numpy() for output in zip(*results, strict=True)]
 
 
@@ -154,12 +177,12 @@ def _scaled(pixels: np.ndarray) -> Tensor:
     return (torch.tensor(pixels).permute(0, 3, 1, 2).float() - 127.5) / 128
 
 
-def _crop(picture: Image.Image, boxes: np.ndarray, size: int) -> Tensor:
-    """`picture` cropped to square `boxes` and resized, black outside: [N, 3, size, size]."""
+def _crop(picture: Image.Image, boxes: np.ndarray, size: int) -> np.ndarray:
+    """`picture` cropped to square `boxes` and resized, black outside: [N, size, size, 3]."""
     crops = np.empty((len(boxes), size, size, 3), np.uint8)
     for crop, box in zip(crops, boxes.astype(int).tolist(), strict=True):
         crop[:] = np.asarray(picture.crop(box).resize((size, size), Image.Resampling.BOX))
-    return _scaled(crops)
+    return crops
 
 
 def _above(
@@ -188,9 +211,10 @@ def _suppress_overlaps(
     boxes: np.ndarray, scores: np.ndarray, most: float, of_the_smaller: bool = False
 ) -> list[int]:
     """Non-maximum suppression: the indices of the boxes that remain when each, best first, removes
-    those that overlap it by more than `most`, as a share of their union or of the smaller box."""
+    those that overlap it by more than `most`, as a share of their union or of the smaller box. Only
+    the best `_MAX_BOXES` remain in any case."""
     areas = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
-    order = np.argsort(-scores, kind="stable")
+    order = np.argsort(-scores, kind="stable")[:_MAX_BOXES]
     keep = []
     while len(order) > 0:
         best, order = order[0], order[1:]

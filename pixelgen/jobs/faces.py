@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from pixelgen._version import __version__
 from pixelgen.errors import InputError, PixelgenError
 from pixelgen.files import expanded, folded
-from pixelgen.imaging import Face, FaceDetector, IfExists, align, residual, save_png
+from pixelgen.imaging import Face, FaceDetector, IfExists, align, detect_faces, residual, save_png
 from pixelgen.jobs.context import JobContext
 from pixelgen.jobs.job import Job, check_range, option
 from pixelgen.jobs.output import check_folder
@@ -129,11 +129,15 @@ class FacesJob(Job):
         except PixelgenError as error:
             why = f"{error.message} ({error.hint})" if error.hint else error.message
             return PhotoFaces(photo=name, faces=[], error=why, readable=False)
-        faces = detector.detect(image)
+        problem: str | None = None
+        faces: list[Face] = []
+        try:
+            faces = detect_faces(image, detector, name)
+        except InputError as error:
+            problem = error.message
         files: list[str | None] = [None] * len(faces)
         if folder is not None:
             files = [*self._write(name, image, faces, folder, written)]
-        problem = None if faces else f"no face found in {name}"
         found = [
             DetectedFace(
                 number=number,

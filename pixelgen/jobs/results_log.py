@@ -177,9 +177,10 @@ class ResultsLog:
             self._write(b"\n")
             return
         if line[: len(_FIRST_BYTES)] == _FIRST_BYTES[: len(line)]:
-            os.ftruncate(file, end)
-        else:
-            self._write(b"\n")
+            with contextlib.suppress(OSError):  # such as of a file that can only be appended to
+                os.ftruncate(file, end)
+                return
+        self._write(b"\n")
 
     def _write(self, data: bytes) -> None:
         if self._file is None:

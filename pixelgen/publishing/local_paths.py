@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from pixelgen.checkpoints import CheckpointConfig
@@ -44,7 +44,8 @@ def names_local_path(text: str, config: CheckpointConfig) -> bool:
     """Whether `text` names the home folder, or a path of `config` that `public_config` hides."""
     facts = [config.data, config.training]
     private = {path for path in _strings(facts) if path != without_local_paths(path)}
-    return any(path in text for path in {f"{Path.home()}/", f"{Path.home()}\\", *private})
+    home = os.path.expanduser("~")
+    return any(path in text for path in {f"{home}/", f"{home}\\", *private})
 
 
 def _public_recipe(text: str) -> str:

@@ -8,6 +8,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -25,6 +26,7 @@ from pixelgen.checkpoints import storage
 from pixelgen.imaging import png_text
 from pixelgen.jobs import results_log, staging
 from pixelgen.jobs.batch_jobs import BrokenJobs, read_jobs
+from pixelgen.pipelines import ClassPipeline
 
 from .conftest import Run
 
@@ -231,22 +233,28 @@ def test_an_unforeseen_error_is_a_failure(
     assert "Traceback" in run("batch", "jobs.jsonl", "-o", "out", "--debug").err
 
 
+@pytest.mark.usefixtures("usual_signals")
+@pytest.mark.parametrize("number", [None, signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_keeps_what_is_finished(
-    run: Run, sample: Sample, monkeypatch: pytest.MonkeyPatch
+    number: int | None, run: Run, sample: Sample, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    draw = pixelgen.pipelines.ClassPipeline.run
+    if number is not None and os.name != "posix":
+        pytest.skip("os.kill ends a process there")
+    draw = ClassPipeline.run
     calls = []
 
     def pressed(*given: Any) -> Any:
         calls.append(given)
         if len(calls) == 2:
+            if number is not None:
+                os.kill(os.getpid(), number)
             raise KeyboardInterrupt
         return draw(*given)
 
     monkeypatch.setattr("pixelgen.pipelines.ClassPipeline.run", pressed)
     jobs = write(sample(id="a"), sample(id="b"), sample(id="c"))
     outcome = run("batch", jobs, "-o", "out")
-    assert outcome.code == 130
+    assert outcome.code == 128 + (number or signal.SIGINT)
     assert outcome.err.splitlines()[-1] == "2 jobs left; the same command continues"
     assert [result["id"] for result in results(outcome.out)] == ["a"]
     assert files("out") == {"a.png"}

@@ -49,7 +49,8 @@ def test_all_is_well(run: Run) -> None:
 def test_findings_do_not_name_the_home_folder(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Path, "home", lambda: tmp_path)
+    for variable in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(variable, str(tmp_path))
     outcome = run("doctor")
     assert str(tmp_path) not in outcome.out
     assert f"~{os.sep}hub-cache: " in outcome.out

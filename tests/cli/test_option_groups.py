@@ -33,7 +33,7 @@ def test_groups_are_expanded_in_place_and_collected_again() -> None:
         seen.extend((photo, sampling, n, preview, printing))
 
     assert list(inspect.signature(command).parameters) == [
-        *("photo", "seed", "temperature", "top_p", "guidance", "guidance_schedule"),
+        *("photo", "seed", "pick", "temperature", "top_p", "guidance", "guidance_schedule"),
         *("vector_temperature", "n"),
         *("live", "watch", "animate", "as_json", "quiet"),
     ]

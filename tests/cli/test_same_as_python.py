@@ -100,7 +100,8 @@ def test_codes(run: Run, code_weights: Path) -> None:
     loaded = pixelgen.load(code_weights, "cpu")
     loaded.encode([A, B]).save("python.safetensors")
     assert Path("python.safetensors").read_bytes() == Path("cli.safetensors").read_bytes()
-    outcome = run("decode", "python.safetensors", "--separate", "-o", "a.png")
+    words = ["--separate", "-o", "a.png", "--weights", code_weights]
+    outcome = run("decode", "python.safetensors", *words)
     assert outcome.code == 0, outcome.err
     shown = [Image.open(file).tobytes() for file in outcome.out.splitlines()]
     assert [image.tobytes() for image in loaded.decode("cli.safetensors")] == shown

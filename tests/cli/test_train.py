@@ -67,8 +67,7 @@ def test_train_export_sample_score_and_evaluate(
     Image.fromarray(pictures[0]).save("photo.png")
     outcome = run("score", "photo.png", "--weights", "./weights", "--json")
     assert outcome.code == 0, outcome.err
-    command = ("evaluate", "./weights", "--data", data, "--split", "train", "--json")
-    outcome = run(*command)
+    outcome = run("evaluate", "./weights", "--data", data, "--split", "train", "--json")
     assert outcome.code == 0, outcome.err
     figures = json.loads(outcome.out)
     assert figures["images"] == 12

@@ -233,8 +233,8 @@ def test_remove(run: Run, hub: Hub, weights: Path, monkeypatch: pytest.MonkeyPat
     facts = json.loads(run("weights", "remove", "owner/name", "-y", "--json").out)
     assert (facts["revisions"], facts["refs"]) == ([folder.name], ["main"])
     hub.repos["owner/name"].refs["v1"] = folder.name
-    for ref in ("owner/name", "owner/name@v1"):
-        run("weights", "pull", ref)
+    for pulled in ("owner/name", "owner/name@v1"):
+        run("weights", "pull", pulled)
     for option in ((), ("--yes",)):  # what goes along is said before and after
         outcome = run("weights", "remove", "owner/name@v1", *option)
         assert "owner/name@v1 (also main): 1 revision, " in outcome.err

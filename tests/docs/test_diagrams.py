@@ -71,6 +71,18 @@ def test_blind_spot() -> None:
     assert first[UNSEEN] > 0
 
 
+def test_recurrent_fields() -> None:
+    size, (i, j) = diagrams.SIZE, diagrams.AT
+    before = i * size + j
+    one, four, published, complete = colours(diagrams.recurrent_fields())
+    # With all kernels of 3, u rows up a position sees u columns to the right at most.
+    right = sum(max(0, size - 1 - j - up) for up in range(1, i + 1))
+    assert four[UNSEEN] >= right > 0
+    assert one[UNSEEN] > four[UNSEEN]
+    assert (published[UNSEEN], published[SEEN]) == (1, before - 1)  # the end of the row above
+    assert (complete[UNSEEN], complete[SEEN], complete[LEAK]) == (0, before, 0)
+
+
 def test_order_is_strictly_triangular() -> None:
     ((panel,),) = diagrams.order().rows
     for here, row in enumerate(panel.colours):

@@ -154,5 +154,31 @@ def broken() -> Iterator[tuple[str, bytes]]:
     yield "endless.ppm", b"P6\n99999999999 99999999999\n255\n"
     yield "digits.ppm", b"P6\n" + b"9" * 100_000
     yield "comments.ppm", b"P6\n" + b"#\n" * 200_000
+    yield "a million comments.ppm", b"P6\n" + b"#\n" * 10**6
+    yield "canvas.webp", b"RIFF\x12\0\0\0WEBPVP8L\x05\0\0\0\x2f\xff\xff\xff\x0f".ljust(34, b"\0")
+    scans = saved(Image.new("RGB", (1000, 1000)), "JPEG", progressive=True)
+    yield "scans.jpg", scans[:-2] + scans[scans.rindex(b"\xff\xda") : -2] * 8000
+    yield "blocks.j2k", saved(Image.new("RGB", (90, 90)), "JPEG2000", codeblock_size=(4, 4))
+    yield "photo.heic", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic"
     yield "floats.tif", saved(Image.new("F", (9, 9)), "TIFF")
     yield "riff.webp", b"RIFF" + struct.pack("<I", 2**32 - 1) + b"WEBPVP8L" + bytes(40)
+    yield from _much_for_little()
+
+
+def _much_for_little() -> Iterator[tuple[str, bytes]]:
+    """Small files whose decoding would take minutes, or gigabytes."""
+    jpeg = saved(Image.new("RGB", (1024, 1024), "grey"), "JPEG", progressive=True)
+    start, end = jpeg.rindex(b"\xff\xda"), jpeg.rindex(b"\xff\xd9")
+    yield "scans.jpg", jpeg[:end] + jpeg[start:end] * 8000 + jpeg[end:]
+    yield "comments.pbm", b"P1\n" + b"#\n" * 1_000_000 + b"1 1\n0"
+    yield "spaces.pgm", b"P2\n9 9\n255\n" + b" " * 5_000_000
+    size = struct.pack("<I", 9998 | 9998 << 14)
+    pixels = b"VP8L" + struct.pack("<I", 26) + b"\x2f" + size + bytes(21)
+    yield "large.webp", b"RIFF" + struct.pack("<I", len(pixels) + 4) + b"WEBP" + pixels
+    jp2 = bytearray(saved(plain((64, 64)), "JPEG2000"))
+    place = jp2.index(b"\xff\x51") + 6
+    large = struct.pack(">II", 9999, 9999)
+    jp2[place : place + 8] = jp2[place + 16 : place + 24] = large  # of the picture, and of its tile
+    header = jp2.index(b"ihdr") + 4
+    jp2[header : header + 8] = large
+    yield "large.jp2", bytes(jp2)

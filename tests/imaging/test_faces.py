@@ -27,7 +27,7 @@ from pixelgen.imaging import (
     square,
 )
 from pixelgen.imaging.alignment import TEMPLATE, similarity_transform
-from pixelgen.imaging.mtcnn import MtcnnDetector
+from pixelgen.imaging.mtcnn import MtcnnDetector, _suppress_overlaps
 
 PORTRAITS = sorted((Path(__file__).parents[1] / "assets").glob("*.jpg"))
 
@@ -237,6 +237,69 @@ def test_blank_and_tiny_pictures_have_no_face(
         assert caught.value.hint.startswith("set aligned")
         assert "--no-align" in HINTS[caught.value.code]
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("size", [(18000, 1000), (5400, 3600)])
+def test_small_faces_of_large_photos(detector: MtcnnDetector, size: tuple[int, int]) -> None:
+    """Faces of about 1 % of the longer side, as of a person in a landscape."""
+    width = size[0] // 34  # of the portrait; its face is a third of that
+    photo = read_image(PORTRAITS[2])
+    (expected,) = detector.detect(photo)
+    scene = Image.new("RGB", size, "grey")
+    scene.paste(photo.resize((width, width), Image.Resampling.LANCZOS), (700, 300))
+    (face,) = detector.detect(scene)
+    assert detector.smallest_face(*size) < face.box[2] - face.box[0] < 0.02 * size[0]
+    for found, goal in zip(face.landmarks, expected.landmarks, strict=True):
+        here = (700 + goal[0] * width / 256, 300 + goal[1] * width / 256)
+        assert math.dist(found, here) < 0.04 * width
+
+
+def test_the_second_search_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    searched = []
+
+    def search(self: MtcnnDetector, image: Image.Image, scale: float) -> list[Face]:
+        searched.append(scale)
+        return []
+
+    monkeypatch.setattr(MtcnnDetector, "_search", search)
+    detector = MtcnnDetector()
+    for size in ((640, 480), (1024, 1024), (2000, 100), (3000, 2000), (9000, 300), (5, 9000)):
+        searched.clear()
+        detector.detect(Image.new("RGB", size))
+        first, *more = searched
+        assert more == [] or first < more[0] <= 1
+        assert math.prod(size) * searched[-1] ** 2 < 4_000_001
+        assert detector.smallest_face(*size) == pytest.approx(20 / searched[-1])
+        assert (len(more) == 1) == (max(size) > 1024)
+
+
+def test_many_windows_that_look_like_faces_are_bounded() -> None:
+    draw = np.random.default_rng(0)
+    corner = draw.uniform(0, 1e6, (30_000, 2))
+    boxes, scores = np.concatenate([corner, corner + 20], axis=1), draw.uniform(0, 1, 30_000)
+    keep = _suppress_overlaps(boxes, scores, 0.5)
+    assert len(keep) <= 2000
+    assert scores[keep].min() > 0.9
+
+
+@pytest.mark.parametrize("turn", ["90° clockwise", "90° anticlockwise", "180°"])
+@pytest.mark.parametrize("path", PORTRAITS, ids=lambda path: path.stem)
+def test_photos_on_their_side(detector: MtcnnDetector, path: Path, turn: str) -> None:
+    degrees = {"90° clockwise": -90, "90° anticlockwise": 90, "180°": 180}[turn]
+    photo = read_image(path).rotate(-degrees)
+    with pytest.raises(InputError, match=f"no upright face found in me, but one .* {turn}") as e:
+        find_face(photo, None, detector, name="me")
+    assert e.value.hint == "turn the picture first"
+    with pytest.raises(InputError, match=turn):
+        FaceCropper(32, detector).crop(photo)
+    assert find_face(photo.rotate(degrees), None, detector).score > 0.99
+
+
+def test_nothing_found_says_how_small_a_face_may_be(detector: MtcnnDetector) -> None:
+    for size, pixels in (((300, 200), 20), ((64, 64), 10), ((3000, 200), 20)):
+        with pytest.raises(InputError, match=f"narrower than about {pixels} pixels") as caught:
+            find_face(Image.new("RGB", size), None, detector)
+        assert caught.value.code == "no-face-found"
 
 
 def test_faces_are_cut_out_of_photos(detector: MtcnnDetector) -> None:

@@ -31,8 +31,8 @@ def equation_3(gates: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
 def layer_and_inputs(layer: str, height: int, width: int, **more: Any) -> tuple[Any, Tensor]:
     """A random first layer with a class condition, and maps [2, 8, H, W], in double precision."""
     config = recurrent_config(layer, height, width, classes=3, **more)
-    recurrent = build_model(config).layers[0]
-    randomise(recurrent, 1)
+    model: Any = build_model(config)
+    recurrent = randomise(model.layers[0], 1)
     generator = torch.Generator().manual_seed(2)
     x = torch.randn(2, 8, height, width, generator=generator, dtype=torch.float64)
     return recurrent.double(), x
@@ -102,7 +102,8 @@ def test_diagonal_bilstm_by_hand(shape: tuple[int, int]) -> None:
 
 
 def test_only_the_first_layer_reads_the_picture() -> None:
-    first, second = build_model(recurrent_config("diagonal_bilstm", 3, 3)).layers
+    model: Any = build_model(recurrent_config("diagonal_bilstm", 3, 3))
+    first, second = model.layers
     assert first.picture is not None
     assert second.picture is None
 
