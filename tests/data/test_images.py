@@ -340,8 +340,8 @@ def test_labels_are_one_whole_number_for_each_picture(labels: list[Any], tmp_pat
 
 def save_paths(folder: Path, paths: list[str]) -> None:
     """A parquet file whose rows name pictures by their paths."""
-    import pyarrow as pa  # type: ignore[import-untyped]
-    import pyarrow.parquet as pq  # type: ignore[import-untyped]
+    import pyarrow as pa
+    import pyarrow.parquet as pq
 
     folder.mkdir(parents=True)
     rows = [{"bytes": None, "path": path} for path in paths]
