@@ -86,7 +86,7 @@ def test_keys_are_those_of_the_page(command: str, run: Run, request: pytest.Fixt
 
 def test_keys_of_decode(run: Run, code_weights: Path) -> None:
     run("encode", PHOTO, "-o", "codes.safetensors", "--weights", code_weights)
-    outcome = run("decode", "codes.safetensors", "--json")
+    outcome = run("decode", "codes.safetensors", "--json", "--weights", code_weights)
     assert keys_of(json.loads(outcome.out), 0, set()) == documented("decode")
 
 
