@@ -49,6 +49,12 @@ def folded(path: str | os.PathLike[str]) -> str:
     return unicodedata.normalize("NFC", str(path)).casefold().rstrip("/")
 
 
+def home_prefix() -> str:
+    """The home folder with a separator at its end; empty where there is none, or it is the root."""
+    home = os.path.expanduser("~")
+    return home + os.sep if os.path.isabs(home) and Path(home).name else ""
+
+
 def path_below(path: str | os.PathLike[str]) -> str | None:
     """`path` relative to the current folder, None where it does not lie below it. A relative path
     that stays below is returned as it is. Paths are compared as written: no link is followed."""

@@ -21,6 +21,7 @@ from pixelgen.cli.downloads import size_text
 from pixelgen.cli.hints import HINTS
 from pixelgen.cli.settings import all_settings, config_file, read_settings, unknown_variables
 from pixelgen.errors import PixelgenError
+from pixelgen.files import home_prefix
 
 _COLOURS = {"ok": "green", "note": "yellow", "problem": "red"}
 _REQUIRED = (
@@ -86,12 +87,11 @@ def _findings(name: str, check: Callable[[], Iterator[Finding]]) -> Iterator[Fin
 
 def _without_home(finding: Finding) -> Finding:
     """`finding` with ~ for the user's home folder, whose name is often that of the user."""
-    home = os.path.expanduser("~")
-    return replace(
-        finding,
-        found=finding.found.replace(home + os.sep, f"~{os.sep}"),
-        do=finding.do.replace(home + os.sep, f"~{os.sep}"),
-    )
+    if not (home := home_prefix()):
+        return finding
+    short = f"~{os.sep}"
+    found, do = finding.found.replace(home, short), finding.do.replace(home, short)
+    return replace(finding, found=found, do=do)
 
 
 def _print(finding: Finding) -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 from pixelgen.checkpoints import CheckpointConfig
 from pixelgen.errors import without_credentials
-from pixelgen.files import public_path
+from pixelgen.files import home_prefix, public_path
 from pixelgen.toml import parse_toml
 from pixelgen.training.recipe_tables import toml_value
 
@@ -44,8 +43,7 @@ def names_local_path(text: str, config: CheckpointConfig) -> bool:
     """Whether `text` names the home folder, or a path of `config` that `public_config` hides."""
     facts = [config.data, config.training]
     private = {path for path in _strings(facts) if path != without_local_paths(path)}
-    home = os.path.expanduser("~")
-    return any(path in text for path in {f"{home}/", f"{home}\\", *private})
+    return any(path in text for path in {home_prefix(), *private} - {""})
 
 
 def _public_recipe(text: str) -> str:

@@ -178,14 +178,15 @@ def test_python_batch_and_the_command_line_agree(run: Run, pixel_weights: Path) 
 
 def test_one_picture_of_a_file_of_codes(run: Run, code_weights: Path) -> None:
     run("encode", A, B, "-o", "x.safetensors", "--weights", code_weights)
-    assert run("decode", "x.safetensors", "--separate", "-o", "x.png").code == 0
-    outcome = run("decode", "x.safetensors", "--separate", "--pick", 2, "-o", "y.png", "--json")
+    decode = ["decode", "x.safetensors", "--weights", code_weights]
+    assert run(*decode, "--separate", "-o", "x.png").code == 0
+    outcome = run(*decode, "--separate", "--pick", 2, "-o", "y.png", "--json")
     facts = json.loads(outcome.out)
     assert (facts["files"], facts["pictures"]) == (["y.png"], ["female-6.jpg"])
     assert Path("y.png").read_bytes() == Path("x-2.png").read_bytes()
-    assert run("decode", "x.safetensors", "--pick", 1).out == "x-pick1.png\n"
+    assert run(*decode, "--pick", 1).out == "x-pick1.png\n"
     assert png_text(Path("x-pick1.png"))["pick"] == "1"
-    outcome = run("decode", "x.safetensors", "--pick", 3)
+    outcome = run(*decode, "--pick", 3)
     assert (outcome.code, outcome.err) == (
         2,
         "error: there is no picture 3 in x.safetensors: it holds 2\n",

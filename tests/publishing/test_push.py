@@ -93,7 +93,9 @@ def test_the_card_beside_the_weights_can_be_kept(hub: Hub, mine: Path) -> None:
     assert isinstance(caught.value, UsageError)
 
 
-def test_no_path_of_this_computer_is_published(hub: Hub, mine: Path, tmp_path: Path) -> None:
+def test_no_path_of_this_computer_is_published(
+    hub: Hub, mine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     config = json.loads((mine / "config.json").read_text())
     config["data"] = {"path": str(tmp_path / "pictures"), "label": "owner/name"}
     training = config["training"]
@@ -113,6 +115,10 @@ def test_no_path_of_this_computer_is_published(hub: Hub, mine: Path, tmp_path: P
     expected = RECIPE.replace("[card]", '[card]\ndata = "See ../pictures."')
     assert published["training"]["recipe"] == expected
     assert published["sha256"] == config["sha256"]
+    with monkeypatch.context() as patch:
+        patch.setenv("HOME", "/")  # as in some containers
+        (mine / "README.md").write_text("see https://example.com")
+        push_to_hub(mine, "owner/name", token=TOKEN, keep_card=True)
     for text in (f"data in {tmp_path / 'pictures'}", f"see {Path.home() / 'notes'}"):
         (mine / "README.md").write_text(text)
         with pytest.raises(UsageError, match=r"README\.md .* names folders of this computer"):
