@@ -203,7 +203,8 @@ def test_one_folder_of_two_runs(recipe_file: Path, tmp_path: Path, pictures: Pat
         again = tmp_path / f"{size}.toml"
         again.write_text(text.split("```")[0], encoding="utf-8")
         recipe = load_recipe(again)
-        assert recipe == load_recipe(recipe_file, [f"model.bottleneck={size}"])
+        public = f"data.path={Path(load_recipe(recipe_file).data.path).name}"
+        assert recipe == load_recipe(recipe_file, [f"model.bottleneck={size}", public])
         assert recipe_text(recipe) == again.read_text(encoding="utf-8")
     # A new run finds the auto-encoder of its own size.
     train(load_recipe(recipe_file, ["schedule.steps=1"]), tmp_path / "more", init=str(folder))
