@@ -32,6 +32,7 @@ Progress = Callable[[int, int], None]
 
 _READER_VERSION = 2  # of splits in the cache; another one if the same files give other pixels
 _CHUNK_PIXELS = 2**23  # of the pictures that are decoded at a time
+_CHUNK_VALUES = 2**26  # that are averaged at a time
 _MOST_ROWS = 500
 
 
@@ -129,6 +130,10 @@ def average_down(images: Tensor, factor: int) -> Tensor:
     if factor == 1:
         return images
     *rest, height, width = images.shape
+    if images.numel() > _CHUNK_VALUES and height > factor:  # sums take four times the memory
+        half = height // factor // 2 * factor
+        parts = images.split([half, height - half], -2)
+        return torch.cat([average_down(part, factor) for part in parts], -2)
     squares = images.view(*rest, height // factor, factor, width // factor, factor)
     area = factor * factor
     return ((2 * squares.sum((-3, -1), dtype=torch.int32) + area) // (2 * area)).to(torch.uint8)

@@ -55,6 +55,15 @@ def test_averages_are_rounded_half_up(factor: int) -> None:
     assert np.array_equal(average_down(torch.from_numpy(x), factor).numpy(), expected)
 
 
+def test_averages_do_not_depend_on_how_many_are_taken_at_a_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    x = torch.from_numpy(np.stack(noise(2, 15, 9))).permute(0, 3, 1, 2).contiguous()
+    whole = average_down(x, 3)
+    monkeypatch.setattr(images, "_CHUNK_VALUES", 100)
+    assert torch.equal(average_down(x, 3), whole)
+
+
 def test_a_half_goes_up() -> None:
     x = torch.tensor([[[[1, 2], [1, 2]]]], dtype=torch.uint8)
     assert average_down(x, 2).item() == 2
