@@ -20,7 +20,9 @@ def group_ids(features: int, groups: int, parts: int = 1) -> Tensor:
     """The group of every feature map, [features]; `parts` repeats the pattern (gate halves)."""
     if features % (groups * parts):
         raise ValueError(f"{features} feature maps do not split into {parts} × {groups} groups")
-    return torch.arange(groups).repeat_interleave(features // (groups * parts)).repeat(parts)
+    # By `ones`, whose size `checkpoints.instantiate` bounds, since a configuration may claim any.
+    index = torch.ones(features, dtype=torch.long).cumsum(0) - 1
+    return index // (features // (groups * parts)) % groups
 
 
 def channel_mask(

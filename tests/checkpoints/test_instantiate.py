@@ -11,8 +11,20 @@ import pytest
 import torch
 
 from pixelgen.checkpoints import instantiate
+<<<<<<< HEAD
 from pixelgen.checkpoints.instantiate import initialised_network, network_for
 from pixelgen.models import AutoencoderConfig, GatedPixelCNNConfig, build_model
+=======
+from pixelgen.checkpoints.instantiate import network_for
+from pixelgen.models import (
+    AutoencoderConfig,
+    GatedPixelCNNConfig,
+    GridConfig,
+    PixelCNNConfig,
+    PixelRNNConfig,
+    build_model,
+)
+>>>>>>> pixelrnn
 
 CONFIG = GatedPixelCNNConfig(channels=1, height=4, width=4, levels=4, features=8, layers=2)
 
@@ -39,6 +51,20 @@ def test_initialisers_work_again_afterwards() -> None:
 def test_what_its_tensors_cannot_fill_is_refused(features: int) -> None:
     with pytest.raises(ValueError, match="no model of this size"):
         network_for(replace(CONFIG, features=features), shapes(CONFIG))
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        PixelCNNConfig(output_features=3 << 31),
+        PixelRNNConfig(output_features=3 << 31),
+        PixelRNNConfig(layer="diagonal_bilstm", height=1 << 31, width=1 << 31),
+    ],
+    ids=["pixelcnn", "row_lstm", "diagonal_bilstm"],
+)
+def test_indices_of_maps_and_positions_are_bounded_too(config: GridConfig) -> None:
+    with pytest.raises(ValueError, match="no model of this size"):
+        network_for(config, [(100,)] * 100)
 
 
 def test_large_models_are_built_for_large_files(monkeypatch: pytest.MonkeyPatch) -> None:

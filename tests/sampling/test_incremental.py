@@ -122,7 +122,7 @@ def test_recurrent(layer: str, variant: dict[str, Any]) -> None:
     assert_same(recurrent(layer=layer, **variant))
 
 
-@pytest.mark.parametrize("kernel", [1, 5, 7])
+@pytest.mark.parametrize("kernel", [1, 5])
 def test_row_lstm_of_other_kernels(kernel: int) -> None:
     assert_same(recurrent(kernel=kernel, classes=2))
 
@@ -136,9 +136,9 @@ def counted(run: Callable[[], object]) -> int:
 
 @pytest.mark.parametrize("layer", ["row_lstm", "diagonal_bilstm"])
 def test_recurrent_takes_the_work_of_about_one_pass(layer: str) -> None:
-    config = recurrent(layer=layer, height=6, width=6, features=24, layers=3)
-    model, numbers = network(config).eval(), uniforms(config, 2)
-    x = sample(model, None, numbers)
+    config = recurrent(layer=layer, features=24)
+    model, numbers = network(config).eval(), uniforms(config, 1)
+    x = torch.zeros(1, 3, 4, 5, dtype=torch.long)
     with torch.no_grad():
         one_pass = counted(lambda: model(x))
     assert counted(lambda: sample(model, None, numbers)) < 1.1 * one_pass
