@@ -11,11 +11,7 @@ import pytest
 import torch
 
 from pixelgen.checkpoints import instantiate
-<<<<<<< HEAD
 from pixelgen.checkpoints.instantiate import initialised_network, network_for
-from pixelgen.models import AutoencoderConfig, GatedPixelCNNConfig, build_model
-=======
-from pixelgen.checkpoints.instantiate import network_for
 from pixelgen.models import (
     AutoencoderConfig,
     GatedPixelCNNConfig,
@@ -24,7 +20,6 @@ from pixelgen.models import (
     PixelRNNConfig,
     build_model,
 )
->>>>>>> pixelrnn
 
 CONFIG = GatedPixelCNNConfig(channels=1, height=4, width=4, levels=4, features=8, layers=2)
 
