@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
+UNKNOWN_LICENSE = "unknown"
+"""What the Hub calls a licence that nobody has said."""
+
 
 @dataclass(frozen=True)
 class Figure:
@@ -26,7 +29,7 @@ class ModelCard:
     """Title of the card."""
     summary: str
     """What the model does, in a sentence or two."""
-    license: str = "unknown"
+    license: str = UNKNOWN_LICENSE
     """A licence id of the Hub (`mit`, `apache-2.0`, `cc-by-nc-4.0`, `other`, …)."""
     license_name: str = ""
     """Name of the licence where `license` is `other`."""

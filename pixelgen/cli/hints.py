@@ -23,6 +23,7 @@ HINTS: dict[str, str] = {
     "hub-unexpected-error": "--debug shows more",
     "init-and-resume": "give either --init or --resume",
     "large-animation": "lower --scale or -n, or animate a .png",
+    "license-unknown": "--license ID, such as cc-by-4.0, or --license unknown to publish them so",
     "map-on-stdout": "--map FILE.png",
     "max-side-of-square": "--patches",
     "motion-of-picture": "-o FILE.gif or FILE.webp",
@@ -35,9 +36,12 @@ HINTS: dict[str, str] = {
     "no-such-picture": "give -n and all other options as in the call that drew it",
     "one-picture": "--grid",
     "only-reconstructs": "`pixelgen reconstruct`",
+    "option-while-resuming": "leave it out, or start a new run in another folder with -o",
     "part-to-fill": "--mask, --keep or --box",
     "path-needs-classes": "--class NAME",
+    "photo-option-with-recipe": "leave it out, or change the recipe with --set KEY=VALUE",
     "photos-or-classes": "PHOTO PHOTO or --class",
+    "preset-needs-nothing": "add --from none",
     "private-card": "edit it, or leave out --keep-card",
     "run-as-weights": "`pixelgen export RUN -o FOLDER` makes weights of it",
     "run-exists": "add --resume to continue it",
@@ -51,5 +55,6 @@ HINTS: dict[str, str] = {
     "weights-not-cached": "`pixelgen weights pull OWNER/NAME` with network",
     "weights-not-listed": "`pixelgen weights` lists what is there",
     "weights-of-codes": "--weights NAME",
+    "which-column": "--image-column or --label-column names one that is there",
 }
 """By `PixelgenError.code`; replaces the hint of the library, which names no options."""

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from pixelgen.checkpoints import Source, load_checkpoint, resolve_weights
+from pixelgen.checkpoints.card import UNKNOWN_LICENSE
 from pixelgen.checkpoints.config import CONFIG_FILE
 from pixelgen.checkpoints.digests import verify
 from pixelgen.checkpoints.hub import PushResult, parse_hub_ref, push
@@ -28,6 +29,7 @@ def push_to_hub(
     private: bool = False,
     message: str = "",
     keep_card: bool = False,
+    license: str = "",
     tell: Callable[[str], None] = lambda note: None,
 ) -> PushResult:
     """Upload weights (bundled name or folder) to the Hub repository `owner/name[@branch]`.
@@ -35,10 +37,12 @@ def push_to_hub(
     One commit holds the configuration, the tensors, the sheet of samples if there is one, and a
     model card made from the recipe and the figures, or with `keep_card` the README.md beside them.
     A missing repository is created. `token` needs write access; by default it is that of HF_TOKEN
-    or `hf auth login`. `tell` is called with notes on the progress. Paths of this computer are left
-    out of the configuration and the card. Raises PixelgenError, and uploads nothing, for weights
-    that cannot be loaded or have changed since they were saved, for files that are links out of
-    their folder, and for a README.md to keep that names such paths.
+    or `hf auth login`. `license` is a licence id of the Hub for a generated card, instead of that
+    in the recipe. `tell` is called with notes on the progress. Paths of this computer are left out
+    of the configuration and the card. Raises PixelgenError, and uploads nothing, for weights that
+    cannot be loaded or have changed since they were saved, for a licence that is unknown unless
+    `license` says so, for files that are links out of their folder, and for a README.md to keep
+    that names such paths.
     """
     target = parse_hub_ref(repo)
     if target is None:
@@ -59,7 +63,16 @@ def push_to_hub(
     if sheet.is_file():
         files[SHEET] = sheet
     if not keep_card:
-        files[CARD_FILE] = str(card_from_config(config, target.repo, sheet.is_file())).encode()
+        made = card_from_config(config, target.repo, sheet.is_file())
+        if license:
+            made = replace(made, license=license)
+        elif made.license == UNKNOWN_LICENSE:
+            raise UsageError(
+                f"the licence of {source.name} is unknown",
+                'give license, such as "cc-by-4.0", or "unknown" to publish them all the same',
+                code="license-unknown",
+            )
+        files[CARD_FILE] = str(made).encode()
     elif card.is_file():
         files[CARD_FILE] = card
     else:

@@ -171,18 +171,20 @@ def test_pull_refuses(run: Run, hub: Hub, weights: Path, monkeypatch: pytest.Mon
 
 def test_push(run: Run, hub: Hub, weights: Path) -> None:
     outcome = run("weights", "push", "tiny", "owner/name", "--token", TOKEN)
+    assert (outcome.code, "--license ID" in outcome.err) == (2, True)
+    licensed = ("--license", "cc0-1.0")
+    outcome = run("weights", "push", "tiny", "owner/name", "--token", TOKEN, *licensed)
     assert outcome.code == 0, outcome.err
     commit = hub.repos["owner/name"].refs["main"]
     assert outcome.out == f"owner/name@{commit}\n"
     assert outcome.err == f"uploading 3 files, 0.0 MB\n3 files at {hub.url}/owner/name\n"
     assert run("weights", "pull", outcome.out.strip()).code == 0
-    outcome = run(
-        "weights", "push", weights, "owner/two", "--token", TOKEN, "--private", "--json", "-m", "x"
-    )
+    words = ("push", weights, "owner/two", "--token", TOKEN, "--private", "--json", "-m", "x")
+    outcome = run("weights", *words, *licensed)
     facts = json.loads(outcome.out)
     assert (facts["name"], facts["url"]) == ("owner/two", f"{hub.url}/owner/two")
     assert hub.repos["owner/two"].private
-    outcome = run("weights", "push", weights, "owner/three")
+    outcome = run("weights", "push", weights, "owner/three", *licensed)
     assert (outcome.code, outcome.out) == (1, "")
     assert "HF_TOKEN or --token" in outcome.err
 

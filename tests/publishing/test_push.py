@@ -153,9 +153,20 @@ def test_links_within_a_folder_and_within_the_cache_are_files(hub: Hub, mine: Pa
 
 
 def test_weights_without_a_recipe_have_a_short_card(hub: Hub, weights: Path) -> None:
-    pushed = push_to_hub(weights, "owner/name", token=TOKEN)
+    pushed = push_to_hub(weights, "owner/name", token=TOKEN, license="cc0-1.0")
     card = hub.repos["owner/name"].commits[pushed.commit]["README.md"].decode()
     assert "Weights of pixelgen, pixelcnn, for pictures of 4×4." in card
+    assert card.startswith('---\nlicense: "cc0-1.0"\n')
+
+
+def test_an_unknown_licence_is_not_published_unsaid(hub: Hub, weights: Path) -> None:
+    with pytest.raises(UsageError, match="the licence of tiny is unknown") as caught:
+        push_to_hub(weights, "owner/name", token=TOKEN)
+    assert "give license" in caught.value.hint
+    assert not hub.repos
+    pushed = push_to_hub(weights, "owner/name", token=TOKEN, license="unknown")
+    card = hub.repos["owner/name"].commits[pushed.commit]["README.md"].decode()
+    assert card.startswith('---\nlicense: "unknown"\n')
 
 
 def test_again_and_to_a_branch(hub: Hub, mine: Path) -> None:

@@ -117,6 +117,14 @@ def push(
         bool,
         typer.Option("--keep-card", help="Publish the README.md beside the weights as model card."),
     ] = False,
+    license: Annotated[
+        str,
+        typer.Option(
+            metavar="ID",
+            help="Licence of the weights, such as cc-by-4.0, instead of that of their recipe.",
+            show_default=False,
+        ),
+    ] = "",
     as_json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
@@ -140,6 +148,7 @@ def push(
             private=private,
             message=message,
             keep_card=keep_card,
+            license=license,
             tell=download.note,
         )
     if as_json:
