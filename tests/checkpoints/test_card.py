@@ -11,6 +11,7 @@ def test_card() -> None:
     card = ModelCard(
         name="tiny",
         summary="Small pictures.",
+        license="other",
         license_name="research: only",
         datasets=("owner/data",),
         figures=(Figure("bits/dim", "3.99", "pixelgen evaluate tiny"),),
