@@ -91,6 +91,56 @@ def test_the_picture_says_how_it_was_made(run: Run, weights: Path) -> None:
     }
 
 
+def test_a_group_stands_for_kinds_that_the_weights_know(run: Run, weights: Path) -> None:
+    words = ["sample", "--weights", weights, "--separate", "--json", "-n", 3]
+    outcome = run(*words, "-c", "vertebrate", "-c", 8, "--seed", 1)
+    facts = json.loads(outcome.out)
+    classes = facts["classes"]
+    assert sorted(classes[:2]) == [8, 207]  # all kinds before one comes again
+    assert classes[2] in (8, 207)
+    assert classes[3:] == [8, 8, 8]
+    assert (facts["parameters"]["classes"], facts["parameters"]["n"]) == (classes, 1)
+    again = [word for label in classes for word in ("-c", label)]
+    text = png_text(Path(facts["files"][1]))
+    assert text["pick"] == "2"
+    outcome = run(*words[:4], *again, "--seed", 1, "--pick", 2, "-o", "a.png")
+    assert outcome.code == 0, outcome.err
+    assert Path("a.png").read_bytes() == Path(facts["files"][1]).read_bytes()
+    every = [
+        json.loads(run(*words[:3], "--json", "-c", "vertebrate", "--seed", seed).out)["classes"]
+        for seed in range(8)
+    ]
+    assert {kind for (kind,) in every} == {8, 207}
+
+
+def test_the_closing_line_names_the_kinds_of_a_group(run: Run, weights: Path) -> None:
+    words = ["sample", "--weights", weights, "--seed", 1]
+    outcome = run(*words, "-c", "vertebrate", "-n", 2)
+    assert outcome.out == "pixelgen-vertebrate-s1.png\n"
+    assert "hen" in outcome.err
+    assert "golden retriever" in outcome.err
+    outcome = run(*words, "-c", "dog", "-n", 2, "--json")
+    assert json.loads(outcome.out)["classes"] == [207, 207]
+    outcome = run(*words, "-c", "cat")
+    assert (outcome.code, outcome.err.count("\n")) == (2, 1)
+    assert "tiny was trained on none of the 13 classes of the group 'cat', such as" in outcome.err
+    assert "is a group of" in run("interpolate", "-c", "cat", "-c", 8, "--weights", weights).err
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (["lion"], "--class lion"),
+        (["golden", "retriever"], "--class 'golden retriever'"),
+        (["lion", "pizza"], "--class lion --class pizza"),
+    ],
+)
+def test_a_class_without_its_option(run: Run, words: list[str], hint: str) -> None:
+    outcome = run("sample", *words)
+    assert outcome.code == 2
+    assert outcome.err.endswith(f"({hint})\n")
+
+
 def test_grid_and_scale(run: Run, weights: Path) -> None:
     words = ["sample", "--class", 8, "--class", 207, "-n", 3, "--seed", 1, "--weights", weights]
     run(*words, "-o", "a.png")
