@@ -23,6 +23,7 @@ HINTS: dict[str, str] = {
     "hub-unexpected-error": "--debug shows more",
     "init-and-resume": "give either --init or --resume",
     "large-animation": "lower --scale or -n, or animate a .png",
+    "large-picture": "lower --scale, or write a .png",
     "map-on-stdout": "--map FILE.png",
     "max-side-of-square": "--patches",
     "motion-of-picture": "-o FILE.gif or FILE.webp",

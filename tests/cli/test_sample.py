@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from pixelgen.imaging import png_text
+from pixelgen.imaging import picture_text, png_text
 
 from .conftest import Run
 
@@ -91,6 +91,27 @@ def test_the_picture_says_how_it_was_made(run: Run, weights: Path) -> None:
     }
 
 
+@pytest.mark.parametrize("ending", ["jpg", "webp", "tif"])
+def test_other_formats(run: Run, weights: Path, ending: str) -> None:
+    words = ["sample", "--class", 8, "--seed", 1, "--weights", weights]
+    place = ["-o", f"a.{ending}"]
+    run(*words, "-o", "a.png")
+    assert run(*words, *place).out == f"a.{ending}\n"
+    before = Path(f"a.{ending}").read_bytes()
+    assert picture_text(Path(f"a.{ending}")) == picture_text(Path("a.png"))
+    with Image.open("a.png") as first, Image.open(f"a.{ending}") as second:
+        assert (first.tobytes() == second.convert("RGB").tobytes()) == (ending != "jpg")
+        assert not getattr(second, "is_animated", False)
+    assert run(*words, *place).code == 0  # the same picture
+    assert run(*words[:3], "--seed", 2, "--weights", weights, *place).code == 2
+    assert Path(f"a.{ending}").read_bytes() == before
+    assert run(*words, *place, "--separate", "-n", 2).out == f"a-1.{ending}\na-2.{ending}\n"
+    job = {"command": "sample", "class": 8, "seed": 1, "out": place[1], "weights": str(weights)}
+    Path("jobs.jsonl").write_text(json.dumps(job))
+    assert run("batch", "jobs.jsonl", "-o", "out", "-q").code == 0
+    assert Path("out", place[1]).read_bytes() == before
+
+
 def test_a_group_stands_for_kinds_that_the_weights_know(run: Run, weights: Path) -> None:
     words = ["sample", "--weights", weights, "--separate", "--json", "-n", 3]
     outcome = run(*words, "-c", "vertebrate", "-c", 8, "--seed", 1)
@@ -164,6 +185,13 @@ def test_separate_files_hold_the_pictures_of_the_grid(run: Run, weights: Path) -
         assert grid.crop((6, 0, 10, 4)).tobytes() == second.tobytes()
 
 
+def test_more_than_nine_files_are_listed_in_their_order(run: Run, weights: Path) -> None:
+    words = ["sample", "--class", 8, "-n", 10, "--seed", 1, "--weights", weights]
+    names = run(*words, "-o", "one.png", "--separate").out.split()
+    assert names == sorted(names)
+    assert (names[0], names[-1]) == ("one-01.png", "one-10.png")
+
+
 def test_json(run: Run, weights: Path) -> None:
     outcome = run("sample", "--class", "207", "-n", 2, "--seed", 5, "--weights", weights, "--json")
     facts = json.loads(outcome.out)
@@ -207,7 +235,7 @@ BAD = [
     (["--weights", "../../../etc"], 2, "no weights folder"),
     (["-o", "/nonexistent/x.png"], 2, "no folder /nonexistent"),
     (["-o", "nonexistent/"], 2, "no folder nonexistent"),
-    (["-o", "x.jpg"], 2, "x.jpg is neither a folder nor a .png file"),
+    (["-o", "x.bmp"], 2, "x.bmp is neither a folder nor a .png file"),
     (["-o", "-", "--separate", "-n", "2"], 2, "stdout takes one picture"),
     (["-o", "-", "--json"], 2, "stdout cannot take both"),
     (["-n", "0"], 2, "n must be at least 1, not 0"),
