@@ -25,6 +25,7 @@ HINTS: dict[str, str] = {
     "large-animation": "lower --scale or -n, or animate a .png",
     "large-picture": "lower --scale, or write a .png",
     "map-on-stdout": "--map FILE.png",
+    "mask-of-picture": "--mask MASK",
     "max-side-of-square": "--patches",
     "motion-of-picture": "-o FILE.gif or FILE.webp",
     "no-card-from-config": "add --keep-card to use the README.md beside it",
@@ -38,6 +39,7 @@ HINTS: dict[str, str] = {
     "only-reconstructs": "`pixelgen reconstruct`",
     "part-to-fill": "--mask, --keep or --box",
     "path-needs-classes": "--class NAME",
+    "photo-of-picture": "--photo PHOTO, once for each",
     "photos-or-classes": "PHOTO PHOTO or --class",
     "private-card": "edit it, or leave out --keep-card",
     "run-as-weights": "`pixelgen export RUN -o FOLDER` makes weights of it",
@@ -52,5 +54,6 @@ HINTS: dict[str, str] = {
     "weights-not-cached": "`pixelgen weights pull OWNER/NAME` with network",
     "weights-not-listed": "`pixelgen weights` lists what is there",
     "weights-of-codes": "--weights NAME",
+    "weights-of-picture": "--weights NAME",
 }
 """By `PixelgenError.code`; replaces the hint of the library, which names no options."""
