@@ -19,7 +19,7 @@ from pixelgen.imaging.provenance import xmp_packet
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff")
 """File name suffixes of pictures that can be written; all but JPEG are lossless."""
-_FORMATS = {
+_FORMATS: dict[str, tuple[str, dict[str, Any]]] = {
     ".jpg": ("JPEG", {"quality": 95, "subsampling": 0}),
     ".webp": ("WEBP", {"lossless": True}),
     ".tif": ("TIFF", {"compression": "tiff_deflate"}),

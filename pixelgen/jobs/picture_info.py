@@ -27,7 +27,11 @@ _COMMANDS = {
 """The command by a parameter that those listed below it do not have."""
 _KEYS = {"classes": "class", "bottlenecks": "bottleneck"}
 """Keys of a job that are not those of the parameters."""
-_CUTS = {"crop": {}, "stretch": {"resize": True}, "patches": {"patches": True}}
+_CUTS: dict[str, dict[str, Any]] = {
+    "crop": {},
+    "stretch": {"resize": True},
+    "patches": {"patches": True},
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +85,7 @@ def picture_info(picture: str | Path) -> PictureInfo:
     seed, pick = (_whole(text.get(key)) for key in ("seed", "pick"))
     job = None
     if command in DRAWING_JOBS:
-        own = {"weights": text["weights"], "seed": seed, "pick": pick}
+        own: dict[str, Any] = {"weights": text["weights"], "seed": seed, "pick": pick}
         values = _job_values(command, parameters) | own
         job = {"command": command} | {k: v for k, v in values.items() if v is not None}
     return PictureInfo(

@@ -133,7 +133,9 @@ def test_what_is_missing_is_said(run: Run, draw: Any) -> None:
     assert (outcome.code, "the same pixels" in outcome.err) == (0, True)
     assert "made from another photo" in run(*words, "--photo", B, "--force").err
     assert "from 1 photos" in run(*words, "--photo", B, "--photo", B).err
-    assert "steps has no effect: x.png is of complete" in run(*words, "--photo", B, "--steps", 3).err
+    assert (
+        "steps has no effect: x.png is of complete" in run(*words, "--photo", B, "--steps", 3).err
+    )
 
 
 def test_other_weights_are_told(run: Run, draw: Any, code_weights: Path) -> None:
