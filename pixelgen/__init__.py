@@ -17,6 +17,7 @@ from pixelgen.errors import InputError, PixelgenError, UsageError, WeightsError
 
 if TYPE_CHECKING:
     from pixelgen.jobs.batch import run_jobs
+    from pixelgen.jobs.picture_info import PictureInfo, picture_info
     from pixelgen.jobs.results_log import JobResult
     from pixelgen.pipelines import (
         CodesFile,
@@ -46,6 +47,7 @@ __all__ = [
     "InputError",
     "InterpolationResult",
     "JobResult",
+    "PictureInfo",
     "PixelgenError",
     "Portrait",
     "PortraitResult",
@@ -61,6 +63,7 @@ __all__ = [
     "WeightsError",
     "__version__",
     "load",
+    "picture_info",
     "push_to_hub",
     "run_jobs",
 ]
@@ -76,6 +79,10 @@ def __getattr__(name: str) -> object:
         from pixelgen.jobs import batch
 
         return getattr(batch, name)
+    if name in ("PictureInfo", "picture_info"):
+        from pixelgen.jobs import picture_info as module
+
+        return getattr(module, name)
     if name in __all__:
         from pixelgen import pipelines
 

@@ -27,6 +27,8 @@ COMMANDS = (
     "interpolate",
     "reconstruct",
     "complete",
+    "again",
+    "info",
     "score",
     "classes",
     "weights",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import re
+import shlex
 import sys
 from typing import Any
 
@@ -12,6 +14,7 @@ import typer
 from pixelgen.cli import terminal
 from pixelgen.cli.hints import HINTS
 from pixelgen.errors import InputError, PixelgenError, UsageError, WeightsError, did_you_mean
+from pixelgen.labels import imagenet_catalogue
 
 SIGNAL_OFFSET = 128
 """A command that a signal ends has this exit code plus the number of the signal, as in a shell."""
@@ -44,6 +47,8 @@ _OUT_OF_MEMORY = (
 """In messages of torch, of C++ and of the system, in any case."""
 _WRITING = (errno.ENOSPC, errno.EFBIG, errno.EIO, getattr(errno, "EDQUOT", errno.ENOSPC))
 _MAX_LENGTH = 1000
+_EXTRA_WORDS = re.compile(r"unexpected extra arguments?(?:\(s\))? \((.+)\)")
+"""In a message of Typer's, with the words."""
 
 
 def report(error: BaseException, debug: bool) -> int:
@@ -78,7 +83,7 @@ def explain(error: BaseException) -> tuple[str, int]:
     elif hasattr(error, "format_message"):
         # An error of Typer's; where its class is defined differs between versions of Typer.
         context = getattr(error, "ctx", None)
-        hint = f"`{context.command_path} --help`" if context is not None else ""
+        hint = "" if context is None else _usage_hint(error, context)
         line = _with_hint(_usage_message(error, context), hint)
         code = getattr(error, "exit_code", 2)
     elif _is_out_of_memory(error):
@@ -125,6 +130,20 @@ def _usage_message(error: Any, context: Any) -> str:
         return f"{error.message}{did_you_mean(error.option_name.lstrip('-'), known, '--')}"
     # For an invalid choice the message begins with the kind of error.
     return str(error.format_message()).rstrip(".").replace("Value error, ", "")
+
+
+def _usage_hint(error: Any, context: Any) -> str:
+    """What to do about a wrong command line."""
+    extra = _EXTRA_WORDS.search(str(error.format_message()))
+    if extra and any("--class" in param.opts for param in context.command.get_params(context)):
+        return _class_options(extra[1])
+    return f"`{context.command_path} --help`"
+
+
+def _class_options(words: str) -> str:
+    """The options that name the classes that `words`, which stood alone, mean."""
+    names = [words] if imagenet_catalogue().search(words) else words.split(" ")
+    return " ".join(f"--class {shlex.quote(name)}" for name in names)
 
 
 def _with_hint(message: str, hint: str) -> str:

@@ -23,8 +23,10 @@ HINTS: dict[str, str] = {
     "hub-unexpected-error": "--debug shows more",
     "init-and-resume": "give either --init or --resume",
     "large-animation": "lower --scale or -n, or animate a .png",
+    "large-picture": "lower --scale, or write a .png",
     "license-unknown": "--license ID, such as cc-by-4.0, or --license unknown to publish them so",
     "map-on-stdout": "--map FILE.png",
+    "mask-of-picture": "--mask MASK",
     "max-side-of-square": "--patches",
     "motion-of-picture": "-o FILE.gif or FILE.webp",
     "no-card-from-config": "add --keep-card to use the README.md beside it",
@@ -39,6 +41,7 @@ HINTS: dict[str, str] = {
     "option-while-resuming": "leave it out, or start a new run in another folder with -o",
     "part-to-fill": "--mask, --keep or --box",
     "path-needs-classes": "--class NAME",
+    "photo-of-picture": "--photo PHOTO, once for each",
     "photo-option-with-recipe": "leave it out, or change the recipe with --set KEY=VALUE",
     "photos-or-classes": "PHOTO PHOTO or --class",
     "preset-needs-nothing": "add --from none",
@@ -55,6 +58,7 @@ HINTS: dict[str, str] = {
     "weights-not-cached": "`pixelgen weights pull OWNER/NAME` with network",
     "weights-not-listed": "`pixelgen weights` lists what is there",
     "weights-of-codes": "--weights NAME",
+    "weights-of-picture": "--weights NAME",
     "which-column": "--image-column or --label-column names one that is there",
 }
 """By `PixelgenError.code`; replaces the hint of the library, which names no options."""

@@ -70,7 +70,7 @@ def interpolate(
             "-o",
             "--output",
             metavar="FILE|DIR|-",
-            help="A .png file, a .gif or .webp animation, a folder, or - for stdout.",
+            help="A .png, .jpg or .tif file, a .gif or .webp animation, a folder, or - for stdout.",
         ),
     ] = None,
     fps: Annotated[

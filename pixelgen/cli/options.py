@@ -55,7 +55,10 @@ Align = Annotated[
 Output = Annotated[
     str | None,
     typer.Option(
-        "-o", "--output", metavar="FILE|DIR|-", help="A .png file, a folder, or - for stdout."
+        "-o",
+        "--output",
+        metavar="FILE|DIR|-",
+        help="A .png, .jpg, .webp or .tif file, a folder, or - for stdout.",
     ),
 ]
 Grid = Annotated[

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from pixelgen.checkpoints import DEFAULT_WEIGHTS
-from pixelgen.cli import options
+from pixelgen.cli import completions, options
 from pixelgen.cli.option_groups import (
     ClassSamplingGroup,
     PreviewGroup,
@@ -22,7 +22,17 @@ from pixelgen.jobs.sample import SampleJob
 @with_option_groups
 def sample(
     *,
-    classes: options.Classes = None,
+    classes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--class",
+            "-c",
+            metavar="CLASS",
+            help="Number, range (207-210), WordNet id or name, or a group such as dog: -n of its "
+            "kinds; may be repeated. Without it: no class.",
+            autocompletion=completions.classes,
+        ),
+    ] = None,
     n: Annotated[int, typer.Option("-n", help="Draw this many pictures of every class.")] = 1,
     sampling: ClassSamplingGroup,
     candidates: Annotated[
@@ -53,6 +63,7 @@ def sample(
     Examples:
       pixelgen sample --class 'golden retriever' -n 16
       pixelgen sample -c lion -c pizza -n 8 --scale 4 -o sheet.png
+      pixelgen sample -c dog -n 9 -o dogs.jpg
       pixelgen sample -c lion -n 4 --animate lions.gif
       pixelgen sample -c 207 --seed 1 -o - > dog.png
     """

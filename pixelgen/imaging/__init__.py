@@ -5,8 +5,6 @@ from pixelgen.imaging.alignment import align, residual
 from pixelgen.imaging.animation import (
     ANIMATIONS,
     animation_bytes,
-    animation_text,
-    same_picture,
     save_animation,
 )
 from pixelgen.imaging.face_detector import Face, FaceDetector
@@ -16,7 +14,16 @@ from pixelgen.imaging.grid import Resample, enlarge, make_grid, square_columns, 
 from pixelgen.imaging.heatmap import check_rows, heat_sheet
 from pixelgen.imaging.hole import Hole, cut_hole, grey_out, parse_box, parse_keep
 from pixelgen.imaging.mask import MASK_CONVENTIONS, MaskConvention, load_mask, read_mask
-from pixelgen.imaging.png import is_unfinished, png_bytes, png_text, save_png, unfinished_text
+from pixelgen.imaging.picture_files import (
+    PICTURES,
+    is_unfinished,
+    picture_text,
+    same_picture,
+    same_pixels,
+    save_picture,
+)
+from pixelgen.imaging.png import png_bytes, png_text, save_png, unfinished_text
+from pixelgen.imaging.provenance import COMPOSITE, SOURCE_TYPE, TRAINED
 from pixelgen.imaging.read import Fit, OnNote, Photo, load_photo, read_image, square
 from pixelgen.imaging.reconstruction_metrics import ReconstructionMetrics
 from pixelgen.imaging.rgb import to_rgb
@@ -25,8 +32,12 @@ from pixelgen.imaging.tiles import cut_tiles, join_tiles, shrink, tile_count
 
 __all__ = [
     "ANIMATIONS",
+    "COMPOSITE",
     "MASK_CONVENTIONS",
     "MAX_PIXELS",
+    "PICTURES",
+    "SOURCE_TYPE",
+    "TRAINED",
     "Face",
     "FaceCrop",
     "FaceCropper",
@@ -41,7 +52,6 @@ __all__ = [
     "Resample",
     "align",
     "animation_bytes",
-    "animation_text",
     "check_rows",
     "cut_hole",
     "cut_tiles",
@@ -59,6 +69,7 @@ __all__ = [
     "parse_keep",
     "path_sheet",
     "picture_endings",
+    "picture_text",
     "png_bytes",
     "png_text",
     "portrait_sheet",
@@ -66,7 +77,9 @@ __all__ = [
     "read_mask",
     "residual",
     "same_picture",
+    "same_pixels",
     "save_animation",
+    "save_picture",
     "save_png",
     "shrink",
     "square",

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import io
 import json
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from PIL import ExifTags, Image
+from PIL import Image
 
-from pixelgen.files import IfExists, open_file, write_file
-from pixelgen.imaging.png import allow_any_size, png_text, text_chunks
+from pixelgen.files import IfExists, write_file
+from pixelgen.imaging.picture_files import description_exif
+from pixelgen.imaging.png import text_chunks
+from pixelgen.imaging.provenance import xmp_packet
 
 ANIMATIONS = (".gif", ".webp")
 """File name suffixes of animations. PNG, which may be animated too, counts as a picture."""
-_DESCRIPTION = ExifTags.Base.ImageDescription
 
 
 def animation_bytes(
@@ -38,7 +37,6 @@ def animation_bytes(
     unit = 10 if suffix == ".gif" else 1
     durations = [max(round(1000 / fps / unit), 1) * unit] * len(frames)
     durations[-1] += round(1000 * hold / unit) * unit
-    note = json.dumps(text)
     buffer = io.BytesIO()
     common: dict[str, Any] = {
         "save_all": True,
@@ -47,71 +45,13 @@ def animation_bytes(
         "loop": 0,
     }
     if suffix == ".gif":
-        first.save(buffer, "GIF", comment=note.encode(), **common)
+        first.save(buffer, "GIF", comment=json.dumps(text).encode(), **common)
     elif suffix == ".png":
         first.save(buffer, "PNG", pnginfo=text_chunks(text), **common)
     else:
-        exif = Image.Exif()
-        exif[_DESCRIPTION] = note
-        first.save(buffer, "WEBP", lossless=True, exif=exif, **common)
+        common |= {"exif": description_exif(text), "xmp": xmp_packet(text)}
+        first.save(buffer, "WEBP", lossless=True, **common)
     return buffer.getvalue()
-
-
-@contextmanager
-def _without_warnings() -> Iterator[None]:
-    """Without Pillow's warnings about damaged files."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
-
-
-def animation_text(path: Path) -> dict[str, str]:
-    """The text that `save_animation` stored; empty for any other file."""
-    if path.suffix.lower() == ".png":
-        return png_text(path)
-    try:
-        formats = ["GIF", "WEBP"]
-        with (
-            _without_warnings(),
-            allow_any_size(),
-            open_file(path) as file,
-            Image.open(file, formats=formats) as image,
-        ):
-            note = image.info.get("comment") or image.getexif().get(_DESCRIPTION, "")
-            text = json.loads(note)
-    except Exception:  # damaged EXIF raises many kinds
-        return {}
-    return {str(k): str(v) for k, v in text.items()} if isinstance(text, dict) else {}
-
-
-def same_picture(first: Path, second: Path) -> bool:
-    """Whether two PNG files or animations show the same pixels, for as long, and the first has all
-    text that the second has; False for files that cannot be read."""
-    if not animation_text(second).items() <= animation_text(first).items():
-        return False
-    formats = ["PNG", "GIF", "WEBP"]
-    try:
-        with (
-            _without_warnings(),
-            allow_any_size(),
-            open_file(first) as file,
-            open_file(second) as other_file,
-            Image.open(file, formats=formats) as image,
-            Image.open(other_file, formats=formats) as other,
-        ):
-            frames = getattr(image, "n_frames", 1)
-            if (image.size, frames) != (other.size, getattr(other, "n_frames", 1)):
-                return False
-            for number in range(frames):
-                image.seek(number)
-                other.seek(number)
-                if image.convert("RGBA").tobytes() != other.convert("RGBA").tobytes():
-                    return False
-                if image.info.get("duration") != other.info.get("duration"):
-                    return False
-            return True
-    except Exception:  # damaged files raise many kinds
-        return False
 
 
 def save_animation(

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from PIL import Image, PngImagePlugin
 
-from pixelgen.files import MAX_PIXELS, IfExists, open_file, write_file
+from pixelgen.files import IfExists, open_file, write_file
+from pixelgen.imaging.provenance import XMP_KEYWORD, xmp_packet
 
 _SHARE, _PIXELS = "drawn", "pixels"
 
@@ -23,11 +24,13 @@ def png_bytes(image: Image.Image, text: Mapping[str, str]) -> bytes:
 
 
 def text_chunks(text: Mapping[str, str]) -> PngImagePlugin.PngInfo:
-    """A text chunk for every entry."""
+    """A text chunk for every entry, and XMP where they say what the source of the picture is."""
     info = PngImagePlugin.PngInfo()
     for key, value in text.items():
         # A file name may hold bytes that are not UTF-8.
         info.add_itxt(key, value.encode("utf-8", "backslashreplace").decode())
+    if xmp := xmp_packet(text):
+        info.add_itxt(XMP_KEYWORD, xmp.decode())
     return info
 
 
@@ -43,10 +46,12 @@ def allow_any_size() -> Iterator[None]:
 
 
 def png_text(path: Path) -> dict[str, str]:
-    """The text chunks of a PNG; empty for a broken file or another format."""
+    """The text chunks of a PNG but XMP; empty for a broken file or another format."""
     try:
         with allow_any_size(), open_file(path) as file, Image.open(file, formats=["PNG"]) as image:
-            return {str(k): v for k, v in image.info.items() if isinstance(v, str)}
+            return {
+                str(k): v for k, v in image.info.items() if isinstance(v, str) and k != XMP_KEYWORD
+            }
     except (OSError, ValueError, SyntaxError):
         return {}
 
@@ -54,25 +59,10 @@ def png_text(path: Path) -> dict[str, str]:
 def unfinished_text(image: Image.Image, text: Mapping[str, str], share: float) -> dict[str, str]:
     """The text chunks of `image`, of which only a `share` is drawn, if the finished picture has
     those of `text`. A digest of the pixels tells `is_unfinished` that nobody has edited them."""
-    return {**text, _SHARE: f"{share:.0%}", _PIXELS: _pixels_digest(image)}
+    return {**text, _SHARE: f"{share:.0%}", _PIXELS: pixels_digest(image)}
 
 
-def is_unfinished(path: Path, text: Mapping[str, str]) -> bool:
-    """Whether a file is an unedited picture with the chunks of `unfinished_text`, which the
-    finished one with those of `text` may replace."""
-    stored = png_text(path)
-    if not text.items() <= stored.items() or _SHARE not in stored:
-        return False
-    try:
-        with allow_any_size(), open_file(path) as file, Image.open(file, formats=["PNG"]) as image:
-            if image.width * image.height > MAX_PIXELS:
-                return False
-            return stored.get(_PIXELS) == _pixels_digest(image)
-    except (OSError, ValueError, SyntaxError):
-        return False
-
-
-def _pixels_digest(image: Image.Image) -> str:
+def pixels_digest(image: Image.Image) -> str:
     """The sha256 of size and pixels, in hexadecimal."""
     size = f"{image.width}x{image.height}:".encode()
     return hashlib.sha256(size + image.convert("RGBA").tobytes()).hexdigest()

@@ -9,7 +9,16 @@ from PIL import Image
 
 from pixelgen.checkpoints import DEFAULT_PIXEL_WEIGHTS
 from pixelgen.errors import UsageError
-from pixelgen.imaging import MASK_CONVENTIONS, Fit, cut_hole, make_grid, parse_box, parse_keep
+from pixelgen.imaging import (
+    COMPOSITE,
+    MASK_CONVENTIONS,
+    SOURCE_TYPE,
+    Fit,
+    cut_hole,
+    make_grid,
+    parse_box,
+    parse_keep,
+)
 from pixelgen.jobs.context import JobContext
 from pixelgen.jobs.drawing import DrawingJob, DrawnReport, seed_slug, seed_text, seed_words
 from pixelgen.jobs.job import option
@@ -110,7 +119,8 @@ class CompletionJob(DrawingJob):
         named = {"mask": self.mask and file_name(self.mask), "keep": self.keep, "box": self.box}
         inputs |= {name: part for name, part in named.items() if part is not None}
         parameters = inputs | request.parameters() | view.parameters()
-        about, files = seed_text(sample.drawing), drawn_files(picks)
+        about = seed_text(sample.drawing) | {SOURCE_TYPE: COMPOSITE}
+        files = drawn_files(picks)
         placement = self.place(target, preview, source, parameters, about, files, inputs=inputs)
         if hole.convention not in (None, "white"):
             context.note(MASK_CONVENTIONS[hole.convention])

@@ -14,9 +14,9 @@ from PIL import Image
 from pixelgen.checkpoints import LoadedCheckpoint, Source, read_config
 from pixelgen.errors import InputError, PixelgenError, UsageError
 from pixelgen.files import expanded, sweep
-from pixelgen.imaging import make_grid, square_columns
+from pixelgen.imaging import PICTURES, make_grid, square_columns
 from pixelgen.jobs.context import JobContext
-from pixelgen.jobs.job import PNG, Job, check_range, option
+from pixelgen.jobs.job import Job, check_range, option
 from pixelgen.jobs.output import OutputFiles
 from pixelgen.jobs.photos import photo_name
 from pixelgen.jobs.report import Report, json_field
@@ -68,8 +68,9 @@ class DecodeJob(Job):
     pick: int | None = None
     """Number, from 1, of the only picture to decode of those in the file; None: all."""
     device: str = "auto"
-    output: str | None = option(None, endings=PNG)
-    """A .png file, a folder, or - for the output stream; None: the current folder."""
+    output: str | None = option(None, endings=PICTURES)
+    """A .png, .jpg, .webp or .tif file, a folder, or - for the output stream; None: the current
+    folder."""
     grid: bool = option(True, opposite="separate")
     """One sheet of all pictures, rather than a file each."""
     scale: int = 1

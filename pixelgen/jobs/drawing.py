@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from PIL import Image
 
 from pixelgen.checkpoints import CheckpointConfig, LoadedCheckpoint, Source, read_config
+from pixelgen.imaging import PICTURES
 from pixelgen.jobs.context import JobContext
-from pixelgen.jobs.job import PNG, Job, Sampling, option
+from pixelgen.jobs.job import Job, Sampling, option
 from pixelgen.jobs.output import OutputFiles
 from pixelgen.jobs.partial_results import Choose, save_finished_on_interrupt
 from pixelgen.jobs.preview import Preview, PreviewFiles
@@ -165,8 +166,9 @@ class DrawingJob(Job):
     """auto, cpu, cuda, cuda:N or mps."""
     batch_size: int = 32
     """Pictures drawn side by side; they do not depend on it."""
-    output: str | None = option(None, endings=PNG)
-    """A .png file, a folder, or - for the output stream; None: the current folder."""
+    output: str | None = option(None, endings=PICTURES)
+    """A .png, .jpg, .webp or .tif file, a folder, or - for the output stream; None: the current
+    folder."""
     view: View = field(default_factory=View)
     preview: Preview = field(default_factory=Preview)
     force: bool = False

@@ -11,10 +11,10 @@ from PIL import Image
 
 from pixelgen.checkpoints import DEFAULT_FACE_WEIGHTS, DEFAULT_WEIGHTS
 from pixelgen.errors import UsageError
-from pixelgen.imaging import ANIMATIONS, path_sheet, square
+from pixelgen.imaging import COMPOSITE, PICTURES, SOURCE_TYPE, path_sheet, square
 from pixelgen.jobs.context import JobContext
 from pixelgen.jobs.drawing import DrawingJob, DrawnReport, seed_slug, seed_text
-from pixelgen.jobs.job import PNG, ClassSampling, check_range, option
+from pixelgen.jobs.job import ClassSampling, check_range, option
 from pixelgen.jobs.output import OutputFiles, slug
 from pixelgen.jobs.photos import FaceChoice, check_photos, file_name, photo_name, read_photo
 from pixelgen.jobs.report import json_field
@@ -77,9 +77,9 @@ class InterpolationJob(DrawingJob):
     """Number of the face in every photo, from 1, the largest first; None: the largest."""
     align: bool = option(True, opposite="no-align")
     """Whether faces are detected, rather than that all of a photo is an aligned one."""
-    output: str | None = option(None, endings=(*PNG, *ANIMATIONS))
-    """A .png file, a .gif or .webp animation, a folder, or - for the output stream; None: the
-    current folder."""
+    output: str | None = option(None, endings=(*PICTURES, ".gif"))
+    """A .png, .jpg or .tif file, a .gif or .webp animation, a folder, or - for the output stream;
+    None: the current folder."""
     fps: float | None = None
     """Frames a second of an animation; None: 10."""
     ping_pong: bool = False
@@ -143,8 +143,11 @@ class InterpolationJob(DrawingJob):
             crops = [square(read_photo(photo, context), size) for photo in photos]
             inputs["photos"] = [file_name(photo) for photo in photos]
             inputs["crops"] = [fingerprint([crop.tobytes()]) for crop in crops]
+            about |= {SOURCE_TYPE: COMPOSITE} if view.grid and not target.animated else {}
         faces = isinstance(request, PortraitRequest)
-        preview_about = about | synthetic(True) if faces else about
+        preview_about = about | synthetic(True) if faces else dict(about)
+        if photos:  # previews show them too
+            preview_about[SOURCE_TYPE] = COMPOSITE
         parameters = request.parameters() | shown | inputs
         files = drawn_files(picks)
         placement = self.place(

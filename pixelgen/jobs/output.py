@@ -14,13 +14,14 @@ from pixelgen.errors import UsageError
 from pixelgen.files import expanded
 from pixelgen.imaging import (
     ANIMATIONS,
+    PICTURES,
     IfExists,
-    animation_text,
     is_unfinished,
+    picture_text,
     png_bytes,
     same_picture,
     save_animation,
-    save_png,
+    save_picture,
     unfinished_text,
 )
 from pixelgen.jobs.context import JobContext
@@ -60,7 +61,7 @@ def refuse_to_replace(path: Path, text: Mapping[str, str], force: bool) -> None:
     become, the very picture that gets the chunks `text`."""
     if force or not os.path.lexists(path):
         return
-    stored = animation_text(path)
+    stored = picture_text(path)
     if not text.items() <= stored.items() or ("drawn" in stored and not is_unfinished(path, text)):
         raise file_exists(path)
 
@@ -119,6 +120,8 @@ class OutputFiles:
     """Number of files."""
     endings: tuple[str, ...] = ()
     """What their names end with; without them several files are numbered."""
+    moving: bool = False
+    """Whether a .gif or .webp file is an animation of all pictures."""
 
     @classmethod
     def plan(
@@ -131,8 +134,9 @@ class OutputFiles:
         endings: Sequence[str] = (),
         moving: bool = False,
     ) -> OutputFiles:
-        """The place that `output` names: None for the current folder, a folder, a .png file, or `-`
-        for the output stream; with `moving` also an animation, which is one file of all pictures.
+        """The place that `output` names: None for the current folder, a folder, a file with a
+        suffix of `PICTURES`, or `-` for the output stream; with `moving` also an animation, which
+        is one file of all pictures.
 
         Raises UsageError for a place that cannot be written to.
         """
@@ -146,11 +150,14 @@ class OutputFiles:
         named = not (os.path.isdir(path) or (output or "").endswith(("/", os.sep)))
         folder = path.parent if named else path
         check_folder(folder)
-        kinds = (".png", *ANIMATIONS) if moving else (".png",)
-        if named and path.suffix.lower() not in kinds:
-            raise UsageError(f"{path} is neither a folder nor a {' or '.join(kinds)} file")
+        usual = (".png", *ANIMATIONS) if moving else (".png",)
+        if named and path.suffix.lower() not in (*usual, *PICTURES):
+            others = ", ".join(kind for kind in PICTURES if kind not in usual)
+            raise UsageError(
+                f"{path} is neither a folder nor a {' or '.join(usual)} file", f"or {others}"
+            )
         path = path if named else path / f"{default_stem}.png"
-        plan = cls(path, named, force, count, tuple(endings))
+        plan = cls(path, named, force, count, tuple(endings), moving)
         if plan.animated and count > 1:
             raise UsageError(
                 f"{path} is one file of all pictures", "put all on one grid", code="one-picture"
@@ -161,10 +168,12 @@ class OutputFiles:
     @property
     def animated(self) -> bool:
         """Whether the pictures become one animation."""
-        return self.path is not None and self.path.suffix.lower() in ANIMATIONS
+        suffix = "" if self.path is None else self.path.suffix.lower()
+        return self.moving and suffix in ANIMATIONS
 
     def files(self) -> list[Path]:
-        """The files as planned: a.png, or a-1.png, a-2.png, …, or a-ENDING.png, …"""
+        """The files as planned: a.png, or a-1.png, a-2.png, … with leading zeros where there are
+        more than 9, or a-ENDING.png, …"""
         if self.path is None:
             return []
         if self.endings:
@@ -172,7 +181,8 @@ class OutputFiles:
         if self.count == 1:
             return [self.path]
         stem = self.path.stem
-        return [self.path.with_stem(f"{stem}-{i + 1}") for i in range(self.count)]
+        numbers = padded_numbers(self.count)
+        return [self.path.with_stem(f"{stem}-{number}") for number in numbers]
 
     def refuse_to_overwrite(self, texts: Sequence[Mapping[str, str]]) -> None:
         """Raise UsageError where a named file exists, unless by its text chunks it is this very
@@ -198,7 +208,7 @@ class OutputFiles:
             context.write_output(png_bytes(images[0], texts[0]))
             return []
         pictures = zip(self.files(), images, texts, strict=True)
-        return self._checked([self._write_png(*picture) for picture in pictures], context)
+        return self._checked([self._write_picture(*picture) for picture in pictures], context)
 
     def write_interrupted(
         self, images: Sequence[Image.Image], texts: Sequence[Mapping[str, str]], share: float
@@ -206,7 +216,7 @@ class OutputFiles:
         """Write the pictures of the first files, which are finished, or the one picture of all, of
         which only a `share` is; the files."""
         pictures = zip(self.files(), images, texts, strict=False)
-        return [self._write_png(*picture, share) for picture in pictures]
+        return [self._write_picture(*picture, share) for picture in pictures]
 
     def write_animation(
         self,
@@ -223,13 +233,13 @@ class OutputFiles:
 
         return self._checked([self._write(file, text, save) for file in self.files()], context)
 
-    def _write_png(
+    def _write_picture(
         self, file: Path, image: Image.Image, text: Mapping[str, str], share: float = 1
     ) -> Path:
         stored = text if share == 1 else unfinished_text(image, text, share)
 
         def save(file: Path, if_exists: IfExists) -> Path:
-            return save_png(file, image, stored, if_exists)
+            return save_picture(file, image, stored, if_exists)
 
         return self._write(file, text, save)
 
@@ -244,6 +254,11 @@ class OutputFiles:
         if self.named:
             check_written(self.files(), written, context)
         return written
+
+
+def padded_numbers(count: int) -> list[str]:
+    """1 … `count` as texts of one length, so that files are listed in their order."""
+    return [str(number + 1).zfill(len(str(count))) for number in range(count)]
 
 
 def photo_slug(photo: str) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from pixelgen.imaging import png_text
+from pixelgen.imaging import picture_text
 from pixelgen.jobs.context import JobContext
 from pixelgen.jobs.output import OutputFiles
 from pixelgen.jobs.view import Sheet, View
@@ -56,7 +56,7 @@ def save_finished_on_interrupt(
         sampled = [image for show in batches for image in show()]
         finished = sampled if choose is None else choose(sampled)
         part_of_one = target.count == 1 and len(finished) < count
-        if finished and not (part_of_one and png_text(target.path) == texts[0]):
+        if finished and not (part_of_one and picture_text(target.path) == texts[0]):
             share = len(finished) / count if part_of_one else 1
             for file in target.write_interrupted(view.lay_out(finished, sheet), texts, share):
                 context.on_partial(file)

@@ -10,7 +10,7 @@ from PIL import Image
 
 from pixelgen.checkpoints import DEFAULT_RECONSTRUCTION_WEIGHTS
 from pixelgen.errors import UsageError
-from pixelgen.imaging import stack_rows, tile_count
+from pixelgen.imaging import COMPOSITE, SOURCE_TYPE, stack_rows, tile_count
 from pixelgen.jobs.context import JobContext
 from pixelgen.jobs.drawing import (
     DrawingJob,
@@ -20,7 +20,7 @@ from pixelgen.jobs.drawing import (
     seed_words,
 )
 from pixelgen.jobs.job import check_range, option
-from pixelgen.jobs.output import OutputFiles, photo_slug
+from pixelgen.jobs.output import OutputFiles, padded_numbers, photo_slug
 from pixelgen.jobs.photos import file_name, list_photos, read_photos
 from pixelgen.jobs.report import JsonFields, json_field
 from pixelgen.jobs.text_chunks import FileNumber, fingerprint
@@ -151,9 +151,10 @@ class ReconstructionJob(DrawingJob):
         target = self._plan(request, names)
         content = (part for p in pictures for part in (str(p.size).encode(), p.tobytes()))
         files = [number for _, number in _files(request, len(names))]
-        whole = {} if request.drawing is None else seed_text(request.drawing)
+        seed = {} if request.drawing is None else seed_text(request.drawing)
+        whole = seed | {SOURCE_TYPE: COMPOSITE}  # a sheet shows the photos too
         # Of several files, those that are drawn say for themselves which pick they are.
-        about = whole if view.grid else {k: v for k, v in whole.items() if k != "pick"}
+        about = whole if view.grid else {k: v for k, v in seed.items() if k != "pick"}
         inputs: dict[str, Any] = {"content": fingerprint(content)}
         inputs |= {"images": [file_name(name) for name in names], "cut": cut}
         inputs |= {"max_side": self.max_side or LONGEST} if cut == "patches" else {}
@@ -230,11 +231,13 @@ def _files(request: ReconstructRequest, pictures: int) -> list[tuple[str, FileNu
     selection = request.selection(pictures)
     each = len(request.columns(request.selection(1, whole=True)))
     files = []
+    numbers = padded_numbers(pictures)
     for picture in selection.pictures:
-        prefix = f"{picture + 1}-" if pictures != 1 else ""
+        prefix = f"{numbers[picture]}-" if pictures != 1 else ""
         for column in request.columns(selection):
             pick = None if column.sample is None else request.pick(picture, *column.sample)
-            number = FileNumber(picture * each + column.number, pick)
+            photo = column.name == "original"
+            number = FileNumber(picture * each + column.number, pick, photo)
             files.append((f"{prefix}{column.name}", number))
     return files
 

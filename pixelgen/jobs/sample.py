@@ -13,11 +13,15 @@ from pixelgen.jobs.context import JobContext
 from pixelgen.jobs.drawing import DrawingJob, DrawnReport, seed_slug, seed_text
 from pixelgen.jobs.job import ClassSampling, check_range, option
 from pixelgen.jobs.output import OutputFiles, slug
+from pixelgen.jobs.report import json_field
 from pixelgen.jobs.text_chunks import drawn_files
 from pixelgen.jobs.view import first_of_each
 from pixelgen.labels import ClassCatalogue
 from pixelgen.pipelines import ClassPipeline, SampleRequest
 from pixelgen.pipelines.codes_file import check_amount
+
+_NAMED = 12
+"""Kinds of a group that are named to people."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +30,14 @@ class SampleReport(DrawnReport):
 
     classes: list[int | None]
     """Number of the class of every picture."""
+    kinds: list[str] = json_field(hidden=True)
+    """Names of the classes that were drawn from groups and are shown; empty without groups."""
+
+    def summary(self) -> str:
+        """As of `DrawnReport`, with the kinds that were drawn from groups."""
+        more = f" and {len(self.kinds) - _NAMED} more" if len(self.kinds) > _NAMED else ""
+        kinds = f": {', '.join(self.kinds[:_NAMED])}{more}" if self.kinds else ""
+        return f"{super().summary()}{kinds}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +45,8 @@ class SampleJob(DrawingJob):
     """Draw `n` pictures of every class, or of no class."""
 
     classes: Sequence[int | str] = option((), key="class")
-    """Numbers, ranges ("207-210"), WordNet ids or names."""
+    """Numbers, ranges ("207-210"), WordNet ids or names, or names of groups ("dog") for `n` of
+    their classes that the weights know."""
     n: int = 1
     """Pictures of every class."""
     candidates: int | None = None
@@ -61,7 +74,8 @@ class SampleJob(DrawingJob):
         check_amount(request.count, config.image_shape[1] * view.scale)
         check_amount(request.candidate_count, config.image_shape[1])
         picks, count = request.picks, len(request.picks)
-        stem = f"pixelgen-{_subject(request.classes, config.classes)}-{seed_slug(request.drawing)}"
+        subject = _subject(request, config.classes, len(self.classes))
+        stem = f"pixelgen-{subject}-{seed_slug(request.drawing)}"
         files = 1 if view.grid else count
         target = OutputFiles.plan(self.output, stem, files, self.force)
         parameters = request.parameters() | view.parameters()
@@ -83,13 +97,20 @@ class SampleJob(DrawingJob):
             context,
             choose=lambda images: pipe.finished(request, images),
         )
-        return SampleReport(**placement.drawn_facts(result, pipe, written), classes=result.classes)
+        shown = dict.fromkeys(label for label in result.classes if label is not None)
+        return SampleReport(
+            **placement.drawn_facts(result, pipe, written),
+            classes=result.classes,
+            kinds=[config.classes.name(label) for label in shown] if request.groups else [],
+        )
 
 
-def _subject(classes: Sequence[int], catalogue: ClassCatalogue) -> str:
-    """What the pictures show, for a file name."""
-    if not classes:
+def _subject(request: SampleRequest, catalogue: ClassCatalogue, specs: int) -> str:
+    """What the pictures show, for a file name, where so many `specs` said it."""
+    if not request.classes:
         return "unconditional"
-    if len(classes) > 1:
-        return f"{len(classes)}-classes"
-    return slug(catalogue.name(classes[0])) or f"class-{classes[0]}"
+    if specs == len(request.groups) == 1 and (name := slug(request.groups[0])):
+        return name
+    if len(request.classes) > 1:
+        return f"{len(request.classes)}-classes"
+    return slug(catalogue.name(request.classes[0])) or f"class-{request.classes[0]}"

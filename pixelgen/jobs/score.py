@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pixelgen.checkpoints import DEFAULT_PIXEL_WEIGHTS, read_config
 from pixelgen.errors import UsageError
 from pixelgen.files import public_path
-from pixelgen.imaging import Fit, check_rows, heat_sheet, square
+from pixelgen.imaging import PICTURES, Fit, check_rows, heat_sheet, square
 from pixelgen.jobs.context import JobContext
-from pixelgen.jobs.job import PNG, Job, option
+from pixelgen.jobs.job import Job, option
 from pixelgen.jobs.output import OutputFiles
 from pixelgen.jobs.photos import list_photos, read_photos
 from pixelgen.jobs.report import JsonFields, Report, json_field
@@ -92,8 +92,9 @@ class ScoreJob(Job):
     """The class that is given: number, WordNet id or name; None: no class."""
     classify: bool = False
     """Whether the classes that explain each picture best are ranked."""
-    map: str | None = option(None, endings=PNG)
-    """A .png file, or a folder, for a picture of the surprise at every place."""
+    map: str | None = option(None, endings=PICTURES)
+    """A .png, .jpg, .webp or .tif file, or a folder, for a picture of the surprise at every
+    place."""
     fit: Fit = "crop"
     """How pictures are made square."""
     device: str = "auto"
@@ -134,7 +135,7 @@ class ScoreJob(Job):
             "class": request.label,
             "fit": self.fit,
         }
-        texts = text_chunks(source, about)
+        texts = text_chunks(source, about, source_type=None)
         if target is not None:
             target.refuse_to_overwrite(texts)
 

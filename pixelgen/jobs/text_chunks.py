@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from pixelgen._version import __version__
 from pixelgen.checkpoints import Source
+from pixelgen.imaging import COMPOSITE, SOURCE_TYPE, TRAINED
 
 
 class FileNumber(NamedTuple):
@@ -18,6 +19,8 @@ class FileNumber(NamedTuple):
     """Its number, from 0, among the pictures of the whole job."""
     pick: int | None
     """The number, from 1, by which the job draws it alone; None: it is not drawn."""
+    photo: bool = False
+    """Whether it shows nothing but a photo."""
 
 
 def drawn_files(picks: Sequence[int]) -> list[FileNumber]:
@@ -38,14 +41,18 @@ def text_chunks(
     parameters: Mapping[str, Any],
     files: Sequence[FileNumber] = (),
     more: Mapping[str, str] | None = None,
+    source_type: str | None = TRAINED,
 ) -> list[dict[str, str]]:
     """The text chunks of each of `files`; of one file with all pictures, unless `parameters` say
-    otherwise with "grid"."""
+    otherwise with "grid". `source_type` is IPTC's term for them; None: they are measurements."""
     revision = source.revision()
 
-    def text(pick: int | None, number: Mapping[str, int]) -> dict[str, str]:
+    def text(
+        pick: int | None, number: Mapping[str, int], source_type: str | None = None
+    ) -> dict[str, str]:
         return {
             "Software": f"pixelgen {__version__}",
+            **({} if source_type is None else {SOURCE_TYPE: source_type}),
             **(more or {}),
             **({} if pick is None else {"pick": str(pick)}),
             "weights": source.name,
@@ -54,11 +61,15 @@ def text_chunks(
         }
 
     if parameters.get("grid", True):
-        return [text(None, {})]
-    return [text(file.pick, {"picture": file.picture}) for file in files]
+        return [text(None, {}, source_type)]
+    return [
+        text(file.pick, {"picture": file.picture}, None if file.photo else source_type)
+        for file in files
+    ]
 
 
 def synthetic(beside_sources: bool) -> dict[str, str]:
     """The text chunk which says that the faces in a file are no photos."""
     besides = ", save the source photos beside them" if beside_sources else ""
-    return {"Synthetic": f"All faces in this picture were drawn by a model{besides}."}
+    composite = {SOURCE_TYPE: COMPOSITE} if beside_sources else {}
+    return {"Synthetic": f"All faces in this picture were drawn by a model{besides}."} | composite

@@ -144,6 +144,31 @@ class ClassCatalogue:
         """
         return [index for spec in specs for index in self._parse(spec.strip(), trained)]
 
+    def kinds(self, spec: str, trained: Sequence[int], weights: str) -> list[int]:
+        """The numbers of the classes in `trained` of the group that `spec` names; empty where it is
+        the name of a class, or of no group. Raises UsageError for a group without any of `trained`,
+        the classes of the weights called `weights`."""
+        spec = spec.strip()
+        members = self.group(spec, trained)
+        if len(members) < 2 or self._matches(spec):
+            return []
+        if trained and not {*members} & {*trained}:
+            raise UsageError(
+                f"{weights} was trained on none of the {len(members)} classes of the group "
+                f"{spec!r}, such as {_listed(self.among(members[:2]))}",
+                "the labels of their configuration list what they know",
+                code="class-not-trained",
+            )
+        return members
+
+    def _matches(self, spec: str) -> list[ImageClass]:
+        """The classes that a name or a WordNet id names, usually one."""
+        plain = _plain(spec)
+        if _WNID.fullmatch(spec) and any(c.wnid for c in self):
+            return [c for c in self if c.wnid == plain]
+        matches = [c for c in self if plain and plain in map(_plain, c.names)]
+        return matches or [c for c in self if spec in c.names]  # of no letters at all
+
     def _parse(self, spec: str, trained: Sequence[int]) -> list[int]:
         if _INDEX.fullmatch(spec):
             if int(spec) not in self._by_index:
@@ -154,12 +179,7 @@ class ClassCatalogue:
             if not (low <= high and {low, high} <= self._by_index.keys()):
                 raise UsageError(f"no range of classes {spec}: {self._extent()}", _HINT, code=_CODE)
             return [c.index for c in self if low <= c.index <= high]
-        plain = _plain(spec)
-        if _WNID.fullmatch(spec) and any(c.wnid for c in self):
-            matches = [c for c in self if c.wnid == plain]
-        else:
-            matches = [c for c in self if plain and plain in map(_plain, c.names)]
-            matches = matches or [c for c in self if spec in c.names]  # of no letters at all
+        matches = self._matches(spec)
         if len(matches) > 1:
             matches = [c for c in matches if c.index in trained] or matches
         if len(matches) > 1:

@@ -83,7 +83,7 @@ class DrawingParameters:
             options = defaults.with_overrides(**sampling)
         except ValueError as error:
             raise UsageError(str(error)) from None
-        seed = secrets.randbelow(2**31) if seed is None else int(seed)
+        seed = random_seed() if seed is None else int(seed)
         pick = None if pick is None else int(pick)
         schedule = defaults.guidance_schedule
         return cls(seed, options, batch_size, uses_vectors, uses_candidates, pick, schedule)
@@ -110,6 +110,11 @@ class DrawingParameters:
         ):  # a missing one would be read as that of the weights
             parameters["guidance_schedule"] = self.options.guidance_schedule
         return parameters
+
+
+def random_seed() -> int:
+    """A seed for a call without one."""
+    return secrets.randbelow(2**31)
 
 
 def check_whole(name: str, value: int, least: int) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import random
+from collections.abc import Mapping, Sequence
 
 from pixelgen.checkpoints import CheckpointConfig
 from pixelgen.errors import UsageError
@@ -19,6 +20,38 @@ def find_classes(
     if not indices and not config.unconditional:
         raise UsageError(f"{weights} needs a class", "give classes", code="class-needed")
     return indices, catalogue.rows_of(indices, config.labels, weights) if indices else []
+
+
+def find_groups(
+    config: CheckpointConfig, weights: str, classes: Sequence[int | str]
+) -> dict[str, list[int]]:
+    """Those of `classes` that name groups, such as "dog", each with the numbers of its classes that
+    the weights know. Raises UsageError for groups of which they know none."""
+    catalogue, trained = config.classes, config.labels
+    kinds = {str(spec): catalogue.kinds(str(spec), trained, weights) for spec in classes}
+    return {spec: members for spec, members in kinds.items() if members and trained}
+
+
+def draw_kinds(
+    config: CheckpointConfig,
+    classes: Sequence[int | str],
+    groups: Mapping[str, Sequence[int]],
+    n: int,
+    seed: int,
+) -> list[int]:
+    """The class of each of `n` pictures for every one of `classes`: of those in `groups`, `n` of
+    their members in a random order given by `seed`, all of them before one comes again."""
+    drawn: list[int] = []
+    for number, spec in enumerate(map(str, classes)):
+        if (members := groups.get(spec)) is None:
+            drawn += [
+                index for index in config.classes.parse([spec], config.labels) for _ in range(n)
+            ]
+            continue
+        order = random.Random(f"{seed}, group {number}")
+        for first in range(0, n, len(members)):
+            drawn += order.sample(members, len(members))[: n - first]
+    return drawn
 
 
 def check_draws_pictures(config: CheckpointConfig, weights: str) -> None:

@@ -8,8 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 from pixelgen.checkpoints import CheckpointConfig
 from pixelgen.errors import UsageError
-from pixelgen.pipelines.drawing import DrawingArguments, DrawingParameters
-from pixelgen.pipelines.request_checks import check_draws_pictures, check_guidance, find_classes
+from pixelgen.pipelines.codes_file import check_amount
+from pixelgen.pipelines.drawing import (
+    DrawingArguments,
+    DrawingParameters,
+    check_whole,
+    random_seed,
+)
+from pixelgen.pipelines.request_checks import (
+    check_draws_pictures,
+    check_guidance,
+    draw_kinds,
+    find_classes,
+    find_groups,
+)
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -35,6 +47,8 @@ class SampleRequest:
     """How they are drawn."""
     steps: int | None = None
     """Frames of an interpolation between the classes; None: `n` pictures of every class."""
+    groups: tuple[str, ...] = ()
+    """Names of the groups that some of `classes` were drawn from."""
 
     @classmethod
     def from_options(
@@ -50,17 +64,28 @@ class SampleRequest:
     ) -> SampleRequest:
         """The request, completed by the defaults of the weights and, without `seed`, a random one.
 
-        Classes are numbers, WordNet ids, names or ranges. Without `candidates`, each picture is
-        the best of as many as the weights say, of fewer if that were more than 64 in all. With
-        `null_vector`, weights that draw
-        from a photo or a vector do so without one. Raises UsageError for anything that these
-        weights cannot do.
+        Classes are numbers, WordNet ids, names or ranges. A name or WordNet id of a group, such as
+        "dog", stands for `n` of its classes that the weights know, drawn by the seed; there is one
+        picture of each then, and the request is for these classes, one by one. Without
+        `candidates`, each picture is the best of as many as the weights say, of fewer if that were
+        more than 64 in all. With `null_vector`, weights that draw from a photo or a vector do so
+        without one. Raises UsageError for anything that these weights cannot do.
         """
         vectors = bool(config.model.vector_components) and not null_vector
         if config.model.vector and not vectors and not null_vector:
             raise UsageError(f"{weights} draws from a photo or a vector, not from a class")
         check_draws_pictures(config, weights)
         guidance = drawing.get("guidance")
+        groups: dict[str, list[int]] = {}
+        if steps is None and not null_vector:
+            groups = find_groups(config, weights, classes or ())
+        if groups:
+            seed = drawing.get("seed")
+            drawing["seed"] = seed = random_seed() if seed is None else seed
+            check_whole("seed", seed, 0)
+            check_whole("n", n, 1)
+            check_amount(n * len(classes or ()), config.image_shape[1])
+            classes, n = draw_kinds(config, classes or (), groups, n, seed), 1
         indices, rows = find_classes(config, weights, classes or ())
         if not indices and guidance not in (None, 1.0):
             raise UsageError(
@@ -89,7 +114,7 @@ class SampleRequest:
         if parameters.options.candidates == config.sampling.candidates == 1:
             # The pictures are those of versions without candidates, and say the same of themselves.
             parameters = replace(parameters, uses_candidates=False)
-        request = cls(tuple(indices), tuple(rows), n, parameters, steps)
+        request = cls(tuple(indices), tuple(rows), n, parameters, steps, tuple(groups))
         parameters.picks(request.count)  # is there such a picture?
         return request
 

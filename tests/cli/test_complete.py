@@ -170,7 +170,7 @@ BAD = [
     (["PHOTO", *KEEP, "--class", "3"], 2, "pixels was not trained on class 3"),
     (["PHOTO", *KEEP, "--weights", "nowhere"], 2, "no weights called nowhere"),
     (["PHOTO", *KEEP, "--weights", "no-one/nothing"], 4, "weights no-one/nothing"),
-    (["PHOTO", *KEEP, "-o", "x.jpg"], 2, "x.jpg is neither a folder nor a .png file"),
+    (["PHOTO", *KEEP, "-o", "x.bmp"], 2, "x.bmp is neither a folder nor a .png file"),
     (["PHOTO", *KEEP, "-o", "no/x.png"], 2, "no folder no"),
     (["PHOTO", *KEEP, "-o", "-", "--separate"], 2, "stdout takes one picture"),
     (["PHOTO", *KEEP, "-o", "-", "--json"], 2, "stdout cannot take both"),

@@ -340,7 +340,7 @@ BAD_DECODE = [
     (["CODES"], 2, "c.safetensors does not say of which weights it is (--weights NAME)"),
     (["CODES", "--weights", "nowhere"], 2, "no weights called nowhere"),
     (["CODES", "--weights", "TINY"], 2, "tiny has no tokenizer"),
-    (["CODES", "-o", "x.jpg", "--weights", "TOK"], 2, "neither a folder nor a .png file"),
+    (["CODES", "-o", "x.bmp", "--weights", "TOK"], 2, "neither a folder nor a .png file"),
     (["CODES", "-o", "no/x.png", "--weights", "TOK"], 2, "no folder no"),
     (["CODES", "-o", "-", "--separate", "--weights", "TOK"], 2, "stdout takes one picture"),
     (["CODES", "-o", "-", "--json"], 2, "stdout cannot take both"),

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 import pixelgen
-from pixelgen.imaging import FaceCropper, animation_text, png_text, read_image, square
+from pixelgen.imaging import FaceCropper, picture_text, png_text, read_image, square
 
 from .conftest import Run
 
@@ -114,7 +114,7 @@ def test_an_animation(run: Run, face_weights: Path, frames: list[Image.Image], s
     run(*words, "-o", f"c{suffix}", "--scale", 3)
     with Image.open(f"c{suffix}") as large:
         assert large.size == (48, 48)
-    text = animation_text(Path(f"b{suffix}"))
+    text = picture_text(Path(f"b{suffix}"))
     assert text["Synthetic"] == "All faces in this picture were drawn by a model."
     assert text["seed"] == "3"
     facts = json.loads(text["parameters"])
@@ -163,7 +163,7 @@ def test_from_class_to_class(run: Run, weights: Path) -> None:
     assert facts["classes"] == [8, 207]
     assert facts["files"] == ["a.gif"]
     assert "similarity" not in facts
-    assert "Synthetic" not in animation_text(Path("a.gif"))
+    assert "Synthetic" not in picture_text(Path("a.gif"))
 
 
 def test_from_bottleneck_to_bottleneck(run: Run, autoencoders: Path) -> None:

@@ -17,7 +17,7 @@ from PIL import Image
 from pixelgen.cli import progress
 from pixelgen.cli import run as cli_run
 from pixelgen.errors import PixelgenError
-from pixelgen.imaging import animation_text, png_text
+from pixelgen.imaging import picture_text, png_text
 from pixelgen.jobs import preview
 from pixelgen.pipelines import ClassPipeline, SamplingProgress
 
@@ -113,7 +113,7 @@ def test_an_animation_says_how_it_was_made(run: Run, weights: Path, suffix: str)
     path = Path(f"grow{suffix}")
     words = ["sample", "-c", 8, "--weights", weights, "-o", "a.png", "--animate", path]
     assert run(*words, "--seed", 1).code == 0
-    text = animation_text(path)
+    text = picture_text(path)
     assert (text["seed"], text["weights"]) == ("1", "tiny")
     assert json.loads(text["parameters"])["growth"] == {"fps": preview._FPS}
     before = path.read_bytes()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image, PngImagePlugin
 
-from pixelgen.imaging import animation_text, png_text
+from pixelgen.imaging import picture_text, png_text
 from pixelgen.pipelines.codec_pipeline import CodecPipeline
 from pixelgen.pipelines.image_sampler import ImageSampler
 from pixelgen.pipelines.score_pipeline import ScorePipeline
@@ -114,7 +114,7 @@ def test_the_same_animation_is_one_of_the_same_pixels(run: Run, weights: Path) -
     before = Path("a.webp").read_bytes()
     assert run(*words).code == 0
     assert Path("a.webp").read_bytes() == before
-    text = animation_text(Path("a.webp"))
+    text = picture_text(Path("a.webp"))
     with Image.open("a.webp") as image:
         exif = image.getexif()
         frames = []
@@ -130,7 +130,7 @@ def test_the_same_animation_is_one_of_the_same_pixels(run: Run, weights: Path) -
             exif=exif,
             duration=image.info["duration"],
         )
-    assert animation_text(Path("a.webp")) == text
+    assert picture_text(Path("a.webp")) == text
     before = Path("a.webp").read_bytes()
     assert run(*words).err == kept("a.webp", "a-2.webp")
     assert Path("a.webp").read_bytes() == before

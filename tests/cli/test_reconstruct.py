@@ -196,7 +196,7 @@ def test_by_a_tokenizer(run: Run, folder: Path, tmp_path: Path) -> None:
         (["a.png", "--max-side", 9], 2, "max_side requires patches (--patches)"),
         (["a.png", "-o", "-", "--json"], 2, "stdout cannot take both"),
         (["a.png", "-o", "-", "--separate"], 2, "stdout takes one picture"),
-        (["a.png", "-o", "x.jpg"], 2, "neither a folder nor a .png"),
+        (["a.png", "-o", "x.bmp"], 2, "neither a folder nor a .png"),
         (["a.png", "-o", "nowhere/x.png"], 2, "no folder nowhere"),
         (["-", "-"], 2, "stdin holds one picture"),
         (["a.png", "missing.png"], 3, "cannot read missing.png"),

@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from pixelgen.imaging import png_text
+from pixelgen.imaging import picture_text, png_text
 
 from .conftest import Run
 
@@ -91,6 +91,77 @@ def test_the_picture_says_how_it_was_made(run: Run, weights: Path) -> None:
     }
 
 
+@pytest.mark.parametrize("ending", ["jpg", "webp", "tif"])
+def test_other_formats(run: Run, weights: Path, ending: str) -> None:
+    words = ["sample", "--class", 8, "--seed", 1, "--weights", weights]
+    place = ["-o", f"a.{ending}"]
+    run(*words, "-o", "a.png")
+    assert run(*words, *place).out == f"a.{ending}\n"
+    before = Path(f"a.{ending}").read_bytes()
+    assert picture_text(Path(f"a.{ending}")) == picture_text(Path("a.png"))
+    with Image.open("a.png") as first, Image.open(f"a.{ending}") as second:
+        assert (first.tobytes() == second.convert("RGB").tobytes()) == (ending != "jpg")
+        assert not getattr(second, "is_animated", False)
+    assert run(*words, *place).code == 0  # the same picture
+    assert run(*words[:3], "--seed", 2, "--weights", weights, *place).code == 2
+    assert Path(f"a.{ending}").read_bytes() == before
+    assert run(*words, *place, "--separate", "-n", 2).out == f"a-1.{ending}\na-2.{ending}\n"
+    job = {"command": "sample", "class": 8, "seed": 1, "out": place[1], "weights": str(weights)}
+    Path("jobs.jsonl").write_text(json.dumps(job))
+    assert run("batch", "jobs.jsonl", "-o", "out", "-q").code == 0
+    assert Path("out", place[1]).read_bytes() == before
+
+
+def test_a_group_stands_for_kinds_that_the_weights_know(run: Run, weights: Path) -> None:
+    words = ["sample", "--weights", weights, "--separate", "--json", "-n", 3]
+    outcome = run(*words, "-c", "vertebrate", "-c", 8, "--seed", 1)
+    facts = json.loads(outcome.out)
+    classes = facts["classes"]
+    assert sorted(classes[:2]) == [8, 207]  # all kinds before one comes again
+    assert classes[2] in (8, 207)
+    assert classes[3:] == [8, 8, 8]
+    assert (facts["parameters"]["classes"], facts["parameters"]["n"]) == (classes, 1)
+    again = [word for label in classes for word in ("-c", label)]
+    text = png_text(Path(facts["files"][1]))
+    assert text["pick"] == "2"
+    outcome = run(*words[:4], *again, "--seed", 1, "--pick", 2, "-o", "a.png")
+    assert outcome.code == 0, outcome.err
+    assert Path("a.png").read_bytes() == Path(facts["files"][1]).read_bytes()
+    every = [
+        json.loads(run(*words[:3], "--json", "-c", "vertebrate", "--seed", seed).out)["classes"]
+        for seed in range(8)
+    ]
+    assert {kind for (kind,) in every} == {8, 207}
+
+
+def test_the_closing_line_names_the_kinds_of_a_group(run: Run, weights: Path) -> None:
+    words = ["sample", "--weights", weights, "--seed", 1]
+    outcome = run(*words, "-c", "vertebrate", "-n", 2)
+    assert outcome.out == "pixelgen-vertebrate-s1.png\n"
+    assert "hen" in outcome.err
+    assert "golden retriever" in outcome.err
+    outcome = run(*words, "-c", "dog", "-n", 2, "--json")
+    assert json.loads(outcome.out)["classes"] == [207, 207]
+    outcome = run(*words, "-c", "cat")
+    assert (outcome.code, outcome.err.count("\n")) == (2, 1)
+    assert "tiny was trained on none of the 13 classes of the group 'cat', such as" in outcome.err
+    assert "is a group of" in run("interpolate", "-c", "cat", "-c", 8, "--weights", weights).err
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (["lion"], "--class lion"),
+        (["golden", "retriever"], "--class 'golden retriever'"),
+        (["lion", "pizza"], "--class lion --class pizza"),
+    ],
+)
+def test_a_class_without_its_option(run: Run, words: list[str], hint: str) -> None:
+    outcome = run("sample", *words)
+    assert outcome.code == 2
+    assert outcome.err.endswith(f"({hint})\n")
+
+
 def test_grid_and_scale(run: Run, weights: Path) -> None:
     words = ["sample", "--class", 8, "--class", 207, "-n", 3, "--seed", 1, "--weights", weights]
     run(*words, "-o", "a.png")
@@ -112,6 +183,13 @@ def test_separate_files_hold_the_pictures_of_the_grid(run: Run, weights: Path) -
     assert outcome.out.split() == ["one-1.png", "one-2.png"]
     with Image.open("grid.png") as grid, Image.open("one-2.png") as second:
         assert grid.crop((6, 0, 10, 4)).tobytes() == second.tobytes()
+
+
+def test_more_than_nine_files_are_listed_in_their_order(run: Run, weights: Path) -> None:
+    words = ["sample", "--class", 8, "-n", 10, "--seed", 1, "--weights", weights]
+    names = run(*words, "-o", "one.png", "--separate").out.split()
+    assert names == sorted(names)
+    assert (names[0], names[-1]) == ("one-01.png", "one-10.png")
 
 
 def test_json(run: Run, weights: Path) -> None:
@@ -157,7 +235,7 @@ BAD = [
     (["--weights", "../../../etc"], 2, "no weights folder"),
     (["-o", "/nonexistent/x.png"], 2, "no folder /nonexistent"),
     (["-o", "nonexistent/"], 2, "no folder nonexistent"),
-    (["-o", "x.jpg"], 2, "x.jpg is neither a folder nor a .png file"),
+    (["-o", "x.bmp"], 2, "x.bmp is neither a folder nor a .png file"),
     (["-o", "-", "--separate", "-n", "2"], 2, "stdout takes one picture"),
     (["-o", "-", "--json"], 2, "stdout cannot take both"),
     (["-n", "0"], 2, "n must be at least 1, not 0"),

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from pixelgen.checkpoints import Source, bundled, read_config, save_checkpoint
-from pixelgen.imaging import animation_text, png_text
+from pixelgen.imaging import picture_text, png_text
 from pixelgen.models import FaceEmbedderConfig, GatedPixelCNNConfig, TokenizerConfig, build_model
 
 from ..conftest import LIVELY
@@ -100,7 +100,7 @@ def test_pictures_are_of_the_bundled_weights_and_small(kept: Path) -> None:
     revisions = {name: Source(path, name).revision() for name, path in bundled().items()}
     size = 0
     for path in kept.iterdir():
-        text = animation_text(path) if path.suffix == ".webp" else png_text(path)
+        text = picture_text(path) if path.suffix == ".webp" else png_text(path)
         again = "`python docs/gallery.py` draws it again"
         assert text["revision"] == revisions[text["weights"]], f"{path.name}: {again}"
         with Image.open(path) as image:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pixelgen.imaging import animation_bytes, animation_text, save_animation
+from pixelgen.imaging import animation_bytes, picture_text, save_animation
 
 TEXT = {"seed": "7", "weights": "größe", "parameters": '{"a": 1}' + 300 * " "}
 DRAW = np.random.default_rng(0)
@@ -37,7 +37,7 @@ def test_frames_pace_and_text_come_back(tmp_path: Path, suffix: str) -> None:
         image.seek(1)
         image.load()
         assert image.info["duration"] == {".gif": 120}.get(suffix, 125)
-    assert animation_text(path) == TEXT
+    assert picture_text(path) == TEXT
 
 
 @pytest.mark.filterwarnings("error")
@@ -51,7 +51,7 @@ def test_damaged_text_is_none(tmp_path: Path, suffix: str) -> None:
         for place in start + DRAW.integers(0, min(len(whole) - start, 64), 3):
             damaged[place] = DRAW.integers(256)
         path.write_bytes(damaged)
-        assert isinstance(animation_text(path), dict)
+        assert isinstance(picture_text(path), dict)
 
 
 @pytest.mark.parametrize("suffix", [".gif", ".webp", ".png"])
@@ -71,7 +71,7 @@ def test_a_single_frame_and_grey_ones(tmp_path: Path, suffix: str) -> None:
     grey = Image.new("L", (4, 3), 7)
     path = save_animation(tmp_path / f"A{suffix.upper()}", [grey], 50, TEXT)
     assert frames_of(path)[0].getpixel((3, 2)) == (7, 7, 7)
-    assert animation_text(path) == TEXT
+    assert picture_text(path) == TEXT
 
 
 def test_files_that_are_not_ours(tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ def test_files_that_are_not_ours(tmp_path: Path) -> None:
     FRAMES[0].save(tmp_path / "a.png")
     (tmp_path / "broken.gif").write_bytes(b"GIF89a")
     files = [*tmp_path.iterdir(), tmp_path / "missing.gif"]
-    assert [animation_text(path) for path in files] == [{}] * 7
+    assert [picture_text(path) for path in files] == [{}] * 7
 
 
 def test_an_existing_file(tmp_path: Path) -> None:
@@ -90,7 +90,7 @@ def test_an_existing_file(tmp_path: Path) -> None:
     with pytest.raises(FileExistsError):
         save_animation(first, FRAMES, 8, TEXT)
     assert save_animation(first, FRAMES, 8, TEXT, "number") == tmp_path / "a-2.gif"
-    assert animation_text(first) == {}
+    assert picture_text(first) == {}
     assert save_animation(first, FRAMES, 8, TEXT, "replace") == first
-    assert animation_text(first) == TEXT
+    assert picture_text(first) == TEXT
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a-2.gif", "a.gif"]

@@ -147,3 +147,12 @@ def test_only_classes_that_weights_know_are_suggested() -> None:
     ) as e:
         parse_classes(["golden retrievr"], trained=[8, 207])
     assert "199" not in e.value.message
+
+
+def test_the_kinds_of_a_group() -> None:
+    catalogue = imagenet_catalogue()
+    assert catalogue.kinds("Dog", [8, 151, 207], "w") == [151, 207]
+    assert catalogue.kinds("lion", [8, 151, 207], "w") == []
+    assert catalogue.kinds("hen", [8, 151], "w") == catalogue.kinds("207", [8], "w") == []
+    with pytest.raises(PixelgenError, match="w was trained on none of the 118 classes of"):
+        catalogue.kinds("dog", [8], "w")
