@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -17,9 +17,6 @@ from pixelgen.models.conditioning import Condition
 if TYPE_CHECKING:
     from pixelgen.models.autoregressive import AutoregressiveModel
 
-Batch = Tensor | tuple[Tensor, Tensor | Condition | None] | list[Tensor]
-"""Pictures [B, C, H, W] of whole numbers 0 … levels - 1, alone or with their classes [B], the rows
-0 … classes - 1 of the model's class table."""
 _BATCH = 64
 
 
@@ -33,7 +30,7 @@ class LoaderLikelihood(BitsPerDim):
 
 def evaluate(
     model: AutoregressiveModel,
-    loader: Iterable[Batch] | Tensor,
+    loader: Iterable[object] | Tensor,
     *,
     unconditional: bool = False,
 ) -> LoaderLikelihood:
@@ -54,7 +51,7 @@ def evaluate(
             f"{type(model).__name__} is no autoregressive network",
             "give a network of pixelgen.models, such as the checkpoint.model of loaded weights",
         )
-    batches = loader.split(_BATCH) if isinstance(loader, Tensor) else loader
+    batches: Iterable[object] = loader.split(_BATCH) if isinstance(loader, Tensor) else loader
     parts: list[Tensor] = []
     for number, batch in enumerate(batches, 1):
         try:
@@ -78,7 +75,8 @@ def _parts_of(
     model: AutoregressiveModel, batch: object, unconditional: bool
 ) -> tuple[Tensor, Condition | None]:
     """The pictures of a batch and their condition. Raises ValueError for what does not fit."""
-    config, labels = model.config, None
+    config = model.config
+    labels: Any = None
     if isinstance(batch, tuple | list) and len(batch) == 2:
         batch, labels = batch
     if not isinstance(batch, Tensor):

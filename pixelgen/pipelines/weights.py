@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from PIL import Image
 
@@ -67,7 +67,7 @@ if TYPE_CHECKING:
     from torch import Tensor
     from typing_extensions import Unpack
 
-    from pixelgen.models.autoregressive import GridNetwork
+    from pixelgen.models.autoregressive import AutoregressiveModel, GridNetwork
     from pixelgen.models.face_embedder import FaceEmbedder
     from pixelgen.models.tokenizer import Tokenizer
 
@@ -117,7 +117,7 @@ class Weights:
     @classmethod
     def from_network(
         cls,
-        network: GridNetwork,
+        network: AutoregressiveModel,
         *,
         name: str = "network",
         labels: Sequence[int] = (),
@@ -143,10 +143,13 @@ class Weights:
             )
         except ValueError as error:
             raise UsageError(str(error)) from error
-        for part in (network, tokenizer, embedder):
-            if part is not None:
-                part.eval()
-        loaded = LoadedCheckpoint(network, tokenizer, embedder, config, Path(name), name, "")
+        network.eval()
+        if tokenizer is not None:
+            tokenizer.eval()
+        if embedder is not None:
+            embedder.eval()
+        model = cast("GridNetwork", network)
+        loaded = LoadedCheckpoint(model, tokenizer, embedder, config, Path(name), name, "")
         device = next((str(parameter.device) for parameter in network.parameters()), "cpu")
         return cls(loaded, device, name)
 
