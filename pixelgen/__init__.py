@@ -5,6 +5,7 @@ import pixelgen
 for sample in pixelgen.load("imagenet32").sample(classes=[207], n=4, seed=1):
     print(sample.seed, sample.bits_per_dim, sample.image)
 
+pixelgen.save(model, "my-weights", class_names=["cat", "dog"])  # a network of pixelgen.models
 pixelgen.push_to_hub("my-weights", "owner/name")
 """
 
@@ -16,6 +17,7 @@ from pixelgen._version import __version__
 from pixelgen.errors import InputError, PixelgenError, UsageError, WeightsError
 
 if TYPE_CHECKING:
+    from pixelgen.evaluation.batches import LoaderLikelihood, evaluate
     from pixelgen.jobs.batch import run_jobs
     from pixelgen.jobs.picture_info import PictureInfo, picture_info
     from pixelgen.jobs.results_log import JobResult
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
         Weights,
         load,
     )
+    from pixelgen.publishing.networks import save
     from pixelgen.publishing.push import push_to_hub
 
 __all__ = [
@@ -47,6 +50,7 @@ __all__ = [
     "InputError",
     "InterpolationResult",
     "JobResult",
+    "LoaderLikelihood",
     "PictureInfo",
     "PixelgenError",
     "Portrait",
@@ -62,10 +66,12 @@ __all__ = [
     "Weights",
     "WeightsError",
     "__version__",
+    "evaluate",
     "load",
     "picture_info",
     "push_to_hub",
     "run_jobs",
+    "save",
 ]
 
 
@@ -75,6 +81,14 @@ def __getattr__(name: str) -> object:
         from pixelgen.publishing import push
 
         return push.push_to_hub
+    if name == "save":
+        from pixelgen.publishing import networks
+
+        return networks.save
+    if name in ("LoaderLikelihood", "evaluate"):
+        from pixelgen.evaluation import batches
+
+        return getattr(batches, name)
     if name in ("JobResult", "run_jobs"):
         from pixelgen.jobs import batch
 

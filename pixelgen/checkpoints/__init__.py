@@ -4,7 +4,7 @@ Importing this brings no torch along; loading and saving do.
 """
 
 from pixelgen.checkpoints.card import Figure, ModelCard
-from pixelgen.checkpoints.config import CheckpointConfig, read_config
+from pixelgen.checkpoints.config import CheckpointConfig, class_labels, read_config
 from pixelgen.checkpoints.resolve import resolve_weights
 from pixelgen.checkpoints.source import (
     DEFAULT_FACE_WEIGHTS,
@@ -29,6 +29,7 @@ __all__ = [
     "Source",
     "bundled",
     "cache_weights",
+    "class_labels",
     "load_checkpoint",
     "read_config",
     "resolve_weights",

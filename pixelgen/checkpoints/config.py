@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -257,6 +257,17 @@ class CheckpointConfig:
         if values.get("kind") != config.kind:
             raise ValueError(f'"kind" must be "{config.kind}", not {values.get("kind")!r}')
         return config
+
+
+def class_labels(
+    classes: int, labels: Sequence[int] = (), names: Sequence[str] = ()
+) -> tuple[tuple[int, ...], tuple[str, ...]]:
+    """`labels` and `class_names` of a model of so many classes: where both are empty, its classes
+    are 0, 1, … and called "class 0", "class 1" …; names without labels are those of 0, 1, …"""
+    if not labels and (names or classes):
+        labels = range(len(names) or classes)
+        names = names or [f"class {label}" for label in labels]
+    return tuple(labels), tuple(names)
 
 
 class NewerFormatError(ValueError):

@@ -31,6 +31,7 @@ from pixelgen.models.conditioning import Condition
 from pixelgen.models.config import AutoencoderConfig
 from pixelgen.models.encoder import VectorEncoder
 from pixelgen.models.gated_pixelcnn import GatedPixelCNN
+from pixelgen.models.hub_methods import HubMethods
 from pixelgen.models.layers import ChannelNorm, ResidualBlock, residual_blocks, upsample
 
 
@@ -117,7 +118,7 @@ class MeanDecoder(nn.Module):
         return picture.float()
 
 
-class Autoencoder(nn.Module):
+class Autoencoder(nn.Module, HubMethods):
     """Pictures → h → pictures: their conditional mean, or samples from p(x | h)."""
 
     def __init__(self, config: AutoencoderConfig) -> None:

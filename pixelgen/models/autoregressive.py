@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from pixelgen.models.conditioning import Condition, ConditionedNetwork
 from pixelgen.models.config import GridConfig
+from pixelgen.models.hub_methods import HubMethods
 from pixelgen.models.likelihood import Likelihood, to_signed
 
 
@@ -83,7 +84,7 @@ class AutoregressiveModel(Protocol):
         """See nn.Module."""
 
 
-class GridNetwork(ConditionedNetwork):
+class GridNetwork(ConditionedNetwork, HubMethods):
     """Defaults for an `AutoregressiveModel` whose grid is the picture itself; a subclass needs
     `config`, `likelihood` and `parameters_of`."""
 

@@ -11,9 +11,10 @@ from torch import Tensor
 
 from pixelgen.models.config import FaceEmbedderConfig
 from pixelgen.models.encoder import VectorEncoder
+from pixelgen.models.hub_methods import HubMethods
 
 
-class FaceEmbedder(VectorEncoder):
+class FaceEmbedder(VectorEncoder, HubMethods):
     """Aligned faces [B, 3, S, S] of -1 … 1 → embeddings [B, D] of length 1.
 
     With `config.mirror` a face and its mirror image have the same embedding in evaluation mode: the

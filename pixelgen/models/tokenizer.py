@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from pixelgen.models.config import TokenizerConfig
+from pixelgen.models.hub_methods import HubMethods
 from pixelgen.models.layers import ChannelNorm, downsample, residual_blocks, upsample
 from pixelgen.models.likelihood import to_signed
 
@@ -148,7 +149,7 @@ class Decoder(nn.Module):
         return picture.float()
 
 
-class Tokenizer(nn.Module):
+class Tokenizer(nn.Module, HubMethods):
     """Pictures ↔ grids of codes."""
 
     def __init__(self, config: TokenizerConfig) -> None:

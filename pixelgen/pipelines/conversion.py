@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from PIL import Image
 
+from pixelgen.errors import UsageError
+from pixelgen.imaging import Photo
+
 if TYPE_CHECKING:
+    import numpy as np
     from torch import Tensor
 
     from pixelgen.models.config import GridConfig
@@ -15,6 +19,10 @@ if TYPE_CHECKING:
 
 
 T = TypeVar("T")
+Picture: TypeAlias = "Photo | Tensor | np.ndarray"
+"""A photo, a tensor [C, H, W] or an array [H, W] or [H, W, C] of whole numbers 0 … 255."""
+Pictures: TypeAlias = "Picture | Iterable[Picture]"
+"""One or several; a tensor [N, C, H, W] or an array [N, H, W, C] is several."""
 PictureCallback = Callable[[int, int], None]
 """Called with the number of pictures that are done, and of all."""
 
@@ -35,6 +43,63 @@ def to_tensor(images: Sequence[Image.Image]) -> Tensor:
 
     arrays = np.stack([np.asarray(image.convert("RGB")) for image in images])
     return torch.from_numpy(arrays).permute(0, 3, 1, 2).contiguous()
+
+
+def pictures_of(pictures: Pictures) -> list[Photo]:
+    """One or several photos, tensors or arrays as a list of photos; what is neither stays as it is.
+
+    Raises UsageError for tensors and arrays of another shape, and for values that are not whole
+    numbers 0 … 255.
+    """
+    import numpy as np
+    import torch
+
+    if isinstance(pictures, torch.Tensor):
+        array = pictures.detach().cpu().numpy()
+        if array.ndim not in (3, 4):
+            raise _shape_error("a tensor", "[C, H, W] or [N, C, H, W]", array)
+        return _images_of("a tensor", np.moveaxis(array, -3, -1))
+    if isinstance(pictures, np.ndarray):
+        if pictures.ndim not in (2, 3, 4):
+            raise _shape_error("an array", "[H, W], [H, W, C] or [N, H, W, C]", pictures)
+        return _images_of("an array", pictures[..., None] if pictures.ndim == 2 else pictures)
+    if isinstance(pictures, str) or not isinstance(pictures, Iterable):
+        return [pictures]
+    return [photo for each in pictures for photo in pictures_of(each)]
+
+
+def one_picture(picture: Picture) -> Photo:
+    """A photo, tensor or array as a photo. Raises what `pictures_of` raises, and UsageError for a
+    batch."""
+    pictures = pictures_of(picture)
+    if len(pictures) != 1:
+        raise UsageError(f"one photo is needed, not {len(pictures)}")
+    return pictures[0]
+
+
+def _images_of(what: str, array: np.ndarray) -> list[Photo]:
+    """[H, W, C] or [N, H, W, C] → pictures."""
+    import numpy as np
+
+    array = array if array.ndim == 4 else array[None]
+    if array.shape[-1] not in (1, 3) or 0 in array.shape[1:]:
+        raise UsageError(f"{what} must have 1 or 3 channels and some pixels, not {array.shape[-1]} "
+                         f"channels of {array.shape[2]}×{array.shape[1]} pixels")  # fmt: skip
+    if not np.issubdtype(array.dtype, np.integer):
+        raise UsageError(
+            f"{what} must hold whole numbers 0 … 255, not {array.dtype}",
+            "multiply values 0 … 1 by 255, round them, and convert them to uint8",
+        )
+    if array.size and not 0 <= array.min() <= array.max() <= 255:
+        raise UsageError(
+            f"{what} must hold whole numbers 0 … 255, not {array.min()} … {array.max()}"
+        )
+    narrow = np.ascontiguousarray(array.astype(np.uint8))
+    return [Image.fromarray(one[..., 0] if one.shape[-1] == 1 else one) for one in narrow]
+
+
+def _shape_error(what: str, shapes: str, array: np.ndarray) -> UsageError:
+    return UsageError(f"{what} of pictures must have the shape {shapes}, not {array.shape}")
 
 
 def encode_images(

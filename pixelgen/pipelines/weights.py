@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from PIL import Image
 
@@ -14,6 +14,7 @@ from pixelgen.checkpoints import (
     CheckpointConfig,
     LoadedCheckpoint,
     Source,
+    class_labels,
     load_checkpoint,
 )
 from pixelgen.errors import PixelgenError, UsageError
@@ -34,7 +35,13 @@ from pixelgen.pipelines.codec_pipeline import CodecPipeline
 from pixelgen.pipelines.codes_file import CodesFile
 from pixelgen.pipelines.complete_pipeline import CompletePipeline
 from pixelgen.pipelines.completion_request import CompletionRequest
-from pixelgen.pipelines.conversion import PictureCallback
+from pixelgen.pipelines.conversion import (
+    Picture,
+    PictureCallback,
+    Pictures,
+    one_picture,
+    pictures_of,
+)
 from pixelgen.pipelines.devices import pick_device
 from pixelgen.pipelines.drawing import DrawingArguments
 from pixelgen.pipelines.image_sampler import OnStep
@@ -60,6 +67,10 @@ if TYPE_CHECKING:
     from torch import Tensor
     from typing_extensions import Unpack
 
+    from pixelgen.models.autoregressive import AutoregressiveModel, GridNetwork
+    from pixelgen.models.face_embedder import FaceEmbedder
+    from pixelgen.models.tokenizer import Tokenizer
+
 T = TypeVar("T")
 
 
@@ -67,13 +78,15 @@ class Weights:
     """A model that was loaded, and all that it can do: `can` lists the methods that work.
 
     Photos are PIL pictures, which are taken as they are, or paths, whose EXIF rotation is applied;
-    one or several. Classes are numbers, names, WordNet ids or ranges ("207-210"), one or
-    several. `drawing` is `seed` (by default a random one), `pick` (the number, from 1, of the only
-    picture to draw, as it is among those of the same call without it), `batch_size` (the pictures
-    do not depend on it), and the sampling options `temperature`, `top_p`, `guidance` and
-    `guidance_schedule`, for classes `vector_temperature`, for classes and faces `candidates`; by
-    default those of the weights. `on_step` is called with a `SamplingProgress` for every position
-    of the grid. The same seed and options draw the same pictures as on the command line.
+    one or several. Tensors [C, H, W] or [N, C, H, W] and arrays [H, W], [H, W, C] or [N, H, W, C]
+    of whole numbers 0 … 255 are photos too, with C = 1 or 3. Classes are numbers, names, WordNet
+    ids or ranges ("207-210"), one or several. `drawing` is `seed` (by default a random one), `pick`
+    (the number, from 1, of the only picture to draw, as it is among those of the same call without
+    it), `batch_size` (the pictures do not depend on it), and the sampling options `temperature`,
+    `top_p`, `guidance` and `guidance_schedule`, for classes `vector_temperature`, for classes and
+    faces `candidates`; by default those of the weights. `on_step` is called with a
+    `SamplingProgress` for every position of the grid. The same seed and options draw the same
+    pictures as on the command line.
 
     Methods that draw or measure return a sequence, which also holds the time of the call, and of
     drawings the seed and the parameters. Every method raises PixelgenError, in one line, for what
@@ -100,6 +113,55 @@ class Weights:
         target = pick_device(str(device))
         loaded = load_checkpoint(ref, token=token)
         return cls(loaded, target, "" if isinstance(ref, Source) else str(ref))
+
+    @classmethod
+    def from_network(
+        cls,
+        network: AutoregressiveModel,
+        *,
+        name: str = "network",
+        labels: Sequence[int] = (),
+        class_names: Sequence[str] = (),
+        tokenizer: Tokenizer | None = None,
+        embedder: FaceEmbedder | None = None,
+    ) -> Weights:
+        """A network in memory, on the device that it is on, with all that weights can do; nothing
+        is copied. It is put into evaluation mode. `labels` and `class_names` are those of
+        `pixelgen.save`, `tokenizer` decodes what a model of codes samples, `embedder` computes the
+        condition vector of a model of faces. The network may be any that fulfils
+        `AutoregressiveModel` of `pixelgen.models.autoregressive`.
+
+        Raises UsageError for values that do not fit the network."""
+        numbers, names = class_labels(network.config.classes, labels, class_names)
+        try:
+            config = CheckpointConfig(
+                model=network.config,
+                tokenizer=None if tokenizer is None else tokenizer.config,
+                embedder=None if embedder is None else embedder.config,
+                labels=numbers,
+                class_names=names,
+            )
+        except ValueError as error:
+            raise UsageError(str(error)) from error
+        network.eval()
+        if tokenizer is not None:
+            tokenizer.eval()
+        if embedder is not None:
+            embedder.eval()
+        model = cast("GridNetwork", network)
+        loaded = LoadedCheckpoint(model, tokenizer, embedder, config, Path(name), name, "")
+        device = next((str(parameter.device) for parameter in network.parameters()), "cpu")
+        return cls(loaded, device, name)
+
+    def to(self, device: torch.device | str) -> Weights:
+        """These weights, moved to another device (auto, cpu, cuda, cuda:N, mps). Raises
+        PixelgenError for a missing device."""
+        self.device = pick_device(str(device))
+        loaded = self.checkpoint
+        for network in (loaded.network, loaded.tokenizer, loaded.face_embedder, *loaded.others):
+            if network is not None:
+                network.to(self.device)
+        return self
 
     def __repr__(self) -> str:
         return f"<Weights {self.name}, {self.config.kind}, can {', '.join(self.can) or 'nothing'}>"
@@ -175,7 +237,7 @@ class Weights:
 
     def portrait(
         self,
-        photos: Photo | Sequence[Photo],
+        photos: Pictures,
         n: int = 8,
         *,
         face: int | None = None,
@@ -187,7 +249,7 @@ class Weights:
         largest face counts, or number `face` (from 1); `aligned` photos are cut-out faces already.
         For each portrait `candidates` are drawn, and the one most similar to the person is kept.
         Also raises InputError for photos without a face."""
-        shown: list[Photo] = _several(photos)
+        shown = pictures_of(photos)
         request = PortraitRequest.for_person(self.config, self.name, len(shown), n, **drawing)
         pipe = PortraitPipeline(self.checkpoint, self.device)
         crops = [pipe.crop(photo, face=face, aligned=aligned) for photo in shown]
@@ -195,7 +257,7 @@ class Weights:
 
     def interpolate(
         self,
-        photos: Sequence[Photo] = (),
+        photos: Pictures = (),
         *,
         classes: Sequence[int | str] = (),
         steps: int = 9,
@@ -217,7 +279,7 @@ class Weights:
         number of latent dimensions (by default the largest), and `fit` how photos become square:
         "crop" or "stretch".
         """
-        shown: list[Photo] = _several(photos)
+        shown = pictures_of(photos)
         face_options = {
             "slerp": slerp,
             "candidates": drawing.get("candidates") is not None,
@@ -247,7 +309,7 @@ class Weights:
 
     def complete(
         self,
-        photo: Photo,
+        photo: Picture,
         *,
         mask: Photo | None = None,
         box: Box | None = None,
@@ -277,7 +339,7 @@ class Weights:
             self.config, self.name, classes=_several(classes), n=n, refine=refine, **drawing
         )
         hole = cut_hole(
-            load_photo(photo),
+            load_photo(one_picture(photo)),
             self.size[1],
             fit,
             mask=None if mask is None else load_mask(mask),
@@ -290,7 +352,7 @@ class Weights:
 
     def score(
         self,
-        photos: Photo | Sequence[Photo],
+        photos: Pictures,
         *,
         label: int | str | None = None,
         classify: bool = False,
@@ -306,12 +368,12 @@ class Weights:
         request = ScoreRequest.from_options(
             self.config, self.name, label=label, classify=classify, batch_size=batch_size
         )
-        shown: list[Photo] = _several(photos)
+        shown = pictures_of(photos)
         return ScorePipeline(self.checkpoint, self.device).run(request, shown, fit, progress)
 
     def reconstruct(
         self,
-        photos: Photo | Sequence[Photo],
+        photos: Pictures,
         n: int | None = None,
         *,
         bottlenecks: int | Sequence[int] | None = None,
@@ -334,15 +396,15 @@ class Weights:
         if longest is not None and cut != "patches":
             raise UsageError("longest requires patches", 'cut="patches"')
         longest = LONGEST if longest is None else longest
-        shown: list[Photo] = _several(photos)
+        shown = pictures_of(photos)
         sources = [fit_photo(load_photo(photo), self.size[1], cut, longest) for photo in shown]
         return ReconstructPipeline(self.checkpoint, self.device).run(request, sources, on_step)
 
-    def encode(self, photos: Photo | Sequence[Photo], fit: Fit = "crop") -> CodesFile:
+    def encode(self, photos: Pictures, fit: Fit = "crop") -> CodesFile:
         """Photos, made square as `fit` says ("crop" or "stretch"), as grids of codes: `.codes`,
         int64 [N, C, h, w] of 0 … `.levels` - 1; `.save("pets.safetensors")` writes them to a
         file."""
-        shown: list[Photo] = _several(photos)
+        shown = pictures_of(photos)
         files = [_file_name(photo) for photo in shown]
         pipe = CodecPipeline(self.checkpoint, self.device)
         return pipe.encode_file(shown, fit, weights=self.ref, files=files if any(files) else ())

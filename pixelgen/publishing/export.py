@@ -58,7 +58,7 @@ def export(
     a tokenizer of other codes.
     """
     runs = _in_order([TrainedRun.read(path) for path in (run, *others)])
-    _check_folder(folder, overwrite)
+    check_folder(folder, overwrite)
     _check_labels(runs[0])
     report = None if evaluation is None else read_evaluation(evaluation)
     sheet_png = None if sheet is None else _read_sheet(sheet)
@@ -129,7 +129,7 @@ def export_weights(
     """
     loaded = load_checkpoint(weights)
     config, codec = public_config(loaded.config), loaded.tokenizer
-    _check_folder(folder, overwrite)
+    check_folder(folder, overwrite)
     report = None if evaluation is None else read_evaluation(evaluation)
     sheet_png = None if sheet is None else _read_sheet(sheet)
     training = {name: value for name, value in config.training.items() if name != "evaluation"}
@@ -159,7 +159,8 @@ def export_weights(
     return folder
 
 
-def _check_folder(folder: Path, overwrite: bool) -> None:
+def check_folder(folder: Path, overwrite: bool) -> None:
+    """Raises UsageError for a file, and for a folder in use unless it is to `overwrite` that."""
     if not folder.exists() or (folder.is_dir() and overwrite):
         return
     if not folder.is_dir() or any(not is_left_over(path) for path in folder.iterdir()):
@@ -204,7 +205,7 @@ def _last_check(
     where files have appeared in `folder` meanwhile."""
 
     def check(written: str) -> None:
-        _check_folder(folder, overwrite)
+        check_folder(folder, overwrite)
         measured = "" if report is None else report.revision
         # The revision of weights on the Hub is a commit, which cannot be compared.
         if measured.startswith("sha256:") and measured != written:
