@@ -80,7 +80,7 @@ def test_files_of_their_own(run: Run, weights: Path) -> None:
     [
         (["sample"], "weights"),
         (["portrait", FACE], "face_weights"),
-        (["complete", FACE, "--keep", "top:50%"], "pixel_weights"),
+        (["complete", FACE, "--keep", "top:50%", "--raw"], "pixel_weights"),
     ],
     ids=["sample", "portrait", "complete"],
 )
