@@ -176,7 +176,8 @@ BAD = [
     (["PHOTO", *KEEP, "--weights", "no-one/nothing"], 4, "weights no-one/nothing"),
     (["PHOTO", *KEEP, "-o", "x.jpg"], 2, "x.jpg is neither a folder nor a .png file"),
     (["PHOTO", *KEEP, "-o", "no/x.png"], 2, "no folder no"),
-    (["PHOTO", *KEEP, "-o", "-", "--separate"], 2, "stdout takes one picture"),
+    (["PHOTO", *KEEP, "-o", "-"], 2, "stdout takes one picture (-n 1, --pick N or --raw)"),
+    (["PHOTO", *KEEP, "-o", "-", "--raw", "--separate"], 2, "stdout takes one picture (--grid)"),
     (["PHOTO", *KEEP, "-o", "-", "--json"], 2, "stdout cannot take both"),
     (["PHOTO", *KEEP, "--device", "gpu"], 2, "no device 'gpu'"),
     (["PHOTO", *KEEP, "--scale", "0"], 2, "--scale"),
@@ -238,3 +239,60 @@ def test_all_hidden_is_noted(run: Run, pixel_weights: Path, photo: Path) -> None
         loaded.complete(photo, mask="empty.png")
     with pytest.warns(UserWarning, match="nothing is hidden"):
         loaded.complete(photo, mask=Image.new("L", SIZE))
+
+
+def test_the_whole_photo_comes_back(run: Run, pixel_weights: Path) -> None:
+    """Of 1200×800 pixels, with transparency, or turned by EXIF: outside of the hole nothing
+    changes, and inside is what Python draws."""
+    values = np.random.default_rng(0).integers(0, 256, (800, 1200, 4), dtype=np.uint8)
+    Image.fromarray(values[..., :3]).save("rgb.png")
+    Image.fromarray(values).save("rgba.png")
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned by 90 degrees
+    Image.fromarray(values[..., :3]).transpose(Image.Transpose.ROTATE_90).save(
+        "turned.png", exif=exif
+    )
+    loaded = pixelgen.load(pixel_weights, "cpu")
+    words = ["--box", "500,300,200,100", "--seed", 1, "--weights", pixel_weights, "--json"]
+    inside = np.zeros((800, 1200), dtype=bool)
+    inside[300:400, 500:700] = True
+    for name, mode in (("rgb", "RGB"), ("rgba", "RGBA"), ("turned", "RGB")):
+        outcome = run("complete", f"{name}.png", *words, "-n", 2, "-o", f"{name}-x.png")
+        facts = json.loads(outcome.out)
+        assert facts["files"] == [f"{name}-x-1.png", f"{name}-x-2.png"]
+        assert facts["square"] == [400, 150, 800, 550]
+        assert facts["drawn"] == round(20_000 / 960_000, 4)
+        assert outcome.err.startswith("note: the weights draw the 400×400 pixels around the hole")
+        drawn = loaded.complete(f"{name}.png", box=(500, 300, 200, 100), n=2, seed=1)
+        for file, one in zip(facts["files"], drawn, strict=True):
+            with Image.open(file) as image:
+                assert (image.mode, image.size) == (mode, (1200, 800))
+                after = np.asarray(image)
+            assert after.tobytes() == one.photo.tobytes()
+            assert (after[~inside] == values[..., : len(mode)][~inside]).all()
+            assert (after[inside] != values[..., : len(mode)][inside]).any(1).mean() > 0.9
+            assert one.image.size == (8, 8)
+
+
+def test_files_at_full_size_are_found_again(run: Run, pixel_weights: Path, photo: Path) -> None:
+    """A run with the same options goes over the same files; the sheet is a picture of its own."""
+    words = ["complete", photo, "--keep", "top:50%", "--seed", 1, "--weights", pixel_weights]
+    made = [run(*words, "-n", 2, "-o", "x.png") for _ in range(2)]
+    assert [outcome.out.split() for outcome in made] == [["x-1.png", "x-2.png"]] * 2
+    parameters = json.loads(png_text(Path("x-2.png"))["parameters"])
+    assert (parameters["raw"], parameters["grid"], parameters["picture"]) == (False, False, 1)
+    outcome = run(*words, "-n", 2, "-o", "x.png", "--raw", "--separate")
+    assert outcome.err == "error: x-1.png exists (--force replaces it)\n"
+    outcome = run(*words, "-n", 2, "-o", "y.png", "--watch", "seen.png", "--scale", 2)
+    assert (outcome.code, outcome.out) == (0, "y-1.png\ny-2.png\n")
+    assert Image.open("y-1.png").size == SIZE
+    assert Image.open("seen.png").size == (2 * (4 * 8 + 3 * 2), 2 * 8)
+
+
+def test_one_photo_to_stdout(pipe: Pipe, pixel_weights: Path, photo: Path) -> None:
+    words = ["complete", "-", "--keep", "left:25%", "-n", 3, "--pick", 2, "-q", "--seed", 1]
+    outcome = pipe(*words, "--weights", pixel_weights, "-o", "-", stdin=photo.read_bytes())
+    assert (outcome.code, outcome.err) == (0, "")
+    loaded = pixelgen.load(pixel_weights, "cpu")
+    made = loaded.complete(photo, keep="left:25%", n=3, seed=1)[1].photo
+    assert Image.open(io.BytesIO(outcome.out)).tobytes() == made.tobytes()

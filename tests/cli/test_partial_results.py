@@ -108,6 +108,19 @@ def test_a_picture_of_all(
     assert Path("six.png").read_bytes() == whole
 
 
+def test_photos_that_are_filled(run: Run, pixel_weights: Path) -> None:
+    words = ["complete", FACE, "--keep", "top:50%", "-n", 3, "--batch-size", 1, "--seed", 1]
+    words += ["--weights", pixel_weights, "-o", "a.png"]
+    assert run(*words).code == 0
+    whole = [Path(f"a-{i}.png").read_bytes() for i in (1, 2)]
+    for i in (1, 2, 3):
+        Path(f"a-{i}.png").unlink()
+    with interrupted(2):
+        outcome = run(*words)
+    assert outcome.out.split() == files() == ["a-1.png", "a-2.png"]
+    assert [Path(f"a-{i}.png").read_bytes() for i in (1, 2)] == whole
+
+
 def test_of_candidates_those_that_would_be_chosen(run: Run, face_weights: Path) -> None:
     words = ["portrait", FACE, "--weights", face_weights, "--seed", 1, "--separate", "-n", 3]
     words += ["--candidates", 2, "--batch-size", 1, "-o", "a.png"]
