@@ -115,7 +115,7 @@ SHOTS = (
     ),
     Shot(
         "Completing",
-        "complete male-12.jpg --keep top:50% -n 5 --seed 1 --scale 2 -o completed.png",
+        "complete male-12.jpg --keep top:50% -n 5 --seed 1 --raw --scale 2 -o completed.png",
         "completed.png",
         "The original, what is known of it, and five completions. The weights were not trained on "
         "portraits. They continue the background, but not the person.",

@@ -16,6 +16,7 @@ from pixelgen.cli.option_groups import (
     with_option_groups,
 )
 from pixelgen.cli.run import run_and_print
+from pixelgen.imaging import Fit
 from pixelgen.jobs.complete import CompletionJob
 
 
@@ -39,7 +40,8 @@ def complete(
         typer.Option(
             "--keep",
             metavar="SIDE:PERCENT",
-            help="Fill all but this part of the square picture: top:50%, bottom:, left:, right:.",
+            help="Fill all but this part of IMG, or of its square with --raw: top:50%, bottom:, "
+            "left:, right:.",
         ),
     ] = None,
     box: Annotated[
@@ -59,7 +61,21 @@ def complete(
     n: Annotated[int, typer.Option("-n", help="Draw this many completions of every class.")] = 4,
     sampling: SamplingGroup,
     weights: options.Weights = DEFAULT_PIXEL_WEIGHTS,
-    fit: options.Fit = "crop",
+    raw: Annotated[
+        bool,
+        typer.Option(
+            "--raw",
+            help="Write the small pictures that the weights draw, beside the original, instead of "
+            "IMG at its own size. IMG is made square as a whole; what lies outside is not filled.",
+        ),
+    ] = False,
+    fit: Annotated[
+        Fit,
+        typer.Option(
+            help="Show the weights a square of IMG, or stretch a box of the shape of the hole; "
+            "with --raw the middle square of IMG, or stretch all of it."
+        ),
+    ] = "crop",
     device: options.Device = "auto",
     batch_size: options.BatchSize = 32,
     output: options.Output = None,
@@ -70,26 +86,33 @@ def complete(
 ) -> None:
     """Fill a part of a picture.
 
+    Each completion is IMG at its own size, in a file of its own. A square
+    around the hole, with at least half of the hole's side on every side where
+    IMG goes on, is averaged down to the size of the weights; what they draw
+    is enlarged and fades in along the border of the hole. Pixels outside of
+    the hole stay as they are. Large holes come out blurred: imagenet32 draws
+    32×32 pixels in its square. Several holes get one square around all.
+
     Pixels are drawn in raster order (by the default weights in blocks of
     2×2), each given all before it, above and to the left, known or just
     drawn. Pixels below the hole, or after it in its last row, do NOT
     influence what is drawn, but for --refine. Hidden pixels influence
     nothing.
 
-    The photo is averaged down to the size of the weights. A pixel there is
-    filled if at least half of what it covers is hidden. Weights with a
-    tokenizer redraw every code whose cell the hole touches; of the others the
-    code stays, and the pixels as far as codes can hold them.
+    A pixel of the weights is filled if at least half of what it covers is
+    hidden. Weights with a tokenizer redraw every code whose cell the hole
+    touches.
 
-    One picture shows the original, what is known of it, and the
-    completions, in a row for each class. --live, --watch and --animate
-    show the hole while it is filled.
+    With --raw, one picture shows the original, what is known of it, and the
+    completions, in a row for each class, as small as the weights see them;
+    --live, --watch and --animate show the same while the hole is filled.
+    --scale, --resample and --separate are about these small pictures.
 
     \b
     Examples:
-      pixelgen complete cat.jpg --keep top:50% -n 6 --scale 4
       pixelgen complete cat.jpg --box 80,80,96,64 --class tabby
-      pixelgen complete cat.jpg --mask mask.png --separate
+      pixelgen complete cat.jpg --mask mask.png -n 1 -o filled.png
+      pixelgen complete cat.jpg --keep top:50% -n 6 --raw --scale 4
       pixelgen complete cat.jpg --keep top:50% --animate cat.gif
     """
     job = CompletionJob(
@@ -102,6 +125,7 @@ def complete(
         n=n,
         sampling=sampling,
         weights=weights,
+        raw=raw,
         fit=fit,
         device=device,
         batch_size=batch_size,

@@ -36,6 +36,7 @@ HINTS: dict[str, str] = {
     "no-run": "start a run with pixelgen train",
     "no-such-face": "--face N",
     "no-such-picture": "give -n and all other options as in the call that drew it",
+    "one-photo": "-n 1, --pick N or --raw",
     "one-picture": "--grid",
     "only-reconstructs": "`pixelgen reconstruct`",
     "option-while-resuming": "leave it out, or start a new run in another folder with -o",

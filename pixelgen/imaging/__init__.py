@@ -10,9 +10,10 @@ from pixelgen.imaging.animation import (
 from pixelgen.imaging.face_detector import Face, FaceDetector
 from pixelgen.imaging.faces import FaceCrop, FaceCropper, detect_faces, find_face
 from pixelgen.imaging.formats import picture_endings
+from pixelgen.imaging.full_size_hole import FullSizeHole
 from pixelgen.imaging.grid import Resample, enlarge, make_grid, square_columns, stack_rows
 from pixelgen.imaging.heatmap import check_rows, heat_sheet
-from pixelgen.imaging.hole import Hole, cut_hole, grey_out, parse_box, parse_keep
+from pixelgen.imaging.hole import Hole, cut_around_hole, cut_hole, grey_out, parse_box, parse_keep
 from pixelgen.imaging.mask import MASK_CONVENTIONS, MaskConvention, load_mask, read_mask
 from pixelgen.imaging.picture_files import (
     PICTURES,
@@ -43,6 +44,7 @@ __all__ = [
     "FaceCropper",
     "FaceDetector",
     "Fit",
+    "FullSizeHole",
     "Hole",
     "IfExists",
     "MaskConvention",
@@ -53,6 +55,7 @@ __all__ = [
     "align",
     "animation_bytes",
     "check_rows",
+    "cut_around_hole",
     "cut_hole",
     "cut_tiles",
     "detect_faces",

@@ -12,10 +12,11 @@ from PIL import Image
 
 from pixelgen.errors import UsageError
 from pixelgen.imaging.downscale import area_means, downscale
+from pixelgen.imaging.full_size_hole import FullSizeHole, Region
 from pixelgen.imaging.mask import MaskConvention, hidden_by_mask
 from pixelgen.imaging.png import allow_any_size
 from pixelgen.imaging.read import Fit, crop_box, square
-from pixelgen.imaging.rgb import to_rgb
+from pixelgen.imaging.rgb import has_alpha, is_plain_rgb, to_rgb, to_rgba
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,29 +24,36 @@ if TYPE_CHECKING:
 Box = tuple[int, int, int, int]
 """x, y, width and height in pixels of the photo, from its upper left corner."""
 
+_COARSE = 16
+"""So many pixels of the photo to one that is drawn leave little detail."""
+_SURROUNDINGS = 512
+"""Side of the picture of the colours around a hole."""
+
 _BOX = re.compile(r"\s*(-?\d{1,9})\s*,\s*(-?\d{1,9})\s*,\s*(\d{1,9})\s*,\s*(\d{1,9})\s*")
 _KEEP = re.compile(r"(top|bottom|left|right)\s*:\s*(\d{1,3}(?:\.\d*)?)\s*%?")
 
 
 @dataclass(frozen=True)
 class Keep:
-    """The side of the square picture that stays visible."""
+    """The side of the picture that stays visible."""
 
     side: str
     """top, bottom, left or right."""
     share: float
     """Share of the picture, 0 … 1."""
 
-    def hidden(self, size: int) -> np.ndarray:
-        """bool [size, size]: true for hidden pixels, to the nearest pixel; a half one is hidden."""
+    def hidden(self, width: int, height: int) -> np.ndarray:
+        """bool [height, width]: true for hidden pixels, to the nearest pixel; a half one is
+        hidden."""
         import numpy as np
 
-        visible = math.ceil(self.share * size - 0.5)
-        far = np.arange(size) >= visible
+        length = width if self.side in ("left", "right") else height
+        visible = math.ceil(self.share * length - 0.5)
+        far = np.arange(length) >= visible
         if self.side in ("bottom", "right"):
             far = far[::-1]
         lines = far if self.side in ("left", "right") else far[:, None]
-        return np.broadcast_to(lines, (size, size))
+        return np.broadcast_to(lines, (height, width))
 
 
 @dataclass(frozen=True)
@@ -59,17 +67,47 @@ class Hole:
     visible part, hidden ones are filled with what surrounds them."""
     hidden: np.ndarray
     """bool [size, size]: true for pixels of which at least half lies in the hole."""
+    square: Region
+    """The part of the photo that this is: left, top, right, bottom. What of it lies outside of the
+    photo is hidden."""
     convention: MaskConvention | None = None
     """How the mask was read; None without a mask."""
+    full: FullSizeHole | None = None
+    """The hole in the photo at its own size; None: only this square is completed."""
 
     @property
     def extreme(self) -> str | None:
         """What to tell users where all or nothing is hidden; None otherwise."""
         if not self.hidden.any():
+            if self.full is not None and self.full.covered.any():
+                return (
+                    "the hole is too thin for the weights to see: it is filled with the colours "
+                    "around it"
+                )
             return "nothing is hidden of what the weights see"
         if self.hidden.all():
             return "all is hidden that the weights see: nothing of the picture is used"
         return None
+
+    @property
+    def coarse(self) -> str | None:
+        """What to tell users where little detail remains because the hole is large for the weights,
+        or several holes lie far apart; None otherwise."""
+        if self.full is None or not self.hidden.any():
+            return None
+        left, top, right, bottom = self.square
+        width, height = right - left, bottom - top
+        each = max(width, height) / len(self.hidden)
+        if each < _COARSE:
+            return None
+        x0, y0, x1, y1 = self.full.bounds
+        inside = self.full.covered[y0:y1, x0:x1]
+        separate = not (inside.any(0).all() and inside.any(1).all())
+        return (
+            f"the weights draw the {width}×{height} pixels around the hole with "
+            f"{len(self.hidden)}×{len(self.hidden)}: what is filled in has little detail"
+            + ("; fill holes that lie apart one after the other" if separate else "")
+        )
 
 
 def parse_box(value: str | Sequence[int]) -> Box:
@@ -111,6 +149,101 @@ def cut_hole(
 
     Raises UsageError for a mask of another size and for a box outside the photo.
     """
+    covered, convention = _covered(photo, mask, box)
+    whole = square(photo, size, fit)
+    region = x0, y0, x1, y1 = crop_box(photo.size, fit)
+    covered = covered[y0:y1, x0:x1]
+    hidden = area_means(covered[..., None], size, size)[..., 0] >= 0.5 - 1e-9
+    if keep is not None:
+        hidden = hidden | keep.hidden(size, size)
+    around = whole
+    if covered.any():
+        around = _visible(photo, region, ~covered, size)
+    return Hole(whole, fill_hidden(around, hidden), hidden, region, convention)
+
+
+def cut_around_hole(
+    photo: Image.Image,
+    size: int,
+    fit: Fit = "crop",
+    *,
+    mask: Image.Image | None = None,
+    box: Box | None = None,
+    keep: Keep | None = None,
+) -> Hole:
+    """The part of `photo` around a hole, and how it is filled at full size: the hole is what
+    `mask`, a picture of the photo's size, hides (see `hidden_by_mask`), `box`, and what lies
+    outside of the side of the photo that `keep` names.
+
+    The part is as `square_around` says, size×size pixels; without a hole it is that of `square`.
+    Raises as `cut_hole` does.
+    """
+    import numpy as np
+
+    region = crop_box(photo.size, fit)
+    covered, convention = _covered(photo, mask, box)
+    if keep is not None:
+        covered |= keep.hidden(photo.width, photo.height)
+    if has_alpha(photo):
+        photo = to_rgba(photo)
+    elif not is_plain_rgb(photo):
+        photo = to_rgb(photo)
+    bounds = _bounds(covered)
+    if bounds is None:
+        whole = square(photo, size, fit)
+        full = FullSizeHole(photo, covered, (0, 0, 0, 0), region, whole)
+        return Hole(whole, whole, np.zeros((size, size), dtype=bool), region, convention, full)
+    region = square_around(bounds, photo.size, size, fit)
+    inside = _part(np.ones_like(covered), region)
+    whole, outside = _visible(photo, region, inside, size), _share(inside, size) < 0.5
+    del inside  # as large as the photo
+    visible = _part(~covered, region)
+    hidden = _share(visible, size) <= 0.5 + 1e-9
+    around = fill_hidden(_visible(photo, region, visible, size), hidden)
+    side = min(_SURROUNDINGS, max(visible.shape))
+    unseen = _share(visible, side) <= 1e-9
+    surroundings = fill_hidden(_visible(photo, region, visible, side), unseen)
+    full = FullSizeHole(photo, covered, bounds, region, surroundings)
+    return Hole(fill_hidden(whole, outside), around, hidden, region, convention, full)
+
+
+def square_around(bounds: Region, photo_size: tuple[int, int], size: int, fit: Fit) -> Region:
+    """The part of a photo of `photo_size` (width, height) from which a hole within `bounds` is
+    filled.
+
+    With "crop" it is the smallest square that holds the hole, and on every side where the photo
+    goes on half of the longer side of the hole; with "stretch" a box that holds half of the hole's
+    width at its sides, and half of its height above and below. It has at least `size` pixels a side
+    if the photo has. Where a square is larger than the photo, it goes beyond its right or lower
+    edge.
+    """
+    left, top, right, bottom = bounds
+    wide, high = right - left, bottom - top
+    if fit == "crop":
+        wide = high = max(wide, high)
+    x0, x1 = _with_margin(left, right, (wide + 1) // 2, photo_size[0])
+    y0, y1 = _with_margin(top, bottom, (high + 1) // 2, photo_size[1])
+    across, down = max(x1 - x0, min(size, photo_size[0])), max(y1 - y0, min(size, photo_size[1]))
+    if fit == "crop":
+        across = down = max(x1 - x0, y1 - y0, min(size, *photo_size))
+    x0, y0 = _placed(x0, x1, across, photo_size[0]), _placed(y0, y1, down, photo_size[1])
+    return x0, y0, x0 + across, y0 + down
+
+
+def _with_margin(low: int, high: int, margin: int, limit: int) -> tuple[int, int]:
+    return max(low - margin, 0), min(high + margin, limit)
+
+
+def _placed(low: int, high: int, length: int, limit: int) -> int:
+    """Where a line of `length` begins that has low … high in its middle, as far as it can lie
+    within 0 … limit."""
+    return max(min((low + high - length) // 2, limit - length), 0)
+
+
+def _covered(
+    photo: Image.Image, mask: Image.Image | None, box: Box | None
+) -> tuple[np.ndarray, MaskConvention | None]:
+    """What `mask` and `box` hide of a photo, bool [H, W], and how the mask was read."""
     import numpy as np
 
     convention = None
@@ -126,16 +259,30 @@ def cut_hole(
                 f"the box lies outside the picture, which has {photo.width}×{photo.height} pixels",
             )
         inside[:] = True
-    whole = square(photo, size, fit)
-    x0, y0, x1, y1 = crop_box(photo.size, fit)
-    covered = covered[y0:y1, x0:x1]
-    hidden = area_means(covered[..., None], size, size)[..., 0] >= 0.5 - 1e-9
-    if keep is not None:
-        hidden = hidden | keep.hidden(size)
-    around = whole
-    if covered.any():
-        around = _visible(photo, (x0, y0, x1, y1), ~covered, size)
-    return Hole(whole, fill_hidden(around, hidden), hidden, convention)
+    return covered, convention
+
+
+def _bounds(covered: np.ndarray) -> Region | None:
+    """The smallest box around what is true in bool [H, W]."""
+    columns, rows = covered.any(0).nonzero()[0], covered.any(1).nonzero()[0]
+    if not len(rows):
+        return None
+    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+
+
+def _part(values: np.ndarray, region: Region) -> np.ndarray:
+    """The part of bool [H, W] that a region covers, false outside of it."""
+    import numpy as np
+
+    left, top, right, bottom = region  # which begins inside
+    part = values[top:bottom, left:right]
+    missing = (bottom - top - part.shape[0], right - left - part.shape[1])
+    return np.pad(part, ((0, missing[0]), (0, missing[1]))) if any(missing) else part
+
+
+def _share(values: np.ndarray, size: int) -> np.ndarray:
+    """What share of each of size×size equal areas of bool [H, W] is true."""
+    return area_means(values[..., None], size, size)[..., 0]
 
 
 def _visible(

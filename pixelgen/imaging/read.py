@@ -25,7 +25,7 @@ from pixelgen.imaging.decoding_limits import (
 from pixelgen.imaging.downscale import downscale
 from pixelgen.imaging.formats import known_formats, unsupported_kind
 from pixelgen.imaging.png import allow_any_size
-from pixelgen.imaging.rgb import GreyRange, has_alpha, to_rgb
+from pixelgen.imaging.rgb import GreyRange, has_alpha, to_rgb, to_rgba
 
 Photo = Image.Image | str | Path
 """A picture, or the path of its file."""
@@ -184,7 +184,7 @@ def _decode(file: BinaryIO, max_pixels: int, on_note: OnNote, keep_alpha: bool) 
         image.load()
         transpose = _ORIENTATIONS.get(_orientation(image))
         if keep_alpha and has_alpha(image):
-            rgb = image.convert("RGBA")
+            rgb = to_rgba(image)
         else:
             rgb = to_rgb(image, _grey_range(image))
         deep = image.mode.startswith("I") or ";16" in stored

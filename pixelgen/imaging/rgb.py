@@ -49,6 +49,19 @@ def to_rgb(image: Image.Image, grey_range: GreyRange = (0, 65535)) -> Image.Imag
     return rgb
 
 
+def to_rgba(image: Image.Image) -> Image.Image:
+    """`image`, which has transparency (see `has_alpha`), as RGBA, its colours converted to sRGB if
+    it has an ICC profile; the same object if nothing is to be done."""
+    rgba = image if image.mode == "RGBA" else image.convert("RGBA")
+    profile = image.info.get("icc_profile")
+    convert = srgb_converter(profile, image.mode) if profile else None
+    if convert is not None:
+        alpha = rgba.getchannel("A")
+        rgba = convert(rgba.convert("RGB")).convert("RGBA")
+        rgba.putalpha(alpha)
+    return rgba
+
+
 def _convert(image: Image.Image, grey_range: GreyRange, convert: Convert | None) -> Image.Image:
     if convert is not None and image.mode == "CMYK":
         return convert(image)

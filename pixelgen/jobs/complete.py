@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from PIL import Image
@@ -14,11 +14,14 @@ from pixelgen.imaging import (
     MASK_CONVENTIONS,
     SOURCE_TYPE,
     Fit,
+    Hole,
+    cut_around_hole,
     cut_hole,
     make_grid,
     parse_box,
     parse_keep,
 )
+from pixelgen.imaging.hole import Box, Keep
 from pixelgen.jobs.context import JobContext
 from pixelgen.jobs.drawing import DrawingJob, DrawnReport, seed_slug, seed_text, seed_words
 from pixelgen.jobs.job import option
@@ -40,7 +43,9 @@ class CompletionReport(DrawnReport):
     mask: str | None
     """How the mask was read: a `MaskConvention`; None without a mask."""
     drawn: float = json_field(digits=4)
-    """Share of the picture that was drawn, 0 … 1."""
+    """Share of the photo that was filled, 0 … 1; with `raw` of the small picture."""
+    square: tuple[int, int, int, int]
+    """The part of the photo that the weights saw: left, top, right, bottom."""
     effective_candidates: list[float] = json_field(digits=2)
     """Among how many candidates each was effectively chosen."""
     refine: int = json_field(hidden=True)
@@ -69,7 +74,8 @@ class CompletionJob(DrawingJob):
     """A picture as large as `image`: fill what is white in it, or erased from a copy of `image`, or
     painted white on a transparent layer."""
     keep: str | None = None
-    """Fill all but this part of the square picture: "top:50%", also bottom, left, right."""
+    """Fill all but this part of the photo, with `raw` of the square: "top:50%", also bottom, left,
+    right."""
     box: str | None = None
     """Fill this box: "x,y,width,height", in pixels of `image`."""
     refine: int = 1
@@ -79,8 +85,11 @@ class CompletionJob(DrawingJob):
     n: int = 4
     """Completions of every class."""
     weights: str = DEFAULT_PIXEL_WEIGHTS
+    raw: bool = False
+    """Write the small pictures that the weights draw, of the photo made square, rather than the
+    photo at its own size with the hole filled, in a file for each completion."""
     fit: Fit = "crop"
-    """How the picture is made square."""
+    """What of the picture the weights see: a square, or a box stretched to one."""
 
     def run(self, context: JobContext | None = None) -> CompletionReport:
         """Fill and write it; see `Job.run`."""
@@ -104,28 +113,30 @@ class CompletionJob(DrawingJob):
         )
         sample = request.sample
         count, size = sample.count, config.image_shape[1]
+        one_sheet = self.raw and view.grid
         check_amount(count, size * view.scale)
         if view.grid:  # a row begins with the picture and with what is known of it
             check_amount(count + 2 * (count // n), size * view.scale)
         check_amount(request.candidate_count, size)
         picks, count = sample.picks, len(sample.picks)
         stem = f"{photo_slug(self.image)}-completed-{seed_slug(sample.drawing)}"
-        target = OutputFiles.plan(self.output, stem, 1 if view.grid else count, self.force)
-        photo = read_photo(self.image, context)
-        mask = None if self.mask is None else read_mask_of(self.mask, context)
-        hole = cut_hole(photo, size, self.fit, mask=mask, box=box, keep=keep)
-        pixels = (hole.photo.tobytes(), hole.around.tobytes(), hole.hidden.tobytes())
-        inputs = {"content": fingerprint(pixels), "image": file_name(self.image), "fit": self.fit}
+        if self.output == "-" and count > 1 and not self.raw:
+            raise UsageError("stdout takes one picture", "n=1, or raw=True", code="one-photo")
+        target = OutputFiles.plan(self.output, stem, 1 if one_sheet else count, self.force)
+        hole = self._cut(size, context, box, keep)
+        inputs = {"content": fingerprint(_pixels(hole)), "image": file_name(self.image)}
+        inputs |= {"fit": self.fit} | ({} if self.raw else {"raw": False})
         named = {"mask": self.mask and file_name(self.mask), "keep": self.keep, "box": self.box}
         inputs |= {name: part for name, part in named.items() if part is not None}
-        parameters = inputs | request.parameters() | view.parameters()
+        parameters = inputs | request.parameters() | view.parameters() | {"grid": one_sheet}
         about = seed_text(sample.drawing) | {SOURCE_TYPE: COMPOSITE}
         files = drawn_files(picks)
         placement = self.place(target, preview, source, parameters, about, files, inputs=inputs)
         if hole.convention not in (None, "white"):
             context.note(MASK_CONVENTIONS[hole.convention])
-        if hole.extreme is not None:
-            context.note(hole.extreme)
+        for remark in (hole.extreme, hole.coarse):
+            if remark is not None:
+                context.note(remark)
 
         pipe = CompletePipeline.from_pretrained(source, self.device)
         beside = pipe.beside(hole)
@@ -136,6 +147,11 @@ class CompletionJob(DrawingJob):
             shown = [one for row in rows for one in (*beside, *row)]
             return make_grid(view.enlarge(shown), columns + 2, gap=view.gap)
 
+        def at_full_size(images: Sequence[Image.Image]) -> Iterator[Image.Image]:
+            assert hole.full is not None
+            for image in images:  # each covers the same pixels, which saves a copy of a large photo
+                yield hole.full.fill(image, in_place=True)
+
         result, written = self.draw(
             lambda on_step: pipe.run(request, hole, on_step),
             count,
@@ -143,12 +159,28 @@ class CompletionJob(DrawingJob):
             placement,
             context,
             keep_partial=self.refine == 1,  # a batch of candidates is no batch of pictures
+            lay_out=None if self.raw else at_full_size,
         )
         return CompletionReport(
             **placement.drawn_facts(result, pipe, written),
             classes=result.classes,
             mask=result.mask,
             drawn=result.drawn,
+            square=result.square,
             effective_candidates=result.effective,
             refine=self.refine,
         )
+
+    def _cut(self, size: int, context: JobContext, box: Box | None, keep: Keep | None) -> Hole:
+        """The hole, read with as little kept as is needed: masks may be as large as photos."""
+        photo = read_photo(self.image, context, keep_alpha=not self.raw)
+        mask = None if self.mask is None else read_mask_of(self.mask, context)
+        cut = cut_hole if self.raw else cut_around_hole
+        return cut(photo, size, self.fit, mask=mask, box=box, keep=keep)
+
+
+def _pixels(hole: Hole) -> Iterator[bytes]:
+    """All that completions depend on, and where they are put."""
+    yield from (hole.photo.tobytes(), hole.around.tobytes(), hole.hidden.tobytes())
+    if hole.full is not None:
+        yield from hole.full.rows()

@@ -17,7 +17,7 @@ from pixelgen.imaging import PICTURES
 from pixelgen.jobs.context import JobContext
 from pixelgen.jobs.job import Job, Sampling, option
 from pixelgen.jobs.output import OutputFiles
-from pixelgen.jobs.partial_results import Choose, save_finished_on_interrupt
+from pixelgen.jobs.partial_results import Choose, LayOut, save_finished_on_interrupt
 from pixelgen.jobs.preview import Preview, PreviewFiles
 from pixelgen.jobs.report import Report, json_field
 from pixelgen.jobs.text_chunks import FileNumber, text_chunks
@@ -223,14 +223,16 @@ class DrawingJob(Job):
         *,
         keep_partial: bool = True,
         choose: Choose | None = None,
+        lay_out: LayOut | None = None,
         write: Callable[[R], list[Path]] | None = None,
     ) -> tuple[R, list[Path]]:
-        """Draw `count` pictures by `run`, show them on the way, and write the files, as pictures
-        unless `write` does it otherwise. After an interruption finished pictures are written, if
-        `keep_partial` (see `save_finished_on_interrupt`)."""
+        """Draw `count` pictures by `run`, show them on the way, and write the files, as `lay_out`
+        makes them (by default the view), unless `write` does it otherwise. After an interruption
+        finished pictures are written, if `keep_partial` (see `save_finished_on_interrupt`)."""
         target, preview, texts = placement.target, placement.preview, placement.texts
+        lay_out = lay_out or (lambda images: self.view.lay_out(images, sheet))
         with (
-            save_finished_on_interrupt(target, texts, count, self.view, sheet, context, choose)
+            save_finished_on_interrupt(target, texts, count, lay_out, context, choose)
             if keep_partial
             else nullcontext() as finished,
             preview.follow(sheet, context, finished) as on_step,
@@ -238,7 +240,7 @@ class DrawingJob(Job):
             result = run(on_step)
         try:
             if write is None:
-                files = target.write(self.view.lay_out(result.images, sheet), texts, context)
+                files = target.write(lay_out(result.images), texts, context)
             else:
                 files = write(result)
         finally:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -197,21 +197,22 @@ class OutputFiles:
 
     def write(
         self,
-        images: Sequence[Image.Image],
+        images: Iterable[Image.Image],
         texts: Sequence[Mapping[str, str]],
         context: JobContext,
     ) -> list[Path]:
-        """Write every picture with its text chunks; the files, none for the stream. Raises
+        """Write every picture with its text chunks, one before the next is asked for; the files,
+        none for the stream. Raises
         UsageError, after all are written, where a named file holds another picture by now: this one
         then has a numbered name."""
         if self.path is None:
-            context.write_output(png_bytes(images[0], texts[0]))
+            context.write_output(png_bytes(next(iter(images)), texts[0]))
             return []
         pictures = zip(self.files(), images, texts, strict=True)
         return self._checked([self._write_picture(*picture) for picture in pictures], context)
 
     def write_interrupted(
-        self, images: Sequence[Image.Image], texts: Sequence[Mapping[str, str]], share: float
+        self, images: Iterable[Image.Image], texts: Sequence[Mapping[str, str]], share: float
     ) -> list[Path]:
         """Write the pictures of the first files, which are finished, or the one picture of all, of
         which only a `share` is; the files."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
@@ -12,13 +12,14 @@ from PIL import Image
 from pixelgen.imaging import picture_text
 from pixelgen.jobs.context import JobContext
 from pixelgen.jobs.output import OutputFiles
-from pixelgen.jobs.view import Sheet, View
 
 if TYPE_CHECKING:
     from pixelgen.pipelines import SamplingProgress
 
     OnStep = Callable[[SamplingProgress], None]
 
+LayOut = Callable[[Sequence[Image.Image]], Iterable[Image.Image]]
+"""Makes of pictures what goes to files."""
 Choose = Callable[[Sequence[Image.Image]], Sequence[Image.Image]]
 
 
@@ -27,14 +28,13 @@ def save_finished_on_interrupt(
     target: OutputFiles,
     texts: Sequence[Mapping[str, str]],
     count: int,
-    view: View,
-    sheet: Sheet,
+    lay_out: LayOut,
     context: JobContext,
     choose: Choose | None = None,
 ) -> Iterator[OnStep | None]:
     """A context for the drawing of `count` pictures; its value is to be called at every step,
     unless None. On KeyboardInterrupt the pictures of finished batches are written with their
-    `texts`, laid out by `view` and `sheet`.
+    `texts`, as `lay_out` makes them.
 
     They are what they are without an interruption, so the same job with the same seed goes over
     them again. One picture of all says how much of it is "drawn", and never replaces the whole one.
@@ -58,7 +58,7 @@ def save_finished_on_interrupt(
         part_of_one = target.count == 1 and len(finished) < count
         if finished and not (part_of_one and picture_text(target.path) == texts[0]):
             share = len(finished) / count if part_of_one else 1
-            for file in target.write_interrupted(view.lay_out(finished, sheet), texts, share):
+            for file in target.write_interrupted(lay_out(finished), texts, share):
                 context.on_partial(file)
             context.note(f"interrupted, {len(finished)} of {count} pictures are kept")
         raise

@@ -23,12 +23,14 @@ def check_photos(photos: Sequence[str]) -> None:
         raise UsageError("stdin holds one picture", "give - once")
 
 
-def read_photo(photo: str, context: JobContext) -> Image.Image:
-    """The picture as RGB, the right way up. Raises InputError for what is no picture."""
+def read_photo(photo: str, context: JobContext, *, keep_alpha: bool = False) -> Image.Image:
+    """The picture as RGB, the right way up; with `keep_alpha` as RGBA where it has transparency.
+    Raises InputError for what is no picture."""
     return read_image(
         _source(photo, context),
         name=photo_name(photo),
         max_pixels=context.max_pixels,
+        keep_alpha=keep_alpha,
         on_note=context.note,
     )
 

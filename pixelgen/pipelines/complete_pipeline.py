@@ -56,9 +56,10 @@ class CompletePipeline(Pretrained):
         sample = request.sample
         seed = sample.drawing.seed
         drawn = self._sample_and_choose(request, known, on_step)
+        share = (~known.mask).double() if hole.full is None else hole.full.covered
         return CompletionResult(
             items=[
-                Completion(image, seed, pick, bits, label, original, masked, effective)
+                Completion(image, seed, pick, bits, label, original, masked, effective, hole.full)
                 for image, pick, bits, label, effective in zip(
                     self.sampler.show(drawn.grids),
                     sample.picks,
@@ -73,7 +74,8 @@ class CompletePipeline(Pretrained):
             parameters=request.parameters(),
             original=original,
             masked=masked,
-            drawn=float((~known.mask).double().mean()),
+            square=hole.square,
+            drawn=float(share.mean()),
             mask=hole.convention,
         )
 

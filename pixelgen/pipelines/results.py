@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from PIL import Image
 
 from pixelgen.imaging import (
+    FullSizeHole,
     MaskConvention,
     ReconstructionMetrics,
     heat_sheet,
@@ -92,11 +93,23 @@ class Completion(Sample):
     """A photo with a hole that was filled in."""
 
     original: Image.Image
-    """The photo as the model would see it."""
+    """The square around the hole as the model would see it."""
     masked: Image.Image
     """The same with what was drawn in grey."""
     effective: float
     """Among how many candidates the choice effectively was, 1 … `refine`."""
+    hole: FullSizeHole | None = field(default=None, repr=False)
+    """The photo, and where `image` goes in it; None with `raw`."""
+
+    @property
+    def photo(self) -> Image.Image:
+        """The whole photo at its own size with the hole filled, RGB or, where it has transparency,
+        RGBA; made anew each time, since photos are large. With `raw` the same as `image`."""
+        return self.image if self.hole is None else self.hole.fill(self.image)
+
+    def sheet(self) -> Image.Image:
+        """The photo with the hole filled."""
+        return self.photo
 
 
 @dataclass(frozen=True)
@@ -271,11 +284,15 @@ class CompletionResult(DrawnResult[Completion]):
     are as they were; of weights with a tokenizer, their codes are."""
 
     original: Image.Image
-    """The photo as the model would see it."""
+    """The square around the hole as the model would see it; with `raw` the photo made square."""
     masked: Image.Image
     """The same with what was drawn in grey."""
+    square: tuple[int, int, int, int]
+    """Of the photo: left, top, right and bottom in its pixels. A part may lie beyond its edges,
+    which is drawn but not used."""
     drawn: float
-    """Share of the picture's values that were drawn, 0 … 1."""
+    """Share of the photo's pixels that were filled, 0 … 1; with `raw` of the values of the small
+    picture."""
     mask: MaskConvention | None
     """What of the mask was drawn: what is "white", "transparent", "painted" or
     "white-or-transparent"; None without a mask."""

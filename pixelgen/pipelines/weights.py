@@ -22,6 +22,7 @@ from pixelgen.files import expanded
 from pixelgen.imaging import (
     Fit,
     Photo,
+    cut_around_hole,
     cut_hole,
     load_mask,
     load_photo,
@@ -314,6 +315,7 @@ class Weights:
         mask: Photo | None = None,
         box: Box | None = None,
         keep: str | None = None,
+        raw: bool = False,
         fit: Fit = "crop",
         classes: int | str | Sequence[int | str] | None = None,
         n: int = 1,
@@ -321,25 +323,32 @@ class Weights:
         on_step: OnStep | None = None,
         **drawing: Unpack[DrawingArguments],
     ) -> CompletionResult:
-        """`photo`, made square as `fit` says ("crop" or "stretch"), with a part filled in: `n`
-        times for each class, or without a class (Figure 1 of the first PixelCNN paper,
-        arXiv:1601.06759).
+        """`photo` with a part filled in: `n` times for each class, or without a class (Figure 1 of
+        the first PixelCNN paper, arXiv:1601.06759).
 
         The part is what `mask`, a picture as large as the photo, hides; what lies in `box` (x, y,
-        width, height in pixels of the photo); and what `keep` ("top:50%") leaves of the square; at
+        width, height in pixels of the photo); and what `keep` ("top:50%") leaves of the photo; at
         least one of these. A mask hides what is white in it, or what is erased from it, if it is
         the photo, or what is painted, if it is white paint on a transparent layer: the result says
-        which, and a warning that all or nothing is hidden. The model's pixels are filled where at
-        least half of what they cover is in the part. Of `refine` candidates one is chosen by how
-        likely the known values below and after the part are; see `CompletePipeline`.
+        which, and a warning that all or nothing is hidden. Of `refine` candidates one is chosen by
+        how likely the known values below and after the part are; see `CompletePipeline`.
+
+        The model completes a square of the photo around the part (see
+        `pixelgen.imaging.hole.square_around`), as small as its own pictures: `image` of each item.
+        Its pixels are filled where at least half of what they cover is in the part. `photo` of each
+        item is the whole photo at its own size, its pixels outside of the part unchanged. `fit`
+        "stretch" takes a box of the shape of the part instead of a square. With `raw` the photo
+        itself is made square as `fit` says ("crop" its middle, or "stretch"), `keep` is about that
+        square, and only the small `image` is made.
         """
         if mask is None and box is None and keep is None:
             raise UsageError("one part must be named: mask, box or keep")
         request = CompletionRequest.from_options(
             self.config, self.name, classes=_several(classes), n=n, refine=refine, **drawing
         )
-        hole = cut_hole(
-            load_photo(one_picture(photo)),
+        picture = one_picture(photo)
+        hole = (cut_hole if raw else cut_around_hole)(
+            load_photo(picture) if raw else load_mask(picture),
             self.size[1],
             fit,
             mask=None if mask is None else load_mask(mask),

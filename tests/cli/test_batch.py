@@ -77,6 +77,7 @@ def test_jobs_make_what_the_commands_make_alone(
         "portrait": [A, "-n", 2, "--seed", 2, "--top-p", 0.9, "-w", face_weights],
         "interpolate": ["-c", 8, "-c", 340, "--steps", 3, "--seed", 3, "-w", pixel_weights],
         "complete": [
+            "--raw",
             "--box",
             "9,9,60,60",
             "--seed",
@@ -106,6 +107,7 @@ def test_jobs_make_what_the_commands_make_alone(
             "command": "complete",
             "image": A,
             "box": "9,9,60,60",
+            "raw": True,
             "seed": 4,
             "refine": 2,
             "w": pixel_weights,
@@ -480,7 +482,7 @@ def test_a_map_in_a_folder(run: Run, pixel_weights: Path) -> None:
 
 
 def test_notes_are_told_and_kept(run: Run, pixel_weights: Path) -> None:
-    job = {"command": "complete", "image": A, "box": "0,0,1,1", "n": 1, "id": "a"}
+    job = {"command": "complete", "image": A, "box": "0,0,1,1", "n": 1, "id": "a", "raw": True}
     outcome = run("batch", write({**job, "weights": str(pixel_weights)}), "-o", "out")
     note = "nothing is hidden of what the weights see"
     assert results(outcome.out)[0]["notes"] == [note]

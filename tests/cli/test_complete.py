@@ -34,12 +34,12 @@ def photo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_original_masked_and_completions(run: Run, pixel_weights: Path, photo: Path) -> None:
-    words = ["--box", "20,3,6,6", "-n", 3, "--seed", 1, "--weights", pixel_weights]
+    words = ["--box", "20,3,6,6", "-n", 3, "--seed", 1, "--weights", pixel_weights, "--raw"]
     outcome = run("complete", photo, *words)
     assert (outcome.code, outcome.out) == (0, "cat-completed-s1.png\n")
     assert outcome.err.startswith("3 completions of 6% of the picture in ")
     loaded = pixelgen.load(pixel_weights, "cpu")
-    result = loaded.complete(read_image(photo), box=(20, 3, 6, 6), n=3, seed=1)
+    result = loaded.complete(read_image(photo), box=(20, 3, 6, 6), n=3, seed=1, raw=True)
     grid = Image.open("cat-completed-s1.png")
     assert grid.size == (5 * 8 + 4 * 2, 8)
     for place, image in enumerate((result.original, result.masked, *result.images)):
@@ -59,16 +59,17 @@ def test_ways_to_name_a_part(run: Run, pixel_weights: Path, photo: Path, part: l
     """The left half of the middle square, in four ways."""
     named = [str(photo.with_name("mask.png")) if word == "MASK" else word for word in part]
     words = [*named, "-n", 2, "--seed", 1, "--weights", pixel_weights, "--separate"]
+    words.append("--raw")
     assert run("complete", photo, *words, "-o", "x.png").code == 0
     loaded = pixelgen.load(pixel_weights, "cpu")
-    result = loaded.complete(read_image(photo), keep="right:50%", n=2, seed=1)
+    result = loaded.complete(read_image(photo), keep="right:50%", n=2, seed=1, raw=True)
     made = [Image.open(f"x-{i}.png").tobytes() for i in (1, 2)]
     assert made == [image.tobytes() for image in result.images]
 
 
 def test_a_row_for_each_class(run: Run, pixel_weights: Path, photo: Path) -> None:
     words = ["--keep", "top:50%", "-c", "hen", "-c", 207, "-n", 2, "--weights", pixel_weights]
-    assert run("complete", photo, *words, "-o", "x.png", "--scale", 2).code == 0
+    assert run("complete", photo, *words, "-o", "x.png", "--scale", 2, "--raw").code == 0
     grid = Image.open("x.png")
     assert grid.size == (2 * (4 * 8 + 3 * 2), 2 * (2 * 8 + 2))
     rows = [grid.crop((0, top, 36, top + 16)).tobytes() for top in (0, 20)]
@@ -77,14 +78,17 @@ def test_a_row_for_each_class(run: Run, pixel_weights: Path, photo: Path) -> Non
 
 def test_json_and_text_chunks(run: Run, pixel_weights: Path, photo: Path) -> None:
     words = ["--keep", "bottom:75%", "-n", 2, "--seed", 5, "--refine", 4, "--temperature", 0.9]
-    outcome = run("complete", photo, *words, "--weights", pixel_weights, "-o", "x.png", "--json")
+    words += ["--weights", pixel_weights, "--raw"]
+    outcome = run("complete", photo, *words, "-o", "x.png", "--json")
     assert (outcome.code, outcome.err) == (0, "")
     facts = json.loads(outcome.out)
     assert set(facts) == {
         *("files", "seed", "weights", "revision", "device", "classes", "drawn", "bits_per_dim"),
         *("effective_candidates", "seconds", "parameters", "watch", "animation", "picks", "mask"),
+        "square",
     }
     assert (facts["files"], facts["seed"], facts["drawn"]) == (["x.png"], 5, 0.25)
+    assert facts["square"] == [8, 0, 32, 24]
     assert facts["classes"] == [None, None]
     assert all(1 <= count <= 4 for count in facts["effective_candidates"])
     text = png_text(Path("x.png"))
@@ -100,7 +104,7 @@ def test_json_and_text_chunks(run: Run, pixel_weights: Path, photo: Path) -> Non
 
 
 def test_a_named_file_is_replaced_only_by_force(run: Run, pixel_weights: Path, photo: Path) -> None:
-    words = ["complete", photo, "--seed", 1, "--weights", pixel_weights, "-o", "x.png"]
+    words = ["complete", photo, "--seed", 1, "--weights", pixel_weights, "-o", "x.png", "-n", 1]
     assert run(*words, "--keep", "top:50%").code == 0
     before = Path("x.png").read_bytes()
     assert run(*words, "--keep", "top:50%").code == 0
@@ -120,7 +124,7 @@ def test_refinement_says_what_it_chose_among(run: Run, pixel_weights: Path, phot
 
 def test_nothing_hidden_is_noted(run: Run, pixel_weights: Path, photo: Path) -> None:
     words = ["--box", "0,0,3,3", "-n", 1, "--weights", pixel_weights, "-o", "x.png", "--separate"]
-    outcome = run("complete", photo, *words)
+    outcome = run("complete", photo, *words, "--raw")
     assert outcome.code == 0
     assert outcome.err.startswith("note: nothing is hidden of what the weights see\n")
     loaded = pixelgen.load(pixel_weights, "cpu")
@@ -130,7 +134,7 @@ def test_nothing_hidden_is_noted(run: Run, pixel_weights: Path, photo: Path) -> 
 
 
 def test_codes(run: Run, code_weights: Path, photo: Path) -> None:
-    words = ["--keep", "top:50%", "-n", 2, "--weights", code_weights, "--class", 8]
+    words = ["--keep", "top:50%", "-n", 2, "--weights", code_weights, "--class", 8, "--raw"]
     outcome = run("complete", photo, *words, "-o", "x.png")
     assert (outcome.code, outcome.out) == (0, "x.png\n")
     grid = np.asarray(Image.open("x.png"))
@@ -140,10 +144,10 @@ def test_codes(run: Run, code_weights: Path, photo: Path) -> None:
 
 def test_stdin_and_stdout(pipe: Pipe, pixel_weights: Path, photo: Path) -> None:
     words = ["complete", "-", "--keep", "left:25%", "-n", 1, "--weights", pixel_weights, "-q"]
-    outcome = pipe(*words, "--seed", 1, "--separate", "-o", "-", stdin=photo.read_bytes())
+    outcome = pipe(*words, "--seed", 1, "--raw", "--separate", "-o", "-", stdin=photo.read_bytes())
     assert (outcome.code, outcome.err) == (0, "")
     loaded = pixelgen.load(pixel_weights, "cpu")
-    (image,) = loaded.complete(read_image(photo), keep="left:25%", seed=1).images
+    (image,) = loaded.complete(read_image(photo), keep="left:25%", seed=1, raw=True).images
     assert Image.open(io.BytesIO(outcome.out)).tobytes() == image.tobytes()
 
 
@@ -172,7 +176,8 @@ BAD = [
     (["PHOTO", *KEEP, "--weights", "no-one/nothing"], 4, "weights no-one/nothing"),
     (["PHOTO", *KEEP, "-o", "x.bmp"], 2, "x.bmp is neither a folder nor a .png file"),
     (["PHOTO", *KEEP, "-o", "no/x.png"], 2, "no folder no"),
-    (["PHOTO", *KEEP, "-o", "-", "--separate"], 2, "stdout takes one picture"),
+    (["PHOTO", *KEEP, "-o", "-"], 2, "stdout takes one picture (-n 1, --pick N or --raw)"),
+    (["PHOTO", *KEEP, "-o", "-", "--raw", "--separate"], 2, "stdout takes one picture (--grid)"),
     (["PHOTO", *KEEP, "-o", "-", "--json"], 2, "stdout cannot take both"),
     (["PHOTO", *KEEP, "--device", "gpu"], 2, "no device 'gpu'"),
     (["PHOTO", *KEEP, "--scale", "0"], 2, "--scale"),
@@ -203,7 +208,8 @@ def test_masks_with_transparency(run: Run, pixel_weights: Path, photo: Path) -> 
     layer = Image.new("RGBA", SIZE, (0, 0, 0, 0))
     layer.paste((255, 255, 255, 255), (0, 0, 20, SIZE[1]))
     layer.save("painted.png")
-    words = ["-n", 1, "--seed", 1, "--weights", pixel_weights, "--separate", "--json"]
+    words = ["-n", 1, "--seed", 1, "--weights", pixel_weights, "--raw", "--json"]
+    words.append("--separate")
     plain = json.loads(run("complete", photo, "--keep", "right:50%", *words, "-o", "x.png").out)
     assert plain["mask"] is None
     loaded = pixelgen.load(pixel_weights, "cpu")
@@ -215,7 +221,7 @@ def test_masks_with_transparency(run: Run, pixel_weights: Path, photo: Path) -> 
         assert outcome.err.startswith(f"note: {says}")
         assert json.loads(outcome.out)["mask"] == convention
         assert Image.open(f"{name}-x.png").tobytes() == Image.open("x.png").tobytes()
-        result = loaded.complete(photo, mask=f"{name}.png", n=1, seed=1)
+        result = loaded.complete(photo, mask=f"{name}.png", n=1, seed=1, raw=True)
         assert result.mask == convention
         assert result[0].image.tobytes() == Image.open("x.png").tobytes()
 
@@ -233,3 +239,60 @@ def test_all_hidden_is_noted(run: Run, pixel_weights: Path, photo: Path) -> None
         loaded.complete(photo, mask="empty.png")
     with pytest.warns(UserWarning, match="nothing is hidden"):
         loaded.complete(photo, mask=Image.new("L", SIZE))
+
+
+def test_the_whole_photo_comes_back(run: Run, pixel_weights: Path) -> None:
+    """Of 1200×800 pixels, with transparency, or turned by EXIF: outside of the hole nothing
+    changes, and inside is what Python draws."""
+    values = np.random.default_rng(0).integers(0, 256, (800, 1200, 4), dtype=np.uint8)
+    Image.fromarray(values[..., :3]).save("rgb.png")
+    Image.fromarray(values).save("rgba.png")
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned by 90 degrees
+    Image.fromarray(values[..., :3]).transpose(Image.Transpose.ROTATE_90).save(
+        "turned.png", exif=exif
+    )
+    loaded = pixelgen.load(pixel_weights, "cpu")
+    words = ["--box", "500,300,200,100", "--seed", 1, "--weights", pixel_weights, "--json"]
+    inside = np.zeros((800, 1200), dtype=bool)
+    inside[300:400, 500:700] = True
+    for name, mode in (("rgb", "RGB"), ("rgba", "RGBA"), ("turned", "RGB")):
+        outcome = run("complete", f"{name}.png", *words, "-n", 2, "-o", f"{name}-x.png")
+        facts = json.loads(outcome.out)
+        assert facts["files"] == [f"{name}-x-1.png", f"{name}-x-2.png"]
+        assert facts["square"] == [400, 150, 800, 550]
+        assert facts["drawn"] == round(20_000 / 960_000, 4)
+        assert outcome.err.startswith("note: the weights draw the 400×400 pixels around the hole")
+        drawn = loaded.complete(f"{name}.png", box=(500, 300, 200, 100), n=2, seed=1)
+        for file, one in zip(facts["files"], drawn, strict=True):
+            with Image.open(file) as image:
+                assert (image.mode, image.size) == (mode, (1200, 800))
+                after = np.asarray(image)
+            assert after.tobytes() == one.photo.tobytes()
+            assert (after[~inside] == values[..., : len(mode)][~inside]).all()
+            assert (after[inside] != values[..., : len(mode)][inside]).any(1).mean() > 0.9
+            assert one.image.size == (8, 8)
+
+
+def test_files_at_full_size_are_found_again(run: Run, pixel_weights: Path, photo: Path) -> None:
+    """A run with the same options goes over the same files; the sheet is a picture of its own."""
+    words = ["complete", photo, "--keep", "top:50%", "--seed", 1, "--weights", pixel_weights]
+    made = [run(*words, "-n", 2, "-o", "x.png") for _ in range(2)]
+    assert [outcome.out.split() for outcome in made] == [["x-1.png", "x-2.png"]] * 2
+    parameters = json.loads(png_text(Path("x-2.png"))["parameters"])
+    assert (parameters["raw"], parameters["grid"], parameters["picture"]) == (False, False, 1)
+    outcome = run(*words, "-n", 2, "-o", "x.png", "--raw", "--separate")
+    assert outcome.err == "error: x-1.png exists (--force replaces it)\n"
+    outcome = run(*words, "-n", 2, "-o", "y.png", "--watch", "seen.png", "--scale", 2)
+    assert (outcome.code, outcome.out) == (0, "y-1.png\ny-2.png\n")
+    assert Image.open("y-1.png").size == SIZE
+    assert Image.open("seen.png").size == (2 * (4 * 8 + 3 * 2), 2 * 8)
+
+
+def test_one_photo_to_stdout(pipe: Pipe, pixel_weights: Path, photo: Path) -> None:
+    words = ["complete", "-", "--keep", "left:25%", "-n", 3, "--pick", 2, "-q", "--seed", 1]
+    outcome = pipe(*words, "--weights", pixel_weights, "-o", "-", stdin=photo.read_bytes())
+    assert (outcome.code, outcome.err) == (0, "")
+    loaded = pixelgen.load(pixel_weights, "cpu")
+    made = loaded.complete(photo, keep="left:25%", n=3, seed=1)[1].photo
+    assert Image.open(io.BytesIO(outcome.out)).tobytes() == made.tobytes()

@@ -37,9 +37,13 @@ COMMANDS = {
     "pixels": drawing("weights", "sample", "-c", 8, "-n", 3, "--batch-size", 2),
     "codes": drawing("code_weights", "sample", "-c", 8, "-c", 207, "-n", 2),
     "portrait": drawing("face_weights", "portrait", FACE, "-n", 3, "--no-align"),
-    "complete": drawing("pixel_weights", "complete", FACE, "--keep", "top:50%", "--scale", 2),
-    "complete-codes": drawing("code_weights", "complete", FACE, "--keep", "left:50%"),
-    "refine": drawing("pixel_weights", "complete", FACE, "--keep", "top:50%", "--refine", 3),
+    "complete": drawing(
+        "pixel_weights", "complete", FACE, "--keep", "top:50%", "--raw", "--scale", 2
+    ),
+    "complete-codes": drawing("code_weights", "complete", FACE, "--keep", "left:50%", "--raw"),
+    "refine": drawing(
+        "pixel_weights", "complete", FACE, "--keep", "top:50%", "--raw", "--refine", 3
+    ),
     "reconstruct": drawing("autoencoders", "reconstruct", FACE, "-n", 2),
     "patches": drawing("autoencoders", "reconstruct", FACE, "-n", 1, "--patches", "--max-side", 20),
     "interpolate": drawing("weights", "interpolate", "-c", 8, "-c", 207, "--steps", 3),

@@ -80,7 +80,7 @@ def test_files_of_their_own(run: Run, weights: Path) -> None:
     [
         (["sample"], "weights"),
         (["portrait", FACE], "face_weights"),
-        (["complete", FACE, "--keep", "top:50%"], "pixel_weights"),
+        (["complete", FACE, "--keep", "top:50%", "--raw"], "pixel_weights"),
     ],
     ids=["sample", "portrait", "complete"],
 )
@@ -106,6 +106,19 @@ def test_a_picture_of_all(
         assert (outcome := run(*words, "-n", 6, "-o", "six.png")).code == 130
     assert (outcome.out, outcome.err) == ("", "")
     assert Path("six.png").read_bytes() == whole
+
+
+def test_photos_that_are_filled(run: Run, pixel_weights: Path) -> None:
+    words = ["complete", FACE, "--keep", "top:50%", "-n", 3, "--batch-size", 1, "--seed", 1]
+    words += ["--weights", pixel_weights, "-o", "a.png"]
+    assert run(*words).code == 0
+    whole = [Path(f"a-{i}.png").read_bytes() for i in (1, 2)]
+    for i in (1, 2, 3):
+        Path(f"a-{i}.png").unlink()
+    with interrupted(2):
+        outcome = run(*words)
+    assert outcome.out.split() == files() == ["a-1.png", "a-2.png"]
+    assert [Path(f"a-{i}.png").read_bytes() for i in (1, 2)] == whole
 
 
 def test_of_candidates_those_that_would_be_chosen(run: Run, face_weights: Path) -> None:

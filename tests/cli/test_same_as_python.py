@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -70,11 +71,18 @@ def test_interpolate(run: Run, pixel_weights: Path, face_weights: Path, autoenco
 def test_complete(run: Run, name: str, request: pytest.FixtureRequest) -> None:
     weights = request.getfixturevalue(name)
     words = ["--box", "20,20,60,60", "-n", 2, "--refine", 2, "--class", 8, "--weights", weights]
-    made = printed(run, "complete", A, *words, *DRAWING)
     loaded = pixelgen.load(weights, "cpu")
-    options = {"seed": 5, "temperature": 0.8, "top_p": 0.9}
-    drawn = loaded.complete(A, box=(20, 20, 60, 60), classes=8, n=2, refine=2, **options)  # type: ignore[arg-type]
-    same(drawn, made)
+    options: dict[str, Any] = {"seed": 5, "temperature": 0.8, "top_p": 0.9, "n": 2, "refine": 2}
+    options |= {"box": (20, 20, 60, 60), "classes": 8}
+    same(
+        loaded.complete(A, **options, raw=True),
+        printed(run, "complete", A, *words, *DRAWING, "--raw"),
+    )
+    made = printed(run, "complete", A, *words, *DRAWING)
+    drawn = loaded.complete(A, **options)
+    assert [one.photo.tobytes() for one in drawn] == made[0]
+    assert [round(one.bits_per_dim, 4) for one in drawn] == made[1]["bits_per_dim"]
+    assert [*drawn.square] == made[1]["square"]
     assert [round(one.effective, 2) for one in drawn] == made[1]["effective_candidates"]
 
 

@@ -56,6 +56,7 @@ def test_notes_are_collected(pixel_weights: Path, tmp_path: Path) -> None:
         image=PHOTO,
         box="0,0,1,1",
         n=1,
+        raw=True,
         weights=str(pixel_weights),
         device="cpu",
         output=str(tmp_path / "a.png"),

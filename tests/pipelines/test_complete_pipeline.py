@@ -40,7 +40,7 @@ def raw(images: list[Image.Image]) -> list[bytes]:
 
 @pytest.mark.parametrize("refine", [1, 5])
 def test_visible_pixels_are_unchanged(loaded: Weights, refine: int) -> None:
-    result = loaded.complete(PHOTO, box=(17, 6, 9, 9), n=3, seed=1, refine=refine)
+    result = loaded.complete(PHOTO, box=(17, 6, 9, 9), n=3, seed=1, refine=refine, raw=True)
     assert result.original.tobytes() == square(PHOTO, 8).tobytes()
     hidden = np.zeros((8, 8), dtype=bool)
     hidden[2:5, 3:6] = True  # the middle square starts at 8, a pixel is 3×3 of the photo's
@@ -119,8 +119,8 @@ def test_candidates_are_those_of_plain_completions(loaded: Weights) -> None:
 
 
 def test_a_likely_candidate_is_chosen(loaded: Weights) -> None:
-    plain = loaded.complete(PHOTO, keep="bottom:75%", n=64, seed=5)
-    refined = loaded.complete(PHOTO, keep="bottom:75%", n=1, refine=64, seed=5)
+    plain = loaded.complete(PHOTO, keep="bottom:75%", n=64, seed=5, raw=True)
+    refined = loaded.complete(PHOTO, keep="bottom:75%", n=1, refine=64, seed=5, raw=True)
     assert refined.bits_per_dim[0] < np.mean(plain.bits_per_dim)
 
 
@@ -138,7 +138,7 @@ def test_codes_outside_of_the_hole_are_kept(codes: Weights, code_weights: Path) 
     assert torch.equal(
         known.values, CodecPipeline.from_pretrained(code_weights, "cpu").encode([hole.around])[0]
     )
-    result = codes.complete(photo, box=box, n=2, seed=0)
+    result = codes.complete(photo, box=box, n=2, seed=0, raw=True)
     assert result.drawn == pytest.approx(1 / 16)
     assert (np.asarray(result.masked)[4:8, 4:8] == 128).all()
     request = CompletionRequest.from_options(codes.checkpoint.config, codes.checkpoint.name, n=2)
@@ -164,7 +164,7 @@ def test_grey_weights(tmp_path: Path) -> None:
         channels=1, height=4, width=4, layers=0, features=6, output_features=6
     )
     save_checkpoint(tmp_path / "grey", build_model(config))
-    result = pixelgen.load(tmp_path / "grey", "cpu").complete(PHOTO, keep="top:50%")
+    result = pixelgen.load(tmp_path / "grey", "cpu").complete(PHOTO, keep="top:50%", raw=True)
     assert result.images[0].mode == result.original.mode == "L"
     assert result.images[0].tobytes()[:8] == result.original.tobytes()[:8]
 

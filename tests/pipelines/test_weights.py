@@ -153,7 +153,7 @@ def test_frames_between_classes_and_pictures(weights: Path, autoencoders: Path) 
 
 def test_completions(pixel_weights: Path) -> None:
     loaded = pixelgen.load(pixel_weights, "cpu")
-    made = loaded.complete(A, box=(0, 0, 60, 60), classes=207, n=2, refine=2, seed=3)
+    made = loaded.complete(A, box=(0, 0, 60, 60), classes=207, n=2, refine=2, seed=3, raw=True)
     request = CompletionRequest.from_options(
         loaded.config, "pixels", classes=[207], n=2, refine=2, seed=3
     )
