@@ -264,7 +264,9 @@ def _covered(
 
 def _bounds(covered: np.ndarray) -> Region | None:
     """The smallest box around what is true in bool [H, W]."""
-    columns, rows = covered.any(0).nonzero()[0], covered.any(1).nonzero()[0]
+    import numpy as np
+
+    columns, rows = (np.flatnonzero(covered.any(axis)) for axis in (0, 1))
     if not len(rows):
         return None
     return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1

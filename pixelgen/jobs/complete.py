@@ -124,7 +124,10 @@ class CompletionJob(DrawingJob):
             raise UsageError("stdout takes one picture", "n=1, or raw=True", code="one-photo")
         target = OutputFiles.plan(self.output, stem, 1 if one_sheet else count, self.force)
         hole = self._cut(size, context, box, keep)
-        inputs = {"content": fingerprint(_pixels(hole)), "image": file_name(self.image)}
+        inputs: dict[str, Any] = {
+            "content": fingerprint(_pixels(hole)),
+            "image": file_name(self.image),
+        }
         inputs |= {"fit": self.fit} | ({} if self.raw else {"raw": False})
         named = {"mask": self.mask and file_name(self.mask), "keep": self.keep, "box": self.box}
         inputs |= {name: part for name, part in named.items() if part is not None}

@@ -133,7 +133,7 @@ def _unwrapped(model: nn.Module) -> AnyNetwork:
     for wrapper in ("module", "_orig_mod"):
         inner = getattr(model, wrapper, None)
         model = inner if isinstance(inner, nn.Module) else model
-    config = getattr(model, "config", None)
+    config: Any = getattr(model, "config", None)
     known = type(config) in CONFIGS.values()
     expected = config.network.partition(":")[2] if known else ""
     if type(model).__name__ != expected:
