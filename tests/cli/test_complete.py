@@ -285,8 +285,8 @@ def test_files_at_full_size_are_found_again(run: Run, pixel_weights: Path, photo
     assert outcome.err == "error: x-1.png exists (--force replaces it)\n"
     outcome = run(*words, "-n", 2, "-o", "y.png", "--watch", "seen.png", "--scale", 2)
     assert (outcome.code, outcome.out) == (0, "y-1.png\ny-2.png\n")
-    assert Image.open("y-1.png").size == SIZE
-    assert Image.open("seen.png").size == (2 * (4 * 8 + 3 * 2), 2 * 8)
+    assert read_image("y-1.png").size == SIZE
+    assert read_image("seen.png").size == (2 * (4 * 8 + 3 * 2), 2 * 8)
 
 
 def test_one_photo_to_stdout(pipe: Pipe, pixel_weights: Path, photo: Path) -> None:
