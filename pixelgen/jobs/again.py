@@ -77,6 +77,8 @@ class AgainJob(Job):
         del said["command"]
         kind = job_type(command)
         known = options_of(kind)
+        if "raw" in known:  # said only of completions at full size
+            said.setdefault("raw", True)
         for key in _PHOTO_KEYS:
             if key in known and key in said:
                 photos = self._photos(said[key])

@@ -460,11 +460,11 @@ def test_dry_run(run: Run, sample: Sample) -> None:
 @pytest.mark.parametrize(
     ("job", "says"),
     [
-        ({"command": "sample", "out": "m.v2"}, "'out' ends in .png, not 'm.v2'"),
-        ({"command": "sample", "out": "m.gif"}, "'out' ends in .png, not 'm.gif'"),
-        ({"command": "interpolate", "class": [1, 2], "out": "m.jpg"}, "'out' ends in .png or "),
+        ({"command": "sample", "out": "m.v2"}, "'out' ends in .png or .jpg or .jpeg or "),
+        ({"command": "sample", "out": "m.gif"}, ".tif or .tiff, not 'm.gif'"),
+        ({"command": "interpolate", "class": [1, 2], "out": "m.bmp"}, "'out' ends in .png or "),
         ({"command": "sample", "animate": "m.mp4"}, "'animate' ends in .gif or .webp or .png"),
-        ({"command": "score", "images": [A], "map": "m.jpg"}, "'map' ends in .png"),
+        ({"command": "score", "images": [A], "map": "m.bmp"}, "'map' ends in .png"),
         ({"command": "encode", "images": [A], "out": "m.png"}, "'out' ends in .safetensors"),
     ],
 )

@@ -88,7 +88,8 @@ def test_separate_files_hold_the_portraits_alone(run: Run, face_weights: Path) -
 def test_the_picture_says_how_it_was_made(run: Run, face_weights: Path) -> None:
     run("portrait", FACE, "-n", 2, "--weights", face_weights, "--scale", 2, "-o", "a.png")
     text = png_text(Path("a.png"))
-    assert set(text) == {"Software", "Synthetic", "seed", "weights", "revision", "parameters"}
+    about = {"Software", "Synthetic", "DigitalSourceType"}
+    assert set(text) == {*about, "seed", "weights", "revision", "parameters"}
     assert text["Synthetic"] == (
         "All faces in this picture were drawn by a model, save the source photos beside them."
     )
