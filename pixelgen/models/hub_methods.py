@@ -56,17 +56,19 @@ class HubMethods:
         token: str | None = None,
         private: bool = False,
         commit_message: str = "",
+        license: str = "",
         **saving: Any,
     ) -> str:
         """Upload the network to the Hub repository `owner/name[@branch]` as weights, in one commit,
-        and return the address of that. `saving` as for `save_pretrained`. Raises what
-        `pixelgen.push_to_hub` raises."""
+        and return the address of that. `license` is a licence id of the Hub, such as "cc-by-4.0";
+        `saving` as for `save_pretrained`. Raises what `pixelgen.push_to_hub` raises."""
         pushed = import_module(_IMPLEMENTATION).push_network(
             self,
             repo_id,
             token=token,
             private=private,
             commit_message=commit_message,
+            license=license,
             **saving,
         )
         url: str = pushed.url

@@ -118,13 +118,21 @@ def push_network(
     token: str | None = None,
     private: bool = False,
     commit_message: str = "",
+    license: str = "",
     **saving: Any,
 ) -> PushResult:
     """Upload a network to the Hub repository `owner/name[@branch]` as weights; `saving` are
-    arguments of `save`. Raises what `save` and `push_to_hub` raise."""
+    arguments of `save`, `license` is that of `push_to_hub`. Raises what both raise."""
     with TemporaryDirectory() as folder:
         saved = save(model, Path(folder) / repo_id.split("/")[-1].split("@")[0], **saving)
-        return push_to_hub(saved, repo_id, token=token, private=private, message=commit_message)
+        return push_to_hub(
+            saved,
+            repo_id,
+            token=token,
+            private=private,
+            message=commit_message,
+            license=license,
+        )
 
 
 def _unwrapped(model: nn.Module) -> AnyNetwork:

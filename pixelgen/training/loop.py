@@ -103,7 +103,8 @@ def train(
         try:
             return _train(recipe, folder, saved, init, (began, limit), accelerator, watcher)
         finally:
-            accelerator.end_training()  # trackers send what they have
+            if tracker is not None:
+                accelerator.end_training()  # it sends what it has
 
 
 def _tracking(tracker: str | None) -> dict[str, Any]:

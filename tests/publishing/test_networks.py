@@ -120,7 +120,7 @@ def test_parts_of_weights(code_weights: Path) -> None:
 def test_through_the_hub(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_TOKEN", TOKEN)
     model = build_model(PixelCNNConfig(**_SIZES))
-    url = model.push_to_hub("owner/new", commit_message="Add weights")
+    url = model.push_to_hub("owner/new", commit_message="Add weights", license="mit")
     assert "owner/new" in url
     assert equal(PixelCNN.from_pretrained("owner/new"), model)
     assert equal(PixelCNN.from_pretrained("owner/new", revision="main"), model)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,7 +19,10 @@ def _forget_processes() -> Iterator[None]:
     from accelerate.state import AcceleratorState
 
     AcceleratorState._reset_state(reset_partial_state=True)
+    before = dict(os.environ)  # to which it adds some
     yield
+    os.environ.clear()
+    os.environ.update(before)
     AcceleratorState._reset_state(reset_partial_state=True)
 
 
