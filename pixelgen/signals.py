@@ -85,5 +85,12 @@ class StopSignals:
             raise StopRequested(f"signal {number}")
 
 
+def ignore_stop_signals() -> None:
+    """Let the process end undisturbed: Python gives signals their default effect, which kills, in
+    the last part of its exit."""
+    for number in STOP_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
 def _is_repetition() -> bool:
     return bool(_received) and time.monotonic() - _received[-1][1] < REPEAT_SECONDS

@@ -18,7 +18,7 @@ from pixelgen.cli import global_options, terminal
 from pixelgen.cli.errors import SIGNAL_OFFSET, report
 from pixelgen.cli.logs import harmless_libraries, log_to_stderr
 from pixelgen.errors import PixelgenError, UsageError, did_you_mean
-from pixelgen.signals import StopSignals
+from pixelgen.signals import StopSignals, ignore_stop_signals
 
 # Each name is that of the command, of its module and of the function in it.
 COMMANDS = (
@@ -165,4 +165,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
             log_to_stderr(0)
         if code and stop.received:  # whatever error it led to, as where the terminal is gone
             code = SIGNAL_OFFSET + stop.received[0]
+    if arguments is None and stop.received:
+        ignore_stop_signals()
     sys.exit(code if isinstance(code, int) else 0)

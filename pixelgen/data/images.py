@@ -271,6 +271,11 @@ def open_dataset(ref: str | Path, split: str) -> Dataset:
         raise UsageError(
             f"no data folder {text}", "give a folder of pictures, or a Hub id owner/name"
         )
+    if local and not path.is_dir() and path.suffix.lower() not in LISTS:
+        raise UsageError(
+            f"{text} is neither a folder of pictures nor a file that lists them",
+            f"give a folder, or a file of {', '.join(LISTS)}",
+        )
     datasets.disable_progress_bars()
     try:
         with _silent_library():
@@ -300,13 +305,10 @@ LISTS = {".csv": "csv", ".tsv": "csv", ".jsonl": "json", ".json": "json", ".parq
 
 
 def _listed_in_file(path: Path) -> Dataset:
-    """The rows of a file, of one split whatever it is called. Raises ValueError for a file of
-    another kind."""
+    """The rows of a file of `LISTS`, of one split whatever it is called."""
     import datasets
 
-    kind = LISTS.get(path.suffix.lower())
-    if kind is None:
-        raise ValueError(f"it is not one of {', '.join(LISTS)}")
+    kind = LISTS[path.suffix.lower()]
     more = {"sep": "\t"} if path.suffix.lower() == ".tsv" else {}
     file = str(path.resolve())
     key = _content_key({"train": [file]})
