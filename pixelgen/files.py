@@ -44,6 +44,13 @@ def expanded(path: str | os.PathLike[str]) -> Path:
     return Path(os.path.expanduser(path))
 
 
+def shipped_folder(name: str) -> Path:
+    """A folder of data that comes with the package: inside of it, or in a source tree beside it."""
+    package = Path(__file__).resolve().parent
+    inside = package / name
+    return inside if inside.is_dir() else package.parent / name
+
+
 def folded(path: str | os.PathLike[str]) -> str:
     """A key that is equal for names that some file systems cannot tell apart (by case, accents)."""
     return unicodedata.normalize("NFC", str(path)).casefold().rstrip("/")

@@ -15,7 +15,7 @@ from pixelgen.checkpoints.layout import present_tensor_files, unreadable_file_er
 from pixelgen.checkpoints.replacement import current_folder
 from pixelgen.checkpoints.weights_cache import active_cache, file_signature
 from pixelgen.errors import PixelgenError, UsageError, did_you_mean
-from pixelgen.files import expanded, hex_digest
+from pixelgen.files import expanded, hex_digest, shipped_folder
 
 DEFAULT_WEIGHTS = "imagenet64"
 """Bundled weights that sample pictures of classes unless others are named."""
@@ -64,9 +64,7 @@ def _digest(files: Sequence[Path]) -> str:
 
 def weights_root() -> Path:
     """The folder of the bundled weights: inside the package, or beside it in a source tree."""
-    package = Path(__file__).resolve().parents[1]
-    inside = package / "weights"
-    return inside if inside.is_dir() else package.parent / "weights"
+    return shipped_folder("weights")
 
 
 def bundled() -> dict[str, Path]:

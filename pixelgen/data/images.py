@@ -74,18 +74,14 @@ class ImageData:
         labels, names = self.occurring_labels(), self.class_names()
         if self.labels is None or not self.label_names:
             return self
-        numbers: dict[int, int] = {}
-        unknown = []
-        for label, name in zip(labels, names, strict=True):
-            try:
-                (numbers[label],) = classes.parse([name])
-            except UsageError:
-                unknown.append(name)
+        found = {label: classes.find(name) for label, name in zip(labels, names, strict=True)}
+        numbers = {label: number for label, number in found.items() if number is not None}
         if not numbers:
             return self
-        if unknown:
+        if len(numbers) < len(labels):
+            unknown = next(names[i] for i, label in enumerate(labels) if label not in numbers)
             raise PixelgenError(
-                f"class {unknown[0]!r} of the data is not a class of the model",
+                f"class {unknown!r} of the data is not a class of the model",
                 "use data with the classes that the model was trained on",
             )
         mapped = torch.tensor([numbers[label] for label in labels])
@@ -179,7 +175,7 @@ def load_images(
     if limit is not None and limit < total:
         dataset = dataset.select([i * total // limit for i in range(limit)])
 
-    labels = class_labels(dataset, ref, image_column, label_column)
+    labels = read_labels(dataset, ref, image_column, label_column)
     rows = _Rows(dataset, ref, image_column)
     reader = _Reader(name, RowReader(ref), size, fit, skip_unreadable)
     pixels, kept = _pixels(rows, f"{dataset._fingerprint}-{image_column}", reader, progress)
@@ -217,7 +213,7 @@ class ClassLabels:
         return self.names[number] if 0 <= number < len(self.names) else str(number)
 
 
-def class_labels(
+def read_labels(
     dataset: Dataset, ref: str | Path, image_column: str, label_column: str
 ) -> ClassLabels | None:
     """The labels in `label_column`, of the class folder that holds all pictures of a folder, or

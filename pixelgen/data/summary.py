@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pixelgen.data.images import class_labels, open_dataset
+from pixelgen.data.images import open_dataset, read_labels
 from pixelgen.errors import PixelgenError
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def summarise(
             code="which-column",
         )
     labels_in = label_column or _guess(dataset, LABEL_COLUMNS, "ClassLabel") or "label"
-    labels = class_labels(dataset, ref, images, labels_in)
+    labels = read_labels(dataset, ref, images, labels_in)
     counts: dict[str, int] = {}
     if labels is not None:
         found = Counter(labels.values.tolist())

@@ -6,9 +6,7 @@ from pixelgen.labels.imagenet import (
     imagenet_catalogue,
     imagenet_groups,
     imagenet_indices,
-    nearest,
     parse_classes,
-    rows_of,
     search,
 )
 
@@ -20,8 +18,6 @@ __all__ = [
     "imagenet_catalogue",
     "imagenet_groups",
     "imagenet_indices",
-    "nearest",
     "parse_classes",
-    "rows_of",
     "search",
 ]

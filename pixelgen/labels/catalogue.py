@@ -6,6 +6,7 @@ import difflib
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from pixelgen.errors import UsageError
 
@@ -54,7 +55,7 @@ class ClassCatalogue:
         self, classes: Iterable[ImageClass], groups: Callable[[], Iterable[ClassGroup]] = tuple
     ) -> None:
         """`groups` is called when a name is not that of a class."""
-        self._by_index = {c.index: c for c in classes}
+        self._by_index = {c.index: c for c in sorted(classes, key=lambda c: c.index)}
         self._groups = groups
 
     @staticmethod
@@ -65,7 +66,7 @@ class ClassCatalogue:
 
     def __iter__(self) -> Iterator[ImageClass]:
         """In order of their numbers."""
-        return iter(sorted(self._by_index.values(), key=lambda c: c.index))
+        return iter(self._by_index.values())
 
     def __len__(self) -> int:
         return len(self._by_index)
@@ -144,13 +145,24 @@ class ClassCatalogue:
         """
         return [index for spec in specs for index in self._parse(spec.strip(), trained)]
 
+    def find(self, name: str) -> int | None:
+        """The number of the class called `name`, as `parse` reads it; None where it names no class
+        or several."""
+        try:
+            indices = self.parse([name])
+        except UsageError:
+            return None
+        return indices[0] if len(indices) == 1 else None
+
     def kinds(self, spec: str, trained: Sequence[int], weights: str) -> list[int]:
         """The numbers of the classes in `trained` of the group that `spec` names; empty where it is
         the name of a class, or of no group. Raises UsageError for a group without any of `trained`,
         the classes of the weights called `weights`."""
         spec = spec.strip()
+        if self._matches(spec):
+            return []
         members = self.group(spec, trained)
-        if len(members) < 2 or self._matches(spec):
+        if len(members) < 2:
             return []
         if trained and not {*members} & {*trained}:
             raise UsageError(
@@ -161,12 +173,21 @@ class ClassCatalogue:
             )
         return members
 
+    @cached_property
+    def _by_name(self) -> dict[str, list[ImageClass]]:
+        """The classes of every name without case, spaces and punctuation, in order."""
+        by_name: dict[str, list[ImageClass]] = {}
+        for c in self:
+            for plain in dict.fromkeys(map(_plain, c.names)):
+                by_name.setdefault(plain, []).append(c)
+        return by_name
+
     def _matches(self, spec: str) -> list[ImageClass]:
         """The classes that a name or a WordNet id names, usually one."""
         plain = _plain(spec)
         if _WNID.fullmatch(spec) and any(c.wnid for c in self):
             return [c for c in self if c.wnid == plain]
-        matches = [c for c in self if plain and plain in map(_plain, c.names)]
+        matches = self._by_name.get(plain, []) if plain else []
         return matches or [c for c in self if spec in c.names]  # of no letters at all
 
     def _parse(self, spec: str, trained: Sequence[int]) -> list[int]:

@@ -46,19 +46,9 @@ def search(query: str, among: Iterable[int] | None = None) -> list[ImageClass]:
     return imagenet_catalogue().search(query, among)
 
 
-def nearest(name: str, among: Iterable[int] | None = None, count: int = 4) -> list[ImageClass]:
-    """See `ClassCatalogue.nearest`."""
-    return imagenet_catalogue().nearest(name, among, count)
-
-
 def parse_classes(specs: Iterable[str], trained: Sequence[int] = ()) -> list[int]:
     """See `ClassCatalogue.parse`."""
     return imagenet_catalogue().parse(specs, trained)
-
-
-def rows_of(classes: Sequence[int], trained: Sequence[int], weights: str) -> list[int]:
-    """See `ClassCatalogue.rows_of`."""
-    return imagenet_catalogue().rows_of(classes, trained, weights)
 
 
 def imagenet_indices(names: Sequence[str]) -> list[int] | None:

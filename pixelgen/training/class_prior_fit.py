@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import zip_longest
 from pathlib import Path
 from typing import NamedTuple
 
@@ -129,8 +128,8 @@ def _prior_of(ref: str, recipe: Recipe, data: ImageData) -> tuple[ClassPrior, bo
             f"{ref} has no projection from classifier features to class vectors",
             "set data.vectors to weights with model.vector_features",
         )
-    theirs = list(zip_longest(config.labels, config.class_names))
-    same = theirs == list(zip_longest(data.occurring_labels(), data.class_names()))
+    theirs = [*config.labels], [*config.class_names]
+    same = theirs == (data.occurring_labels(), data.class_names())
     # The mixtures are of their classes alone; what projects to h is the same for all.
     names = ["vector", "vector_features"] + (["classes", "vector_components"] if same else [])
     for name in names:

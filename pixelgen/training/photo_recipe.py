@@ -105,7 +105,7 @@ def photo_recipe(
             "compile": options.minutes >= COMPILE_MINUTES,
             "channels_last": True,
         },
-        "sampling": _sampling(data, config),
+        "sampling": _sampling(config),
         "card": {"license": options.license} if options.license else {},
     }
     # What is known already needs small steps; what starts from nothing large ones.
@@ -194,11 +194,10 @@ def _data(
     return values
 
 
-def _sampling(data: DataSummary, config: CheckpointConfig | None) -> dict[str, Any]:
+def _sampling(config: CheckpointConfig | None) -> dict[str, Any]:
     """Defaults that favour what is typical, as for the weights that it starts from."""
     if config is None:
         return {"temperature": 0.9, "guidance": 2.0}
     values = asdict(config.sampling)
-    return {name: values[name] for name in ("temperature", "guidance", "vector_temperature")} | {
-        "candidates": config.sampling.candidates
-    }
+    names = ("temperature", "guidance", "vector_temperature", "candidates")
+    return {name: values[name] for name in names}

@@ -15,7 +15,7 @@ from pixelgen.training.photo_recipe import PhotoTraining, photo_recipe
 from pixelgen.training.recipe import Recipe, load_recipe, recipe_from_dict
 from pixelgen.training.recipe_files import bundled_recipes
 from pixelgen.training.recipe_tables import override
-from pixelgen.training.state import read_state, state_path
+from pixelgen.training.state import read_run, state_path
 
 _RECIPE = ".toml"
 _LISTED = 8
@@ -103,8 +103,7 @@ def _resumed(
             "leave it out, or start a new run",
             code="option-while-resuming",
         )
-    state, _ = read_state(folder)
-    table = recipe_from_dict(state.recipe).to_dict()
+    table = recipe_from_dict(read_run(folder).recipe).to_dict()
     for text in (*overrides, *([] if minutes is None else [f"schedule.minutes={minutes}"])):
         override(table, text)
     try:

@@ -181,6 +181,15 @@ def state_path(folder: Path) -> Path | None:
 
 def read_state(folder: Path) -> tuple[RunState, dict[str, Tensor]]:
     """The last state in `folder`, on the CPU. Raises PixelgenError if there is no readable one."""
+    return _read(folder, with_tensors=True)
+
+
+def read_run(folder: Path) -> RunState:
+    """The last state without its tensors, which takes no time. Raises as `read_state` does."""
+    return _read(folder, with_tensors=False)[0]
+
+
+def _read(folder: Path, with_tensors: bool) -> tuple[RunState, dict[str, Tensor]]:
     path = state_path(folder)
     if path is None:
         raise PixelgenError(f"no run in {folder}: {STATE} is missing", "train first", code="no-run")
@@ -190,7 +199,8 @@ def read_state(folder: Path) -> tuple[RunState, dict[str, Tensor]]:
             header = None if text is None else parse_json(text)
             if not isinstance(header, dict):
                 raise ValueError("its header does not describe a run")
-            tensors = {_current_name(name): file.get_tensor(name) for name in [*file.keys()]}
+            names = [*file.keys()] if with_tensors else []
+            tensors = {_current_name(name): file.get_tensor(name) for name in names}
         if header.pop("format", None) != FORMAT:
             raise ValueError("its format is of another version of pixelgen")
         return RunState.from_dict(header), tensors

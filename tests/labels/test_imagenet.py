@@ -14,9 +14,7 @@ from pixelgen.labels import (
     imagenet_catalogue,
     imagenet_groups,
     imagenet_indices,
-    nearest,
     parse_classes,
-    rows_of,
     search,
 )
 
@@ -70,8 +68,8 @@ def test_any_text_is_a_class_or_one_error(text: str) -> None:
 
 
 def test_nearest_and_search() -> None:
-    assert 207 in [c.index for c in nearest("retriver")]
-    assert nearest("zzz") == []
+    assert 207 in [c.index for c in imagenet_catalogue().nearest("retriver")]
+    assert imagenet_catalogue().nearest("zzz") == []
     assert [c.index for c in search("panda", among=[388, 1500])] == [388]
     assert search("1500", among=[388, 1500]) == []
     assert search("犬") == search("?!") == []
@@ -79,6 +77,7 @@ def test_nearest_and_search() -> None:
 
 
 def test_rows() -> None:
+    rows_of = imagenet_catalogue().rows_of
     assert rows_of([207, 8], [8, 207], "w") == [1, 0]
     with pytest.raises(PixelgenError, match="w was not trained on class 9 ostrich; it knows 2"):
         rows_of([9], [8, 207], "w")

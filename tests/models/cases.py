@@ -133,37 +133,25 @@ def gated_config(settings: dict[str, Any], height: int, width: int, **more: Any)
     return GatedPixelCNNConfig(**{**values, **settings, **more})
 
 
+_BASELINE: dict[str, Any] = {
+    "channels": 2,
+    "levels": 5,
+    "features": 8,
+    "output_features": 16,
+    "mixtures": 2,
+    "layers": 2,
+    "first_kernel": 3,
+}
+
+
 def baseline_config(height: int, width: int, **more: Any) -> GridConfig:
     """A tiny configuration of the baseline."""
-    values: dict[str, Any] = {
-        "channels": 2,
-        "height": height,
-        "width": width,
-        "levels": 5,
-        "features": 8,
-        "output_features": 16,
-        "mixtures": 2,
-        "layers": 2,
-        "first_kernel": 3,
-    }
-    return PixelCNNConfig(**{**values, **more})
+    return PixelCNNConfig(**{**_BASELINE, "height": height, "width": width, **more})
 
 
 def recurrent_config(layer: str, height: int, width: int, **more: Any) -> GridConfig:
     """A tiny configuration of PixelRNN."""
-    values: dict[str, Any] = {
-        "layer": layer,
-        "channels": 2,
-        "height": height,
-        "width": width,
-        "levels": 5,
-        "features": 8,
-        "output_features": 16,
-        "mixtures": 2,
-        "layers": 2,
-        "first_kernel": 3,
-    }
-    return PixelRNNConfig(**{**values, **more})
+    return PixelRNNConfig(**{**_BASELINE, "layer": layer, "height": height, "width": width, **more})
 
 
 def random_model(config: GridConfig, seed: int = 0, gain: float = 1.2) -> Any:

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from pixelgen.checkpoints import LoadedCheckpoint
 from pixelgen.data import ImageData, cut
-from pixelgen.errors import PixelgenError, UsageError
-from pixelgen.labels import parse_classes
+from pixelgen.errors import PixelgenError
+from pixelgen.labels import imagenet_catalogue
 from pixelgen.metrics.bits_per_dim import image_bits
 from pixelgen.metrics.reconstruction import encode
 from pixelgen.metrics.verification import embed
@@ -290,10 +290,8 @@ def class_keys(labels: Sequence[int], names: Sequence[str]) -> list[int | str]:
         return list(labels)
     keys: list[int | str] = []
     for name in names:
-        try:
-            keys += parse_classes([name])[:1]
-        except UsageError:
-            keys.append(name)
+        index = imagenet_catalogue().find(name)
+        keys.append(name if index is None else index)
     # Two classes that are called as one of ILSVRC are not both the same.
     return keys if len({*keys}) == len(keys) else list(names)
 
