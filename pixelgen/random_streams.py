@@ -49,6 +49,8 @@ class RandomStream(IntEnum):
     SOURCE_PHOTOS = 10
     """The photo of each person that an evaluation draws portraits from: the number of
     `SAMPLE_SHEET_VECTORS`, as in the published figures. Never used by a training run."""
+    LATENT = 11
+    """The latents that are drawn for the pictures of an evaluation, or for held-out ones."""
 
 
 def mix(seed: int, stream: RandomStream, counter: int = 0) -> int:

@@ -28,6 +28,7 @@ NUMBERS = {
     "SAMPLE_SHEET": 9,
     "SAMPLE_SHEET_VECTORS": 10,
     "SOURCE_PHOTOS": 10,
+    "LATENT": 11,
 }
 
 

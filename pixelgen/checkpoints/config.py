@@ -31,7 +31,7 @@ FORMAT = 1
 CONFIG_FILE = "config.json"
 RUN_STATES = ("state.safetensors", "state.previous.safetensors")
 """Files of a training run, the newer one first; its folder is not one of weights."""
-Kind = Literal["pixelcnn", "coded-pixelcnn", "tokenizer", "face-embedder", "autoencoder"]
+Kind = Literal["pixelcnn", "coded-pixelcnn", "tokenizer", "face-embedder", "autoencoder", "pixelvae"]
 """What a checkpoint holds; "coded-pixelcnn" is a model of grids of codes with its tokenizer."""
 LARGEST_CONFIG = 2**22
 """Bytes; a larger file is not read."""
@@ -111,7 +111,7 @@ class CheckpointConfig:
 
     def _check_others(self) -> None:
         """Raises ValueError for auto-encoders that cannot share a folder."""
-        if not isinstance(self.model, AutoencoderConfig):
+        if not isinstance(self.model, AutoencoderConfig) or self.has_prior:
             raise ValueError(f"{self.kind_with_article} cannot have auto-encoders beside it")
         if any(a >= b for a, b in pairwise(self.bottlenecks)):
             raise ValueError("the bottlenecks must increase from one auto-encoder to the next")
@@ -140,7 +140,13 @@ class CheckpointConfig:
     @property
     def can_sample(self) -> bool:
         """Whether these weights sample pictures without an input picture."""
-        return self.kind in ("pixelcnn", "coded-pixelcnn")
+        return self.kind in ("pixelcnn", "coded-pixelcnn") or self.has_prior
+
+    @property
+    def has_prior(self) -> bool:
+        """Whether these weights draw a latent h from a prior, then the picture given h: the
+        likelihood of a picture then has only a bound."""
+        return self.kind == "pixelvae"
 
     @property
     def can_encode(self) -> bool:

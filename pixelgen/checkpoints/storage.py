@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from pixelgen.models.autoencoder import Autoencoder
     from pixelgen.models.autoregressive import GridNetwork
     from pixelgen.models.face_embedder import FaceEmbedder
+    from pixelgen.models.pixelvae import PixelVAE
     from pixelgen.models.tokenizer import Tokenizer
 
 
@@ -71,10 +72,20 @@ class LoadedCheckpoint:
 
     @property
     def model(self) -> GridNetwork:
-        """The autoregressive network. Raises UsageError for weights of another kind."""
+        """The autoregressive network; of a PixelVAE its decoder. Raises UsageError for weights of
+        another kind."""
         if not self.config.can_sample:
             raise self.config.cannot_sample_error(self.name)
+        if self.config.has_prior:
+            return self.pixelvae.pixels
         return cast("GridNetwork", self.network)
+
+    @property
+    def pixelvae(self) -> PixelVAE:
+        """The PixelVAE. Raises UsageError if there is none."""
+        if not self.config.has_prior:
+            raise UsageError(f"{self.name} is {self.config.kind_with_article}, not a pixelvae")
+        return cast("PixelVAE", self.network)
 
     @property
     def codec(self) -> Tokenizer:

@@ -13,6 +13,7 @@ from pixelgen.models.config import (
     GridConfig,
     PixelCNNConfig,
     PixelRNNConfig,
+    PixelVAEConfig,
     TokenizerConfig,
     config_from_dict,
 )
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from pixelgen.models.face_embedder import FaceEmbedder
     from pixelgen.models.gated_pixelcnn import GatedPixelCNN
     from pixelgen.models.pixelcnn import PixelCNN
+    from pixelgen.models.pixelvae import PixelVAE
     from pixelgen.models.tokenizer import Tokenizer
 
     AnyNetwork = GridNetwork | Tokenizer | FaceEmbedder | Autoencoder
@@ -35,6 +37,7 @@ __all__ = [
     "GridConfig",
     "PixelCNNConfig",
     "PixelRNNConfig",
+    "PixelVAEConfig",
     "TokenizerConfig",
     "build_model",
     "config_from_dict",
@@ -59,6 +62,10 @@ def build_model(config: TokenizerConfig) -> Tokenizer: ...
 
 @overload
 def build_model(config: FaceEmbedderConfig) -> FaceEmbedder: ...
+
+
+@overload
+def build_model(config: PixelVAEConfig) -> PixelVAE: ...
 
 
 @overload

@@ -124,7 +124,7 @@ class Autoencoder(nn.Module, HubMethods):
     def __init__(self, config: AutoencoderConfig) -> None:
         super().__init__()
         self.config = config
-        self.encoder = VectorEncoder(config, config.place_features, config.spatial)
+        self.encoder = VectorEncoder(config, config.place_features, config.encoder_outputs)
         self.semantic: VectorEncoder | None = None
         if config.semantic:
             self.semantic = VectorEncoder(

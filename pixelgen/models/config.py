@@ -552,6 +552,11 @@ class AutoencoderConfig(SquareConfig):
             raise ValueError(f"semantic encoder: {error}") from None
 
     @property
+    def encoder_outputs(self) -> int:
+        """Numbers that the encoder computes of a picture."""
+        return self.spatial
+
+    @property
     def bottlenecks(self) -> tuple[int, ...]:
         """Numbers of dimensions of h that the decoders can decode, in ascending order."""
         return (self.inner, self.bottleneck) if self.inner else (self.bottleneck,)
@@ -589,6 +594,31 @@ def _pixels_of(size: int, bottleneck: int, mean_channels: int) -> dict[str, int]
     return {**picture, "vector": bottleneck, "given_channels": mean_channels}
 
 
+@dataclass(frozen=True)
+class PixelVAEConfig(AutoencoderConfig):
+    """A variational auto-encoder with a PixelCNN decoder (Gulrajani et al. 2016, PixelVAE).
+
+    The encoder computes a Gaussian of h, from which h is drawn; the prior of h is a standard
+    normal. `inner`, `principal` and `semantic` are of auto-encoders alone.
+    """
+
+    model: ClassVar[str] = "pixelvae"
+    kind: ClassVar[str] = "pixelvae"
+    network: ClassVar[str] = "pixelgen.models.pixelvae:PixelVAE"
+
+    bottleneck: int = 64
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("inner", "principal", "semantic"):
+            require(not getattr(self, name), f'{name} requires model = "autoencoder"')
+
+    @property
+    def encoder_outputs(self) -> int:
+        """A mean and a log-variance for each dimension of h."""
+        return 2 * self.bottleneck
+
+
 AnyConfig = GridConfig | TokenizerConfig | FaceEmbedderConfig | AutoencoderConfig
 
 CONFIGS: dict[str, type[Config]] = {
@@ -600,6 +630,7 @@ CONFIGS: dict[str, type[Config]] = {
         TokenizerConfig,
         FaceEmbedderConfig,
         AutoencoderConfig,
+        PixelVAEConfig,
     )
 }
 

@@ -61,7 +61,10 @@ class ClassPipeline(Pretrained):
             repeated = rows.repeat_interleave(request.n * request.candidates)
             condition = Condition(repeated, self._class_vectors(repeated, request))
         only = candidate_indices(request.picks, request.candidates)
-        condition = None if condition is None else condition[torch.tensor(only)]
+        if self.checkpoint.config.has_prior:
+            condition = self._condition_from_prior(request, only)
+        else:
+            condition = None if condition is None else condition[torch.tensor(only)]
         if request.candidates > 1:
             sampled = self._best_candidates(request, condition, only, on_step)
         else:
@@ -149,6 +152,25 @@ class ClassPipeline(Pretrained):
         temperature = request.drawing.options.vector_temperature
         parts = rows.split(1) if one_stream else (rows,)
         return torch.cat([prior.draw(part, generator(), temperature) for part in parts])
+
+    def _condition_from_prior(self, request: SampleRequest, only: Sequence[int]) -> Condition:
+        """Of a PixelVAE: the condition of the pictures `only`, each with an h of its own from the
+        prior, whose variance the vector temperature multiplies. A picture gets the same h, whatever
+        others are drawn."""
+        import torch
+
+        from pixelgen.models.conditioning import Condition
+        from pixelgen.sampling.value_sampler import seeded
+
+        vae, generator = self.checkpoint.pixelvae.to(self.device), seeded(
+            request.drawing.seed, _VECTOR_SALT
+        )
+        size = vae.config.bottleneck
+        h = [torch.randn(1, size, generator=generator) for _ in range(max(only) + 1)]
+        scale = request.drawing.options.vector_temperature**0.5
+        with torch.inference_mode():  # one by one: batches would be rounded differently
+            conditions = [vae.condition(scale * h[i].to(self.device)).to("cpu") for i in only]
+        return Condition.cat(*conditions)
 
     def _interpolating_sampler(self, rows: Sequence[int], steps: int) -> ImageSampler:
         """Draws `steps` new classes on the path through those of `rows` of the class table."""

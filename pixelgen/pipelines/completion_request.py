@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pixelgen.checkpoints import CheckpointConfig
+from pixelgen.errors import UsageError
 from pixelgen.pipelines.drawing import DrawingArguments, check_whole
 from pixelgen.pipelines.request_checks import check_reads_photos
 from pixelgen.pipelines.sample_request import SampleRequest
@@ -37,6 +38,11 @@ class CompletionRequest:
     ) -> CompletionRequest:
         """`n` completions for each of `classes`, or without a class; completes and raises as
         `SampleRequest.from_options` does."""
+        if config.has_prior:
+            raise UsageError(
+                f"{weights} is a pixelvae: it completes no pictures",
+                "its latent is computed from a whole picture",
+            )
         check_reads_photos(config, weights)
         check_whole("refine", refine, 1)
         sample = SampleRequest.from_options(

@@ -17,7 +17,7 @@ def find_classes(
     know, and for no class where they need one."""
     catalogue = config.classes
     indices = catalogue.parse(map(str, classes), config.labels)
-    if not indices and not config.unconditional:
+    if not indices and config.labels and not config.unconditional:
         raise UsageError(f"{weights} needs a class", "give classes", code="class-needed")
     return indices, catalogue.rows_of(indices, config.labels, weights) if indices else []
 
@@ -64,6 +64,8 @@ def check_draws_pictures(config: CheckpointConfig, weights: str) -> None:
 
 def check_reads_photos(config: CheckpointConfig, weights: str) -> None:
     """Raises UsageError for weights whose model does not read photos, as pixels or as codes."""
+    if config.has_prior:
+        return  # it reads RGB squares
     if config.bottlenecks:
         raise config.cannot_sample_error(weights)
     if not config.can_sample:

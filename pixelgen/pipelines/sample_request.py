@@ -87,12 +87,14 @@ class SampleRequest:
             check_amount(n * len(classes or ()), config.image_shape[1])
             classes, n = draw_kinds(config, classes or (), groups, n, seed), 1
         indices, rows = find_classes(config, weights, classes or ())
-        if not indices and guidance not in (None, 1.0):
+        conditional = bool(indices) or config.has_prior
+        if not conditional and guidance not in (None, 1.0):
             raise UsageError(
                 "guidance needs a class", "give classes", code="guidance-without-class"
             )
         if not config.unconditional:
-            check_guidance(weights, guidance, "it was not trained without classes")
+            condition = "a latent" if config.has_prior else "classes"
+            check_guidance(weights, guidance, f"it was not trained without {condition}")
         if steps is not None and len(indices) < 2:
             raise UsageError(
                 "at least 2 classes must be given", "give classes", code="path-needs-classes"
@@ -101,8 +103,8 @@ class SampleRequest:
         parameters = DrawingParameters.from_arguments(
             config,
             ("n", n, 1) if steps is None else ("steps", steps, len(indices)),
-            conditional=bool(indices),
-            uses_vectors=vectors and bool(indices),
+            conditional=conditional,
+            uses_vectors=config.has_prior or (vectors and bool(indices)),
             uses_candidates=uses_candidates,
             **drawing,
         )

@@ -242,7 +242,7 @@ def _in_order(runs: list[TrainedRun]) -> list[TrainedRun]:
     by_bottleneck: dict[int, TrainedRun] = {}
     for run in runs:
         config = run.recipe.model
-        if not isinstance(config, AutoencoderConfig):
+        if type(config) is not AutoencoderConfig:
             raise UsageError(
                 f"{run.folder} is not the run of an auto-encoder",
                 "only auto-encoders of several bottlenecks share a folder",

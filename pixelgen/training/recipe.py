@@ -16,6 +16,7 @@ from pixelgen.models.config import (
     FaceEmbedderConfig,
     GatedPixelCNNConfig,
     GridConfig,
+    PixelVAEConfig,
     TokenizerConfig,
     config_from_dict,
 )
@@ -241,6 +242,11 @@ class AutoencoderRecipe:
     similar pictures."""
     inner_share: float = 0.5
     """With model.inner: share of the pictures decoded from the inner dimensions of h alone."""
+    free_bits: float = 0.0
+    """Of a PixelVAE: bits of each latent dimension that cost nothing. The divergence of a dimension
+    from the prior, averaged over the batch, counts as at least so much (Kingma et al. 2016,
+    arXiv 1606.04934, equation 15), since an encoder that is penalised for every bit from the start
+    learns to say nothing. Other auto-encoders have no such divergence."""
 
     def __post_init__(self) -> None:
         require(self.bits_weight >= 0, "bits_weight must not be negative")
@@ -254,6 +260,7 @@ class AutoencoderRecipe:
         require(self.semantic_size >= 0, "semantic_size must not be negative")
         require(self.noise >= 0, "noise must not be negative")
         require(0 < self.inner_share < 1, "inner_share must lie between 0 and 1")
+        require(self.free_bits >= 0, "free_bits must not be negative")
 
 
 @dataclass(frozen=True)
@@ -416,6 +423,17 @@ class Recipe:
                 needed = getattr(self.autoencoder, name) > 0
                 require(
                     config.semantic > 0 or not needed, f"autoencoder.{name} needs model.semantic"
+                )
+            if isinstance(config, PixelVAEConfig):
+                require(self.autoencoder.bits_weight > 0, f"{what} needs autoencoder.bits_weight")
+                require(
+                    not self.autoencoder.noise,
+                    f"autoencoder.noise does not apply to {what}, whose h is drawn anyway",
+                )
+            else:
+                require(
+                    not self.autoencoder.free_bits,
+                    "autoencoder.free_bits requires model 'pixelvae'",
                 )
 
     @property

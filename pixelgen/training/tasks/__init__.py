@@ -7,6 +7,7 @@ from pixelgen.training.tasks.autoencoder import AutoencoderTask, EncoderTask
 from pixelgen.training.tasks.base import CardText, RunContext, Task, WarmStart
 from pixelgen.training.tasks.face_embedder import FaceEmbedderTask
 from pixelgen.training.tasks.likelihood import CodesLikelihoodTask, LikelihoodTask
+from pixelgen.training.tasks.pixelvae import PixelVAETask
 from pixelgen.training.tasks.tokenizer import TokenizerTask
 
 __all__ = ["TASKS", "CardText", "RunContext", "Task", "WarmStart", "kind_of_task", "task_of"]
@@ -18,6 +19,7 @@ TASKS: tuple[type[Task], ...] = (
     FaceEmbedderTask,
     AutoencoderTask,
     EncoderTask,
+    PixelVAETask,
 )
 """Each recipe fits exactly one of them."""
 

@@ -75,7 +75,17 @@ class AutoencoderLoss(nn.Module):
         bool [B] is true; `classes` are not used. `vector` [B, F] holds the classifier's features of
         the images."""
         images = to_signed(x, 256)
-        h = self.model.encode(images)
+        return self.of_latents(x, images, self.model.encode(images), vector, dropped)
+
+    def of_latents(
+        self,
+        x: Tensor,
+        images: Tensor,
+        h: Tensor,
+        vector: Tensor | None = None,
+        dropped: Tensor | None = None,
+    ) -> Tensor:
+        """The loss of `forward` for latents h [B, D] of the `images`, which are x in -1 … 1."""
         semantic = h[:, self.model.config.spatial :]
         if self.recipe.noise:
             h = h + self.recipe.noise * torch.randn_like(h)
@@ -125,8 +135,8 @@ class AutoencoderTask(Task):
 
     @classmethod
     def fits(cls, recipe: Recipe) -> bool:
-        """Recipes that train the PixelCNN."""
-        return super().fits(recipe) and recipe.autoencoder.bits_weight > 0
+        """Recipes that train the PixelCNN; a subclass of the network has a task of its own."""
+        return type(recipe.model) is cls.config_type and recipe.autoencoder.bits_weight > 0
 
     @classmethod
     def check_cold_start(cls, recipe: Recipe) -> None:
