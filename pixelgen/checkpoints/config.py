@@ -31,7 +31,9 @@ FORMAT = 1
 CONFIG_FILE = "config.json"
 RUN_STATES = ("state.safetensors", "state.previous.safetensors")
 """Files of a training run, the newer one first; its folder is not one of weights."""
-Kind = Literal["pixelcnn", "coded-pixelcnn", "tokenizer", "face-embedder", "autoencoder", "pixelvae"]
+Kind = Literal[
+    "pixelcnn", "coded-pixelcnn", "tokenizer", "face-embedder", "autoencoder", "pixelvae"
+]
 """What a checkpoint holds; "coded-pixelcnn" is a model of grids of codes with its tokenizer."""
 LARGEST_CONFIG = 2**22
 """Bytes; a larger file is not read."""

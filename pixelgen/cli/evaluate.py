@@ -38,6 +38,7 @@ _REQUIRES = {
 last."""
 _INEFFECTIVE = {
     "autoencoder": ("samples_per_class", "vector_temperature", "part", "unconditional"),
+    "pixelvae": ("samples_per_class", "vector_temperature", "part", "unconditional"),
     "tokenizer": ("samples_per_class", "seed", "unconditional"),
     "face-embedder": ("unconditional",),
 }
@@ -90,6 +91,13 @@ def evaluate(
             help="With auto-encoders: pictures to reconstruct, spread evenly. Default: 1000.",
         ),
     ] = None,
+    importance_samples: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="With a PixelVAE: latents to draw for each picture's bound. Default: 8.",
+        ),
+    ] = None,
     portraits: Annotated[
         int | None,
         typer.Option(min=1, help="With --identity: portraits to draw of each person. Default: 8."),
@@ -135,7 +143,8 @@ def evaluate(
     """Evaluate weights on a data set.
 
     Measures exact bits per dimension over every row of a split, with the
-    standard error; for auto-encoders also the quality of reconstructions.
+    standard error; for auto-encoders also the quality of reconstructions. Of
+    a PixelVAE there are only bounds, which are marked as such.
 
     --quality judges samples with a classifier: how recognisable, diverse and
     similar to real pictures they are. --identity judges whether portraits
@@ -155,6 +164,7 @@ def evaluate(
         "no_likelihood": no_likelihood or None,
         "samples_per_class": samples_per_class,
         "reconstructions": reconstructions,
+        "importance_samples": importance_samples,
         "portraits": portraits,
         "candidates": candidates,
         "people": people,
@@ -233,6 +243,11 @@ def _check(chosen: Mapping[str, object], name: str, config: CheckpointConfig) ->
             raise UsageError(f"{_flag(option)} has no effect here", what)
     if "reconstructions" in chosen and not config.bottlenecks:
         raise UsageError("--reconstructions requires auto-encoders", what)
+    if "importance_samples" in chosen:
+        if not config.has_prior:
+            raise UsageError("--importance-samples requires a PixelVAE", what)
+        if "no_likelihood" in chosen:
+            raise UsageError("--importance-samples cannot be combined with --no-likelihood")
 
 
 def _measure(
@@ -258,7 +273,7 @@ def _measure(
         from pixelgen.evaluation.autoencoders import measure_autoencoders
 
         judged: dict[str, Any] = {"likelihood": likelihood, "quality": "quality" in chosen}
-        options = arguments("reconstructions", *_SAMPLING)
+        options = arguments("reconstructions", "importance_samples", *_SAMPLING)
         return measure_autoencoders(weights, **options, **judged), None, None
     elif "quality" in chosen:
         from pixelgen.evaluation.quality import measure_quality

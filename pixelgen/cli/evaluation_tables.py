@@ -14,6 +14,7 @@ if TYPE_CHECKING:
         Evaluation,
         Identity,
         IdentityScores,
+        LatentBound,
         Quality,
         QualityScores,
     )
@@ -45,6 +46,21 @@ def print_evaluation(result: Evaluation, unit: str) -> None:
     terminal.table((), rows, align=">")
     if result.autoencoders is not None:
         _print_autoencoders(result.autoencoders)
+    if result.bound is not None:
+        _print_bound(result.bound)
+
+
+def _print_bound(bound: LatentBound) -> None:
+    """Print the bounds of a PixelVAE."""
+    plural = "s" * (bound.samples > 1)
+    terminal.line(f"upper bounds, not exact; {bound.samples} draw{plural} of h")
+    likelihoods: dict[str, BitsPerDim | None] = {
+        "importance-weighted bound": bound.importance_weighted,
+        "ELBO bound": bound.elbo,
+        "of which h (KL)": bound.kl,
+        "given h from the prior": bound.prior,
+    }
+    terminal.table((), _likelihood_rows(likelihoods, "bits/dim"), align=">")
 
 
 def _likelihood_rows(likelihoods: dict[str, BitsPerDim | None], unit: str) -> list[tuple[str, str]]:

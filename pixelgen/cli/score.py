@@ -51,6 +51,14 @@ def score(
             "tokenizer code by code), to this .png.",
         ),
     ] = None,
+    importance_samples: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="With a PixelVAE: latents to draw for each picture's bound. Default: 8.",
+            show_default=False,
+        ),
+    ] = None,
     fit: options.Fit = "crop",
     device: options.Device = "auto",
     batch_size: options.BatchSize = 32,
@@ -62,7 +70,7 @@ def score(
     The figures are exact: -log2 p(picture) in bits, in all and per dimension
     (pixel and channel), of the picture averaged down to the size of the
     weights. Of weights with a tokenizer they are those of its codes, per
-    code.
+    code. Of a PixelVAE they are upper bounds, and marked as such.
 
     \b
     Examples:
@@ -79,6 +87,7 @@ def score(
         fit=fit,
         device=device,
         batch_size=batch_size,
+        importance_samples=importance_samples,
         force=force,
     )
     started = time.perf_counter()
@@ -90,8 +99,9 @@ def score(
 
 def _table(report: ScoreReport) -> Iterator[str]:
     """A line for each picture, those of its classes below it."""
-    yield f"{report.unit:>9}  {'bits':>9}  picture"
+    width = max(9, len(report.unit))
+    yield f"{report.unit:>{width}}  {'bits':>9}  picture"
     for one in report.pictures:
-        yield f"{one.bits_per_dim:>9.4f}  {one.bits:>9.1f}  {one_line(one.picture)}"
+        yield f"{one.bits_per_dim:>{width}.4f}  {one.bits:>9.1f}  {one_line(one.picture)}"
         for guess in one.classes:
             yield f"{'':22}{guess.probability:>6.1%}  {guess.index} {guess.name}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ from pixelgen.evaluation.results import (
     BottleneckScores,
     DecoderScores,
     Evaluation,
+    LatentBound,
     SameClassScores,
     SamplingSettings,
 )
@@ -25,15 +27,19 @@ from pixelgen.labels import imagenet
 from pixelgen.metrics.bits_per_dim import image_bits
 from pixelgen.metrics.judge import CALIBRATION_IMAGES, Judge, load_judge
 from pixelgen.metrics.kid import kernel_distance
+from pixelgen.metrics.latent_bound import image_bounds
 from pixelgen.metrics.latents import conditions_given, latents_and_means
 from pixelgen.metrics.progress import OnNote, OnPartProgress, OnProgress, ignore_note, part_progress
 from pixelgen.metrics.reconstruction import measure_reconstruction
 from pixelgen.models.autoencoder import Autoencoder
 from pixelgen.models.conditioning import Condition
+from pixelgen.models.pixelvae import PixelVAE
 from pixelgen.pipelines.conversion import to_tensor
 from pixelgen.pipelines.drawing import DrawingParameters
 from pixelgen.pipelines.image_sampler import ImageSampler, picture_progress
 from pixelgen.pipelines.reconstruct_request import autoencoder_drawing
+from pixelgen.pipelines.score_request import check_importance_samples
+from pixelgen.random_streams import RandomStream, stream_generator
 from pixelgen.sampling import SamplingOverrides
 
 if TYPE_CHECKING:
@@ -56,6 +62,7 @@ def measure_autoencoders(
     quality: bool = False,
     seed: int = 0,
     reconstructions: int = RECONSTRUCTIONS,
+    importance_samples: int | None = None,
     judge: Judge | None = None,
     note: OnNote = ignore_note,
     progress: OnPartProgress | None = None,
@@ -64,6 +71,10 @@ def measure_autoencoders(
     """Exact bits per dimension over all images of a split, each given its own latent h, that of
     another image, and none; and how close reconstructions come, of `reconstructions` images, evenly
     spread.
+
+    Of a PixelVAE, whose h is drawn from q(h | x), also bounds of the likelihood of each image, the
+    importance-weighted one by `importance_samples` draws (8), and the bits given an h drawn from
+    the prior.
 
     With `quality` a classifier rates these too: `judge`, by default that of `load_judge`. Sampling
     options that are None take the weights' defaults. `limit` takes at most that many images of the
@@ -80,6 +91,7 @@ def measure_autoencoders(
         batch_size=batch,
         **sampling,
     )
+    samples = check_importance_samples(weights.config, weights.name, importance_samples)
     device = next(weights.network.parameters()).device
     if not quality:
         judge = None
@@ -102,6 +114,7 @@ def measure_autoencoders(
         return DecoderScores(close.psnr, close.ssim, close.perceptual, sharpness, judged)
 
     scores = []
+    bound: LatentBound | None = None
     without: dict[nn.Module, BitsPerDim] = {}  # two bottlenecks may share one network
     for size, model in models.items():
 
@@ -115,11 +128,16 @@ def measure_autoencoders(
                 without[model.pixels] = _bits(
                     model, images.images, None, batch, of_part("without h")
                 )
-            own = _bits(model, images.images, h, batch, of_model("given h"))
+            told = h
+            if isinstance(model, PixelVAE):
+                assert samples is not None  # see `check_importance_samples`
+                bound, own, told = _bound(model, images.images, samples, seed, batch, of_model)
+            else:
+                own = _bits(model, images.images, h, batch, of_model("given h"))
             if len(h) > 1:
-                shuffled = _shuffled(h)
+                shuffled = _shuffled(told)
                 other = _bits(model, images.images, shuffled, batch, of_model("given another h"))
-        samples = _sample(weights, model, h[rows], drawing, of_model("samples"))
+        drawn = _sample(weights, model, h[rows], drawing, of_model("samples"))
         scores.append(
             BottleneckScores(
                 bottleneck=size,
@@ -127,7 +145,7 @@ def measure_autoencoders(
                 shuffled=other,
                 without=without.get(model.pixels),
                 mean=decoder_scores(means[rows], of_model("judging means")),
-                samples=decoder_scores(samples, of_model("judging samples")),
+                samples=decoder_scores(drawn, of_model("judging samples")),
             )
         )
     options = drawing.options
@@ -141,6 +159,7 @@ def measure_autoencoders(
             judge_size=None if judge is None else judge.size,
             bottlenecks=tuple(scores),
         ),
+        bound=bound,
     )
 
 
@@ -167,10 +186,42 @@ def _bits(
     condition = None if h is None else conditions_given(model, h)
     found = image_bits(model.pixels, images, condition, batch, progress=progress)
     if found.isnan().any():
-        raise PixelgenError(
-            "the outputs of the network are not finite", "the weights may be damaged"
-        )
+        raise _not_finite()
     return BitsPerDim.of(found)
+
+
+def _bound(
+    model: PixelVAE,
+    images: Tensor,
+    samples: int,
+    seed: int,
+    batch: int,
+    of_model: Callable[[str], OnProgress | None],
+) -> tuple[LatentBound, BitsPerDim, Tensor]:
+    """The bounds of a PixelVAE, the bits given an h drawn from q(h | x) for each image, and such an
+    h for each, [N, D]. Raises PixelgenError where the network gives no numbers."""
+
+    def generator(counter: int) -> torch.Generator:
+        return stream_generator(seed, RandomStream.LATENT, counter)
+
+    found = image_bounds(model, images, samples, generator(0), batch, progress=of_model("bound"))
+    if found.importance_weighted.isnan().any():
+        raise _not_finite()
+    size = (len(images), model.config.bottleneck)
+    prior = torch.randn(size, generator=generator(1))
+    bound = LatentBound(
+        importance_weighted=BitsPerDim.of(found.importance_weighted),
+        samples=samples,
+        elbo=BitsPerDim.of(found.elbo),
+        kl=BitsPerDim.of(found.kl),
+        prior=_bits(model, images, prior, batch, of_model("given h of the prior")),
+    )
+    own = found.posterior.at(torch.randn(size, generator=generator(2)))
+    return bound, BitsPerDim.of(found.given), own
+
+
+def _not_finite() -> PixelgenError:
+    return PixelgenError("the outputs of the network are not finite", "the weights may be damaged")
 
 
 def _shuffled(h: Tensor) -> Tensor:

@@ -26,8 +26,8 @@ def evaluate(
     note: OnNote = ignore_note,
     progress: OnPartProgress | None = None,
 ) -> Evaluation:
-    """Exact bits per dimension over all images of a split, and what else there is to measure:
-    reconstructions of a tokenizer, verification by a face embedder.
+    """Exact bits per dimension over all images of a split, of a PixelVAE bounds of them, and what
+    else there is to measure: reconstructions of a tokenizer, verification by a face embedder.
 
     With a tokenizer, the likelihood is that of the codes. Images are cropped and downscaled as for
     the training. `limit` takes at most that many images, evenly spread. With `unconditional`,

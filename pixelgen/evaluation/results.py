@@ -104,6 +104,23 @@ class AutoencoderScores:
 
 
 @dataclass(frozen=True)
+class LatentBound:
+    """Upper bounds of -log2 p(x) by a PixelVAE, none of which is exact, and what its latent is
+    worth: `given` and `shuffled` of `BottleneckScores` are given an h drawn from q(h | x)."""
+
+    importance_weighted: BitsPerDim
+    """The importance-weighted bound (Burda et al. 2015): at most the ELBO on average."""
+    samples: int
+    """Latents drawn for it."""
+    elbo: BitsPerDim
+    """The ELBO: `given`, and the divergence of h."""
+    kl: BitsPerDim
+    """The divergence of q(h | x) from the prior."""
+    prior: BitsPerDim
+    """Given an h drawn from the prior."""
+
+
+@dataclass(frozen=True)
 class QualityScores:
     """How the judge rates a set of images."""
 
@@ -249,6 +266,8 @@ class Evaluation:
     given_vectors: BitsPerDim | None = None
     """Each image given its class and the condition vector of its own classifier features; None for
     weights without such vectors, and where the classifier is not installed."""
+    bound: LatentBound | None = None
+    """Of a PixelVAE, whose likelihood has only bounds; None for other weights."""
 
     @property
     def main(self) -> BitsPerDim | None:

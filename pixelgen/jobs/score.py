@@ -10,7 +10,7 @@ from pixelgen.errors import UsageError
 from pixelgen.files import public_path
 from pixelgen.imaging import PICTURES, Fit, check_rows, heat_sheet, square
 from pixelgen.jobs.context import JobContext
-from pixelgen.jobs.job import Job, option
+from pixelgen.jobs.job import Job, check_range, option
 from pixelgen.jobs.output import OutputFiles
 from pixelgen.jobs.photos import list_photos, read_photos
 from pixelgen.jobs.report import JsonFields, Report, json_field
@@ -59,6 +59,8 @@ class ScoreReport(Report):
     """Of `bits_per_dim`."""
     values: int
     """Of a picture."""
+    importance_samples: int | None
+    """Latents drawn for each picture: the figures are upper bounds then; None: they are exact."""
     label: int | None = json_field(key="class")
     """Number of the class that is given; None: no class."""
     class_name: str | None = json_field(hidden=True)
@@ -74,6 +76,9 @@ class ScoreReport(Report):
         """A line with number, time, weights and class."""
         given = "no class" if self.label is None else f"class {self.class_name}"
         where = "" if self.map is None else f", map in {self.map}"
+        if self.importance_samples is not None:
+            plural = "s" * (self.importance_samples > 1)
+            given = f"upper bounds by {self.importance_samples} latent{plural} of each"
         count = len(self.pictures)
         return (
             f"{count} picture{'s' * (count > 1)} in {self.seconds:.1f} s, {self.weights}, "
@@ -99,9 +104,14 @@ class ScoreJob(Job):
     """How pictures are made square."""
     device: str = "auto"
     batch_size: int = 32
-    """Pictures, or classes of one picture, side by side."""
+    """Pictures, classes of one picture or latents of one picture, side by side."""
+    importance_samples: int | None = None
+    """Of a PixelVAE: latents drawn for the bound of each picture; None: 8."""
     force: bool = False
     """Whether an existing file is replaced."""
+
+    def __post_init__(self) -> None:
+        check_range("importance_samples", self.importance_samples, 1)
 
     def run(self, context: JobContext | None = None) -> ScoreReport:
         """Measure, and write the map; see `Job.run`."""
@@ -117,6 +127,7 @@ class ScoreJob(Job):
             label=self.label,
             classify=self.classify,
             batch_size=self.batch_size,
+            importance_samples=self.importance_samples,
         )
         size = config.image_shape[1]
         count = len(list_photos(self.images))
@@ -154,7 +165,7 @@ class ScoreJob(Job):
                     f"{one.bits_per_dim:.3f} {result.unit}  {public_path(name)}"
                     for name, one in ranked
                 ],
-                f"bits per {place}",
+                f"bits per {place}{', given h' * (result.importance_samples is not None)}",
             )
             (file,) = target.write([sheet], texts, context)
         return ScoreReport(
@@ -163,6 +174,7 @@ class ScoreJob(Job):
             device=str(pipe.device),
             unit=result.unit,
             values=result.values,
+            importance_samples=result.importance_samples,
             label=result.label,
             class_name=None if result.label is None else config.classes.name(result.label),
             fit=self.fit,

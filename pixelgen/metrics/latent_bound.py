@@ -15,7 +15,7 @@ from pixelgen.models.precision import autocast
 
 
 class ImageBounds(NamedTuple):
-    """Bits per dimension of N images, float64 [N] each. None is exact: see
+    """Bits per dimension of N images, float64 [N] each: of log p(x) there are only bounds, see
     `pixelgen.models.pixelvae`."""
 
     given: Tensor
@@ -24,6 +24,8 @@ class ImageBounds(NamedTuple):
     """The divergence of q(h | x) from the prior, in closed form."""
     importance_weighted: Tensor
     """The importance-weighted upper bound of -log2 p(x)."""
+    posterior: Gaussian
+    """q(h | x), on the CPU."""
 
     @property
     def elbo(self) -> Tensor:
@@ -75,4 +77,5 @@ def image_bounds(
         torch.cat(given).view(-1, samples).mean(1),
         q.kl().cpu().double().sum(1) / nats,
         importance_bound(torch.cat(weights).view(-1, samples)) / -nats,
+        Gaussian(*(t.cpu() for t in q)),
     )

@@ -22,8 +22,8 @@ from torch import Tensor
 from pixelgen.models.autoencoder import Autoencoder
 
 _LOG_VARIANCE = 12.0
-"""Log-variances are kept within this distance of 0: far beyond those of trained encoders, and within
-the range in which float32 can differentiate."""
+"""Log-variances are kept within this distance of 0: far beyond those of trained encoders, and
+within the range in which float32 can differentiate."""
 
 
 class Gaussian(NamedTuple):
@@ -79,6 +79,6 @@ class PixelVAE(Autoencoder):
 
 
 def importance_bound(log_weights: Tensor) -> Tensor:
-    """Log-weights [..., k] of k draws of h → the importance-weighted lower bound of log p(x), [...],
-    in nats: the log of the mean weight."""
+    """Log-weights [..., k] of k draws of h → the importance-weighted lower bound of log p(x),
+    [...], in nats: the log of the mean weight."""
     return torch.logsumexp(log_weights.double(), -1) - math.log(log_weights.shape[-1])

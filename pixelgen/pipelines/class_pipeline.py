@@ -162,8 +162,9 @@ class ClassPipeline(Pretrained):
         from pixelgen.models.conditioning import Condition
         from pixelgen.sampling.value_sampler import seeded
 
-        vae, generator = self.checkpoint.pixelvae.to(self.device), seeded(
-            request.drawing.seed, _VECTOR_SALT
+        vae, generator = (
+            self.checkpoint.pixelvae.to(self.device),
+            seeded(request.drawing.seed, _VECTOR_SALT),
         )
         size = vae.config.bottleneck
         h = [torch.randn(1, size, generator=generator) for _ in range(max(only) + 1)]

@@ -163,14 +163,18 @@ class Score(ResultItem):
     image: Image.Image
     """The picture in the model's size."""
     bits: float
-    """-log2 p(picture), or of its codes where the model draws codes."""
+    """-log2 p(picture), or of its codes where the model draws codes. Of a PixelVAE an upper
+    bound."""
     bits_per_dim: float
     """The same per value: per pixel and channel, or per code."""
     surprise: np.ndarray
     """float64 [H, W]: the bits of every pixel, or of every position of the grid of codes, summed
-    over channels. Their sum is `bits`."""
+    over channels. Their sum is `bits`; of a PixelVAE they are given h, the mean over its draws by
+    their importance, and `bits` also has those of h."""
     ranking: list[RankedClass]
     """The classes that explain the picture best, the best first; empty if not asked for."""
+    is_bound: bool = False
+    """Whether `bits` are an upper bound rather than exact."""
 
     def sheet(self) -> Image.Image:
         """The picture beside its surprise."""
@@ -341,9 +345,11 @@ class ScoreResult(Result[Score]):
     label: int | None
     """Number of the class that they are conditioned on; None: no class."""
     unit: str
-    """Of `bits_per_dim`: bits/dim, or bits/code."""
+    """Of `bits_per_dim`: bits/dim, bits/code, or bits/dim (bound)."""
     values: int
     """Values of a picture, among which its bits are divided."""
+    importance_samples: int | None = None
+    """Latents drawn for each picture: the figures are upper bounds then; None: they are exact."""
 
     @property
     def scores(self) -> list[Score]:
@@ -358,9 +364,11 @@ class ScoreResult(Result[Score]):
 
 def _heat_sheet(scores: Sequence[Score]) -> Image.Image:
     of_pixels = all(one.surprise.shape == one.image.size[::-1] for one in scores)
+    unit = "bits/dim" if of_pixels else "bits/code"
+    given = ", given h" * any(one.is_bound for one in scores)
     return heat_sheet(
         [one.image for one in scores],
         [one.surprise for one in scores],
-        [f"{one.bits_per_dim:.3f} {'bits/dim' if of_pixels else 'bits/code'}" for one in scores],
-        f"bits per {'pixel' if of_pixels else 'position of the codes'}",
+        [f"{one.bits_per_dim:.3f} {unit}{' (bound)' * one.is_bound}" for one in scores],
+        f"bits per {'pixel' if of_pixels else 'position of the codes'}{given}",
     )

@@ -1,4 +1,5 @@
-"""Measures exact likelihoods of pictures, in all, place by place and class by class."""
+"""Measures exact likelihoods of pictures, in all, place by place and class by class; of a PixelVAE,
+a bound."""
 
 from __future__ import annotations
 
@@ -16,6 +17,7 @@ from pixelgen.pipelines.score_request import ScoreRequest
 
 if TYPE_CHECKING:
     import torch
+    from PIL import Image
     from torch import Tensor
 
 _RANKING = 5
@@ -44,7 +46,7 @@ class ScorePipeline(Pretrained):
         started = time.perf_counter()
         config, size = self.model.config, self.checkpoint.config.image_shape[1]
         ranked = range(config.classes) if request.classify else range(0)
-        total, done = len(images) * (1 + len(ranked)), 0
+        total, done = len(images) * ((request.importance_samples or 1) + len(ranked)), 0
 
         def count(passes: int) -> None:
             nonlocal done
@@ -57,6 +59,12 @@ class ScorePipeline(Pretrained):
         for first in range(0, len(images), step):
             seen = [square(load_photo(i), size, fit) for i in images[first : first + step]]
             grids = to_grids(seen, config, self.tokenizer)
+            if request.importance_samples is not None:
+                scores += [
+                    self._bound(image, grid, request.importance_samples, step, count)
+                    for image, grid in zip(seen, grids, strict=True)
+                ]
+                continue
             surprise = self._surprise(grids, [request.row] * len(seen))
             count(len(seen))
             for image, grid, places in zip(seen, grids, surprise, strict=True):
@@ -67,9 +75,43 @@ class ScorePipeline(Pretrained):
             items=scores,
             seconds=time.perf_counter() - started,
             label=request.label,
-            unit=self.checkpoint.config.likelihood_unit,
+            unit=self.checkpoint.config.likelihood_unit
+            + (" (bound)" if request.importance_samples else ""),
             values=config.channels * config.height * config.width,
+            importance_samples=request.importance_samples,
         )
+
+    def _bound(
+        self, image: Image.Image, x: Tensor, samples: int, step: int, count: Callable[[int], None]
+    ) -> Score:
+        """The importance-weighted upper bound of the bits of one picture [C, H, W]. Its latents are
+        drawn with the same random numbers for every picture, so that a picture has one bound."""
+        import torch
+
+        from pixelgen.models.likelihood import to_signed
+        from pixelgen.models.pixelvae import importance_bound
+        from pixelgen.sampling.value_sampler import seeded
+
+        vae, generator = self.checkpoint.pixelvae.to(self.device), seeded(0)
+        x = x[None].to(self.device)
+        places, weights = [], []
+        with torch.inference_mode():
+            q = vae.posterior(to_signed(x, 256))
+            for part in _chunks(range(samples), step):
+                size = (len(part), vae.config.bottleneck)
+                noise = torch.stack([torch.randn(size[1], generator=generator) for _ in part])
+                repeated = type(q)(*(t.expand(size) for t in q))
+                draws = vae.weigh(x.expand(len(part), *x.shape[1:]), repeated, noise.to(x.device))
+                places.append(draws.log_prob.cpu().double().sum(1))  # [B, H, W]
+                weights.append(draws.log_weight.cpu().double())
+                count(len(part))
+        log_weights = torch.cat(weights)
+        if log_weights.isnan().any():
+            raise self.checkpoint.not_finite_error()
+        shares = log_weights.softmax(0)[:, None, None]
+        surprise = (shares * torch.cat(places)).sum(0) / -math.log(2.0)
+        bits = float(importance_bound(log_weights)) / -math.log(2.0)
+        return Score(image, bits, bits / x.numel(), surprise.numpy(), [], is_bound=True)
 
     def _surprise(self, grids: Tensor, rows: Sequence[int | None]) -> Tensor:
         """Bits of every position of grids [B, C, H, W] given classes, float64 [B, H, W]."""

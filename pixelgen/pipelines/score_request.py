@@ -9,6 +9,10 @@ from pixelgen.errors import UsageError
 from pixelgen.pipelines.drawing import check_whole
 from pixelgen.pipelines.request_checks import check_reads_photos, find_classes
 
+IMPORTANCE_SAMPLES = 8
+"""Latents drawn for the bound of each picture, where the user does not say."""
+_MOST_SAMPLES = 2**20
+
 
 @dataclass(frozen=True)
 class ScoreRequest:
@@ -21,7 +25,9 @@ class ScoreRequest:
     classify: bool
     """Whether classes are ranked."""
     batch_size: int
-    """Pictures, or classes of one picture, side by side."""
+    """Pictures, classes of one picture or latents of one picture, side by side."""
+    importance_samples: int | None = None
+    """Latents drawn for the bound of each picture; None: the likelihood is exact."""
 
     @classmethod
     def from_options(
@@ -32,6 +38,7 @@ class ScoreRequest:
         label: int | str | None = None,
         classify: bool = False,
         batch_size: int = 32,
+        importance_samples: int | None = None,
     ) -> ScoreRequest:
         """The class is a number, a WordNet id or a name. Raises UsageError for anything that these
         weights cannot do."""
@@ -42,4 +49,24 @@ class ScoreRequest:
             raise UsageError(f"{label} is {len(indices)} classes, one is taken")
         if classify and not config.labels:
             raise UsageError(f"{weights} knows no classes to rank")
-        return cls(next(iter(indices), None), next(iter(rows), None), classify, batch_size)
+        samples = check_importance_samples(config, weights, importance_samples)
+        return cls(next(iter(indices), None), next(iter(rows), None), classify, batch_size, samples)
+
+
+def check_importance_samples(
+    config: CheckpointConfig, weights: str, samples: int | None
+) -> int | None:
+    """`samples`, by default `IMPORTANCE_SAMPLES`; None for weights whose likelihood is exact.
+    Raises UsageError for samples that these would not use, and for bad numbers."""
+    if not config.has_prior:
+        if samples is not None:
+            raise UsageError(
+                f"importance_samples has no effect: {weights} has an exact likelihood",
+                "it is for bounds, of a pixelvae",
+            )
+        return None
+    chosen = IMPORTANCE_SAMPLES if samples is None else samples
+    check_whole("importance_samples", chosen, 1)
+    if chosen > _MOST_SAMPLES:
+        raise UsageError(f"importance_samples must be at most {_MOST_SAMPLES}, not {chosen}")
+    return chosen

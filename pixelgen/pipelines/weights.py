@@ -367,15 +367,24 @@ class Weights:
         classify: bool = False,
         fit: Fit = "crop",
         batch_size: int = 32,
+        importance_samples: int | None = None,
         progress: PictureCallback | None = None,
     ) -> ScoreResult:
         """The exact likelihood of photos, given the class `label` or without a class: in all, per
         value, and place by place. They are made square as `fit` says ("crop" or "stretch"). Of
         weights with a tokenizer the figures are those of the codes. With `classify` the classes
         that explain each photo best are ranked, by Bayes' rule, which takes a pass of the network
-        for every class. `progress(done, total)` counts these passes."""
+        for every class. `progress(done, total)` counts these passes.
+
+        Of a PixelVAE the figures are upper bounds, by `importance_samples` (8) draws of h: more of
+        them come nearer to the likelihood, and take as many passes of the network."""
         request = ScoreRequest.from_options(
-            self.config, self.name, label=label, classify=classify, batch_size=batch_size
+            self.config,
+            self.name,
+            label=label,
+            classify=classify,
+            batch_size=batch_size,
+            importance_samples=importance_samples,
         )
         shown = pictures_of(photos)
         return ScorePipeline(self.checkpoint, self.device).run(request, shown, fit, progress)

@@ -11,6 +11,7 @@ from pixelgen.evaluation.results import (
     BitsPerDim,
     EvaluationReport,
     Identity,
+    LatentBound,
     Quality,
 )
 from pixelgen.metrics.bootstrap import Estimate
@@ -42,6 +43,8 @@ def evaluation_figures(report: EvaluationReport, name: str, unit: str) -> list[F
         figures += _reconstruction(result.reconstruction, where, command)
     if result.autoencoders is not None:
         figures += _autoencoders(result.autoencoders, where, split, command)
+    if result.bound is not None:
+        figures += _bound(result.bound, where, command)
     if report.quality is not None:
         figures += _quality(report.quality, split, command)
     if report.identity is not None:
@@ -100,6 +103,22 @@ def _autoencoders(scores: AutoencoderScores, where: str, split: str, command: st
                 figures.append(Figure(f"{hits}, {what}", value, measure))
                 figures += _kid(judged.kid, what, measure)
     return figures
+
+
+def _bound(bound: LatentBound, where: str, command: str) -> list[Figure]:
+    command += f" --importance-samples {bound.samples}"
+    return [
+        Figure(f"bits/dim, {what}, {where}", _bits(bits), command)
+        for what, bits in (
+            (
+                f"upper bound, importance-weighted by {bound.samples} draws",
+                bound.importance_weighted,
+            ),
+            ("upper bound, ELBO", bound.elbo),
+            ("of the latent (KL), a part of the ELBO", bound.kl),
+            ("given a latent drawn from the prior", bound.prior),
+        )
+    ]
 
 
 def _quality(quality: Quality, split: str, command: str) -> list[Figure]:

@@ -66,8 +66,8 @@ class PixelVAETask(AutoencoderTask):
         config = recipes[0].model
         assert isinstance(config, PixelVAEConfig)  # see `config_type`
         return CardText(
-            summary=f"Draws {size} pictures from {config.bottleneck} numbers, which are drawn from a "
-            "standard normal or computed from a picture (PixelVAE). Likelihoods are bounds.",
+            summary=f"Draws {size} pictures from {config.bottleneck} numbers, which are drawn from "
+            "a standard normal or computed from a picture (PixelVAE). Likelihoods are bounds.",
             sheet="Pictures, each with its mean and its samples",
             usage=f"pixelgen sample -n 16 --weights {name}",
         )
