@@ -292,3 +292,23 @@ def autoencoders(tmp_path_factory: pytest.TempPathFactory) -> Path:
         sampling={"temperature": 0.9},
         card_text="# auto\n",
     )
+
+
+@pytest.fixture(scope="session")
+def vae_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint folder `vae`: a random PixelVAE of 8×8 pictures with 3 latent dimensions, each
+    of which makes a difference."""
+    import torch
+
+    from pixelgen.checkpoints import save_checkpoint
+    from pixelgen.models import PixelVAEConfig, build_model
+
+    torch.manual_seed(0)
+    pixels = {**LIVELY, "patch": 2, "likelihood": "logistic", "mixtures": 2, "map_channels": 2}
+    sizes = {**_SIZES, "size": 8, "bottleneck": 3}
+    model = build_model(PixelVAEConfig.from_dict({**sizes, "pixels": pixels}))
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    return save_checkpoint(
+        tmp_path_factory.mktemp("weights") / "vae", model, dtype="float32", card_text="# vae\n"
+    )
