@@ -162,12 +162,10 @@ class ClassPipeline(Pretrained):
         from pixelgen.models.conditioning import Condition
         from pixelgen.sampling.value_sampler import seeded
 
-        vae, generator = (
-            self.checkpoint.pixelvae.to(self.device),
-            seeded(request.drawing.seed, _VECTOR_SALT),
-        )
-        size = vae.config.bottleneck
-        h = [torch.randn(1, size, generator=generator) for _ in range(max(only) + 1)]
+        vae = self.checkpoint.pixelvae.to(self.device)
+        generator = seeded(request.drawing.seed, _VECTOR_SALT)
+        size = (1, vae.config.bottleneck)
+        h = [torch.randn(size, generator=generator) for _ in range(max(only) + 1)]
         scale = request.drawing.options.vector_temperature**0.5
         with torch.inference_mode():  # one by one: batches would be rounded differently
             conditions = [vae.condition(scale * h[i].to(self.device)).to("cpu") for i in only]

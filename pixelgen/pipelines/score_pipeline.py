@@ -89,7 +89,7 @@ class ScorePipeline(Pretrained):
         import torch
 
         from pixelgen.models.likelihood import to_signed
-        from pixelgen.models.pixelvae import importance_bound
+        from pixelgen.models.pixelvae import Gaussian, importance_bound
         from pixelgen.sampling.value_sampler import seeded
 
         vae, generator = self.checkpoint.pixelvae.to(self.device), seeded(0)
@@ -97,11 +97,11 @@ class ScorePipeline(Pretrained):
         places, weights = [], []
         with torch.inference_mode():
             q = vae.posterior(to_signed(x, 256))
+            length = vae.config.bottleneck
             for part in _chunks(range(samples), step):
-                size = (len(part), vae.config.bottleneck)
-                noise = torch.stack([torch.randn(size[1], generator=generator) for _ in part])
-                repeated = type(q)(*(t.expand(size) for t in q))
-                draws = vae.weigh(x.expand(len(part), *x.shape[1:]), repeated, noise.to(x.device))
+                noise = torch.stack([torch.randn(length, generator=generator) for _ in part])
+                own = Gaussian(*(t.expand(len(part), -1) for t in q))
+                draws = vae.weigh(x.expand(len(part), -1, -1, -1), own, noise.to(x.device))
                 places.append(draws.log_prob.cpu().double().sum(1))  # [B, H, W]
                 weights.append(draws.log_weight.cpu().double())
                 count(len(part))

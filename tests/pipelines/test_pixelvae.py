@@ -13,9 +13,9 @@ from PIL import Image
 import pixelgen
 from pixelgen.errors import UsageError
 from pixelgen.imaging import square
-from pixelgen.models.likelihood import to_signed
+from pixelgen.models.likelihood import bits_per_dim, to_signed
 from pixelgen.models.pixelvae import Gaussian, importance_bound
-from pixelgen.pipelines import Weights
+from pixelgen.pipelines import Weights, class_pipeline
 from pixelgen.pipelines.conversion import to_tensor
 from pixelgen.sampling.value_sampler import seeded
 
@@ -45,14 +45,14 @@ def test_samples_come_from_the_prior(vae: Weights) -> None:
     again = vae.sample(n=2, seed=3, batch_size=1)
     assert [i.tobytes() for i in again.images] == [i.tobytes() for i in whole.images[:2]]
     assert whole.parameters["vector_temperature"] == 1.0
-    # Without variance every h is that of the middle: only the pixels' own numbers differ.
-    still = vae.sample(n=3, seed=3, vector_temperature=0.0)
-    assert [i.tobytes() for i in still.images] != [i.tobytes() for i in whole.images[:3]]
     network = vae.checkpoint.pixelvae
-    x = to_tensor(still.images).long()
-    with torch.no_grad():
-        bits = -network.log_prob(x, torch.zeros(3, 3)).flatten(1).mean(1) / np.log(2)
-    assert still.bits_per_dim == pytest.approx(bits.tolist(), abs=1e-4)
+    for temperature in (1.0, 0.25):
+        drawn = vae.sample(n=3, seed=3, vector_temperature=temperature)
+        generator = seeded(3, class_pipeline._VECTOR_SALT)
+        h = torch.stack([torch.randn(3, generator=generator) for _ in range(3)])
+        with torch.no_grad():
+            log_prob = network.log_prob(to_tensor(drawn.images).long(), h * temperature**0.5)
+        assert drawn.bits_per_dim == pytest.approx(bits_per_dim(log_prob).tolist(), abs=1e-4)
 
 
 def test_there_and_back(vae: Weights) -> None:
@@ -97,7 +97,7 @@ def test_scores_are_bounds_of_each_picture_alone(vae: Weights) -> None:
         (lambda w: w.complete(PHOTOS[0], keep="top:50%"), "it completes no pictures"),
         (lambda w: w.portrait(PHOTOS[0]), "has no face embedder"),
         (lambda w: w.encode(PHOTOS[0]), "has no tokenizer"),
-        (lambda w: w.sample(classes=[207]), "vae"),
+        (lambda w: w.sample(classes=[207]), "vae takes no class"),
         (lambda w: w.sample(n=1, candidates=2), "candidates has no effect"),
         (lambda w: w.score(PHOTOS[0], classify=True), "knows no classes to rank"),
         (lambda w: w.score(PHOTOS[0], importance_samples=0), "importance_samples must be at least"),

@@ -24,9 +24,10 @@ class PixelVAELoss(AutoencoderLoss):
     """The ELBO in bits per dimension, with free bits, and the squared error of the mean, each with
     its weight."""
 
+    model: PixelVAE
+
     def __init__(self, model: PixelVAE, recipe: AutoencoderRecipe) -> None:
         super().__init__(model, recipe)
-        self.vae = model
 
     def forward(
         self,
@@ -38,7 +39,7 @@ class PixelVAELoss(AutoencoderLoss):
         """x int64 [B, 3, S, S] of 0 … 255 → a number. The PixelCNN is not given h where `dropped`
         bool [B] is true, and h costs nothing there; `classes` and `vector` are not used."""
         images = to_signed(x, 256)
-        q = self.vae.posterior(images)
+        q = self.model.posterior(images)
         h = q.at(torch.randn_like(q.mean))
         return self.of_latents(x, images, h, None, dropped) + self.latent_cost(q.kl(), x, dropped)
 
