@@ -154,7 +154,7 @@ def test_stopped_and_resumed_is_bit_identical(recipe_file: Path, tmp_path: Path)
 
 def test_the_latent_is_used_and_paid_for(recipe_file: Path, tmp_path: Path, pictures: Path) -> None:
     run, folder = tmp_path / "run", tmp_path / "vae"
-    recipe = load_recipe(recipe_file, ["schedule.steps=150", "intervals.samples=100"])
+    recipe = load_recipe(recipe_file, ["schedule.steps=100", "intervals.samples=100"])
     outcome = train(recipe, run)
     assert len([*(run / "samples").iterdir()]) == 1
     weights = load_checkpoint(export(run, folder))
