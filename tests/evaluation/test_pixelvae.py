@@ -65,15 +65,6 @@ def test_bounds_by_hand_whatever_the_batches(data: Path, weights: LoadedCheckpoi
         torch.testing.assert_close(found.elbo, found.given + found.kl)
 
 
-def test_more_draws_tighten_the_bound(data: Path, weights: LoadedCheckpoint) -> None:
-    vae, images = weights.pixelvae, load_images(data, "validation").images
-    found = []
-    for k in (1, 8, 64):
-        bounds = image_bounds(vae, images, k, torch.Generator().manual_seed(0), 512)
-        found.append(float(bounds.importance_weighted.mean()))
-    assert found == sorted(found, reverse=True)
-
-
 def test_an_evaluation_and_its_json(data: Path, weights: LoadedCheckpoint) -> None:
     first, second = (
         measure_autoencoders(
@@ -92,9 +83,9 @@ def test_an_evaluation_and_its_json(data: Path, weights: LoadedCheckpoint) -> No
     assert values["bound"]["importance_weighted"]["bits_per_dim"] > 0
     assert EvaluationReport.from_dict(values) == report
     figures = evaluation_figures(report, "vae", "bits/dim")
-    names = [figure.name for figure in figures if "bound" in figure.name]
-    assert [name.split(",")[1] for name in names] == [" upper bound", " upper bound"]
-    assert any("--importance-samples 4" in (figure.command or "") for figure in figures)
+    named = [figure for figure in figures if "upper bound" in figure.what]
+    assert len(named) == 2
+    assert all("--importance-samples 4" in figure.command for figure in named)
 
 
 def test_the_command(data: Path, vae_weights: Path, autoencoders: Path) -> None:
