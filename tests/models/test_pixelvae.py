@@ -136,8 +136,8 @@ def test_the_encoder_gives_the_mean_and_learns_both() -> None:
 def test_round_trip_of_the_configuration() -> None:
     config = config_from_dict(SMALL)
     assert config_from_dict(config.to_dict()) == config
-    assert config.pixels.vector == config.bottleneck == 1  # type: ignore[union-attr]
-    assert config_from_dict({"model": "pixelvae"}).bottlenecks == (64,)  # type: ignore[union-attr]
+    assert config.pixels.vector == config.bottleneck == 1
+    assert config_from_dict({"model": "pixelvae"}).bottlenecks == (64,)
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from pixelgen.models.likelihood import bits_per_dim, to_signed
 from pixelgen.models.pixelvae import Gaussian, importance_bound
 from pixelgen.pipelines import Weights, class_pipeline
 from pixelgen.pipelines.conversion import to_tensor
+from pixelgen.pipelines.results import InterpolationResult
 from pixelgen.sampling.value_sampler import seeded
 
 DRAW = np.random.default_rng(0)
@@ -63,8 +64,9 @@ def test_there_and_back(vae: Weights) -> None:
     with torch.no_grad():
         h = network.encode(to_signed(to_tensor([square(p, 8) for p in PHOTOS[:2]]), 256))
     assert h.shape == (2, 3)
-    for end, one in ((path[0], rebuilt[0]), (path[-1], rebuilt[1])):
-        assert end.mean.tobytes() == one.image.tobytes()
+    assert isinstance(path, InterpolationResult)
+    for mean, one in ((path.means[0], rebuilt[0]), (path.means[-1], rebuilt[1])):
+        assert mean.tobytes() == one.image.tobytes()
     assert path[0].image.tobytes() == rebuilt[0].samples[0].tobytes()
 
 
