@@ -59,7 +59,7 @@ class ScoreReport(Report):
     """Of `bits_per_dim`."""
     values: int
     """Of a picture."""
-    importance_samples: int | None
+    importance_samples: int | None = json_field(omit_none=True)
     """Latents drawn for each picture: the figures are upper bounds then; None: they are exact."""
     label: int | None = json_field(key="class")
     """Number of the class that is given; None: no class."""

@@ -36,6 +36,7 @@ RUNS = {
 }
 MISSING = {
     "interpolate": {"photos", "similarity"},  # of photos
+    "score": {"importance_samples"},  # of bounds
 }
 
 
