@@ -103,8 +103,8 @@ def test_photos_of_one_name_have_files_of_their_own(
         for photo in ("a", "a-2", "a-3", "a-2-2")
         for end in ("original", "2-mean", "2-sample-1")
     ]
-    other = square(read_image(folder / "c.webp"), 8)
-    assert (pixels(names[6]) == np.asarray(other)).all()
+    third = square(read_image(folder / "c.webp"), 8)
+    assert (pixels(names[6]) == np.asarray(third)).all()
     outcome = run("reconstruct", *photos, *words, "-o", "out", "--pick", 3)
     assert outcome.out.split() == [
         f"out/a-3-reconstructed-s2-pick3-{end}.png" for end in ("original", "2-mean", "2-sample-1")

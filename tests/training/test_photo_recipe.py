@@ -107,8 +107,8 @@ def test_pictures_of_any_sizes_are_made_square(tmp_path: Path) -> None:
     assert notes == [expected, expected]
     padded = load_images(folder, "train", size=32, fit="pad", skip_unreadable=True)
     with Image.open(folder / "dog" / "1.jpg") as photo:
-        expected = np.asarray(pad_square(photo, 32))
-    assert (padded.images[6].permute(1, 2, 0).numpy() == expected).all()
+        by_hand = np.asarray(pad_square(photo, 32))
+    assert (padded.images[6].permute(1, 2, 0).numpy() == by_hand).all()
     assert not padded.images.equal(data.images)  # nor is one taken for the other in the cache
     with pytest.raises(PixelgenError, match=r"row 5 of .* is not a readable picture"):
         load_images(folder, "train", size=32, fit="crop")
