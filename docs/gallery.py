@@ -115,10 +115,12 @@ SHOTS = (
     ),
     Shot(
         "Completing",
-        "complete male-12.jpg --keep top:50% -n 5 --seed 1 --raw --scale 2 -o completed.png",
+        "complete male-12.jpg --keep top:50% -n 5 --seed 1 --raw --weights faces64 "
+        "-o completed.png",
         "completed.png",
-        "The original, what is known of it, and five completions. The weights were not trained on "
-        "portraits. They continue the background, but not the person.",
+        "The original, what is known of it, and five completions by the weights for faces. They "
+        "go on with the face, without details. Weights with a tokenizer draw the known half from "
+        "its codes, so that it is not quite what it was; without `--raw` it is, to the bit.",
     ),
     Shot(
         "Where the surprise is",

@@ -7,6 +7,7 @@ from pixelgen.checkpoints.card import Figure, ModelCard
 from pixelgen.checkpoints.config import CheckpointConfig, class_labels, read_config
 from pixelgen.checkpoints.resolve import resolve_weights
 from pixelgen.checkpoints.source import (
+    DEFAULT_COMPLETION_WEIGHTS,
     DEFAULT_FACE_WEIGHTS,
     DEFAULT_PIXEL_WEIGHTS,
     DEFAULT_RECONSTRUCTION_WEIGHTS,
@@ -18,6 +19,7 @@ from pixelgen.checkpoints.storage import LoadedCheckpoint, load_checkpoint, save
 from pixelgen.checkpoints.weights_cache import cache_weights
 
 __all__ = [
+    "DEFAULT_COMPLETION_WEIGHTS",
     "DEFAULT_FACE_WEIGHTS",
     "DEFAULT_PIXEL_WEIGHTS",
     "DEFAULT_RECONSTRUCTION_WEIGHTS",

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from pixelgen._version import __version__
+from pixelgen.checkpoints.classification import ClassificationScores
 from pixelgen.errors import PixelgenError, UsageError
 from pixelgen.files import read_file
 from pixelgen.json_text import check_unicode, finite, parse_json
@@ -126,6 +127,11 @@ class CheckpointConfig:
         if self.class_names:
             return ClassCatalogue.named(self.labels, self.class_names)
         return imagenet_catalogue()
+
+    @property
+    def classification(self) -> ClassificationScores | None:
+        """How far a ranking of the classes by likelihood can be trusted; None if not measured."""
+        return ClassificationScores.from_training(self.training)
 
     @property
     def kind(self) -> Kind:

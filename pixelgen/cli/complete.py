@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from pixelgen.checkpoints import DEFAULT_PIXEL_WEIGHTS
+from pixelgen.checkpoints import DEFAULT_COMPLETION_WEIGHTS
 from pixelgen.cli import options
 from pixelgen.cli.option_groups import (
     PreviewGroup,
@@ -60,7 +60,7 @@ def complete(
     classes: options.Classes = None,
     n: Annotated[int, typer.Option("-n", help="Draw this many completions of every class.")] = 4,
     sampling: SamplingGroup,
-    weights: options.Weights = DEFAULT_PIXEL_WEIGHTS,
+    weights: options.Weights = DEFAULT_COMPLETION_WEIGHTS,
     raw: Annotated[
         bool,
         typer.Option(
@@ -90,14 +90,15 @@ def complete(
     around the hole, with at least half of the hole's side on every side where
     IMG goes on, is averaged down to the size of the weights; what they draw
     is enlarged and fades in along the border of the hole. Pixels outside of
-    the hole stay as they are. Large holes come out blurred: imagenet32 draws
-    32×32 pixels in its square. Several holes get one square around all.
+    the hole stay as they are. Large holes come out blurred: imagenet64 draws
+    64×64 pixels in its square. Several holes get one square around all. For
+    faces choose --weights faces64.
 
-    Pixels are drawn in raster order (by the default weights in blocks of
-    2×2), each given all before it, above and to the left, known or just
-    drawn. Pixels below the hole, or after it in its last row, do NOT
-    influence what is drawn, but for --refine. Hidden pixels influence
-    nothing.
+    Pixels are drawn in raster order (by imagenet32 in blocks of 2×2, by
+    weights with a tokenizer code by code, of 4×4 pixels in imagenet64), each
+    given all before it, above and to the left, known or just drawn. Pixels
+    below the hole, or after it in its last row, do NOT influence what is
+    drawn, but for --refine. Hidden pixels influence nothing.
 
     A pixel of the weights is filled if at least half of what it covers is
     hidden. Weights with a tokenizer redraw every code whose cell the hole

@@ -12,15 +12,21 @@ import typer
 from pixelgen.checkpoints import CheckpointConfig, read_config
 from pixelgen.cli import completions, options, terminal
 from pixelgen.cli.downloads import obtain
-from pixelgen.cli.evaluation_tables import print_evaluation, print_identity, print_quality
+from pixelgen.cli.evaluation_tables import (
+    print_classification,
+    print_evaluation,
+    print_identity,
+    print_quality,
+)
 from pixelgen.errors import UsageError
 from pixelgen.pipelines.devices import check_device_name
 
 if TYPE_CHECKING:
     from pixelgen.checkpoints import LoadedCheckpoint
+    from pixelgen.checkpoints.classification import ClassificationScores
     from pixelgen.evaluation.results import Evaluation, Identity, Quality
 
-    Results = tuple[Evaluation, Quality | None, Identity | None]
+    Results = tuple[Evaluation, Quality | None, Identity | None, ClassificationScores | None]
 
 _CONFLICTS = (
     ("unconditional", "no_likelihood"),
@@ -32,7 +38,8 @@ _SAMPLING = ("temperature", "top_p", "guidance", "seed")
 _REQUIRES = {
     ("quality",): ("samples_per_class", "vector_temperature"),
     ("identity",): ("portraits", "people"),
-    ("quality", "identity"): ("no_likelihood", "part", "candidates", *_SAMPLING),
+    ("quality", "identity"): ("part", "candidates", *_SAMPLING),
+    ("quality", "identity", "classify"): ("no_likelihood",),
 }
 """Options that require one of others; auto-encoders, which always draw, require none for the
 last."""
@@ -73,9 +80,20 @@ def evaluate(
         bool,
         typer.Option("--identity", help="Judge whether portraits show the people in the photos."),
     ] = False,
+    classify: Annotated[
+        int | None,
+        typer.Option(
+            min=2,
+            help="Measure how often `score --classify` is right, on this many pictures, spread "
+            "evenly over the split. Takes a pass of the network for each class of each picture.",
+        ),
+    ] = None,
     no_likelihood: Annotated[
         bool,
-        typer.Option("--no-likelihood", help="With --quality or --identity: skip the likelihood."),
+        typer.Option(
+            "--no-likelihood",
+            help="With --quality, --identity or --classify: skip the likelihood.",
+        ),
     ] = False,
     samples_per_class: Annotated[
         int | None,
@@ -161,6 +179,7 @@ def evaluate(
         "unconditional": unconditional or None,
         "quality": quality or None,
         "identity": identity or None,
+        "classify": classify,
         "no_likelihood": no_likelihood or None,
         "samples_per_class": samples_per_class,
         "reconstructions": reconstructions,
@@ -197,7 +216,7 @@ def evaluate(
         split_of = {"data": data, "split": split, "limit": limit}
         notes: list[str] = []
         common = split_of | {"batch": batch_size, "progress": progress, "note": notes.append}
-        result, judged, people_judged = _measure(loaded, chosen, common)
+        result, judged, people_judged, ranked = _measure(loaded, chosen, common)
     for text in dict.fromkeys(notes):  # two evaluations read the same pictures
         terminal.note(text, quiet)
     if as_json:
@@ -210,6 +229,7 @@ def evaluate(
             result=result,
             quality=judged,
             identity=people_judged,
+            classification=ranked,
             seconds=round(time.perf_counter() - start, 1),
         )
         terminal.json(report.to_dict(), indent=2, quiet=quiet)
@@ -220,6 +240,8 @@ def evaluate(
         print_quality(judged)
     if people_judged is not None:
         print_identity(people_judged)
+    if ranked is not None:
+        print_classification(ranked)
 
 
 def _flag(option: str) -> str:
@@ -248,6 +270,8 @@ def _check(chosen: Mapping[str, object], name: str, config: CheckpointConfig) ->
             raise UsageError("--importance-samples requires a PixelVAE", what)
         if "no_likelihood" in chosen:
             raise UsageError("--importance-samples cannot be combined with --no-likelihood")
+    if "classify" in chosen and not (config.labels and config.can_sample):
+        raise UsageError(f"{name} knows no classes to rank")
 
 
 def _measure(
@@ -261,28 +285,35 @@ def _measure(
         return {name: chosen[name] for name in names if name in chosen} | dict(common)
 
     likelihood = "no_likelihood" not in chosen
-    quality = identity = None
+    quality = identity = ranked = None
+    if "classify" in chosen:
+        from pixelgen.evaluation.classification import measure_classification
+
+        split = {name: value for name, value in common.items() if name != "limit"}
+        ranked = measure_classification(weights, pictures=chosen["classify"], **split)
     if "identity" in chosen:
         from pixelgen.evaluation.identity import measure_identity
 
         people = ("portraits", "candidates", "people", "part")
         identity = measure_identity(weights, **arguments(*people, *_SAMPLING))
         if not likelihood:
-            return Evaluation(identity.photos), None, identity
+            return Evaluation(identity.photos), None, identity, ranked
     elif weights.config.bottlenecks:
         from pixelgen.evaluation.autoencoders import measure_autoencoders
 
         judged: dict[str, Any] = {"likelihood": likelihood, "quality": "quality" in chosen}
         options = arguments("reconstructions", "importance_samples", *_SAMPLING)
-        return measure_autoencoders(weights, **options, **judged), None, None
+        return measure_autoencoders(weights, **options, **judged), None, None, None
     elif "quality" in chosen:
         from pixelgen.evaluation.quality import measure_quality
 
         classes = ("samples_per_class", "vector_temperature", "part", "candidates")
         quality = measure_quality(weights, **arguments(*classes, *_SAMPLING))
         if not likelihood:
-            return Evaluation(quality.real.pictures), quality, None
-    return measure_likelihood(weights, **arguments("unconditional")), quality, identity
+            return Evaluation(quality.real.pictures), quality, None, ranked
+    elif ranked is not None and not likelihood:
+        return Evaluation(ranked.pictures), None, None, ranked
+    return measure_likelihood(weights, **arguments("unconditional")), quality, identity, ranked
 
 
 @contextmanager

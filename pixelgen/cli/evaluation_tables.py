@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from pixelgen.cli import terminal
 
 if TYPE_CHECKING:
+    from pixelgen.checkpoints.classification import ClassificationScores
     from pixelgen.evaluation.results import (
         AutoencoderScores,
         BitsPerDim,
@@ -154,6 +156,16 @@ def print_identity(identity: Identity) -> None:
         f"copies: nearest to their source among {identity.photos} photos, and nearer than "
         f"{identity.copy_distance:.3f}; this holds for {_share(identity.false_copies)} of the "
         "other real photos"
+    )
+
+
+def print_classification(ranked: ClassificationScores) -> None:
+    """Print how often the likelihood finds the class of a picture, and how sure it may be."""
+    terminal.line(
+        f"classes ranked by likelihood, {ranked.pictures} pictures of {ranked.classes} classes: "
+        f"top-1 {ranked.top1:.1%}, top-5 {ranked.top5:.1%}; calibrated at temperature "
+        f"{ranked.temperature:.1f}: {ranked.bits:.2f} bits for the right class, "
+        f"{math.log2(ranked.classes):.2f} by guessing"
     )
 
 

@@ -87,8 +87,8 @@ class PreviewGroup(Preview):
         bool | None,
         typer.Option(
             "--live/--no-live",
-            help="Show the pictures in the terminal while they are drawn. Default: if it has "
-            "colours.",
+            help="Show the pictures in the terminal while they are drawn, and leave the finished "
+            "ones there. Default: if it has colours.",
             show_default=False,
         ),
     ] = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,8 +12,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from PIL import Image
 
-from pixelgen.cli.terminal import shows_progress, status, stderr_console, stderr_may_be_gone
-from pixelgen.imaging import grey_out, make_grid
+from pixelgen.cli.graphics import encoder_of
+from pixelgen.cli.terminal import (
+    cell_size,
+    graphics,
+    shows_progress,
+    status,
+    stderr_console,
+    stderr_may_be_gone,
+)
+from pixelgen.imaging import enlarge, grey_out, make_grid
 from pixelgen.jobs.rate_limiter import RateLimiter
 
 if TYPE_CHECKING:
@@ -24,6 +33,8 @@ _FIRST_SECONDS = 2.0
 _FIRST_LOADING_SECONDS = 1.0
 _DARK = 48
 _GAP = 2
+SCALE = 4
+"""How many times pictures are enlarged on a terminal that has room."""
 _outer: ContextVar[ProgressLine | None] = ContextVar("outer", default=None)
 
 Item = TypeVar("Item")
@@ -153,12 +164,16 @@ class SamplingDisplay(ProgressLine):
 
         from pixelgen.cli.halfblocks import HalfBlocks
 
-        width, height = self._console.width, 2 * (self._console.height - 3)
-        side = moment.sampler.height
-        columns = max((width + _GAP) // (side + _GAP), 1)
-        rows = max((height + _GAP) // (side + _GAP), 1)
+        width, height = _room(self._console)
+        for factor in range(SCALE, 0, -1):  # as large as the whole batch can be shown
+            side = factor * moment.sampler.height
+            columns = max((width + _GAP) // (side + _GAP), 1)
+            rows = max((height + _GAP) // (side + _GAP), 1)
+            if columns * rows >= moment.batch:
+                break
         pending = moment.pending()
         images = [grey_out(one, pending, _DARK) for one in moment.images(columns * rows)]
+        images = [enlarge(one, factor) for one in images]
         sheet = _fitted(make_grid(images, columns, _GAP, background="black"), width, height)
         last = moment.first + len(images)
         which = f"{moment.first + 1}" if len(images) == 1 else f"{moment.first + 1}–{last}"
@@ -178,6 +193,33 @@ def loading_note(name: str) -> Iterator[None]:
         yield
     finally:
         timer.cancel()
+
+
+def show_picture(image: Image.Image, scale: int) -> None:
+    """Leave a picture, which is enlarged `scale` times already, on the terminal: in all `SCALE`
+    times, or the largest whole number of times for which there is room."""
+    console = stderr_console()
+    encode = encoder_of(os.environ)
+    if encode is None:
+        from pixelgen.cli.halfblocks import HalfBlocks
+
+        with stderr_may_be_gone():
+            console.print(HalfBlocks(_enlarged(image, scale, *_room(console))))
+        return
+    width, height = cell_size()
+    room = (console.width * width, (console.height - 3) * height)
+    graphics(encode(_enlarged(image, scale, *room)))
+
+
+def _enlarged(image: Image.Image, scale: int, width: int, height: int) -> Image.Image:
+    """`image`, enlarged to `SCALE` times what it was, as far as there is room, or shrunk."""
+    most = min(width // image.width, height // image.height, SCALE // scale)
+    return _fitted(enlarge(image, max(most, 1)), width, height)
+
+
+def _room(console: Any) -> tuple[int, int]:
+    """Width and height of the largest picture in half blocks, in pixels."""
+    return console.width, 2 * (console.height - 3)
 
 
 def can_show_pictures() -> bool:

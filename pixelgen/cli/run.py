@@ -20,6 +20,7 @@ from pixelgen.cli.progress import (
     SamplingDisplay,
     can_show_pictures,
     loading_note,
+    show_picture,
 )
 from pixelgen.cli.terminal import check_takes_bytes, note, on_terminal, stdin_bytes
 from pixelgen.errors import UsageError
@@ -29,6 +30,8 @@ from pixelgen.jobs.job import Job
 from pixelgen.jobs.report import Report
 
 if TYPE_CHECKING:
+    from PIL import Image
+
     from pixelgen.pipelines import SamplingProgress
 
     OnStep = Callable[[SamplingProgress], None]
@@ -73,6 +76,10 @@ class TerminalContext(JobContext):
     def drawing(self) -> Iterator[OnStep | None]:
         with SamplingDisplay(self._live, self._silent) as meter:
             yield meter.see if meter.active else None
+
+    def show(self, picture: Callable[[], Image.Image], scale: int) -> None:
+        if self._live:
+            show_picture(picture(), scale)
 
     def on_partial(self, file: Path) -> None:
         if not self._as_json:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from pixelgen.checkpoints import (
+    DEFAULT_COMPLETION_WEIGHTS,
     DEFAULT_FACE_WEIGHTS,
     DEFAULT_PIXEL_WEIGHTS,
     DEFAULT_RECONSTRUCTION_WEIGHTS,
@@ -186,7 +187,7 @@ SETTINGS = {
         _weights_of("portrait", DEFAULT_FACE_WEIGHTS),
         _weights_of("interpolate", None, "; unset: faces64, between classes imagenet64"),
         _weights_of("reconstruct", DEFAULT_RECONSTRUCTION_WEIGHTS),
-        _weights_of("complete", DEFAULT_PIXEL_WEIGHTS),
+        _weights_of("complete", DEFAULT_COMPLETION_WEIGHTS),
         _weights_of("score", DEFAULT_PIXEL_WEIGHTS),
         _weights_of("encode", DEFAULT_WEIGHTS),
     )

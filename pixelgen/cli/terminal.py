@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json as _json
 import os
+import struct
 import sys
 import traceback as _traceback
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,6 +20,8 @@ import typer
 from pixelgen.errors import InputError, UsageError, without_credentials
 from pixelgen.json_text import finite
 
+_CELL = (8, 16)
+"""Width and height of a cell in pixels, at least on a screen of usual resolution."""
 Colours = Literal["auto", "always", "never"]
 """When to use colours: on terminals that have them, everywhere, nowhere."""
 
@@ -129,6 +132,29 @@ def write_bytes(data: bytes) -> None:
     """Write a file to stdout."""
     sys.stdout.buffer.write(data)
     sys.stdout.buffer.flush()
+
+
+def graphics(sequence: str) -> None:
+    """Show a picture on the terminal of stderr, by an escape sequence of `cli/graphics.py`."""
+    with stderr_may_be_gone():
+        sys.stderr.write(f"{sequence}\n")
+        sys.stderr.flush()
+
+
+def cell_size() -> tuple[int, int]:
+    """Width and height in pixels of a cell of the terminal of stderr; a usual size where it does
+    not say."""
+    try:
+        import fcntl
+        import termios
+
+        size = fcntl.ioctl(sys.stderr.fileno(), termios.TIOCGWINSZ, bytes(8))
+    except (ImportError, OSError, ValueError):  # Windows; no terminal; closed
+        return _CELL
+    rows, columns, width, height = struct.unpack("HHHH", size)
+    if not (rows and columns and width >= columns and height >= rows):
+        return _CELL
+    return width // columns, height // rows
 
 
 def _write(

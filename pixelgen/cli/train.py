@@ -10,7 +10,7 @@ import typer
 
 from pixelgen.cli import options, terminal
 from pixelgen.cli.errors import SIGNAL_OFFSET
-from pixelgen.imaging import Fit
+from pixelgen.imaging import DataFit
 from pixelgen.jobs.process_share import ProcessShare
 
 if TYPE_CHECKING:
@@ -47,9 +47,10 @@ def train(
         ),
     ] = None,
     fit: Annotated[
-        Fit | None,
+        DataFit | None,
         typer.Option(
-            help="How pictures are made square.",
+            help="Make pictures square: cut out the middle, stretch all, or pad the shorter side "
+            "with the colour of the edges. Default: crop.",
             rich_help_panel=_OWN,
         ),
     ] = None,

@@ -22,7 +22,8 @@ from torch import Tensor
 from pixelgen.data.row_reader import RowReader
 from pixelgen.errors import PixelgenError, UsageError
 from pixelgen.files import content_key, expanded, write_atomically
-from pixelgen.imaging.read import Fit, square
+from pixelgen.imaging.padding import pad_square
+from pixelgen.imaging.read import DataFit, square
 from pixelgen.labels import ClassCatalogue, imagenet_catalogue, imagenet_indices
 
 if TYPE_CHECKING:
@@ -140,7 +141,7 @@ def load_images(
     split: str,
     *,
     size: int | None = None,
-    fit: Fit | None = None,
+    fit: DataFit | None = None,
     limit: int | None = None,
     image_column: str = "image",
     label_column: str = "label",
@@ -449,7 +450,7 @@ class _Reader:
     """Of the data set, for messages."""
     rows: RowReader
     size: int | None
-    fit: Fit | None
+    fit: DataFit | None
     skips: bool
     """Whether unreadable pictures are left out."""
 
@@ -469,7 +470,10 @@ class _Reader:
             raise
         if self.fit is None or self.size is None:
             return image
-        return np.asarray(square(Image.fromarray(image), self.size, self.fit))
+        picture = Image.fromarray(image)
+        if self.fit == "pad":
+            return np.asarray(pad_square(picture, self.size))
+        return np.asarray(square(picture, self.size, self.fit))
 
 
 def _decode_all(rows: _Rows, reader: _Reader, progress: Progress | None) -> tuple[Tensor, Tensor]:

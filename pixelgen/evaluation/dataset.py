@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
@@ -13,6 +13,7 @@ from torch import Tensor
 from pixelgen.checkpoints import LoadedCheckpoint
 from pixelgen.data import ImageData, cut, load_images
 from pixelgen.errors import PixelgenError
+from pixelgen.imaging import DataFit
 from pixelgen.metrics.progress import OnNote, OnProgress, ignore_note
 
 Part = Literal["all", "tune", "report"]
@@ -47,6 +48,7 @@ def load_matching_images(
         data,
         split,
         size=size,
+        fit=training.get("fit") if size and training.get("fit") in get_args(DataFit) else None,
         limit=limit,
         label_column=label_column(weights),
         note=note,

@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from torch import Tensor
 
+from pixelgen.checkpoints.classification import ClassificationScores
 from pixelgen.evaluation.dataset import Part
 from pixelgen.metrics.bootstrap import Estimate
 from pixelgen.metrics.face_similarity import IdentityMatch
@@ -290,6 +291,7 @@ class EvaluationReport:
     """Images of the split at most, evenly spread; None: all."""
     quality: Quality | None = None
     identity: Identity | None = None
+    classification: ClassificationScores | None = None
     seconds: float | None = None
     """Duration of the evaluation."""
 
@@ -304,6 +306,7 @@ class EvaluationReport:
             **({} if main is None else asdict(main)),
             "quality": None if self.quality is None else self.quality.to_dict(),
             "identity": None if self.identity is None else asdict(self.identity),
+            "classification": None if self.classification is None else asdict(self.classification),
             "seconds": self.seconds,
         }
 

@@ -25,7 +25,7 @@ from pixelgen.imaging.picture_files import (
 )
 from pixelgen.imaging.png import png_bytes, png_text, save_png, unfinished_text
 from pixelgen.imaging.provenance import COMPOSITE, SOURCE_TYPE, TRAINED
-from pixelgen.imaging.read import Fit, OnNote, Photo, load_photo, read_image, square
+from pixelgen.imaging.read import DataFit, Fit, OnNote, Photo, load_photo, read_image, square
 from pixelgen.imaging.reconstruction_metrics import ReconstructionMetrics
 from pixelgen.imaging.rgb import to_rgb
 from pixelgen.imaging.sheets import path_sheet, portrait_sheet
@@ -39,6 +39,7 @@ __all__ = [
     "PICTURES",
     "SOURCE_TYPE",
     "TRAINED",
+    "DataFit",
     "Face",
     "FaceCrop",
     "FaceCropper",

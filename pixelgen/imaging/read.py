@@ -31,6 +31,8 @@ Photo = Image.Image | str | Path
 """A picture, or the path of its file."""
 Fit = Literal["crop", "stretch"]
 """How a picture becomes square: cropped to its middle, or stretched."""
+DataFit = Literal["crop", "stretch", "pad"]
+"""How pictures of a data set do: also as a whole, the shorter side padded (`pad_square`)."""
 
 OnNote = Callable[[str], None]
 """Called with a remark about a picture that is read, but maybe not as it was meant."""

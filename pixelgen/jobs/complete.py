@@ -8,7 +8,7 @@ from typing import Any
 
 from PIL import Image
 
-from pixelgen.checkpoints import DEFAULT_PIXEL_WEIGHTS
+from pixelgen.checkpoints import DEFAULT_COMPLETION_WEIGHTS
 from pixelgen.errors import UsageError
 from pixelgen.imaging import (
     COMPOSITE,
@@ -85,7 +85,7 @@ class CompletionJob(DrawingJob):
     """Numbers, ranges, WordNet ids or names."""
     n: int = 4
     """Completions of every class."""
-    weights: str = DEFAULT_PIXEL_WEIGHTS
+    weights: str = DEFAULT_COMPLETION_WEIGHTS
     raw: bool = False
     """Write the small pictures that the weights draw, of the photo made square, rather than the
     photo at its own size with the hole filled, in a file for each completion."""

@@ -12,6 +12,7 @@ from pixelgen.errors import UsageError
 from pixelgen.files import MAX_PIXELS
 
 if TYPE_CHECKING:
+    from PIL import Image
     from typing_extensions import Self
 
     from pixelgen.pipelines import SamplingProgress
@@ -90,6 +91,10 @@ class JobContext:
     def drawing(self) -> AbstractContextManager[OnStep | None]:
         """A context while pictures are drawn; its value is called at every step, unless None."""
         return nullcontext()
+
+    def show(self, picture: Callable[[], Image.Image], scale: int) -> None:
+        """Show what was drawn, a `picture` that is enlarged `scale` times already, where the
+        drawing was shown."""
 
     def on_partial(self, file: Path) -> None:
         """Called for every file that a job has written although it is interrupted or fails, just

@@ -245,4 +245,5 @@ class DrawingJob(Job):
                 files = write(result)
         finally:
             preview.finish(lambda: sheet(result.images))
+        context.show(lambda: sheet(result.images), self.view.scale)
         return result, files

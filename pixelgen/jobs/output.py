@@ -120,6 +120,8 @@ class OutputFiles:
     """Number of files."""
     endings: tuple[str, ...] = ()
     """What their names end with; without them several files are numbered."""
+    stems: tuple[str, ...] = ()
+    """The names of several files without suffix, where the user did not name them."""
     moving: bool = False
     """Whether a .gif or .webp file is an animation of all pictures."""
 
@@ -132,11 +134,12 @@ class OutputFiles:
         force: bool,
         *,
         endings: Sequence[str] = (),
+        stems: Sequence[str] = (),
         moving: bool = False,
     ) -> OutputFiles:
         """The place that `output` names: None for the current folder, a folder, a file with a
         suffix of `PICTURES`, or `-` for the output stream; with `moving` also an animation, which
-        is one file of all pictures.
+        is one file of all pictures. Several files in a folder are called `stems`, if there are any.
 
         Raises UsageError for a place that cannot be written to.
         """
@@ -157,7 +160,7 @@ class OutputFiles:
                 f"{path} is neither a folder nor a {' or '.join(usual)} file", f"or {others}"
             )
         path = path if named else path / f"{default_stem}.png"
-        plan = cls(path, named, force, count, tuple(endings), moving)
+        plan = cls(path, named, force, count, tuple(endings), () if named else tuple(stems), moving)
         if plan.animated and count > 1:
             raise UsageError(
                 f"{path} is one file of all pictures", "put all on one grid", code="one-picture"
@@ -176,6 +179,8 @@ class OutputFiles:
         more than 9, or a-ENDING.png, …"""
         if self.path is None:
             return []
+        if self.stems:
+            return [self.path.with_stem(stem) for stem in self.stems]
         if self.endings:
             return [self.path.with_stem(f"{self.path.stem}-{end}") for end in self.endings]
         if self.count == 1:
@@ -265,6 +270,18 @@ def padded_numbers(count: int) -> list[str]:
 def photo_slug(photo: str) -> str:
     """The name of a photo, without folder and ending, as part of a file name."""
     return slug(Path(photo_name(photo)).stem) or "picture"
+
+
+def distinct_slugs(photos: Sequence[str]) -> list[str]:
+    """`photo_slug` of every photo; of those whose slug is taken, with a number: cat, cat-2."""
+    last: dict[str, int] = {}  # of every slug that is taken, the last number after it
+    for plain in map(photo_slug, photos):
+        name = plain
+        while name in last:
+            last[plain] += 1
+            name = f"{plain}-{last[plain]}"
+        last[name] = 1
+    return [*last]
 
 
 def slug(name: str) -> str:

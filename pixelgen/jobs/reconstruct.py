@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from PIL import Image
 
@@ -20,7 +20,7 @@ from pixelgen.jobs.drawing import (
     seed_words,
 )
 from pixelgen.jobs.job import check_range, option
-from pixelgen.jobs.output import OutputFiles, padded_numbers, photo_slug
+from pixelgen.jobs.output import OutputFiles, distinct_slugs, padded_numbers, photo_slug
 from pixelgen.jobs.photos import file_name, list_photos, read_photos
 from pixelgen.jobs.report import JsonFields, json_field
 from pixelgen.jobs.text_chunks import FileNumber, fingerprint
@@ -150,7 +150,7 @@ class ReconstructionJob(DrawingJob):
         names, pictures = self._read(size, cut, columns, context)
         target = self._plan(request, names)
         content = (part for p in pictures for part in (str(p.size).encode(), p.tobytes()))
-        files = [number for _, number in _files(request, len(names))]
+        files = [file.number for file in _files(request, len(names))]
         seed = {} if request.drawing is None else seed_text(request.drawing)
         whole = seed | {SOURCE_TYPE: COMPOSITE}  # a sheet shows the photos too
         # Of several files, those that are drawn say for themselves which pick they are.
@@ -178,6 +178,7 @@ class ReconstructionJob(DrawingJob):
             written = target.write(laid_out, placement.texts, context)
         finally:
             preview.finish(lambda: sheet(rows))
+        context.show(lambda: sheet(rows), view.scale)
         shown_names = [names[i] for i in request.selection(len(names)).pictures]
         return ReconstructionReport(
             **placement.facts(result, pipe, written), pictures=_pictures(result, shown_names)
@@ -197,15 +198,21 @@ class ReconstructionJob(DrawingJob):
         """Where pictures of these names go."""
         subject = f"{len(names)}-pictures" if len(names) != 1 else photo_slug(names[0])
         seed = "" if request.drawing is None else f"-{seed_slug(request.drawing)}"
-        endings: list[str] = []
+        what = f"reconstructed{seed}"
+        endings, stems = [], []
         if not self.view.grid:
-            endings = [ending for ending, _ in _files(request, len(names))]
+            numbers = padded_numbers(len(names))
+            slugs = distinct_slugs(names)
+            for picture, column, _ in _files(request, len(names)):
+                endings.append(column if len(names) == 1 else f"{numbers[picture]}-{column}")
+                stems.append(f"{slugs[picture]}-{what}-{column}")
         return OutputFiles.plan(
             self.output,
-            f"{subject}-reconstructed{seed}",
+            f"{subject}-{what}",
             1 if self.view.grid else len(endings),
             self.force,
             endings=endings,
+            stems=stems,
         )
 
     def _read(
@@ -225,20 +232,27 @@ class ReconstructionJob(DrawingJob):
         return names, pictures
 
 
-def _files(request: ReconstructRequest, pictures: int) -> list[tuple[str, FileNumber]]:
-    """The ending of every file, if each of so many `pictures`, means and samples has one, and what
-    it shows."""
+class _File(NamedTuple):
+    """One of several files."""
+
+    picture: int
+    """The number, from 0, of the photo."""
+    column: str
+    """What of it: original, 2-mean, 2-sample-1, …"""
+    number: FileNumber
+
+
+def _files(request: ReconstructRequest, pictures: int) -> list[_File]:
+    """Every file, if each of so many `pictures`, means and samples has one."""
     selection = request.selection(pictures)
     each = len(request.columns(request.selection(1, whole=True)))
     files = []
-    numbers = padded_numbers(pictures)
     for picture in selection.pictures:
-        prefix = f"{numbers[picture]}-" if pictures != 1 else ""
         for column in request.columns(selection):
             pick = None if column.sample is None else request.pick(picture, *column.sample)
             photo = column.name == "original"
             number = FileNumber(picture * each + column.number, pick, photo)
-            files.append((f"{prefix}{column.name}", number))
+            files.append(_File(picture, column.name, number))
     return files
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from typing import Any
 
 
@@ -53,6 +53,8 @@ class Report(JsonFields):
 def _json(value: Any, digits: int | None) -> Any:
     if isinstance(value, JsonFields):
         return value.to_dict()
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
     if isinstance(value, float) and digits is not None:
         return round(value, digits)
     if isinstance(value, list | tuple):

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pixelgen.checkpoints import DEFAULT_PIXEL_WEIGHTS, read_config
+from pixelgen.checkpoints.classification import ClassificationScores
 from pixelgen.errors import UsageError
 from pixelgen.files import public_path
 from pixelgen.imaging import PICTURES, Fit, check_rows, heat_sheet, square
@@ -29,7 +30,7 @@ class ClassGuess(JsonFields):
     """Number of the class."""
     name: str
     probability: float
-    """p(class | picture)."""
+    """p(class | picture), if it is one of the classes of the weights."""
     bits_per_dim: float = json_field(digits=6)
     """Of the picture given the class."""
 
@@ -68,9 +69,28 @@ class ScoreReport(Report):
     fit: Fit
     map: str | None
     """The picture of the surprise."""
+    classification: ClassificationScores | None
+    """How often a ranking is right; None without one, and where it was not measured."""
+    ranked: int = json_field(hidden=True)
+    """Classes that were ranked, or 0."""
     seconds: float = json_field(digits=3)
     pictures: list[ScoredPicture]
     """The most surprising first."""
+
+    def details(self) -> Sequence[str]:
+        """A line that says what the ranking of classes is worth."""
+        if not self.ranked:
+            return ()
+        among = f"ranked as if each picture were of one of the {self.ranked} classes"
+        if (measured := self.classification) is None:
+            return (
+                f"{among}; how often that is right was not measured for these weights, and their "
+                "own probabilities are far too sure",
+            )
+        return (
+            f"{among}; of {measured.pictures} pictures that are, the first class was right for "
+            f"{measured.top1:.0%}, one of the first five for {measured.top5:.0%}",
+        )
 
     def summary(self) -> str:
         """A line with number, time, weights and class."""
@@ -179,6 +199,8 @@ class ScoreJob(Job):
             class_name=None if result.label is None else config.classes.name(result.label),
             fit=self.fit,
             map=None if file is None else str(file),
+            classification=result.classification,
+            ranked=len(config.labels) if self.classify else 0,
             seconds=result.seconds,
             pictures=[_scored(name, one, config.classes) for name, one in ranked],
         )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from PIL import Image
 
+from pixelgen.errors import UsageError
 from pixelgen.imaging import (
     FullSizeHole,
     MaskConvention,
@@ -25,6 +26,8 @@ from pixelgen.imaging import (
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from pixelgen.checkpoints.classification import ClassificationScores
 
 
 class NotebookDisplay(ABC):
@@ -151,7 +154,8 @@ class RankedClass:
     index: int
     """Number of the class."""
     probability: float
-    """p(class | picture), if all classes of the weights are as likely before it is seen."""
+    """p(class | picture), if the picture is of one of the classes of the weights, all as likely
+    before it is seen; at the temperature of `ScoreResult.classification`."""
     bits_per_dim: float
     """-log2 p(picture | class) per value."""
 
@@ -219,7 +223,10 @@ class Result(Sequence[ItemT], NotebookDisplay):
         return make_grid(self.images, square_columns(len(self)))
 
     def _repr_png_(self) -> bytes | None:
-        return super()._repr_png_() if self.items else None
+        try:
+            return super()._repr_png_() if self.items else None
+        except UsageError:  # too many for one sheet: a notebook then shows `repr`
+            return None
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -350,6 +357,9 @@ class ScoreResult(Result[Score]):
     """Values of a picture, among which its bits are divided."""
     importance_samples: int | None = None
     """Latents drawn for each picture: the figures are upper bounds then; None: they are exact."""
+    classification: ClassificationScores | None = None
+    """How often a ranking of classes is right; None if it was not asked for, or not measured for
+    these weights: then the probabilities are those of the model itself, which is far too sure."""
 
     @property
     def scores(self) -> list[Score]:

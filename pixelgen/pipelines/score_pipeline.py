@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from pixelgen.checkpoints import LoadedCheckpoint
+from pixelgen.checkpoints import CheckpointConfig, LoadedCheckpoint
 from pixelgen.imaging import Fit, Photo, load_photo, square
 from pixelgen.pipelines.conversion import PictureCallback, to_grids
 from pixelgen.pipelines.pretrained import Pretrained
@@ -43,10 +43,14 @@ class ScorePipeline(Pretrained):
         """Carry out a request that was made for these weights, on pictures or paths, of any size
         and mode, made square as `fit` says. `progress(done, total)` counts passes of the network
         for one picture."""
+        import torch
+
+        from pixelgen.pipelines.class_posterior import bits_of_classes, surprise
+
         started = time.perf_counter()
         config, size = self.model.config, self.checkpoint.config.image_shape[1]
-        ranked = range(config.classes) if request.classify else range(0)
-        total, done = len(images) * ((request.importance_samples or 1) + len(ranked)), 0
+        draws = request.importance_samples or 1
+        total, done = len(images) * (draws + config.classes * request.classify), 0
 
         def count(passes: int) -> None:
             nonlocal done
@@ -65,10 +69,14 @@ class ScorePipeline(Pretrained):
                     for image, grid in zip(seen, grids, strict=True)
                 ]
                 continue
-            surprise = self._surprise(grids, [request.row] * len(seen))
+            rows = None if request.row is None else torch.full((len(seen),), request.row)
+            bits_of_places = surprise(self.checkpoint, grids, rows, self.device)
             count(len(seen))
-            for image, grid, places in zip(seen, grids, surprise, strict=True):
-                ranking = self._rank(grid, ranked, step, count) if request.classify else []
+            for image, grid, places in zip(seen, grids, bits_of_places, strict=True):
+                ranking: list[RankedClass] = []
+                if request.classify:
+                    by_class = bits_of_classes(self.checkpoint, grid, step, self.device, count)
+                    ranking = _ranking(by_class, grid.numel(), self.checkpoint.config)
                 bits = float(places.sum())
                 scores.append(Score(image, bits, bits / grid.numel(), places.numpy(), ranking))
         return ScoreResult(
@@ -78,6 +86,7 @@ class ScorePipeline(Pretrained):
             unit=self.checkpoint.config.likelihood_unit
             + (" (bound)" if request.importance_samples else ""),
             values=config.channels * config.height * config.width,
+            classification=self.checkpoint.config.classification if request.classify else None,
             importance_samples=request.importance_samples,
         )
 
@@ -98,13 +107,14 @@ class ScorePipeline(Pretrained):
         with torch.inference_mode():
             q = vae.posterior(to_signed(x, 256))
             length = vae.config.bottleneck
-            for part in _chunks(range(samples), step):
-                noise = torch.stack([torch.randn(length, generator=generator) for _ in part])
-                own = Gaussian(*(t.expand(len(part), -1) for t in q))
-                draws = vae.weigh(x.expand(len(part), -1, -1, -1), own, noise.to(x.device))
+            for first in range(0, samples, step):
+                rows = min(step, samples - first)
+                noise = torch.stack([torch.randn(length, generator=generator) for _ in range(rows)])
+                own = Gaussian(*(t.expand(rows, -1) for t in q))
+                draws = vae.weigh(x.expand(rows, -1, -1, -1), own, noise.to(x.device))
                 places.append(draws.log_prob.cpu().double().sum(1))  # [B, H, W]
                 weights.append(draws.log_weight.cpu().double())
-                count(len(part))
+                count(rows)
         log_weights = torch.cat(weights)
         if log_weights.isnan().any():
             raise self.checkpoint.not_finite_error()
@@ -113,45 +123,18 @@ class ScorePipeline(Pretrained):
         bits = float(importance_bound(log_weights)) / -math.log(2.0)
         return Score(image, bits, bits / x.numel(), surprise.numpy(), [], is_bound=True)
 
-    def _surprise(self, grids: Tensor, rows: Sequence[int | None]) -> Tensor:
-        """Bits of every position of grids [B, C, H, W] given classes, float64 [B, H, W]."""
-        import torch
 
-        from pixelgen.models.conditioning import Condition
+def _ranking(bits: Tensor, values: int, config: CheckpointConfig) -> list[RankedClass]:
+    """The best of the classes whose bits are [K], for a picture of so many values."""
+    from pixelgen.pipelines.class_posterior import class_probabilities
 
-        condition = None
-        if rows[0] is not None:
-            condition = Condition(torch.tensor(rows, device=self.device))
-        with torch.inference_mode():
-            log_prob = self.model.log_prob(grids.to(self.device), condition)
-            if log_prob.isnan().any():
-                raise self.checkpoint.not_finite_error()
-            return log_prob.cpu().double().sum(1) / -math.log(2.0)
-
-    def _rank(
-        self, grid: Tensor, rows: range, step: int, count: Callable[[int], None]
-    ) -> list[RankedClass]:
-        """The best of the classes `rows` for one grid [C, H, W]."""
-        import torch
-
-        parts: list[Tensor] = []
-        for part in _chunks(rows, step):
-            parts.append(self._surprise(grid.expand(len(part), *grid.shape), part).sum((1, 2)))
-            count(len(part))
-        bits = torch.cat(parts)
-        # Bayes' rule with equal priors: p(class | x) is p(x | class) over the sum of all.
-        posterior = torch.softmax(bits * -math.log(2.0), 0)
-        best = bits.argsort(stable=True)[:_RANKING].tolist()
-        return [
-            RankedClass(
-                index=self.checkpoint.config.labels[row],
-                probability=float(posterior[row]),
-                bits_per_dim=float(bits[row]) / grid.numel(),
-            )
-            for row in best
-        ]
-
-
-def _chunks(rows: range, size: int) -> Iterator[range]:
-    for first in range(0, len(rows), size):
-        yield rows[first : first + size]
+    measured = config.classification
+    posterior = class_probabilities(bits, 1.0 if measured is None else measured.temperature)
+    return [
+        RankedClass(
+            index=config.labels[row],
+            probability=float(posterior[row]),
+            bits_per_dim=float(bits[row]) / values,
+        )
+        for row in bits.argsort(stable=True)[:_RANKING].tolist()
+    ]

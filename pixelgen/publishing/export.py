@@ -101,6 +101,7 @@ def export(
             "path": public_path(recipe.data.path),
             "split": recipe.data.split,
             "size": recipe.data.size,
+            **({"fit": recipe.data.fit} if recipe.data.fit else {}),
             "crop": recipe.data.crop,
             "label": recipe.data.label,
             **({"features_scale": recipe.data.features_scale} if vectors else {}),

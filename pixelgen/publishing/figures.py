@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from pixelgen.checkpoints import Figure
+from pixelgen.checkpoints.classification import ClassificationScores
 from pixelgen.evaluation.results import (
     AutoencoderScores,
     BitsPerDim,
@@ -49,7 +50,18 @@ def evaluation_figures(report: EvaluationReport, name: str, unit: str) -> list[F
         figures += _quality(report.quality, split, command)
     if report.identity is not None:
         figures += _identity(report.identity, split, command)
+    if report.classification is not None:
+        figures.append(_classification(report.classification, split, command))
     return figures
+
+
+def _classification(ranked: ClassificationScores, split: str, command: str) -> Figure:
+    return Figure(
+        f"class found by likelihood, top-1 / top-5 of {ranked.classes} classes, {ranked.pictures} "
+        f"pictures of the {split}",
+        f"{ranked.top1:.1%} / {ranked.top5:.1%}",
+        f"{command} --classify {ranked.pictures} --no-likelihood",
+    )
 
 
 def _verification(verification: Verification, where: str, command: str) -> list[Figure]:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from pixelgen.checkpoints import CheckpointConfig, read_config, resolve_weights
 from pixelgen.data import DataSummary
 from pixelgen.errors import PixelgenError, UsageError
-from pixelgen.imaging import Fit
+from pixelgen.imaging import DataFit
 from pixelgen.models.config import GatedPixelCNNConfig
 from pixelgen.training.recipe import Recipe, recipe_from_dict
 from pixelgen.training.recipe_tables import override
@@ -30,6 +30,11 @@ _PRESETS: dict[str, dict[str, Any]] = {
     "small": {"features": 96, "layers": 7, "output_features": 160, "head_features": 64},
     "base": {"features": 192, "layers": 9, "output_features": 256, "head_features": 96},
 }
+_FITTED: dict[DataFit, str] = {
+    "crop": "cropped to their middle",
+    "stretch": "stretched to squares",
+    "pad": "padded to squares with the colour of their edges",
+}
 _SMALL_FROM, _BASE_FROM = 3000, 30000
 """Pictures from which on "auto" takes the preset."""
 
@@ -40,7 +45,7 @@ class PhotoTraining:
 
     size: Literal[32, 64] = 64
     """Side of the pictures that the model draws."""
-    fit: Fit = "crop"
+    fit: DataFit = "crop"
     """How pictures are made square."""
     start: str | None = None
     """Weights that the run starts from; None: those of `START`; "none": from nothing."""
@@ -114,7 +119,9 @@ def photo_recipe(
     for text in overrides:
         override(table, text)
     try:
-        return recipe_from_dict(table)
+        recipe = recipe_from_dict(table)
+        card = replace(recipe.card, data=recipe.card.data or _card_text(data, recipe))
+        return replace(recipe, card=card)
     except ValueError as error:
         raise UsageError(str(error)) from error
 
@@ -192,6 +199,13 @@ def _data(
         scale = config.data.get("features_scale")
         values |= {} if scale is None else {"features_scale": scale}
     return values
+
+
+def _card_text(data: DataSummary, recipe: Recipe) -> str:
+    """What the model card says of the pictures."""
+    kinds = f" of {len(data.counts)} classes" if len(data.counts) > 1 else ""
+    made = f", {_FITTED[recipe.data.fit]}" if recipe.data.fit else ""
+    return f"{data.pictures} pictures{kinds}{made}, {recipe.data.size}×{recipe.data.size}."
 
 
 def _sampling(config: CheckpointConfig | None) -> dict[str, Any]:

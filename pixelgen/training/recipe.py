@@ -46,9 +46,10 @@ class DataRecipe:
     """The split to train on."""
     size: int = 0
     """Downscale pictures to size×size by a whole factor, averaging (0: do not downscale)."""
-    fit: Literal["", "crop", "stretch"] = ""
-    """With `size`: make pictures of any sizes square, by cropping their centre or by stretching,
-    before they are downscaled (empty: all must be of one size)."""
+    fit: Literal["", "crop", "stretch", "pad"] = ""
+    """With `size`: make pictures of any sizes square, by cropping their centre, by stretching, or
+    by padding the shorter side with the median colour of the edges there, as they are downscaled
+    (empty: all must be of one size)."""
     skip_unreadable: bool = False
     """Leave out pictures that cannot be read, and name them."""
     crop: int = 0

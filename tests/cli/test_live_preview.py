@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -331,6 +334,25 @@ def test_the_terminal_shows_the_same_picture(
     assert "▀" in outcome.err
     assert "left" in outcome.err
     assert Path("a.png").read_bytes() == Path("plain.png").read_bytes()
+
+
+@pytest.mark.usefixtures("terminal")
+@pytest.mark.parametrize("name", ["pixels", "complete", "reconstruct"])
+def test_the_finished_pictures_stay(
+    run: Run, request: pytest.FixtureRequest, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = COMMANDS[name](request)
+    monkeypatch.setenv("TERM", "xterm-kitty")
+    monkeypatch.delenv("TMUX", raising=False)
+    outcome = run(*words, "-o", "a.png")
+    (keys, data), *more = re.findall(r"\x1b_G([^;]*);([^\x1b]*)\x1b\\", outcome.err)
+    shown = Image.open(io.BytesIO(base64.b64decode(data + "".join(part for _, part in more))))
+    with Image.open("a.png") as drawn:
+        assert shown.size[0] % drawn.size[0] == shown.size[1] % drawn.size[1] == 0
+        assert shown.resize(drawn.size, Image.Resampling.NEAREST).tobytes() == drawn.tobytes()
+    assert keys.startswith("a=T")
+    for hidden in ("--quiet", "--json", "--no-live"):
+        assert "\x1b_G" not in run(*words, "-o", "a.png", hidden).err
 
 
 @pytest.mark.usefixtures("terminal")

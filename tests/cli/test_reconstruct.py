@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from PIL import Image
 
 import pixelgen
 from pixelgen.checkpoints import save_checkpoint
-from pixelgen.imaging import ReconstructionMetrics, png_text, read_image
+from pixelgen.imaging import ReconstructionMetrics, png_text, read_image, square
 from pixelgen.models import TokenizerConfig, build_model
 
 from .conftest import Pipe, Run
@@ -80,9 +81,33 @@ def test_separate_files_are_named_by_what_they_show(
     assert (pixels("x-original.png") == pixels(folder / "a.png")).all()
     assert json.loads(png_text(Path("x-2-mean.png"))["parameters"])["picture"] == 1
     outcome = run("reconstruct", folder / "a.png", folder / "c.webp", *words)
-    assert outcome.out.split()[4:6] == [
-        "2-pictures-reconstructed-s2-2-original.png",
-        "2-pictures-reconstructed-s2-2-2-mean.png",
+    assert outcome.out.split() == [
+        f"{photo}-reconstructed-s2-{end}.png" for photo in ("a", "c") for end in endings
+    ]
+    assert (pixels("a-reconstructed-s2-original.png") == pixels("x-original.png")).all()
+
+
+def test_photos_of_one_name_have_files_of_their_own(
+    run: Run, autoencoders: Path, folder: Path
+) -> None:
+    for other, name in (("b", "a.PNG"), ("c", "A.webp"), ("d", "a-2.png")):
+        Path(other).mkdir()
+        shutil.copy(folder / ("c.webp" if name == "A.webp" else "a.png"), Path(other, name))
+    Path("out").mkdir()
+    photos = [folder / "a.png", "b/a.PNG", "c/A.webp", "d/a-2.png"]
+    words = ["--weights", autoencoders, "-n", 1, "--bottleneck", 2, "--seed", 2, "--separate"]
+    outcome = run("reconstruct", *photos, *words, "-o", "out", "--force")
+    names = outcome.out.split()
+    assert names == [
+        f"out/{photo}-reconstructed-s2-{end}.png"
+        for photo in ("a", "a-2", "a-3", "a-2-2")
+        for end in ("original", "2-mean", "2-sample-1")
+    ]
+    third = square(read_image(folder / "c.webp"), 8)
+    assert (pixels(names[6]) == np.asarray(third)).all()
+    outcome = run("reconstruct", *photos, *words, "-o", "out", "--pick", 3)
+    assert outcome.out.split() == [
+        f"out/a-3-reconstructed-s2-pick3-{end}.png" for end in ("original", "2-mean", "2-sample-1")
     ]
 
 

@@ -59,7 +59,7 @@ def test_json(run: Run, pixel_weights: Path, photos: Path) -> None:
     facts = json.loads(outcome.out)
     assert set(facts) == {
         *("weights", "revision", "device", "unit", "values", "class", "fit", "map", "seconds"),
-        "pictures",
+        *("classification", "pictures"),
     }
     assert (facts["unit"], facts["values"], facts["class"]) == ("bits/dim", 192, 340)
     assert (facts["weights"], facts["map"], facts["fit"]) == ("pixels", "m.png", "crop")
@@ -85,6 +85,10 @@ def test_classes_are_ranked_below_their_picture(
     assert shares == sorted(shares, reverse=True)
     assert sum(shares) == pytest.approx(100, abs=0.2)
     assert any(line.endswith("207 golden retriever") for line in ranked)
+    assert outcome.err.startswith(
+        "ranked as if each picture were of one of the 3 classes; how often that is right was not "
+        "measured for these weights"
+    )
 
 
 def test_codes(run: Run, code_weights: Path, photos: Path) -> None:

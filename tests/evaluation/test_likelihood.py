@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,10 +20,12 @@ from pixelgen.data import cut, load_images
 from pixelgen.errors import PixelgenError
 from pixelgen.evaluation.dataset import load_matching_images
 from pixelgen.evaluation.evaluate import evaluate
+from pixelgen.imaging import DataFit
 from pixelgen.models import GatedPixelCNNConfig, build_model
 from pixelgen.models.conditioning import Condition
 
 LABELS = (2, 5, 6)
+SIZES = ((8, 5), (4, 9), (6, 6))
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +108,20 @@ def test_pictures_are_averaged_and_cut_as_in_training(
     assert torch.equal(found(holdout_may_leak(size=4, crop=4)), averaged)
     assert torch.equal(found(holdout_may_leak(size=0, crop=4)), cut(pictures, 4))
     assert torch.equal(found(holdout_may_leak(size=side, crop=4)), cut(pictures, 4))
+
+
+@pytest.mark.parametrize("fit", ["crop", "stretch", "pad"])
+def test_pictures_of_any_sizes_are_made_square_as_in_training(
+    weights: LoadedCheckpoint, tmp_path: Path, write_pictures: Callable[..., Path], fit: DataFit
+) -> None:
+    pictures = [np.full((*size, 3), 60 * i, dtype=np.uint8) for i, size in enumerate(SIZES)]
+    pictures[0][:, 0] = 255
+    folder = write_pictures(tmp_path / "mixed", "validation", pictures)
+    trained = replace(weights, config=replace(weights.config, data={"size": 4, "fit": fit}))
+    found = load_matching_images(trained, folder, "validation").images
+    assert torch.equal(found, load_images(folder, "validation", size=4, fit=fit).images)
+    with pytest.raises(PixelgenError):
+        load_matching_images(weights, folder, "validation")
 
 
 def test_a_single_picture_has_no_standard_error(data: Path, weights: LoadedCheckpoint) -> None:

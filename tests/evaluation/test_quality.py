@@ -223,11 +223,16 @@ def test_without_quality_its_options_are_errors(
     command: list[str], coded: LoadedCheckpoint
 ) -> None:
     plain = [word for word in command if word != "--quality"]
-    for option in (["--part", "tune"], ["--seed", "1"], ["--no-likelihood"], ["--top-p", "0.9"]):
+    for option, needed in (
+        (["--part", "tune"], "--quality or --identity"),
+        (["--seed", "1"], "--quality or --identity"),
+        (["--no-likelihood"], "--quality or --identity or --classify"),
+        (["--top-p", "0.9"], "--quality or --identity"),
+    ):
         done = CliRunner().invoke(app, [*plain, *option])
         assert isinstance(done.exception, PixelgenError)
         assert (done.exception.message, exit_code_of(done.exception)) == (
-            f"{option[0]} requires --quality or --identity",
+            f"{option[0]} requires {needed}",
             2,
         )
     nothing = json.loads(CliRunner().invoke(app, [*plain, "--json"]).stdout)

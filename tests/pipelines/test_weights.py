@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -246,6 +247,44 @@ def test_results_are_sequences_that_show_themselves(
     scores = pixelgen.load(pixel_weights, "cpu").score([A, B])
     assert png(scores).height > png(scores[0]).height > 8
     assert pixelgen.load(pixel_weights, "cpu").score([])._repr_png_() is None
+
+
+def test_every_kind_of_result_is_a_picture_in_a_notebook(request: pytest.FixtureRequest) -> None:
+    results: list[Any] = [
+        load(request, name).__getattribute__(job)(**{"seed": 1} | JOBS[job] | options)
+        for name, job, options in (
+            ("weights", "sample", {}),
+            ("weights", "interpolate", {"photos": [], "classes": [8, 207]}),
+            ("face_weights", "portrait", {"aligned": True}),
+            ("face_weights", "interpolate", {"aligned": True}),
+            ("autoencoders", "interpolate", {}),
+            ("pixel_weights", "complete", {}),
+            ("pixel_weights", "complete", {"raw": True}),
+            ("autoencoders", "reconstruct", {"n": 1}),
+            ("code_weights", "reconstruct", {"seed": None}),
+        )
+    ]
+    results.append(load(request, "pixel_weights").score(A))
+    shown: list[Any] = [*results, *(one for result in results for one in result)]
+    for one in shown:
+        picture = png(one)
+        assert picture.format == "PNG"
+        assert picture.tobytes() == one.sheet().tobytes()
+    public = {
+        kind
+        for name in pixelgen.__all__
+        if isinstance(kind := getattr(pixelgen, name), type) and hasattr(kind, "sheet")
+    }
+    assert public == {type(one) for one in shown}
+    ended = {name for name in pixelgen.__all__ if name.endswith("Result")} - {"JobResult"}
+    assert ended <= {kind.__name__ for kind in public}
+
+
+def test_too_many_scores_for_a_sheet_are_text_in_a_notebook(pixel_weights: Path) -> None:
+    result = pixelgen.load(pixel_weights, "cpu").score(A)
+    many = replace(result, items=result.items * 100_000)
+    assert many._repr_png_() is None
+    assert repr(many).startswith("<ScoreResult of 100000 in ")
 
 
 def broken() -> Image.Image:

@@ -11,6 +11,7 @@ from PIL import Image
 
 from pixelgen.data import DataSummary, load_images, summarise
 from pixelgen.errors import PixelgenError, UsageError
+from pixelgen.imaging.padding import pad_square
 from pixelgen.training.photo_recipe import PhotoTraining, photo_recipe
 from pixelgen.training.plan import plan_training
 from pixelgen.training.recipe import Recipe
@@ -104,6 +105,11 @@ def test_pictures_of_any_sizes_are_made_square(tmp_path: Path) -> None:
     assert data.labels.tolist() == [0] * 5 + [1] * 4
     expected = "1 of 10 pictures cannot be read and are left out: broken.jpg"
     assert notes == [expected, expected]
+    padded = load_images(folder, "train", size=32, fit="pad", skip_unreadable=True)
+    with Image.open(folder / "dog" / "1.jpg") as photo:
+        by_hand = np.asarray(pad_square(photo, 32))
+    assert (padded.images[6].permute(1, 2, 0).numpy() == by_hand).all()
+    assert not padded.images.equal(data.images)  # nor is one taken for the other in the cache
     with pytest.raises(PixelgenError, match=r"row 5 of .* is not a readable picture"):
         load_images(folder, "train", size=32, fit="crop")
     with pytest.raises(PixelgenError, match="the first row is") as caught:
@@ -136,6 +142,13 @@ def test_a_plan_says_what_will_happen(tmp_path: Path) -> None:
         "20 pictures of 2 classes: cat (12), dog (8)",
         "made 64×64 (crop), 2 of them held out to validate",
         "gated_pixelcnn, 9 layers, from the weights imagenet64, 5 minutes",
+    )
+    assert plan.recipe.card.data == "20 pictures of 2 classes, cropped to their middle, 64×64."
+    padded = plan_training(str(folder), tmp_path / "run", minutes=5.0, size=32, fit="pad")
+    assert padded.lines[1] == "made 32×32 (pad), 2 of them held out to validate"
+    assert padded.recipe.data.fit == "pad"
+    assert padded.recipe.card.data == (
+        "20 pictures of 2 classes, padded to squares with the colour of their edges, 32×32."
     )
     recipe = plan_training("imagenet32", tmp_path / "run", overrides=["data.path=x"]).recipe
     assert recipe.data.path == "x"
