@@ -7,7 +7,13 @@ from typing import Any
 import pytest
 import torch
 
-from pixelgen.models import GatedPixelCNNConfig, GridConfig, PixelCNNConfig, PixelRNNConfig
+from pixelgen.models import (
+    GatedPixelCNNConfig,
+    GridConfig,
+    PixelCNNConfig,
+    PixelCNNPPConfig,
+    PixelRNNConfig,
+)
 from pixelgen.models.conditioning import Condition
 
 from .cases import PAIRS, all_pictures, random_condition, random_model
@@ -94,6 +100,31 @@ def test_recurrent_probabilities_add_up_to_one(layer: str, likelihood: str, clas
         classes=classes,
     )
     check_total(config, Condition(torch.tensor([1])) if classes else None)
+
+
+@pytest.mark.parametrize("classes", [0, 2])
+def test_plus_plus_probabilities_add_up_to_one(classes: int) -> None:
+    """2×2 pictures of 2 coupled channels at two resolutions."""
+    config = PixelCNNPPConfig(
+        channels=2,
+        height=2,
+        width=2,
+        levels=3,
+        features=4,
+        layers=1,
+        resolutions=2,
+        mixtures=2,
+        classes=classes,
+    )
+    check_total(config, Condition(torch.tensor([1])) if classes else None)
+
+
+def test_plus_plus_probabilities_add_up_to_one_at_three_resolutions() -> None:
+    """4×4 pictures of bits."""
+    config = PixelCNNPPConfig(
+        channels=1, height=4, width=4, levels=2, features=2, layers=1, mixtures=2
+    )
+    check_total(config, None)
 
 
 def test_single_channel_with_the_order_of_the_likelihood() -> None:
