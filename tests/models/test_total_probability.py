@@ -120,11 +120,20 @@ def test_plus_plus_probabilities_add_up_to_one(classes: int) -> None:
 
 
 def test_plus_plus_probabilities_add_up_to_one_at_three_resolutions() -> None:
-    """4×4 pictures of bits."""
+    """The lower two rows of 4×4 pictures of bits, given the upper two."""
     config = PixelCNNPPConfig(
-        channels=1, height=4, width=4, levels=2, features=2, layers=1, mixtures=2
+        channels=1, height=4, width=4, levels=2, features=4, layers=1, mixtures=2
     )
-    check_total(config, None)
+    model = random_model(config, gain=0.8)
+    lower = torch.cartesian_prod(*[torch.arange(2)] * 8).view(-1, 1, 2, 4)
+    for seed in range(3):
+        upper = torch.randint(2, (1, 1, 2, 4), generator=torch.Generator().manual_seed(seed))
+        with torch.no_grad():
+            log_prob = model.log_prob(torch.cat((upper.expand(256, -1, -1, -1), lower), 2))
+        total = log_prob[:, :, 2:].double().flatten(1).sum(1)
+        assert total.exp().sum().item() == pytest.approx(1, abs=1e-4)
+        assert total.std() > 0.1
+        torch.testing.assert_close(log_prob[:, :, :2], log_prob[:1, :, :2].expand(256, -1, -1, -1))
 
 
 def test_single_channel_with_the_order_of_the_likelihood() -> None:

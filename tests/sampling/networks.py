@@ -52,7 +52,7 @@ def recurrent(**options: Any) -> PixelRNNConfig:
 
 def plus_plus(**options: Any) -> PixelCNNPPConfig:
     """A small PixelCNN++'s configuration."""
-    own = {"height": 4, "width": 8, "features": 6, "layers": 1}
+    own = {"channels": 2, "height": 4, "width": 4, "features": 4, "layers": 1}
     shared = {name: SMALL[name] for name in ("levels", "mixtures")}
     return PixelCNNPPConfig(**{**shared, **own, **options})
 
