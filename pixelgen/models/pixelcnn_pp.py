@@ -8,12 +8,12 @@ convolutions halve the resolution, transposed ones double it again, and every bl
 reads its counterpart on the way down (sections 2.3 and 2.4). The channels of a position depend on
 each other through the likelihood alone (section 2.2).
 
-Layers and parameters are those of the authors' code, https://github.com/openai/pixel-cnn, with one
-more block on the way up at all resolutions but the lowest. As there, all filters are weight-
-normalised (Salimans, Kingma 2016); but their first lengths do not come from a batch of data. They
-are those for which maps of variance 1 give maps of variance 1 (.01 in the second convolution of a
-block), so that a network depends on its seed alone. The mixture starts with components spread over
-the range of values (`Likelihood.initial_bias`).
+Layers and parameters are those of the authors' code, https://github.com/openai/pixel-cnn, which has
+one block more than the paper says at each resolution on the way up but the lowest. As there, all
+filters are weight-normalised (Salimans, Kingma 2016). But their first lengths do not come from a
+batch of data: they are those for which maps of variance 1 give maps of variance 1 (.01 in the second
+convolution of a block), so that a network depends on its seed alone. The mixture starts with its
+components spread over the range of values (`Likelihood.initial_bias`).
 """
 
 from __future__ import annotations
