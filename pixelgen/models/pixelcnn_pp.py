@@ -3,17 +3,17 @@ Mixture Likelihood and Other Modifications" (arXiv 1701.05517).
 
 Two streams of gated residual blocks: `down` sees the rows above a position, `down_right` reads it
 and also sees the position's own row to the left. No weight is masked: the first layer's results are
-shifted so that they lack the position itself, and filters reach up and to the left only. Strided
-convolutions halve the resolution, transposed ones double it again, and every block on the way up
-reads its counterpart on the way down (sections 2.3 and 2.4). The channels of a position depend on
-each other through the likelihood alone (section 2.2).
+shifted so that they lack the position itself, and no filter reaches down, nor those of `down_right`
+to the right. Strided convolutions halve the resolution, transposed ones double it again, and every
+block on the way up reads its counterpart on the way down (sections 2.3 and 2.4). The channels of a
+position depend on each other through the likelihood alone (section 2.2).
 
 Layers and parameters are those of the authors' code, https://github.com/openai/pixel-cnn, which has
 one block more than the paper says at each resolution on the way up but the lowest. As there, all
 filters are weight-normalised (Salimans, Kingma 2016). But their first lengths do not come from a
-batch of data: they are those for which maps of variance 1 give maps of variance 1 (.01 in the second
-convolution of a block), so that a network depends on its seed alone. The mixture starts with its
-components spread over the range of values (`Likelihood.initial_bias`).
+batch of data: they are those for which maps of variance 1 give maps of variance 1 (.01 in the
+second convolution of a block), so that a network depends on its seed alone. The mixture starts with
+its components spread over the range of values (`Likelihood.initial_bias`).
 """
 
 from __future__ import annotations
