@@ -255,7 +255,8 @@ class _Lower:
         features = upsample.down_right.in_channels
         self.matrix = upsample.down_right.weight.float().permute(0, 2, 3, 1).flatten(1)
         """[P, 4P]: of the four positions that one becomes."""
-        self.bias = bias_of(upsample.down_right).repeat(4)
+        assert upsample.down_right.bias is not None
+        self.bias = upsample.down_right.bias.float().repeat(4)
         self.rows = self.matrix.new_zeros(0)
         """[B, P, 2, W]: the first stream in this pair of rows."""
         self.upsampled = self.matrix.new_zeros(width // 2, batch, 4, features)
