@@ -22,6 +22,7 @@ from pixelgen.models import (
     GatedPixelCNNConfig,
     GridConfig,
     PixelCNNConfig,
+    PixelCNNPPConfig,
     PixelRNNConfig,
     build_model,
     pixelcnn,
@@ -227,6 +228,21 @@ def recurrent_fields() -> Sheet:
     return Sheet(FIELD_LEGEND, [panels])
 
 
+def resolution_fields() -> Sheet:
+    """The receptive field of positions in PixelCNN++ with the fewest blocks there may be."""
+    panels = []
+    for title, resolutions, at in (
+        ("1 resolution\neven row", 1, (6, 8)),
+        ("3 resolutions\neven row", 3, (6, 8)),
+        ("3 resolutions\nodd row", 3, (7, 8)),
+    ):
+        config = PixelCNNPPConfig(
+            channels=1, height=8, width=16, features=4, layers=1, resolutions=resolutions
+        )
+        panels.append(Panel(title, raster(field(config, at)[0], at, (LEAK, SELF))))
+    return Sheet(FIELD_LEGEND, [panels])
+
+
 def order() -> Sheet:
     """The Jacobian of a 2×2 RGB picture: a row for each distribution, in the order of drawing."""
     side, channels = 2, 3
@@ -280,6 +296,7 @@ DIAGRAMS: dict[str, Callable[[], Sheet]] = {
     "stacks": stacks,
     "blind-spot": blind_spot,
     "recurrent": recurrent_fields,
+    "resolutions": resolution_fields,
     "order": order,
     "patches": patches,
 }

@@ -198,6 +198,60 @@ class PixelRNNConfig(GridConfig):
 
 
 @dataclass(frozen=True)
+class PixelCNNPPConfig(GridConfig):
+    """PixelCNN++ (Salimans et al. 2017): two streams of gated residual blocks at several
+    resolutions, with short-cuts from the way down to the way up.
+
+    Channels are autoregressive through the likelihood alone, a mixture of logistics that they
+    share. The defaults are the published network. Its filters are 2×3 and 2×2, and the likelihood
+    reads the last block: these cannot be configured.
+    """
+
+    model: ClassVar[str] = "pixelcnn_pp"
+    network: ClassVar[str] = "pixelgen.models.pixelcnn_pp:PixelCNNPP"
+
+    kernel: ClassVar[int] = 3  # type: ignore[misc]
+    first_kernel: ClassVar[int] = 3  # type: ignore[misc]
+    output_features: ClassVar[int] = 1  # type: ignore[misc]
+
+    features: int = 160
+    """Feature maps of each stream."""
+    layers: int = 5
+    """Residual blocks of a stream at each resolution on the way down. On the way up there is one
+    more at all resolutions but the lowest."""
+    resolutions: int = 3
+    """Resolutions, each with half the rows and columns of the one before: height and width are
+    multiples of 2^(resolutions - 1)."""
+    likelihood: LikelihoodName = "logistic"
+    """Distribution of a position: a discretized mixture of logistics, with a single channel also a
+    `levels`-way softmax."""
+    dropout: float = 0.5
+    """Dropout between the two convolutions of a block."""
+    classes: int = 0
+    """Number of classes of a class condition (0: none)."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(self.layers >= 1, "layers must be at least 1")
+        require(
+            1 <= self.resolutions <= 10, f"resolutions must lie in 1 … 10, not {self.resolutions}"
+        )
+        step = 2 ** (self.resolutions - 1)
+        for name in ("height", "width"):
+            value = getattr(self, name)
+            require(
+                value % step == 0,
+                f"{name} ({value}) must be a multiple of {step} for {self.resolutions} resolutions",
+            )
+        require(
+            self.likelihood == "logistic" or self.channels == 1,
+            "likelihood must be 'logistic' for several channels",
+        )
+        require(0 <= self.dropout < 1, "dropout must lie in 0 … 1, 1 excluded")
+        require(self.classes >= 0, "classes must not be negative")
+
+
+@dataclass(frozen=True)
 class GatedPixelCNNConfig(GridConfig):
     """A Gated PixelCNN (van den Oord et al. 2016, section 2) over any grid of discrete values."""
 
@@ -626,6 +680,7 @@ CONFIGS: dict[str, type[Config]] = {
     for c in (
         PixelCNNConfig,
         PixelRNNConfig,
+        PixelCNNPPConfig,
         GatedPixelCNNConfig,
         TokenizerConfig,
         FaceEmbedderConfig,

@@ -79,12 +79,13 @@ class PaddedConv2d(nn.Conv2d):
         kernel_size: tuple[int, int],
         padding: tuple[int, int, int, int],
         bias: bool = True,
+        stride: int = 1,
     ) -> None:
-        super().__init__(in_features, out_features, kernel_size, bias=bias)
+        super().__init__(in_features, out_features, kernel_size, stride, bias=bias)
         self.padding = padding
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.conv2d(F.pad(x, self.padding), self.weight, self.bias)
+        return F.conv2d(F.pad(x, self.padding), self.weight, self.bias, self.stride)
 
 
 def effective_weight(conv: nn.Conv2d) -> Tensor:
@@ -152,3 +153,9 @@ def horizontal_conv(
 def shift_down(x: Tensor) -> Tensor:
     """[B, C, H, W] shifted down by one row, zeros on top: row i then holds only rows < i."""
     return F.pad(x, (0, 0, 1, -1))
+
+
+def shift_right(x: Tensor) -> Tensor:
+    """[B, C, H, W] shifted right by one column, zeros on the left: column j then holds only columns
+    < j."""
+    return F.pad(x, (1, -1))

@@ -11,9 +11,11 @@ from torch import Tensor
 from pixelgen.models.gated_pixelcnn import GatedPixelCNN
 from pixelgen.models.likelihood import Softmax
 from pixelgen.models.pixelcnn import PixelCNN
+from pixelgen.models.pixelcnn_pp import PixelCNNPP
 from pixelgen.models.pixelrnn import PixelRNN
 from pixelgen.sampling.incremental_gated import sample_gated
 from pixelgen.sampling.incremental_pixelcnn import sample_pixelcnn
+from pixelgen.sampling.incremental_pixelcnn_pp import sample_pixelcnn_pp
 from pixelgen.sampling.incremental_pixelrnn import sample_pixelrnn
 from pixelgen.sampling.naive import sample_naive
 from pixelgen.sampling.options import SamplingOptions
@@ -30,6 +32,7 @@ SAMPLERS: dict[type, Callable[[Request], None]] = {
     GatedPixelCNN: sample_gated,
     PixelCNN: sample_pixelcnn,
     PixelRNN: sample_pixelrnn,
+    PixelCNNPP: sample_pixelcnn_pp,
 }
 """The incremental sampler of every network that has one, by its exact class: a subclass may compute
 something else. All other models are sampled naively."""

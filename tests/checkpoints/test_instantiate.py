@@ -17,6 +17,7 @@ from pixelgen.models import (
     GatedPixelCNNConfig,
     GridConfig,
     PixelCNNConfig,
+    PixelCNNPPConfig,
     PixelRNNConfig,
     build_model,
 )
@@ -54,8 +55,9 @@ def test_what_its_tensors_cannot_fill_is_refused(features: int) -> None:
         PixelCNNConfig(output_features=3 << 31),
         PixelRNNConfig(output_features=3 << 31),
         PixelRNNConfig(layer="diagonal_bilstm", height=1 << 31, width=1 << 31),
+        PixelCNNPPConfig(features=1 << 31),
     ],
-    ids=["pixelcnn", "row_lstm", "diagonal_bilstm"],
+    ids=["pixelcnn", "row_lstm", "diagonal_bilstm", "pixelcnn_pp"],
 )
 def test_indices_of_maps_and_positions_are_bounded_too(config: GridConfig) -> None:
     with pytest.raises(ValueError, match="no model of this size"):

@@ -20,8 +20,6 @@ height = 4
 width = 4
 features = 12
 layers = 1
-first_kernel = 3
-output_features = 6
 classes = 2
 [data]
 path = "{data}"
@@ -35,14 +33,18 @@ samples = 0
 """
 
 
+SMALL = "first_kernel = 3\noutput_features = 6\n"
+
+
 @pytest.mark.parametrize(
     "model",
     [
-        'model = "pixelcnn"',
-        'model = "pixelrnn"\nlayer = "row_lstm"',
-        'model = "pixelrnn"\nlayer = "diagonal_bilstm"\n',
+        f'model = "pixelcnn"\n{SMALL}',
+        f'model = "pixelrnn"\nlayer = "row_lstm"\n{SMALL}',
+        f'model = "pixelrnn"\nlayer = "diagonal_bilstm"\n{SMALL}',
+        'model = "pixelcnn_pp"\nmixtures = 3',
     ],
-    ids=["pixelcnn", "row_lstm", "diagonal_bilstm"],
+    ids=["pixelcnn", "row_lstm", "diagonal_bilstm", "pixelcnn_pp"],
 )
 def test_train_export_sample_score_and_evaluate(
     model: str, run: Run, write_pictures: Callable[..., Path], tmp_path: Path

@@ -83,6 +83,14 @@ def test_recurrent_fields() -> None:
     assert (complete[UNSEEN], complete[SEEN], complete[LEAK]) == (0, before, 0)
 
 
+def test_resolution_fields() -> None:
+    one, even, odd = colours(diagrams.resolution_fields())
+    assert one[UNSEEN] > 0
+    assert (even[UNSEEN], even[SEEN], even[LEAK]) == (0, 6 * 16 + 8, 0)
+    # The blocks of full resolution reach 6 columns: 2 are left over on the left, 1 on the right.
+    assert (odd[UNSEEN], odd[SEEN], odd[LEAK]) == (3, 7 * 16 + 5, 0)
+
+
 def test_order_is_strictly_triangular() -> None:
     ((panel,),) = diagrams.order().rows
     for here, row in enumerate(panel.colours):

@@ -13,6 +13,7 @@ from pixelgen.models import (
     GatedPixelCNNConfig,
     GridConfig,
     PixelCNNConfig,
+    PixelCNNPPConfig,
     PixelRNNConfig,
     build_model,
 )
@@ -152,6 +153,13 @@ def baseline_config(height: int, width: int, **more: Any) -> GridConfig:
 def recurrent_config(layer: str, height: int, width: int, **more: Any) -> GridConfig:
     """A tiny configuration of PixelRNN."""
     return PixelRNNConfig(**{**_BASELINE, "layer": layer, "height": height, "width": width, **more})
+
+
+def plus_plus_config(height: int, width: int, **more: Any) -> GridConfig:
+    """A tiny configuration of PixelCNN++."""
+    names = ("channels", "levels", "mixtures")
+    values = {name: _BASELINE[name] for name in names} | {"features": 4, "layers": 1}
+    return PixelCNNPPConfig(**{**values, "height": height, "width": width, **more})
 
 
 def random_model(config: GridConfig, seed: int = 0, gain: float = 1.2) -> Any:

@@ -13,7 +13,13 @@ import numpy.typing as npt
 import pytest
 import torch
 
-from pixelgen.models import GatedPixelCNNConfig, GridConfig, PixelCNNConfig, PixelRNNConfig
+from pixelgen.models import (
+    GatedPixelCNNConfig,
+    GridConfig,
+    PixelCNNConfig,
+    PixelCNNPPConfig,
+    PixelRNNConfig,
+)
 
 from .cases import (
     PAIRS,
@@ -22,6 +28,7 @@ from .cases import (
     double_condition,
     gated_config,
     grid_shape,
+    plus_plus_config,
     random_condition,
     random_model,
     random_pictures,
@@ -199,6 +206,48 @@ def diagonal_bilstm_field(config: PixelRNNConfig) -> Bools:
                         states[:, i, j] |= union(list(states[:, i, j + beside]))
         seen = seen | groups_up_to(left | shifted(right, -1, 0), own=True)
     return seen
+
+
+def plus_plus_field(config: PixelCNNPPConfig) -> Bools:
+    """The receptive field of PixelCNN++ (section 2.3), [1, H, W, C, H, W]."""
+    pixels = union(list(inputs_alone(*grid_shape(config))))
+
+    def reached(seen: Bools, rows: int, columns: list[int]) -> Bools:
+        return union([shifted(seen, -up, across) for up in range(rows) for across in columns])
+
+    down = shifted(reached(pixels, 2, [-1, 0, 1]), -1, 0)
+    right = shifted(reached(pixels, 1, [-1, 0, 1]), -1, 0)
+    right = right | shifted(reached(pixels, 2, [0]), 0, -1)
+
+    def block(down: Bools, right: Bools, kept: tuple[Bools, Bools] | None) -> tuple[Bools, Bools]:
+        # Two convolutions each; the short-cuts enter between them.
+        down = reached(down, 2, [-1, 0, 1])
+        if kept is not None:
+            down = down | kept[0]
+        down = reached(down, 2, [-1, 0, 1])
+        right = reached(right, 2, [-1, 0]) | down
+        if kept is not None:
+            right = right | kept[1]
+        return down, reached(right, 2, [-1, 0])
+
+    def resolution(down: Bools, right: Bools, lower: int) -> tuple[Bools, Bools]:
+        kept = [(down, right)]
+        for _ in range(config.layers):
+            down, right = block(down, right, None)
+            kept.append((down, right))
+        if not lower:
+            kept.pop()
+        else:
+            down, right = reached(down, 2, [-1, 0, 1]), reached(right, 2, [-1, 0])
+            small = resolution(down[::2, ::2], right[::2, ::2], lower - 1)
+            wide, right = (each.repeat(2, axis=0).repeat(2, axis=1) for each in small)
+            down = wide | shifted(wide, 0, 1)  # an even column gets the same twice
+            down[:, ::2] = wide[:, ::2]
+        while kept:
+            down, right = block(down, right, kept.pop())
+        return down, right
+
+    return resolution(down, right, config.resolutions - 1)[1][None]
 
 
 def check_pattern(config: GridConfig, expected: Bools) -> None:
@@ -395,6 +444,52 @@ def test_recurrent_with_three_channels(layer: str) -> None:
     check_pattern(config, field(config))
 
 
+@pytest.mark.parametrize("more", [{}, {"classes": 3}, {"channels": 1}, {"layers": 2}])
+@pytest.mark.parametrize("resolutions", [1, 2, 3])
+def test_plus_plus_jacobian_is_exactly_its_field(resolutions: int, more: dict[str, Any]) -> None:
+    """No channel of the position itself: these meet in the likelihood alone."""
+    config = plus_plus_config(4, 8, resolutions=resolutions, **more)
+    assert isinstance(config, PixelCNNPPConfig)
+    expected = plus_plus_field(config)
+    assert not (expected & ~before_in_order(*grid_shape(config))[:1]).any()
+    check_pattern(config, expected)
+
+
+def test_the_field_of_plus_plus_may_end_inside_the_grid() -> None:
+    """What the test above compares with is not always everything."""
+    config = plus_plus_config(2, 12, resolutions=1)
+    assert isinstance(config, PixelCNNPPConfig)
+    expected = plus_plus_field(config)
+    assert (before_in_order(*grid_shape(config))[:1] & ~expected).any()
+    check_pattern(config, expected)
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+def test_how_far_plus_plus_sees_in_odd_rows(layers: int) -> None:
+    """In the row of a position and the one above, 4 · layers + 2 columns to the left and to the
+    right: the lower resolutions have seen the rows of even numbers and those before. What lies
+    farther up, and all that precedes a position in an even row, is seen whole."""
+    height, width, reach = 4, 16, 4 * layers + 2
+    config = plus_plus_config(height, width, channels=1, layers=layers)
+    assert isinstance(config, PixelCNNPPConfig)
+    i, j, row, column = np.indices((height, width) * 2)
+    far = (row == i) & (j - column > reach) | (row == i - 1) & (column - j > reach)
+    expected = before_in_order(1, height, width) & ~(far & (i % 2 == 1))[None, :, :, None]
+    np.testing.assert_array_equal(plus_plus_field(config), expected)
+    check_pattern(config, expected)
+
+
+@pytest.mark.parametrize("shape", [(8, 8), (4, 8), (12, 4)])
+def test_plus_plus_has_no_blind_spot(shape: tuple[int, int]) -> None:
+    """Every position sees all positions before it, whole, if the grid is narrow enough for the
+    blocks of the first resolution (see above)."""
+    config = plus_plus_config(*shape, channels=1 if shape == (8, 8) else 2, layers=2)
+    assert isinstance(config, PixelCNNPPConfig)
+    before = before_in_order(*grid_shape(config))[:1]
+    np.testing.assert_array_equal(plus_plus_field(config), before)
+    check_pattern(config, before)
+
+
 def test_blind_spot_of_the_baseline_that_the_gated_model_lacks() -> None:
     """With 3×3 kernels a step to the right costs a row: what lies flatter is never seen, however
     many layers there are. The gated model with the same kernels sees all of it."""
@@ -460,11 +555,18 @@ def test_values_of_pictures_follow_the_order_in_recurrent_networks(
     _check_values(random_model(recurrent_config(layer, 3, 3, likelihood=likelihood)))
 
 
+@pytest.mark.parametrize("channels", [2, 3])
+def test_values_of_pictures_follow_the_order_in_plus_plus(channels: int) -> None:
+    """The channels of a position depend on the ones before through the coupled means."""
+    _check_values(random_model(plus_plus_config(4, 4, channels=channels), gain=0.8))
+
+
 def test_pictures_of_a_batch_do_not_meet() -> None:
     recurrent = [
         recurrent_config(layer, 3, 3, classes=3) for layer in ("row_lstm", "diagonal_bilstm")
     ]
-    for config in recurrent + [gated_config(TRIPLES[n], 3, 3) for n in list(TRIPLES)[:12]]:
+    others = [*recurrent, plus_plus_config(4, 4, classes=3)]
+    for config in others + [gated_config(TRIPLES[n], 3, 3) for n in list(TRIPLES)[:12]]:
         model = random_model(config)
         x, condition = random_pictures(config, 3), random_condition(config, 3)
         with torch.no_grad():

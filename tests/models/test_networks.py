@@ -16,6 +16,7 @@ from .cases import (
     TRIPLES,
     baseline_config,
     gated_config,
+    plus_plus_config,
     random_condition,
     random_model,
     random_pictures,
@@ -152,7 +153,11 @@ def all_configs() -> list[GridConfig]:
         for more in ({}, {"classes": 3, "likelihood": "logistic"})
     ]
     baseline = [baseline_config(3, 3), baseline_config(3, 3, classes=3, likelihood="logistic")]
-    return [*gated, *baseline, *recurrent]
+    plus_plus = [
+        plus_plus_config(4, 4, classes=3),
+        plus_plus_config(4, 4, channels=1, likelihood="softmax", resolutions=2),
+    ]
+    return [*gated, *baseline, *recurrent, *plus_plus]
 
 
 def test_checkpoints_hold_parameters_alone() -> None:

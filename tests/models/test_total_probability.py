@@ -7,7 +7,13 @@ from typing import Any
 import pytest
 import torch
 
-from pixelgen.models import GatedPixelCNNConfig, GridConfig, PixelCNNConfig, PixelRNNConfig
+from pixelgen.models import (
+    GatedPixelCNNConfig,
+    GridConfig,
+    PixelCNNConfig,
+    PixelCNNPPConfig,
+    PixelRNNConfig,
+)
 from pixelgen.models.conditioning import Condition
 
 from .cases import PAIRS, all_pictures, random_condition, random_model
@@ -94,6 +100,40 @@ def test_recurrent_probabilities_add_up_to_one(layer: str, likelihood: str, clas
         classes=classes,
     )
     check_total(config, Condition(torch.tensor([1])) if classes else None)
+
+
+@pytest.mark.parametrize("classes", [0, 2])
+def test_plus_plus_probabilities_add_up_to_one(classes: int) -> None:
+    """2×2 pictures of 2 coupled channels at two resolutions."""
+    config = PixelCNNPPConfig(
+        channels=2,
+        height=2,
+        width=2,
+        levels=3,
+        features=4,
+        layers=1,
+        resolutions=2,
+        mixtures=2,
+        classes=classes,
+    )
+    check_total(config, Condition(torch.tensor([1])) if classes else None)
+
+
+def test_plus_plus_probabilities_add_up_to_one_at_three_resolutions() -> None:
+    """The lower two rows of 4×4 pictures of bits, given the upper two."""
+    config = PixelCNNPPConfig(
+        channels=1, height=4, width=4, levels=2, features=4, layers=1, mixtures=2
+    )
+    model = random_model(config, gain=0.8)
+    lower = torch.cartesian_prod(*[torch.arange(2)] * 8).view(-1, 1, 2, 4)
+    for seed in range(3):
+        upper = torch.randint(2, (1, 1, 2, 4), generator=torch.Generator().manual_seed(seed))
+        with torch.no_grad():
+            log_prob = model.log_prob(torch.cat((upper.expand(256, -1, -1, -1), lower), 2))
+        total = log_prob[:, :, 2:].double().flatten(1).sum(1)
+        assert total.exp().sum().item() == pytest.approx(1, abs=1e-4)
+        assert total.std() > 0.1
+        torch.testing.assert_close(log_prob[:, :, :2], log_prob[:1, :, :2].expand(256, -1, -1, -1))
 
 
 def test_single_channel_with_the_order_of_the_likelihood() -> None:

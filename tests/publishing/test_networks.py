@@ -11,10 +11,11 @@ from torch import nn
 
 import pixelgen
 from pixelgen.checkpoints import load_checkpoint
-from pixelgen.models import GatedPixelCNNConfig, PixelCNNConfig, build_model
+from pixelgen.models import GatedPixelCNNConfig, PixelCNNConfig, PixelCNNPPConfig, build_model
 from pixelgen.models.autoregressive import GridNetwork
 from pixelgen.models.gated_pixelcnn import GatedPixelCNN
 from pixelgen.models.pixelcnn import PixelCNN
+from pixelgen.models.pixelcnn_pp import PixelCNNPP
 from pixelgen.models.tokenizer import Tokenizer
 
 from ..hub_server import TOKEN, Hub
@@ -107,6 +108,15 @@ def test_from_pretrained_gives_a_network_to_train_further(tmp_path: Path) -> Non
     assert isinstance(GridNetwork.from_pretrained(folder), GatedPixelCNN)
     model.save_pretrained(folder)  # replaces the earlier ones
     assert pixelgen.load(folder).class_names == ("class 0", "class 1")
+
+
+def test_weight_normalised_networks(tmp_path: Path) -> None:
+    """Directions and lengths of filters are stored as they are."""
+    model = build_model(PixelCNNPPConfig(height=4, width=4, features=4, layers=1)).eval()
+    loaded = PixelCNNPP.from_pretrained(model.save_pretrained(tmp_path / "plus"))
+    assert equal(loaded, model)
+    x = torch.randint(256, (2, 3, 4, 4))
+    assert torch.equal(loaded.log_prob(x), model.log_prob(x))
 
 
 def test_parts_of_weights(code_weights: Path) -> None:

@@ -11,6 +11,7 @@ from pixelgen.models import (
     GatedPixelCNNConfig,
     GridConfig,
     PixelCNNConfig,
+    PixelCNNPPConfig,
     PixelRNNConfig,
     build_model,
 )
@@ -47,6 +48,13 @@ def recurrent(**options: Any) -> PixelRNNConfig:
     """A small PixelRNN's configuration."""
     known = {f.name for f in fields(PixelRNNConfig)}
     return PixelRNNConfig(**{k: v for k, v in {**SMALL, **options}.items() if k in known})
+
+
+def plus_plus(**options: Any) -> PixelCNNPPConfig:
+    """A small PixelCNN++'s configuration."""
+    own = {"channels": 2, "height": 4, "width": 4, "features": 4, "layers": 1}
+    shared = {name: SMALL[name] for name in ("levels", "mixtures")}
+    return PixelCNNPPConfig(**{**shared, **own, **options})
 
 
 def network(config: GridConfig, seed: int = 0) -> GridNetwork:

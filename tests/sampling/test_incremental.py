@@ -17,7 +17,7 @@ from pixelgen.models.gated_pixelcnn import GatedLayer, GatedPixelCNN
 from pixelgen.models.heads import PointwiseHead
 from pixelgen.sampling import SamplingOptions, sample
 
-from .networks import baseline, condition, gated, network, recurrent, uniforms
+from .networks import baseline, condition, gated, network, plus_plus, recurrent, uniforms
 
 HEADS = [
     ("groups", "softmax"),
@@ -127,6 +127,23 @@ def test_row_lstm_of_other_kernels(kernel: int) -> None:
     assert_same(recurrent(kernel=kernel, classes=2))
 
 
+@pytest.mark.parametrize(
+    "variant",
+    [
+        {},
+        {"height": 8, "channels": 1, "layers": 2},
+        {"resolutions": 1, "height": 3, "width": 5},
+        {"resolutions": 2, "height": 6, "width": 2, "layers": 2},
+        {"resolutions": 1, "height": 1, "width": 1, "channels": 3},
+        {"channels": 1, "likelihood": "softmax"},
+        {"classes": 3},
+    ],
+    ids=lambda v: "-".join(v) or "plain",
+)
+def test_plus_plus(variant: dict[str, Any]) -> None:
+    assert_same(plus_plus(**variant))
+
+
 def counted(run: Callable[[], object]) -> int:
     """Floating-point operations of all products and convolutions."""
     with FlopCounterMode(display=False) as counter:
@@ -134,11 +151,18 @@ def counted(run: Callable[[], object]) -> int:
     return counter.get_total_flops()
 
 
-@pytest.mark.parametrize("layer", ["row_lstm", "diagonal_bilstm"])
-def test_recurrent_takes_the_work_of_about_one_pass(layer: str) -> None:
-    config = recurrent(layer=layer, features=24)
-    model, numbers = network(config).eval(), uniforms(config, 1)
-    x = torch.zeros(1, 3, 4, 5, dtype=torch.long)
+@pytest.mark.parametrize(
+    "config",
+    [
+        recurrent(layer="row_lstm", features=24),
+        recurrent(layer="diagonal_bilstm", features=24),
+        plus_plus(features=24),
+    ],
+    ids=["row_lstm", "diagonal_bilstm", "pixelcnn_pp"],
+)
+def test_sampling_takes_the_work_of_about_one_pass(config: GridConfig) -> None:
+    model, numbers = network(config).eval().requires_grad_(False), uniforms(config, 1)
+    x = torch.zeros(1, config.channels, config.height, config.width, dtype=torch.long)
     with torch.no_grad():
         one_pass = counted(lambda: model(x))
     assert counted(lambda: sample(model, None, numbers)) < 1.1 * one_pass
@@ -164,9 +188,13 @@ def test_recurrent_takes_the_work_of_about_one_pass(layer: str) -> None:
         baseline(classes=3),
         recurrent(classes=3),
         recurrent(classes=3, layer="diagonal_bilstm"),
+        plus_plus(classes=3, height=2, resolutions=2),
     ],
-    ids=["groups", "head", "likelihood", "skips", "baseline", "row_lstm", "diagonal_bilstm"],
-)
+    ids=[
+        "groups", "head", "likelihood", "skips", "baseline", "row_lstm", "diagonal_bilstm",
+        "pixelcnn_pp",
+    ],
+)  # fmt: skip
 def test_options(config: GridConfig, options: SamplingOptions) -> None:
     assert_same(config, options=options)
 
@@ -180,8 +208,9 @@ def test_options(config: GridConfig, options: SamplingOptions) -> None:
         baseline(),
         recurrent(),
         recurrent(layer="diagonal_bilstm"),
+        plus_plus(height=2, resolutions=2),
     ],
-    ids=["groups", "patch", "likelihood", "baseline", "row_lstm", "diagonal_bilstm"],
+    ids=["groups", "patch", "likelihood", "baseline", "row_lstm", "diagonal_bilstm", "pixelcnn_pp"],
 )
 def test_known_values(config: GridConfig) -> None:
     shape = (config.channels, config.height, config.width)
