@@ -46,6 +46,7 @@ from pixelgen.errors import PixelgenError, UsageError
 from pixelgen.files import write_atomically
 from pixelgen.json_text import finite
 from pixelgen.pipelines.devices import pick_device
+from pixelgen.training.logs import SilentWatcher
 from pixelgen.training.loop import Reason
 from pixelgen.training.recipe import Recipe, load_recipe
 from pixelgen.training.recipe_files import table_recipes
@@ -85,7 +86,7 @@ def compare(
     samples: int = SAMPLE_COUNT,
     slice_minutes: float | None = None,
     max_minutes: float | None = None,
-    watcher: ComparisonWatcher,
+    watcher: ComparisonWatcher | None = None,
 ) -> ComparisonOutcome:
     """Trains the models of `recipes` (files, or names of recipes that come with the package) on
     `data` in turns, each with the same `budget` ("30m", "2h", "1e15flop"), measures them on the
@@ -101,6 +102,7 @@ def compare(
     Raises UsageError for arguments that do not fit together, PixelgenError where data, recipes and
     runs do not.
     """
+    watcher = watcher or SilentWatcher()
     allowance = Budget.parse(budget)
     _check_range("limit", limit, 1)
     _check_range("samples", samples, 0)
@@ -194,6 +196,7 @@ def _rows(
         counters = counters_of(folder, entry)
         rows[entry.name] = replace(
             row,
+            title=row.title + ", given the class" * bool(entry.labels),
             flops_per_picture=entry.flops,
             pictures=counters.images,
             epochs=counters.images / (entry.pictures - entry.recipe.data.holdout),

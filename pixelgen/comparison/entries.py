@@ -16,6 +16,7 @@ from pixelgen.data import ImageData, load_images
 from pixelgen.errors import PixelgenError, UsageError, did_you_mean
 from pixelgen.files import expanded
 from pixelgen.metrics.progress import OnNote
+from pixelgen.models.config import GridConfig
 from pixelgen.training.recipe import IntervalsRecipe, Recipe, load_recipe
 from pixelgen.training.recipe_files import bundled_recipes, table_recipes
 from pixelgen.training.recipe_tables import toml_value
@@ -98,6 +99,8 @@ def read_recipes(
             raise UsageError(
                 f"{name} has no bits per dimension of pixels to compare", "leave it out"
             )
+        if isinstance(recipe.model, GridConfig) and recipe.model.vector:
+            raise UsageError(f"{name} needs condition vectors to compare", "leave it out")
         recipes[name] = recipe if size is None else _resized(recipe, size)
     return recipes
 

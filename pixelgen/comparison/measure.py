@@ -42,6 +42,7 @@ TRAIN_PICTURES = 2000
 """Training pictures that are measured, at most."""
 _AT_ONCE = 500
 """Pictures that are measured before others can be interrupted."""
+_LEVELS = 256
 _LARGEST = 2**20
 _FIGURES, _SAMPLES = "figures", "samples"
 
@@ -181,8 +182,8 @@ def draw_samples(network: nn.Module, recipe: Recipe, count: int) -> tuple[Tensor
 
 
 def measure_uniform(recipe: Recipe, split: EvaluationSplit, note: OnNote) -> Measured:
-    """Log2 of the levels: every picture costs the same."""
-    bits = BitsPerDim(math.log2(recipe.model.levels), 0.0)
+    """Log2 of the values' levels: every picture costs the same."""
+    bits = BitsPerDim(math.log2(_LEVELS), 0.0)
     unseen, seen = unseen_pictures(recipe, split, note), _training_rows(recipe, split, note)
     return Measured(bits, bits, len(unseen), len(seen), 0)
 

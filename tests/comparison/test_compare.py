@@ -24,6 +24,7 @@ from pixelgen.models import AutoencoderConfig, GatedPixelCNNConfig, build_model
 from pixelgen.publishing.trained_run import TrainedRun
 from pixelgen.training.logs import SilentWatcher
 from pixelgen.training.recipe import Recipe
+from pixelgen.training.recipe_files import table_recipes
 from pixelgen.training.state import read_state
 
 from .test_peers import write_first
@@ -204,6 +205,7 @@ def test_peers_are_trained_and_measured(
 def test_classes_are_given(recipes: list[str], pictures: Path, tmp_path: Path) -> None:
     outcome = run(recipes[:1], pictures, tmp_path / "out", overrides=["model.classes=2"], samples=2)
     row = next(row for row in outcome.comparison.rows if row.kind == "trained")
+    assert row.title == "PixelCNN, given the class"
     assert row.test.bits_per_dim < 8.1
 
 
@@ -228,7 +230,8 @@ def test_other_sizes(recipes: list[str], pictures: Path) -> None:
 
 
 def test_the_size_of_the_paper() -> None:
-    names = ["pixelcnn", "row_lstm", "diagonal_bilstm", "gated_pixelcnn"]
+    names = [*table_recipes()]
+    assert {"pixelcnn", "row_lstm", "diagonal_bilstm", "gated_pixelcnn", "patch_head"} <= {*names}
     small, large = read_recipes(names, "x"), read_recipes(names, "x", paper=True)
     assert [*small] == [*large] == names
     for name in names:

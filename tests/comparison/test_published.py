@@ -14,7 +14,7 @@ def test_figures_of_cifar10() -> None:
     assert tests == {
         "uniform": 8.00, "gaussian": 4.70, "nice": 4.48, "deep_diffusion": 4.20, "draw": 4.13,
         "deep_gmm": 4.00, "conv_draw": 3.58, "ride": 3.47, "pixelcnn": 3.14, "row_lstm": 3.07,
-        "diagonal_bilstm": 3.00, "gated_pixelcnn": 3.03, "pixelcnnpp": 2.92,
+        "diagonal_bilstm": 3.00, "gated_pixelcnn": 3.03, "pixelcnn_pp": 2.92,
     }  # fmt: skip
     assert {key for key, figure in figures.items() if figure.bound} == {
         "deep_diffusion", "draw", "conv_draw",
