@@ -29,7 +29,7 @@ from pixelgen.training.state import read_state
 
 from .test_peers import write_first
 
-BUDGET = "3e8flop"
+BUDGET = "1e8flop"
 
 
 def run(recipes: list[str], data: Path, folder: Path, **options: Any) -> ComparisonOutcome:
@@ -60,9 +60,9 @@ def test_rows(finished: tuple[Path, ComparisonOutcome], pictures: Path) -> None:
         row = rows[name]
         assert (row.kind, row.bound, row.sampler) == ("trained", False, "incremental")
         steps = read_state(folder / "runs" / name)[0].counters.step
-        assert steps == math.floor(3e8 / (8 * row.flops_per_picture))
+        assert steps == math.floor(1e8 / (8 * row.flops_per_picture))
         assert row.pictures == 8 * steps
-        assert 3e8 - 8 * row.flops_per_picture < row.flops <= 3e8
+        assert 1e8 - 8 * row.flops_per_picture < row.flops <= 1e8
         assert row.epochs == pytest.approx(row.pictures / 36)
         assert row.curve[-1] == (row.flops, read_state(folder / "runs" / name)[0].counters.held_out)
         assert row.seconds_per_sample > 0
@@ -118,8 +118,8 @@ def test_interrupted_and_continued_is_the_same(
                 turns.append(text.partition(":")[0])
 
     parts = tmp_path / "parts"
-    short = {"slice_minutes": 0.002, "watcher": Watcher()}
-    first = run(recipes, pictures, parts, max_minutes=0.004, **short)
+    short = {"slice_minutes": 0.003, "watcher": Watcher()}
+    first = run(recipes, pictures, parts, max_minutes=0.003, **short)
     assert first.reason in ("max-minutes", "finished")
     again = run(recipes, pictures, parts, **short)
     assert again.reason == "finished"
@@ -198,7 +198,7 @@ def test_peers_are_trained_and_measured(
     assert rows["theirs"].title == "theirs"
     assert rows["theirs"].sampler == "naive"
     assert rows["theirs"].parameters == 3 * 256 * (3 * 9 + 1) + 3 * 256
-    assert rows["theirs"].test.bits_per_dim < 8.1
+    assert 6 < rows["theirs"].test.bits_per_dim < 12  # hardly trained
     assert run(recipes[:1], pictures, tmp_path / "out", **options).reason == "finished"
 
 
@@ -278,4 +278,4 @@ def test_runs_of_another_budget(
 ) -> None:
     folder, _ = finished
     with pytest.raises(UsageError, match=r"pixelcnn was trained with another schedule\.steps"):
-        run(recipes, pictures, folder, budget="4e8flop")
+        run(recipes, pictures, folder, budget="2e8flop")
