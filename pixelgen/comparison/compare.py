@@ -224,13 +224,13 @@ def _row(
         title=figure.title,
         kind=kind,
         bound=bound,
-        test=measured and measured.test,
-        train=measured and measured.train,
+        test=None if measured is None else measured.test,
+        train=None if measured is None else measured.train,
         published_test=figure.test,
         published_train=figure.train,
         published_bound=figure.bound,
         source=figure.source,
-        parameters=measured and measured.parameters,
+        parameters=None if measured is None else measured.parameters,
     )
 
 
