@@ -107,9 +107,9 @@ def compare(
 
     \b
     Examples:
-      pixelgen compare pixelcnn row_lstm gated_pixelcnn --data cifar10 --budget 30m -o table1
-      pixelgen compare recipes/tables/*.toml --data cifar10 --budget 1e15flop -o table1
-      pixelgen compare pixelcnn --data owner/name --split validation --size 32 --budget 1h -o table2
+      pixelgen compare pixelcnn row_lstm --data cifar10 --budget 30m -o table1
+      pixelgen compare gated_pixelcnn --data cifar10 --budget 1e15flop -o all
+      pixelgen compare pixelcnn --data owner/name --size 32 --budget 1h -o mine
     """
     from pixelgen.cli.memory import keep_freed_memory
     from pixelgen.cli.train import TrainingDisplay
