@@ -32,8 +32,8 @@ CLOSED_FORM = ("uniform", "gaussian")
 """Keys of the rows that are not trained."""
 _COUNTED = 4
 """Pictures on which operations are counted."""
-_BITS, BOUND = "bits_per_dim", "bits_per_dim_bound"
-"""Figures of tasks that can be compared; the second is an upper bound."""
+BOUND = "bits_per_dim_bound"
+"""The figure of tasks that measure an upper bound of bits per dimension."""
 _NAME = re.compile(r"[\w.+-]{1,60}")
 _FIXED = ("data.path", "schedule.steps", "schedule.minutes")
 """Keys of recipes that the comparison sets."""
@@ -94,15 +94,20 @@ def read_recipes(
             what = "two recipes are called" if name in recipes else "a recipe cannot be called"
             raise UsageError(f"{what} {name!r}", "rename the file")
         recipe = load_recipe(path, [f"data.path={toml_value(data)}", *overrides])
-        task = kind_of_task(recipe)
-        if task.figure not in (_BITS, BOUND) or not task.figure_unit.startswith("bits/dim"):
-            raise UsageError(
-                f"{name} has no bits per dimension of pixels to compare", "leave it out"
-            )
-        if isinstance(recipe.model, GridConfig) and recipe.model.vector:
-            raise UsageError(f"{name} needs condition vectors to compare", "leave it out")
+        _check_comparable(name, recipe)
         recipes[name] = recipe if size is None else _resized(recipe, size)
     return recipes
+
+
+def _check_comparable(name: str, recipe: Recipe) -> None:
+    """Raises UsageError for a model without a likelihood of pixels, or a bound of it."""
+    if kind_of_task(recipe).figure == BOUND:
+        return
+    # The bits of an auto-encoder, or of a model of vectors, are given what was computed from the
+    # picture itself, those of a tokenizer's codes are no bits of pixels.
+    grid = isinstance(recipe.model, GridConfig)
+    if not grid or recipe.data.tokenizer or recipe.model.vector:
+        raise UsageError(f"{name} has no likelihood of pixels to compare", "leave it out")
 
 
 def _path_of(source: str, paper: bool) -> Path:

@@ -245,7 +245,8 @@ def test_the_size_of_the_paper() -> None:
     [
         ({"recipes": []}, "no recipe to compare"),
         ({"recipes": ["pixelcn"]}, "no recipe 'pixelcn', did you mean pixelcnn?"),
-        ({"recipes": ["autoencoder32"]}, "no bits per dimension"),
+        ({"recipes": ["autoencoder32"]}, "autoencoder32 has no likelihood of pixels"),
+        ({"recipes": ["imagenet64"]}, "imagenet64 has no likelihood of pixels"),
         ({"recipes": ["pixelcnn", "pixelcnn"]}, "two recipes are called 'pixelcnn'"),
         ({"recipes": ["imagenet32"], "paper": True}, "no variant of imagenet32"),
         ({"budget": "0m"}, "trains nothing"),
