@@ -34,7 +34,7 @@ _COUNTED = 4
 """Pictures on which operations are counted."""
 BOUND = "bits_per_dim_bound"
 """The figure of tasks that measure an upper bound of bits per dimension."""
-_NAME = re.compile(r"[\w.+-]{1,60}")
+_NAME = re.compile(r"\w[\w.+-]{0,60}")
 _FIXED = ("data.path", "schedule.steps", "schedule.minutes")
 """Keys of recipes that the comparison sets."""
 
@@ -168,7 +168,10 @@ def check_peer_names(peers: Mapping[str, Path], recipes: Mapping[str, Recipe]) -
     """Raises UsageError for names that cannot be those of folders, or are taken."""
     for name in peers:
         if not _NAME.fullmatch(name):
-            raise UsageError(f"a peer cannot be called {name!r}", "letters, digits, . + - and _")
+            raise UsageError(
+                f"a peer cannot be called {name!r}",
+                "letters and digits, after the first also . + - and _",
+            )
         if name in recipes or name in CLOSED_FORM:
             raise UsageError(f"a recipe and a peer are called {name!r}", "rename the peer")
 

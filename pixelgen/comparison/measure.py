@@ -107,7 +107,7 @@ def measure_trained(
 ) -> Measured:
     """The figures of a model's averaged weights, and a sheet of `samples` pictures. Raises
     PixelgenError for a run that cannot be read, and where its network gives no numbers."""
-    run = run_folder(folder, entry)
+    run, sheet = run_folder(folder, entry), sample_sheet(folder, entry)
     state, tensors = read_state(run)
     key = {"step": state.counters.step, "recipe": entry.recipe.to_dict(), "samples": samples}
 
@@ -140,14 +140,13 @@ def measure_trained(
             began = time.perf_counter()
             drawn, sampler = draw_samples(network, recipe, samples)
             seconds = (time.perf_counter() - began) / samples
-            path = sample_sheet(folder, entry)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(path, lambda part: picture(drawn, samples).save(part, format="png"))
+            sheet.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(sheet, lambda part: picture(drawn, samples).save(part, format="png"))
         return Measured(
             bits(unseen), bits(seen), len(unseen), len(seen), entry.parameters, seconds, sampler
         )
 
-    return _once(folder, entry.name, split, key, measure)
+    return _once(folder, entry.name, split, key, measure, sheet if samples else None)
 
 
 def sample_sheet(folder: Path, entry: Entry) -> Path:
@@ -240,14 +239,16 @@ def _once(
     split: EvaluationSplit,
     key: dict[str, Any],
     measure: Callable[[], Measured],
+    sheet: Path | None = None,
 ) -> Measured:
-    """What `measure` returns, or returned in an earlier call with the same key."""
+    """What `measure` returns, or returned in an earlier call with the same key, if the file `sheet`
+    of that call is still there."""
     text = json.dumps({**key, "split": asdict(split)}, sort_keys=True)
     digest = hashlib.sha256(text.encode()).hexdigest()
     path = folder / _FIGURES / f"{name}.json"
     with suppress(OSError, ValueError, KeyError, TypeError):
         saved = parse_json(read_file(path, _LARGEST).decode())
-        if saved["of"] == digest:
+        if saved["of"] == digest and (sheet is None or sheet.is_file()):
             return Measured.from_dict(saved["figures"])
     measured = measure()
     path.parent.mkdir(parents=True, exist_ok=True)
