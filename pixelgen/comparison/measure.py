@@ -220,10 +220,10 @@ def measure_gaussian(
 
 def stack_sheets(folder: Path, entries: Sequence[Entry], path: Path) -> None:
     """Writes the samples of all models as one sheet, a row each."""
-    sheets = []
+    sheets: list[Image.Image] = []
     for entry in entries:
-        with Image.open(sample_sheet(folder, entry)) as sheet:
-            sheets.append(sheet.convert("RGB"))
+        with Image.open(sample_sheet(folder, entry)) as file:
+            sheets.append(file.convert("RGB"))
     width, height = max(s.width for s in sheets), sum(s.height + 2 for s in sheets) - 2
     stacked = Image.new("RGB", (width, height), "white")
     top = 0

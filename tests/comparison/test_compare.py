@@ -33,7 +33,7 @@ BUDGET = "1e8flop"
 
 
 def run(recipes: list[str], data: Path, folder: Path, **options: Any) -> ComparisonOutcome:
-    values = {"budget": BUDGET, "samples": 2, "watcher": SilentWatcher()} | options
+    values: dict[str, Any] = {"budget": BUDGET, "samples": 2} | options
     return compare(recipes, str(data), values.pop("budget"), folder, **values)
 
 
@@ -51,7 +51,7 @@ def test_rows(finished: tuple[Path, ComparisonOutcome], pictures: Path) -> None:
     assert comparison is not None
     assert (comparison.training_pictures, comparison.test_pictures) == (40, 12)
     assert (comparison.test_total, comparison.classes, comparison.train_measured) == (12, 2, 36)
-    rows = {row.name: row for row in comparison.rows}
+    rows: dict[str, Any] = {row.name: row for row in comparison.rows}
     assert [*rows] == ["uniform", "gaussian", "pixelcnn", "row_lstm"]
     assert rows["uniform"].test.bits_per_dim == 8
     assert rows["gaussian"].bound

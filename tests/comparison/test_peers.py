@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -13,7 +14,14 @@ from pixelgen.errors import InputError
 from pixelgen.models import build_model
 from pixelgen.models.config import config_from_dict
 
-SIZE = {"height": 4, "width": 5, "levels": 7, "features": 6, "layers": 1, "output_features": 6}
+SIZE: dict[str, Any] = {
+    "height": 4,
+    "width": 5,
+    "levels": 7,
+    "features": 6,
+    "layers": 1,
+    "output_features": 6,
+}
 CAUSAL = """
 import torch
 from torch import nn
@@ -97,7 +105,7 @@ def test_two_checkouts_with_equal_names_of_modules(tmp_path: Path) -> None:
     paths, before = list(sys.path), set(sys.modules)
     folders = [write_first(tmp_path / "a"), write_second(tmp_path / "b")]
     networks = [build_model(PeerConfig(**SIZE, path=str(folder))) for folder in folders]
-    names = [type(network.peer).__module__ for network in networks]  # type: ignore[union-attr]
+    names = [type(network.peer).__module__ for network in networks]
     assert names == ["pixelcnn.model", "pixelcnn"]
     assert sys.path == paths
     assert "pixelcnn" not in set(sys.modules) - before
