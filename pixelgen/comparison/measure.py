@@ -24,6 +24,7 @@ from pixelgen.errors import PixelgenError
 from pixelgen.evaluation.dataset import evenly_spread
 from pixelgen.evaluation.results import BitsPerDim
 from pixelgen.files import read_file, write_atomically
+from pixelgen.imaging.grid import stack_rows
 from pixelgen.json_text import parse_json
 from pixelgen.metrics.gaussian import fit_gaussian
 from pixelgen.metrics.latents import conditions_given
@@ -224,12 +225,7 @@ def stack_sheets(folder: Path, entries: Sequence[Entry], path: Path) -> None:
     for entry in entries:
         with Image.open(sample_sheet(folder, entry)) as file:
             sheets.append(file.convert("RGB"))
-    width, height = max(s.width for s in sheets), sum(s.height + 2 for s in sheets) - 2
-    stacked = Image.new("RGB", (width, height), "white")
-    top = 0
-    for sheet in sheets:
-        stacked.paste(sheet, (0, top))
-        top += sheet.height + 2
+    stacked = stack_rows([[sheet] for sheet in sheets])
     write_atomically(path, lambda part: stacked.save(part, format="png"))
 
 

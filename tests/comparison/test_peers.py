@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -85,8 +86,8 @@ def write_second(folder: Path) -> Path:
 
 
 @pytest.mark.parametrize("write", [write_first, write_second])
-def test_both_projects(write: object, tmp_path: Path) -> None:
-    folder = write(tmp_path / "checkout")  # type: ignore[operator]
+def test_both_projects(write: Callable[[Path], Path], tmp_path: Path) -> None:
+    folder = write(tmp_path / "checkout")
     torch.manual_seed(0)
     config = PeerConfig(**SIZE, path=str(folder))
     assert config_from_dict(config.to_dict()) == config
