@@ -144,8 +144,8 @@ def _resized(recipe: Recipe, size: int) -> Recipe:
 
 
 def peer_recipe(path: Path, like: Recipe, sizes: Recipe) -> Recipe:
-    """The recipe of the network in the checkout `path`: data, picture size and optimiser as in
-    `like`, as many layers and feature maps as in `sizes`. Raises InputError for a folder that is no
+    """The recipe of the network in the checkout `path`: data and picture size as in `like`,
+    optimiser, layers and feature maps as in `sizes`. Raises InputError for a folder that is no
     checkout."""
     path = expanded(path)
     adapter_of(path)
@@ -160,7 +160,7 @@ def peer_recipe(path: Path, like: Recipe, sizes: Recipe) -> Recipe:
     )
     data = replace(like.data, tokenizer="", embedder="", vectors="")
     return Recipe(
-        model=model, seed=like.seed, data=data, optimiser=like.optimiser, schedule=like.schedule
+        model=model, seed=like.seed, data=data, optimiser=sizes.optimiser, schedule=sizes.schedule
     )
 
 
