@@ -143,8 +143,8 @@ def notes(comparison: Comparison) -> list[str]:
         lines.append(f"s/sample: the time of {c.samples} samples drawn at once, over their number.")
     if c.published:
         lines.append(
-            f"published: test (train) as published for {c.published}, of much larger models that "
-            "were trained for much longer."
+            f"published: test (train) as published for {c.published}, with the papers' sizes and "
+            "lengths of training."
         )
     if c.published.startswith("imagenet") and c.classes and c.classes != 1000:
         lines.append(
