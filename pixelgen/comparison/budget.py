@@ -46,5 +46,5 @@ class Budget:
 
     def __str__(self) -> str:
         if self.minutes:
-            return f"{self.minutes:g} minutes"
+            return f"{self.minutes:.4g} minutes"
         return re.sub(r"e\+0*", "e", f"{self.flops:.3g} FLOP")
