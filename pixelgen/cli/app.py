@@ -38,6 +38,7 @@ COMMANDS = (
     "batch",
     "evaluate",
     "train",
+    "compare",
     "recipes",
     "export",
     "config",

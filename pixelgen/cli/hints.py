@@ -40,6 +40,7 @@ HINTS: dict[str, str] = {
     "one-picture": "--grid",
     "only-reconstructs": "`pixelgen reconstruct`",
     "option-while-resuming": "leave it out, or start a new run in another folder with -o",
+    "other-runs": "give another folder with -o, or the options of the runs there",
     "part-to-fill": "--mask, --keep or --box",
     "path-needs-classes": "--class NAME",
     "photo-of-picture": "--photo PHOTO, once for each",

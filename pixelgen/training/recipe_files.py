@@ -1,4 +1,4 @@
-"""The recipes of the bundled weights, by name."""
+"""The recipes that come with the package, by name."""
 
 from __future__ import annotations
 
@@ -8,5 +8,14 @@ from pixelgen.files import shipped_folder
 
 
 def bundled_recipes() -> dict[str, Path]:
-    """Name and file of every bundled recipe."""
-    return {path.stem: path for path in sorted(shipped_folder("recipes").glob("*.toml"))}
+    """Name and file of every recipe of the bundled weights."""
+    return _named(shipped_folder("recipes"))
+
+
+def table_recipes() -> dict[str, Path]:
+    """Name and file of every recipe of the comparison of models."""
+    return _named(shipped_folder("recipes") / "tables")
+
+
+def _named(folder: Path) -> dict[str, Path]:
+    return {path.stem: path for path in sorted(folder.glob("*.toml"))}

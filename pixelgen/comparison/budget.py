@@ -1,0 +1,50 @@
+"""The computation that every model of a comparison gets."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass, replace
+
+from pixelgen.errors import UsageError
+from pixelgen.training.recipe import ScheduleRecipe
+
+_TEXT = re.compile(r"(\d+(?:\.\d*)?(?:e\+?\d+)?) ?(s|m|min|h|flops?)", re.IGNORECASE)
+_MINUTES = {"s": 1 / 60, "m": 1.0, "min": 1.0, "h": 60.0}
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Minutes of training, or floating-point operations of it; the other is 0."""
+
+    minutes: float = 0.0
+    flops: float = 0.0
+
+    @staticmethod
+    def parse(text: str) -> Budget:
+        """From "90s", "30m", "2h" or "1e15flop". Raises UsageError for other texts, and for 0."""
+        found = _TEXT.fullmatch(text.strip())
+        if found is None:
+            raise UsageError(f"no budget {text!r}", "for example 30m, 2h or 1e15flop")
+        amount, unit = float(found[1]), found[2].lower()
+        if not 0 < amount < math.inf:
+            raise UsageError(f"a budget of {text} trains nothing", "for example 30m or 1e15flop")
+        return Budget(minutes=amount * _MINUTES[unit]) if unit in _MINUTES else Budget(flops=amount)
+
+    def schedule(self, schedule: ScheduleRecipe, flops_per_step: float) -> ScheduleRecipe:
+        """`schedule` with the length of this budget. Raises UsageError where that is less than one
+        step."""
+        if self.minutes:
+            return replace(schedule, steps=0, minutes=self.minutes)
+        steps = int(self.flops / flops_per_step)
+        if not steps:
+            raise UsageError(
+                f"the budget of {self} is less than one step, {flops_per_step:.2g} FLOP",
+                "give a larger one",
+            )
+        return replace(schedule, steps=steps, minutes=0.0)
+
+    def __str__(self) -> str:
+        if self.minutes:
+            return f"{self.minutes:.4g} minutes"
+        return re.sub(r"e\+0*", "e", f"{self.flops:.3g} FLOP")

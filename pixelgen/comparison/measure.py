@@ -1,0 +1,253 @@
+"""The figures of trained models and of closed forms; what was measured once is read again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from pixelgen.checkpoints.instantiate import initialised_network
+from pixelgen.comparison.entries import Entry, training_pictures
+from pixelgen.comparison.slices import run_folder
+from pixelgen.data import ImageData, cut, load_images
+from pixelgen.errors import PixelgenError
+from pixelgen.evaluation.dataset import evenly_spread
+from pixelgen.evaluation.results import BitsPerDim
+from pixelgen.files import read_file, write_atomically
+from pixelgen.imaging.grid import stack_rows
+from pixelgen.json_text import parse_json
+from pixelgen.metrics.gaussian import fit_gaussian
+from pixelgen.metrics.latents import conditions_given
+from pixelgen.metrics.progress import OnNote
+from pixelgen.models.autoencoder import Autoencoder
+from pixelgen.models.conditioning import Condition
+from pixelgen.random_streams import RandomStream, stream_generator
+from pixelgen.sampling import SAMPLERS, draw_uniforms, sample
+from pixelgen.training.batches import hold_out
+from pixelgen.training.recipe import ComputeRecipe, Recipe
+from pixelgen.training.sample_sheets import picture
+from pixelgen.training.state import load_weights, part_of, read_state
+from pixelgen.training.tasks import task_of
+
+TRAIN_PICTURES = 2000
+"""Training pictures that are measured, at most."""
+_AT_ONCE = 500
+"""Pictures that are measured before others can be interrupted."""
+_LEVELS = 256
+_LARGEST = 2**20
+_FIGURES, _SAMPLES = "figures", "samples"
+
+
+@dataclass(frozen=True)
+class EvaluationSplit:
+    """What models are measured on."""
+
+    data: str
+    name: str
+    limit: int | None
+    """Test pictures at most, evenly spread; None: all."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The figures of one model."""
+
+    test: BitsPerDim
+    train: BitsPerDim
+    test_pictures: int
+    train_pictures: int
+    parameters: int
+    seconds_per_sample: float | None = None
+    sampler: str = ""
+
+    @staticmethod
+    def from_dict(values: Any) -> Measured:
+        """Inverse of `asdict`. Raises TypeError and KeyError for something else."""
+        bits = {name: BitsPerDim(**values[name]) for name in ("test", "train")}
+        return Measured(**{**values, **bits})
+
+
+def unseen_pictures(recipe: Recipe, split: EvaluationSplit, note: OnNote) -> ImageData:
+    """The test pictures in the form that a recipe's model takes. Raises as `load_images` does."""
+    options = recipe.data
+    images = load_images(
+        split.data,
+        split.name,
+        size=options.size or None,
+        fit=options.fit or None,
+        limit=split.limit,
+        image_column=options.image,
+        label_column=recipe.label_column,
+        note=note,
+    )
+    return replace(images, images=_cropped(images.images, recipe))
+
+
+def _cropped(images: Tensor, recipe: Recipe) -> Tensor:
+    crop = recipe.data.crop
+    return cut(images, crop).contiguous() if crop else images
+
+
+def measure_trained(
+    entry: Entry,
+    folder: Path,
+    split: EvaluationSplit,
+    samples: int,
+    device: torch.device,
+    note: OnNote,
+) -> Measured:
+    """The figures of a model's averaged weights, and a sheet of `samples` pictures. Raises
+    PixelgenError for a run that cannot be read, and where its network gives no numbers."""
+    run, sheet = run_folder(folder, entry), sample_sheet(folder, entry)
+    state, tensors = read_state(run)
+    key = {"step": state.counters.step, "recipe": entry.recipe.to_dict(), "samples": samples}
+
+    def measure() -> Measured:
+        note(f"measuring {entry.name}")
+        # As evaluations of weights: not in the precision of the training.
+        recipe = replace(entry.recipe, compute=ComputeRecipe())
+        network = initialised_network(recipe.model)
+        load_weights(network, part_of(tensors, "ema"), str(run))
+        network.to(device).eval()
+        task = task_of(recipe)
+
+        def bits(images: ImageData) -> BitsPerDim:
+            found = []
+            for start in range(0, len(images), _AT_ONCE):
+                part = images.subset(torch.arange(start, min(start + _AT_ONCE, len(images))))
+                rows = part.rows(entry.labels) if entry.labels else None
+                condition = None if rows is None else Condition(classes=rows)
+                found.append(task.held_out(network, part.images, condition))
+            every = torch.cat(found)
+            if every.isnan().any():
+                raise PixelgenError(f"the network of {run} gives no numbers: it was trained badly")
+            return BitsPerDim.of(every)
+
+        unseen = unseen_pictures(recipe, split, note)
+        seen = _training_rows(recipe, split, note)
+        seconds, sampler = None, ""
+        if samples:
+            note(f"drawing {samples} samples of {entry.name}")
+            began = time.perf_counter()
+            drawn, sampler = draw_samples(network, recipe, samples)
+            seconds = (time.perf_counter() - began) / samples
+            sheet.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(sheet, lambda part: picture(drawn, samples).save(part, format="png"))
+        return Measured(
+            bits(unseen), bits(seen), len(unseen), len(seen), entry.parameters, seconds, sampler
+        )
+
+    return _once(folder, entry.name, split, key, measure, sheet if samples else None)
+
+
+def sample_sheet(folder: Path, entry: Entry) -> Path:
+    """Where the samples of a model are, beside each other."""
+    return folder / _SAMPLES / f"{entry.name}.png"
+
+
+def _training_rows(recipe: Recipe, split: EvaluationSplit, note: OnNote) -> ImageData:
+    """Some of the training pictures, evenly spread, none of them held out."""
+    images = training_pictures(recipe, note)
+    kept, _ = hold_out(len(images), recipe.data.holdout, recipe.seed)
+    count = min(TRAIN_PICTURES, split.limit or TRAIN_PICTURES)
+    chosen = images.subset(kept[evenly_spread(len(kept), count)])
+    return replace(chosen, images=_cropped(chosen.images, recipe))
+
+
+def draw_samples(network: nn.Module, recipe: Recipe, count: int) -> tuple[Tensor, str]:
+    """`count` pictures at temperature 1, and the kind of the sampler: of classes evenly spread over
+    those of the model, or of latents h from a standard normal."""
+    generator = stream_generator(recipe.seed, RandomStream.SAMPLE_SHEET)
+    condition = None
+    if isinstance(network, Autoencoder):
+        h = torch.randn(count, network.config.bottleneck, generator=generator)
+        with torch.inference_mode():
+            condition = conditions_given(network, h)(slice(None))
+        network = network.pixels
+    elif recipe.model.classes:
+        condition = Condition(classes=torch.arange(count) * recipe.model.classes // count)
+    uniforms = draw_uniforms(generator, count, network.config)  # type: ignore[arg-type]
+    drawn = sample(network, condition, uniforms)  # type: ignore[arg-type]
+    return drawn, "incremental" if type(network) in SAMPLERS else "naive"
+
+
+def measure_uniform(recipe: Recipe, split: EvaluationSplit, note: OnNote) -> Measured:
+    """Log2 of the values' levels: every picture costs the same."""
+    bits = BitsPerDim(math.log2(_LEVELS), 0.0)
+    unseen, seen = unseen_pictures(recipe, split, note), _training_rows(recipe, split, note)
+    return Measured(bits, bits, len(unseen), len(seen), 0)
+
+
+def measure_gaussian(
+    recipe: Recipe, folder: Path, split: EvaluationSplit, note: OnNote
+) -> Measured:
+    """The bounds of a Gaussian with full covariance, fitted to the training pictures but for those
+    held out. Raises PixelgenError for fewer than two."""
+    size = ("channels", "height", "width")
+    shape = {name: getattr(recipe.model, name) for name in size}
+    key = {"data": asdict(recipe.data), "seed": recipe.seed, **shape}
+
+    def measure() -> Measured:
+        images = training_pictures(recipe, note)
+        kept, _ = hold_out(len(images), recipe.data.holdout, recipe.seed)
+        pixels = _cropped(images.images[kept], recipe)
+        note(f"fitting a Gaussian to {len(pixels)} pictures")
+        try:
+            gaussian = fit_gaussian(pixels)
+        except ValueError as error:
+            raise PixelgenError(f"no Gaussian fits {recipe.data.path}: {error}") from error
+        unseen, seen = unseen_pictures(recipe, split, note), _training_rows(recipe, split, note)
+        values = len(gaussian.mean)
+        return Measured(
+            BitsPerDim.of(gaussian.bits_per_dim(unseen.images)),
+            BitsPerDim.of(gaussian.bits_per_dim(seen.images)),
+            len(unseen),
+            len(seen),
+            values + values * (values + 1) // 2,
+        )
+
+    return _once(folder, "gaussian", split, key, measure)
+
+
+def stack_sheets(folder: Path, entries: Sequence[Entry], path: Path) -> None:
+    """Writes the samples of all models as one sheet, a row each."""
+    sheets: list[Image.Image] = []
+    for entry in entries:
+        with Image.open(sample_sheet(folder, entry)) as file:
+            sheets.append(file.convert("RGB"))
+    stacked = stack_rows([[sheet] for sheet in sheets])
+    write_atomically(path, lambda part: stacked.save(part, format="png"))
+
+
+def _once(
+    folder: Path,
+    name: str,
+    split: EvaluationSplit,
+    key: dict[str, Any],
+    measure: Callable[[], Measured],
+    sheet: Path | None = None,
+) -> Measured:
+    """What `measure` returns, or returned in an earlier call with the same key, if the file `sheet`
+    of that call is still there."""
+    text = json.dumps({**key, "split": asdict(split)}, sort_keys=True)
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    path = folder / _FIGURES / f"{name}.json"
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        saved = parse_json(read_file(path, _LARGEST).decode())
+        if saved["of"] == digest and (sheet is None or sheet.is_file()):
+            return Measured.from_dict(saved["figures"])
+    measured = measure()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    saved = json.dumps({"of": digest, "figures": asdict(measured)}, indent=1)
+    write_atomically(path, saved.encode())
+    return measured
