@@ -323,6 +323,16 @@ def test_a_part_of_another_file_is_not_used(hub: Hub, weights: Path, data: bytes
     assert not list(part.parent.glob("*.incomplete"))
 
 
+def test_a_part_that_is_a_link_is_left_alone(hub: Hub, weights: Path, tmp_path: Path) -> None:
+    hub.add("owner/name", weights)
+    part, whole = _leave_part(weights)
+    mine = part.rename(tmp_path / "mine")
+    part.symlink_to(mine)
+    source = resolve_weights("owner/name")
+    assert (source.path / "model.safetensors").read_bytes() == whole
+    assert mine.read_bytes() == whole[: len(whole) // 2]
+
+
 def test_a_hub_without_ranges_sends_all_of_it(hub: Hub, weights: Path) -> None:
     hub.add("owner/name", weights)
     _, whole = _leave_part(weights)

@@ -98,6 +98,8 @@ def _parts(repo: str) -> dict[str, list[Path]]:
     """The parts of files by the digests of these, the largest first."""
     parts: dict[str, list[Path]] = {}
     for path in sorted(_blobs(repo).glob("*.incomplete"), key=_size, reverse=True):
+        if path.is_symlink() or not path.is_file():
+            continue  # not the library's; it could lead to any other file
         parts.setdefault(path.name.split(".")[0], []).append(path)
     return parts
 
