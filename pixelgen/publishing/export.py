@@ -103,6 +103,7 @@ def export(
             "size": recipe.data.size,
             "crop": recipe.data.crop,
             "label": recipe.data.label,
+            **({"fit": recipe.data.fit} if recipe.data.fit else {}),
             **({"features_scale": recipe.data.features_scale} if vectors else {}),
         },
         card_text=str(card),

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from typer.testing import CliRunner
 
 from pixelgen.checkpoints import LoadedCheckpoint, load_checkpoint, save_checkpoint
@@ -19,6 +20,7 @@ from pixelgen.data import cut, load_images
 from pixelgen.errors import PixelgenError
 from pixelgen.evaluation.dataset import load_matching_images
 from pixelgen.evaluation.evaluate import evaluate
+from pixelgen.imaging import Fit
 from pixelgen.models import GatedPixelCNNConfig, build_model
 from pixelgen.models.conditioning import Condition
 
@@ -105,6 +107,21 @@ def test_pictures_are_averaged_and_cut_as_in_training(
     assert torch.equal(found(holdout_may_leak(size=4, crop=4)), averaged)
     assert torch.equal(found(holdout_may_leak(size=0, crop=4)), cut(pictures, 4))
     assert torch.equal(found(holdout_may_leak(size=side, crop=4)), cut(pictures, 4))
+
+
+@pytest.mark.parametrize("fit", ["crop", "stretch"])
+def test_photos_are_made_square_as_in_training(
+    fit: Fit, weights: LoadedCheckpoint, tmp_path: Path
+) -> None:
+    draw = np.random.default_rng(0)
+    for number, size in enumerate([(30, 20), (8, 9)]):
+        picture = draw.integers(0, 256, (*size, 3), dtype=np.uint8)
+        Image.fromarray(picture).save(tmp_path / f"{number}.png")
+    told = replace(weights, config=replace(weights.config, data={"size": 4, "fit": fit}))
+    expected = load_images(tmp_path, "train", size=4, fit=fit).images
+    assert torch.equal(load_matching_images(told, tmp_path, "train").images, expected)
+    with pytest.raises(PixelgenError, match="cannot be averaged down"):
+        load_matching_images(weights, tmp_path, "train")
 
 
 def test_a_single_picture_has_no_standard_error(data: Path, weights: LoadedCheckpoint) -> None:
