@@ -35,7 +35,8 @@ def load_matching_images(
     progress: OnProgress | None = None,
 ) -> ImageData:
     """The images of a split in the size of the weights: made square as in the training, downscaled
-    or, for weights that were trained on a crop of their data, cropped. Labels have the numbers of the classes of the weights.
+    or, for weights that were trained on a crop of their data, cropped. Labels have the numbers of
+    the classes of the weights; images without labels are of the only class, where there is one.
     `note` is called as by `load_images`. Raises PixelgenError where they do not fit."""
     channels, height, width = weights.config.image_shape
     training = weights.config.data
