@@ -222,7 +222,7 @@ def write_atomically(
         if replace:
             temporary.replace(path)
         else:
-            _rename_without_replacing(temporary, path)
+            rename_without_replacing(temporary, path)
         _log.info("wrote %s, %d bytes", path, size)
     except FileExistsError:
         raise
@@ -262,8 +262,9 @@ def sweep(
                     os.unlink(entry.path)
 
 
-def _rename_without_replacing(source: Path, path: Path) -> None:
-    """Rename `source` to `path`. Raises FileExistsError if that exists."""
+def rename_without_replacing(source: Path, path: Path) -> None:
+    """Rename `source` to `path`; where there are hard links, `source` stays too. Raises
+    FileExistsError if `path` exists."""
     try:
         os.link(source, path)
         return

@@ -3,10 +3,23 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
+
+from pixelgen.errors import UsageError
 
 UNKNOWN_LICENSE = "unknown"
 """What the Hub calls a licence that nobody has said."""
+
+_LICENSE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+_-]{0,99}")
+
+
+def check_license(license: str) -> None:
+    """Raises UsageError for what no licence id is; which ids there are, the Hub knows."""
+    if license and not _LICENSE_ID.fullmatch(license):
+        raise UsageError(
+            f"{license[:100]!r} is not a licence id", "an id of the Hub, such as cc-by-4.0"
+        )
 
 
 @dataclass(frozen=True)

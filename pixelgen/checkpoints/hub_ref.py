@@ -37,11 +37,14 @@ class HubRef:
         """Whether the revision is a commit, which always means the same files."""
         return is_commit(self.revision)
 
-    def error(self, message: str, hint: str = "", *, code: str = "") -> PixelgenError:
-        """An error that names this reference: WeightsError, or PixelgenError for a push."""
-        if self.pushing:
-            return PixelgenError(f"push to {self.name}: {message}", hint, code=code)
-        return WeightsError(f"weights {self.name}: {message}", hint, code=code)
+    def error(
+        self, message: str, hint: str = "", *, code: str = "", unreachable: bool = False
+    ) -> PixelgenError:
+        """An error that names this reference: WeightsError, or PixelgenError for a push, unless the
+        Hub is `unreachable`."""
+        what = "push to" if self.pushing else "weights"
+        kind = PixelgenError if self.pushing and not unreachable else WeightsError
+        return kind(f"{what} {self.name}: {message}", hint, code=code)
 
 
 def parse_hub_ref(text: str) -> HubRef | None:

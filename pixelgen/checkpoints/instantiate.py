@@ -44,7 +44,7 @@ def network_for(config: AnyConfig, shapes: Iterable[tuple[int, ...]]) -> AnyNetw
 def initialised_network(config: AnyConfig) -> AnyNetwork:
     """The network of `config`, initialised from torch's global generator. Raises ValueError if its
     weights alone would take more than half of this computer's memory."""
-    memory = _memory_size()
+    memory = memory_size()
     if memory is None:
         return build_model(config)
     return _build(config, _Bounded(memory // 8, "larger than the memory allows", initialise=True))
@@ -58,7 +58,7 @@ def _build(config: AnyConfig, bound: _Bounded) -> AnyNetwork:
         raise ValueError(f"no model of this size can be built ({error})") from error
 
 
-def _memory_size() -> int | None:
+def memory_size() -> int | None:
     """Bytes of memory of this computer; None if that is unknown."""
     try:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

@@ -10,7 +10,7 @@ import typer
 
 from pixelgen.checkpoints import DEFAULT_WEIGHTS, bundled, read_config
 from pixelgen.checkpoints.source import resolve_local
-from pixelgen.cli.terminal import one_line
+from pixelgen.cli.terminal import escape_markup, one_line
 from pixelgen.errors import PixelgenError
 from pixelgen.jobs.output import slug
 from pixelgen.labels import imagenet_catalogue
@@ -86,9 +86,9 @@ def _weights() -> Iterator[Completion]:
 
 
 def _starting(incomplete: str, completions: Iterable[Completion]) -> list[Completion]:
-    # The shell shows them as they are.
+    # Typer takes descriptions for markup of rich; the shell shows them as they are.
     return [
-        (word, one_line(description))
+        (word, escape_markup(one_line(description)))
         for word, description in completions
         if word.startswith(incomplete) and word.isprintable()
     ]

@@ -18,7 +18,9 @@ from pixelgen.cli.evaluation_tables import (
     print_identity,
     print_quality,
 )
+from pixelgen.cli.global_options import max_pixels_read
 from pixelgen.errors import UsageError
+from pixelgen.files import MAX_PIXELS
 from pixelgen.pipelines.devices import check_device_name
 
 if TYPE_CHECKING:
@@ -205,6 +207,7 @@ def evaluate(
     from pixelgen.checkpoints.storage import load_checkpoint, watch_loading
     from pixelgen.cli.memory import keep_freed_memory
     from pixelgen.cli.progress import loading_note
+    from pixelgen.data.row_reader import pictures_up_to
     from pixelgen.evaluation.results import EvaluationReport
     from pixelgen.pipelines.devices import pick_device
 
@@ -216,7 +219,8 @@ def evaluate(
         split_of = {"data": data, "split": split, "limit": limit}
         notes: list[str] = []
         common = split_of | {"batch": batch_size, "progress": progress, "note": notes.append}
-        result, judged, people_judged, ranked = _measure(loaded, chosen, common)
+        with pictures_up_to(max_pixels_read.get() or MAX_PIXELS):
+            result, judged, people_judged, ranked = _measure(loaded, chosen, common)
     for text in dict.fromkeys(notes):  # two evaluations read the same pictures
         terminal.note(text, quiet)
     if as_json:

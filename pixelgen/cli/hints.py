@@ -6,6 +6,7 @@ HINTS: dict[str, str] = {
     "batch-folder-in-use": "wait, or give another -o",
     "class-needed": "--class NAME; `pixelgen classes --weights NAME` lists them",
     "class-not-trained": "`pixelgen classes --weights REF` lists them",
+    "data-changed": "restore them, or `pixelgen export` this run and start another with --init",
     "decoder-only-without-init": "add --init WEIGHTS",
     "device-unavailable": "--device cpu",
     "evaluate-without-labels": "add --unconditional to measure without them",

@@ -38,6 +38,15 @@ def one_line(text: str) -> str:
     return harmless(text).replace("\n", "?").replace("\t", "?")
 
 
+def escape_markup(text: str) -> str:
+    """`text` such that rich shows it as it is, where it takes [markup] and :emoji: codes."""
+    if not {"[", ":"} & {*text}:
+        return text
+    from rich.markup import escape
+
+    return escape(text).replace(":", ":[none][/none]")  # of codes, it looks between two tags
+
+
 def line(text: str, *, label: str = "", colour: str = "") -> None:
     """Print a line of the result on stdout, after a `label` in `colour`. Tabs stay."""
     _write(text.replace("\n", "?"), sys.stdout, label, colour)

@@ -10,6 +10,8 @@ import typer
 
 from pixelgen.cli import options, terminal
 from pixelgen.cli.errors import SIGNAL_OFFSET
+from pixelgen.cli.global_options import max_pixels_read
+from pixelgen.files import MAX_PIXELS
 from pixelgen.imaging import DataFit
 from pixelgen.jobs.process_share import ProcessShare
 
@@ -115,13 +117,15 @@ def train(
       pixelgen train imagenet32 -o runs/other --set data.path=pictures
     """
     from pixelgen.cli.memory import keep_freed_memory
+    from pixelgen.data.row_reader import pictures_up_to
     from pixelgen.training.loop import train as run_training
     from pixelgen.training.plan import plan_training
 
     keep_freed_memory()
     began = time.perf_counter()
     main_process = ProcessShare.of_this_process().rank == 0
-    with TrainingDisplay(quiet or as_json or not main_process) as display:
+    limit = pictures_up_to(max_pixels_read.get() or MAX_PIXELS)
+    with limit, TrainingDisplay(quiet or as_json or not main_process) as display:
         plan = plan_training(
             source,
             output,

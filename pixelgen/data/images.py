@@ -19,9 +19,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from pixelgen.checkpoints.instantiate import memory_size
+from pixelgen.data.picture_endings import all_picture_endings
 from pixelgen.data.row_reader import RowReader
 from pixelgen.errors import PixelgenError, UsageError
-from pixelgen.files import content_key, expanded, write_atomically
+from pixelgen.files import MAX_PIXELS, content_key, expanded, write_atomically
 from pixelgen.imaging.padding import pad_square
 from pixelgen.imaging.read import DataFit, square
 from pixelgen.labels import ClassCatalogue, imagenet_catalogue, imagenet_indices
@@ -65,6 +67,11 @@ class ImageData:
             return []
         names = dict(enumerate(self.label_names))
         return [names.get(label, str(label)) for label in self.occurring_labels()]
+
+    def of_one_class(self, name: str) -> ImageData:
+        """The same pictures, all with the label 0, which is called `name`."""
+        labels = torch.zeros(len(self), dtype=torch.int64)
+        return replace(self, labels=labels, label_names=(name,), ilsvrc=False)
 
     def relabelled(self, classes: ClassCatalogue) -> ImageData:
         """The same with the numbers that `classes` give to the names of the labels. Where none of
@@ -190,7 +197,9 @@ def load_images(
         others = f" ({len(remarks)} such rows)" if len(remarks) > 1 else ""
         note(remarks[0] + others)
     if not len(kept):
-        raise PixelgenError(f"none of the pictures of {name} can be read")
+        why = reader.rows.error or PixelgenError("")
+        message = f"none of the pictures of {name} can be read: {why.message}"
+        raise PixelgenError(message, why.hint, code=why.code)
     if labels is None:
         return ImageData(pixels)
     return ImageData(pixels, labels.values[kept], labels.names, labels.ilsvrc)
@@ -275,7 +284,7 @@ def open_dataset(ref: str | Path, split: str) -> Dataset:
         )
     datasets.disable_progress_bars()
     try:
-        with _silent_library():
+        with _silent_library(), all_picture_endings():
             if not local:
                 return datasets.load_dataset(text, split=split)
             if path.is_file():
@@ -333,7 +342,9 @@ def _silent_library() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: BaseException) -> str:
+    if type(error).__name__ == "DatasetGenerationError" and error.__cause__ is not None:
+        return _reason(error.__cause__)  # it says no more than that there is one
     lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__
 
@@ -409,7 +420,7 @@ def _pixels(
     kept = load_cached_array(kept_path) if reader.skips else torch.arange(len(rows))
     if pixels is None or kept is None or len(kept) != len(pixels):
         pixels, kept = _decode_all(rows, reader, progress)
-        if not reader.rows.remarks:
+        if len(kept) and not reader.rows.remarks:
             if reader.skips:
                 cache_array(kept_path, kept)
             cache_array(path, pixels)
@@ -458,7 +469,9 @@ class _Reader:
     def key(self) -> str:
         """What tells results from those of other readers."""
         skipping = "-readable" if self.skips else ""
-        return f"{self.size or 'full'}{f'-{self.fit}' if self.fit else ''}{skipping}"
+        most = self.rows.max_pixels
+        limit = "" if most == MAX_PIXELS else f"-max{most}"
+        return f"{self.size or 'full'}{f'-{self.fit}' if self.fit else ''}{skipping}{limit}"
 
     def read(self, row: dict[str, Any], number: int) -> np.ndarray | None:
         """uint8 [H, W, 3] of a row; None if it is unreadable and left out."""
@@ -492,6 +505,7 @@ def _decode_all(rows: _Rows, reader: _Reader, progress: Progress | None) -> tupl
             if first is None:
                 first = image.shape
                 factor = _shrink_factor(reader.name, first[0], first[1], reader.size)
+                _check_memory(reader.name, len(rows), first[0] // factor, first[1] // factor)
             if image.shape != first:
                 raise PixelgenError(
                     f"row {number} of {reader.name} is {image.shape[1]}×{image.shape[0]}, "
@@ -513,6 +527,17 @@ def _decode_all(rows: _Rows, reader: _Reader, progress: Progress | None) -> tupl
             progress(start, len(rows))
     pixels = torch.empty((0, 3, 0, 0), dtype=torch.uint8) if out is None else out[: len(kept)]
     return pixels, torch.tensor(kept, dtype=torch.int64)
+
+
+def _check_memory(name: str, count: int, height: int, width: int) -> None:
+    """Raises PixelgenError for more pictures of height×width than half of the memory holds."""
+    needed, memory = 3 * count * height * width, memory_size()
+    if memory is not None and needed > memory // 2:
+        raise PixelgenError(
+            f"{name}: {count} pictures of {width}×{height} pixels need {needed / 1e9:.1f} GB of "
+            f"memory, this computer has {memory / 1e9:.1f} GB",
+            "set a smaller size",
+        )
 
 
 def _shrink_factor(name: str, height: int, width: int, size: int | None) -> int:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -14,14 +16,30 @@ from pixelgen.errors import InputError, PixelgenError
 from pixelgen.files import MAX_PIXELS, expanded, open_file
 from pixelgen.imaging.read import decode_image
 
+_max_pixels: ContextVar[int] = ContextVar("max_pixels", default=MAX_PIXELS)
+
+
+@contextmanager
+def pictures_up_to(pixels: int) -> Iterator[None]:
+    """A context in which pictures of data sets may have up to `pixels` pixels, rather than
+    `MAX_PIXELS`."""
+    before = _max_pixels.set(pixels)
+    try:
+        yield
+    finally:
+        _max_pixels.reset(before)
+
 
 class RowReader:
     """Decodes rows {"bytes", "path"}, where a path is read if there are no bytes."""
 
     def __init__(self, ref: str | Path) -> None:
         """`ref` is the data set, as for `load_images`."""
+        self.max_pixels = _max_pixels.get()
         self.remarks: list[str] = []
         """What is odd about pictures that were read, with their rows."""
+        self.error: PixelgenError | None = None
+        """Why the last row that is unreadable is so."""
         self._folders = _folders_of(ref)
         self._where = ""
 
@@ -31,11 +49,15 @@ class RowReader:
         self._where = where
         try:
             with self._open(row) as file:
-                return np.asarray(decode_image(file, MAX_PIXELS, self._note))
+                return np.asarray(decode_image(file, self.max_pixels, self._note))
         except (InputError, OSError) as error:
             reason = str(error).strip() if isinstance(error, InputError) else error.strerror
-            hint = error.hint if isinstance(error, InputError) and not error.code else ""
-            raise PixelgenError(f"{where} is not a readable picture: {reason}", hint) from error
+            known = error if isinstance(error, InputError) else InputError("")
+            hint = "" if known.code else known.hint  # it names a parameter of `read_image`
+            self.error = PixelgenError(
+                f"{where} is not a readable picture: {reason}", hint, code=known.code
+            )
+            raise self.error from error
 
     def _note(self, remark: str) -> None:
         self.remarks.append(f"{self._where}: {remark}")

@@ -35,8 +35,9 @@ def load_matching_images(
     note: OnNote = ignore_note,
     progress: OnProgress | None = None,
 ) -> ImageData:
-    """The images of a split in the size of the weights: downscaled or, for weights that were
-    trained on a crop of their data, cropped. Labels have the numbers of the classes of the weights.
+    """The images of a split in the size of the weights: made square as in the training, downscaled
+    or, for weights that were trained on a crop of their data, cropped. Labels have the numbers of
+    the classes of the weights; images without labels are of the only class, where there is one.
     `note` is called as by `load_images`. Raises PixelgenError where they do not fit."""
     channels, height, width = weights.config.image_shape
     training = weights.config.data
@@ -56,6 +57,8 @@ def load_matching_images(
     )
     if cropped and min(images.images.shape[-2:]) >= height:
         images = replace(images, images=cut(images.images, height).contiguous())
+    if len(weights.config.labels) == 1 and images.labels is None:
+        images = images.of_one_class(weights.config.classes.name(weights.config.labels[0]))
     if weights.config.labels:
         images = images.relabelled(weights.config.classes)
     shape, expected = tuple(images.images.shape[1:]), (channels, height, width)

@@ -24,6 +24,9 @@ _TWICE_THE_MEMORY = ("WEBP", "JPEG2000", "AVIF", "HEIF", "JXL")
 # A pass over a progressive JPEG takes about a nanosecond for each pixel, however short the pass is.
 # Usual are at most 15 passes.
 _MAX_JPEG_WORK = 3 * 10**9
+# Pillow decodes a QOI in Python: 1.5 to 3 MB of it in a second.
+_MAX_QOI_BYTES = 40 * 10**6
+_STORE_OTHERWISE = "store it as PNG"
 _BLOCK = 2**20
 _START_OF_SCAN = b"\xff\xda"
 # What begins the segments that say how a JPEG 2000, or one component of it, is divided.
@@ -53,7 +56,9 @@ class TimedFile:
     def read(self, size: int = -1) -> bytes:
         """As the `read` of any file."""
         if time.thread_time() > self._end:
-            raise InputError(f"decoding it takes more than {MAX_SECONDS:g} seconds")
+            raise InputError(
+                f"decoding it takes more than {MAX_SECONDS:g} seconds", _STORE_OTHERWISE
+            )
         data = self._file.read(size)
         self._left -= len(data)
         if self._left < 0:
@@ -105,6 +110,8 @@ def check_work(image: ImageFile.ImageFile, file: BinaryIO) -> None:
         offsets = image.tag_v2.get(273) or image.tag_v2.get(324) or (0,)
         pieces = len(set(offsets if isinstance(offsets, tuple) else (offsets,)))
         _check_scans(_count(file, _START_OF_SCAN) - pieces + 1, image.size)
+    elif image.format == "QOI" and (size := _size(file)) > _MAX_QOI_BYTES:
+        raise InputError(f"decoding a QOI of {size / 1e6:.0f} MB takes too long", _STORE_OTHERWISE)
     elif image.format == "JPEG2000":
         file.seek(0)
         _check_division(file.read())

@@ -18,6 +18,9 @@ from pixelgen.imaging.tiles import shrink
 _CERTAIN = 0.998
 """The score from which on a face is beyond doubt: that of nearly all upright faces. Those on their
 side, whose landmarks are wrong, stay below it."""
+_MUCH_LIKELIER = 10.0
+"""By how much the odds of a face after a turn must exceed those of one without: faces on their side
+may be found with wrong landmarks, at scores of 0.9."""
 _TURNED_SIDE = 1024
 """Pixels of the longer side of a picture that is turned to find faces."""
 _TURNS = {
@@ -52,8 +55,8 @@ def find_face(
 def detect_faces(image: Image.Image, detector: FaceDetector, name: str) -> list[Face]:
     """The faces in `image` (RGB), largest first; messages call it `name`.
 
-    Raises InputError where there is none, and where none is certain but one would be if the picture
-    were turned.
+    Raises InputError where there is none, and where none is certain but one would be, or would be
+    much likelier, if the picture were turned.
     """
     faces = detector.detect(image)
     if any(face.score >= _CERTAIN for face in faces):
@@ -64,7 +67,8 @@ def detect_faces(image: Image.Image, detector: FaceDetector, name: str) -> list[
         for turn, how in _TURNS.items()
     }
     turn = max(scores, key=lambda turn: scores[turn])
-    if scores[turn] >= _CERTAIN:
+    best = max((face.score for face in faces), default=1.0)
+    if scores[turn] >= _CERTAIN or _odds(scores[turn]) > _MUCH_LIKELIER * _odds(best):
         raise InputError(
             f"no upright face found in {name}, but one after a turn by {turn}",
             "turn the picture first",
@@ -80,6 +84,11 @@ def detect_faces(image: Image.Image, detector: FaceDetector, name: str) -> list[
             code="no-face-found",
         )
     return faces
+
+
+def _odds(score: float) -> float:
+    """Of a face, by the score of the detector."""
+    return score / (1 - score) if score < 1 else math.inf
 
 
 @dataclass(frozen=True)

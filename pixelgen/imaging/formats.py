@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import importlib
+from typing import NamedTuple
 
 from PIL import Image
 
@@ -39,14 +40,27 @@ def picture_endings() -> frozenset[str]:
     return frozenset(_OPTIONAL_ENDINGS) | {ending for ending, name in endings if name in _FORMATS}
 
 
-def unsupported_kind(start: bytes) -> tuple[str, str]:
-    """What a file that no decoder knows is by its first bytes, and what to do about it; empty for a
-    file that is no picture."""
+class UndecodedKind(NamedTuple):
+    """What a file is that no decoder takes, by its first bytes."""
+
+    format: str
+    """Pillow's name of it."""
+    name: str
+    """Its name for people, with an article."""
+    remedy: str
+    """What to do where its decoder is missing."""
+
+
+def undecoded_kind(start: bytes) -> UndecodedKind | None:
+    """The format of a file that begins with `start`, if it is one that Pillow may lack."""
     brand = start[8:12] if start[4:8] == b"ftyp" else b""
     if brand in _HEIF_BRANDS:
-        return "a HEIC picture", "pip install 'pixelgen[heif]', or convert it to JPEG"
+        remedy = "pip install 'pixelgen[heif]', or convert it to JPEG"
+        return UndecodedKind("HEIF", "a HEIC picture", remedy)
     if brand in (b"avif", b"avis"):
-        return "an AVIF picture", "install Pillow 11.3 or newer, or convert it to PNG"
+        remedy = "install Pillow 11.3 or newer, or convert it to PNG"
+        return UndecodedKind("AVIF", "an AVIF picture", remedy)
     if start.startswith((b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n")):
-        return "a JPEG XL picture", "pip install pillow-jxl-plugin, or convert it to PNG"
-    return "", ""
+        remedy = "pip install pillow-jxl-plugin, or convert it to PNG"
+        return UndecodedKind("JXL", "a JPEG XL picture", remedy)
+    return None

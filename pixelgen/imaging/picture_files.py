@@ -16,6 +16,7 @@ from pixelgen.errors import PixelgenError
 from pixelgen.files import MAX_PIXELS, IfExists, open_file, write_file
 from pixelgen.imaging.png import allow_any_size, pixels_digest, png_bytes, png_text
 from pixelgen.imaging.provenance import xmp_packet
+from pixelgen.imaging.rgb import has_alpha, to_rgb
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff")
 """File name suffixes of pictures that can be written; all but JPEG are lossless."""
@@ -37,7 +38,8 @@ _LONGEST_SIDE = {".webp": 16383, ".jpg": 65500}
 
 def picture_bytes(image: Image.Image, suffix: str, text: Mapping[str, str]) -> bytes:
     """`image` in the format of `suffix` (of `PICTURES`), with `text` as metadata, or without where
-    the format has no room for so much. Equal input gives equal bytes."""
+    the format has no room for so much; in a JPEG, transparent pixels lie over white. Equal input
+    gives equal bytes."""
     suffix = _SAME_FORMAT.get(suffix, suffix)
     if suffix == ".png":
         return png_bytes(image, text)
@@ -50,6 +52,8 @@ def picture_bytes(image: Image.Image, suffix: str, text: Mapping[str, str]) -> b
         options = {**options, "xmp": xmp}
     if name != "JPEG" or len(exif.tobytes()) < _LARGEST_EXIF:
         options = {**options, "exif": exif}
+    if name == "JPEG" and has_alpha(image):
+        image = to_rgb(image)
     buffer = io.BytesIO()
     image.save(buffer, name, **options)
     return buffer.getvalue()

@@ -23,7 +23,7 @@ from pixelgen.imaging.decoding_limits import (
     unpacked_mode,
 )
 from pixelgen.imaging.downscale import downscale
-from pixelgen.imaging.formats import known_formats, unsupported_kind
+from pixelgen.imaging.formats import known_formats, undecoded_kind
 from pixelgen.imaging.png import allow_any_size
 from pixelgen.imaging.rgb import GreyRange, has_alpha, to_rgb, to_rgba
 
@@ -183,6 +183,10 @@ def _decode(file: BinaryIO, max_pixels: int, on_note: OnNote, keep_alpha: bool) 
         if timed is not None:
             timed.opened()
         stored = unpacked_mode(image)
+        if image.format == "PPM":
+            from pixelgen.imaging.pnm import use_fast_decoder  # imports numpy
+
+            use_fast_decoder(image)
         image.load()
         transpose = _ORIENTATIONS.get(_orientation(image))
         if keep_alpha and has_alpha(image):
@@ -239,9 +243,11 @@ def _diagnosis(error: Exception, file: BinaryIO) -> tuple[str, str]:
     """What is wrong with a file that could not be decoded, and what to do."""
     if isinstance(error, UnidentifiedImageError):
         file.seek(0)
-        kind, hint = unsupported_kind(file.read(16))
-        if kind:
-            return f"it is {kind}, which cannot be read here", hint
+        kind = undecoded_kind(file.read(16))
+        if kind is not None and kind.format in known_formats():
+            return f"it is {kind.name}, but broken or of an unknown variant", ""
+        if kind is not None:
+            return f"it is {kind.name}, which cannot be read here", kind.remedy
     return _reason(error), ""
 
 

@@ -65,6 +65,8 @@ class AgainJob(Job):
         if info.job is None:
             writer = "another job" if info.command is None else info.command
             raise InputError(f"{self.picture} was not drawn: it was written by {writer}")
+        if info.damaged:
+            raise InputError(f"{self.picture} is damaged: its {info.damaged[0]} is not a number")
         job = self._job(info, info.job, context)
         report = job.run(context)
         assert isinstance(report, PictureReport)

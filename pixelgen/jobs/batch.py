@@ -6,7 +6,7 @@ import contextlib
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -216,9 +216,21 @@ class BatchRun:
                 inputs=inputs,
             )
             if failure is None:
-                self.staging.hand_over(job, result)
-            else:
-                self.staging.results_log.add(result)
+                try:
+                    self.staging.hand_over(job, result, self.force)
+                    return result
+                except UsageError as error:  # another process has taken a place
+                    self.trouble = error
+                    failure, code = self.explain(error)
+                    result = replace(
+                        result,
+                        status="failed",
+                        files=[],
+                        result=None,
+                        error=failure,
+                        exit_code=code,
+                    )
+            self.staging.results_log.add(result)
         return result
 
 

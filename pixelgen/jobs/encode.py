@@ -92,6 +92,11 @@ class EncodeJob(Job):
         names = [Path(photo_name(image)).name for image in self.images]
         with context.meter("encoding") as meter:
             codes = pipe.encode_file(squares, weights=self.weights, files=names, progress=meter)
+        if not codes.stored_weights:
+            context.note(
+                "the codes do not name their weights, whose folder is not below the current one: "
+                "name them when you decode"
+            )
         if path is None:
             context.write_output(codes.to_bytes())
         else:

@@ -46,6 +46,8 @@ def check_name(path: Path) -> None:
         pass
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or str(error)
+        if isinstance(error, UnicodeEncodeError):
+            why = f"its name has no form in the encoding {error.encoding} of this system"
         raise UsageError(
             f"cannot write {path}: {why}", "give another output", code="unusable-output"
         ) from error

@@ -12,7 +12,7 @@ from pixelgen.files import expanded, open_file
 from pixelgen.imaging import SOURCE_TYPE, picture_text
 from pixelgen.jobs.json_options import options_of
 from pixelgen.jobs.registry import DRAWING_JOBS, job_type
-from pixelgen.jobs.report import Report
+from pixelgen.jobs.report import Report, json_field
 from pixelgen.json_text import check_unicode, parse_json
 
 _COMMANDS = {
@@ -60,6 +60,8 @@ class PictureInfo(Report):
     job: dict[str, Any] | None
     """The job that draws it again, as `pixelgen.run_jobs` takes it; photos are names of files
     without their folders. None for what no job draws."""
+    damaged: tuple[str, ...] = json_field(hidden=True)
+    """Which of seed and pick are there, but no numbers."""
 
 
 def picture_info(picture: str | Path) -> PictureInfo:
@@ -82,7 +84,8 @@ def picture_info(picture: str | Path) -> PictureInfo:
     if parameters is None or not {"weights", "revision"} <= text.keys():
         raise InputError(f"{name} was not written by pixelgen: its text is that of another program")
     command = next((job for key, job in _COMMANDS.items() if key in parameters), None)
-    seed, pick = (_whole(text.get(key)) for key in ("seed", "pick"))
+    numbers = {key: _whole(text.get(key)) for key in ("seed", "pick")}
+    seed, pick = numbers.values()
     job = None
     if command in DRAWING_JOBS:
         own: dict[str, Any] = {"weights": text["weights"], "seed": seed, "pick": pick}
@@ -100,6 +103,7 @@ def picture_info(picture: str | Path) -> PictureInfo:
         source_type=text.get(SOURCE_TYPE),
         drawn=text.get("drawn"),
         job=job,
+        damaged=tuple(key for key in numbers if key in text and numbers[key] is None),
     )
 
 

@@ -9,19 +9,20 @@ from __future__ import annotations
 import contextlib
 import errno
 import filecmp
+import hashlib
 import os
 import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from pixelgen.errors import PixelgenError, UsageError
-from pixelgen.files import write_atomically
+from pixelgen.files import rename_without_replacing, write_atomically
 from pixelgen.jobs.batch_jobs import BatchJob
 from pixelgen.jobs.output import file_exists
 from pixelgen.jobs.results_log import JobResult, ResultsLog, read_result
 
 _STAGING = ".pixelgen-batch"
-_FILES, _RESULT = "files", "result.json"
+_FILES, _RESULT, _FORCED = "files", "result.json", "forced"
 
 
 class Staging:
@@ -61,7 +62,8 @@ class Staging:
             except (OSError, ValueError):
                 shutil.rmtree(self._done(job), ignore_errors=True)
                 continue
-            self._deliver(job, result)
+            with contextlib.suppress(UsageError):  # it is run again, and fails
+                self._deliver(job, result)
 
     @contextlib.contextmanager
     def place(self, job: BatchJob) -> Iterator[Path]:
@@ -105,31 +107,71 @@ class Staging:
                 f"{target.parent} leads out of {folder}", "remove the link, or give another place"
             )
 
-    def hand_over(self, job: BatchJob, result: JobResult) -> None:
-        """Move the files of a job to their places and log its result. Raises PixelgenError where
-        that is not possible; the next run tries it again."""
+    def hand_over(self, job: BatchJob, result: JobResult, force: bool) -> None:
+        """Move the files of a job to their places and log its result. With `force` files of others
+        are replaced.
+
+        Raises UsageError where a place is taken by now; nothing of the job remains then. Raises
+        PixelgenError where files cannot be written; the next run tries it again.
+        """
         write_atomically(self._part(job) / _RESULT, result.line_of_json().encode())
         with _writing(self._done(job)):
+            if force:
+                (self._part(job) / _FORCED).touch()
             self._part(job).replace(self._done(job))
         self._deliver(job, result)
 
     def _deliver(self, job: BatchJob, result: JobResult) -> None:
-        folder, files = self.results_log.folder, self._done(job) / _FILES
-        for name in listed(files):
-            target = folder / name
-            self._check_inside(target)
-            with _writing(target):
-                target.parent.mkdir(parents=True, exist_ok=True)
-                (files / name).replace(target)
+        files, force = self._done(job) / _FILES, (self._done(job) / _FORCED).exists()
+        own = self.results_log.files(job.id)
+        created: list[Path] = []
+        try:
+            # Those that replace nothing first: they can be taken back.
+            for name in sorted(listed(files), key=lambda name: force or name in own):
+                target = self.results_log.folder / name
+                self._check_inside(target)
+                with _writing(target):
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    if force or name in own:
+                        (files / name).replace(target)
+                    elif _create(files / name, target):
+                        created.append(target)
+        except UsageError:
+            for target in created:
+                target.unlink(missing_ok=True)
+            shutil.rmtree(self._done(job), ignore_errors=True)
+            raise
         if self.results_log.last(job.id) != result:
             self.results_log.add(result)
         shutil.rmtree(self._done(job), ignore_errors=True)
 
     def _part(self, job: BatchJob) -> Path:
-        return self._root / f"{job.id}.part"
+        return self._root / f"{_folder_name(job)}.part"
 
     def _done(self, job: BatchJob) -> Path:
-        return self._root / f"{job.id}.done"
+        return self._root / f"{_folder_name(job)}.done"
+
+
+def _folder_name(job: BatchJob) -> str:
+    """The id, or a digest of it where the encoding of this system cannot express it: only the job
+    itself is to fail then."""
+    try:
+        os.fsencode(job.id)
+    except UnicodeEncodeError:
+        return hashlib.sha256(job.id.encode()).hexdigest()[:32]
+    return job.id
+
+
+def _create(source: Path, target: Path) -> bool:
+    """Put a file to its place; False if it is there already. Raises UsageError where something else
+    is there."""
+    try:
+        rename_without_replacing(source, target)
+    except FileExistsError:
+        if not target.is_file() or not filecmp.cmp(source, target, shallow=False):
+            raise file_exists(target) from None
+        return False
+    return True
 
 
 @contextlib.contextmanager

@@ -48,18 +48,23 @@ class CodesFile:
                 f"{path} exists", "replace=True replaces it", code="file-exists"
             ) from None
 
+    @property
+    def stored_weights(self) -> str:
+        """The `weights` that a file names; empty where it names none: a name alone could mean other
+        weights than those of a folder that does not lie below the current one."""
+        weights = without_credentials(path_below(self.weights) or "")
+        return weights if weights.isprintable() else ""
+
     def to_bytes(self) -> bytes:
         """The content of the file."""
         import torch
 
         small = self.levels is not None and self.levels <= 256
         data = self.codes.to(torch.uint8 if small else torch.int64).cpu().contiguous().numpy()
-        # A name alone could mean other weights than those of a folder elsewhere.
-        weights = without_credentials(path_below(self.weights) or "")
         # `safetensors` itself writes metadata in an order that differs from one time to the next.
         header = {
             "__metadata__": {
-                "weights": weights if weights.isprintable() else "",
+                "weights": self.stored_weights,
                 "revision": self.revision,
                 "levels": "" if self.levels is None else str(self.levels),
                 "files": json.dumps([public_path(file) for file in self.files]),

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from pixelgen.checkpoints import Source, load_checkpoint, resolve_weights
-from pixelgen.checkpoints.card import UNKNOWN_LICENSE
+from pixelgen.checkpoints.card import UNKNOWN_LICENSE, check_license
 from pixelgen.checkpoints.config import CONFIG_FILE
 from pixelgen.checkpoints.digests import verify
 from pixelgen.checkpoints.hub import PushResult, parse_hub_ref, push
@@ -44,14 +44,15 @@ def push_to_hub(
     `license` says so, for files that are links out of their folder, and for a README.md to keep
     that names such paths.
     """
+    check_license(license)
     target = parse_hub_ref(repo)
     if target is None:
         raise UsageError(f"{repo} is not a Hub id", "give owner/name, or owner/name@branch")
     source = resolve_weights(weights, token=token)
     for check in verify(source):
         if check.state in ("changed", "missing"):
-            why = check.why or f"{check.file} is {check.state}"
-            raise PixelgenError(f"weights {source.name}: {why}", "export or pull them again")
+            what, why = f"weights {source.name}: ", check.why or f"{check.file} is {check.state}"
+            raise PixelgenError(what + why.removeprefix(what), "export or pull them again")
     loaded = load_checkpoint(source).config
     config = public_config(loaded)
     files: dict[str, Path | bytes] = {

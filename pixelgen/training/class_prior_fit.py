@@ -82,7 +82,7 @@ def fit_class_vectors(
     if stored is None:
         enlarged = options.features_scale * size
         features = classifier_features(cut(data.images, size), enlarged, note, device)
-        if config.vector > min(len(rows), features.shape[1]):
+        if prior is None and config.vector > min(len(rows), features.shape[1]):
             raise PixelgenError(
                 f"model.vector is {config.vector}, at most {min(len(rows), features.shape[1])} is "
                 "possible with these pictures"

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from pixelgen.checkpoints.instantiate import initialised_network
 from pixelgen.data import ImageData, load_images
+from pixelgen.data.images import LISTS
 from pixelgen.errors import PixelgenError, UsageError
 from pixelgen.models.precision import autocast, bf16_is_fast
 from pixelgen.random_streams import RandomStream, mix
@@ -145,6 +146,10 @@ def _train(
         note=watcher.note,
         progress=lambda done, total: _report_decoding(watcher, done, total),
     )
+    if recipe.model.classes == 1 and data.labels is None:  # all pictures are of one class
+        path = Path(recipe.data.path)
+        name = path.stem if path.suffix.lower() in LISTS else path.name
+        data = data.of_one_class(name or "pictures")
     try:
         if saved is None and accelerator.is_main_process:
             mark_start(folder)
@@ -192,7 +197,7 @@ class TrainingRun:
         with accelerator.main_process_first():
             context = RunContext(folder, watcher.note, accelerator.device, resumed)
             self.data = self.task.prepare(data, context)
-        self.pictures = len(data)
+        self.pictures, self.data_digest = len(data), data.digest(labels=True)
         self.batches = self.data.batches.to(accelerator.device)
         if recipe.compute.precision == "bf16" and not bf16_is_fast(accelerator.device):
             watcher.note("this processor has no fast bf16: training in fp32 instead")
@@ -223,6 +228,13 @@ class TrainingRun:
         if state.pictures and state.pictures != self.pictures:
             raise PixelgenError(
                 f"the data has {self.pictures} pictures, the run was started with {state.pictures}"
+            )
+        if state.data_digest not in ("", self.data_digest):
+            raise PixelgenError(
+                f"the pictures of {self.recipe.data.path}, or their labels, are not those that the "
+                "run was started with",
+                "restore them, or start a new run from weights exported from this one",
+                code="data-changed",
             )
         load_weights(self.model, part_of(tensors, "model"), source)
         load_weights(self.ema.module, part_of(tensors, "ema"), source)
@@ -278,6 +290,7 @@ class TrainingRun:
                 self.history,
                 self.pictures,
                 self.data.class_names,
+                self.data_digest,
             )
             save_state(
                 self.folder, state, self.model, self.ema.module, self.optimiser, self.task.critic

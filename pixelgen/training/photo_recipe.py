@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
@@ -59,8 +60,8 @@ class PhotoTraining:
     def __post_init__(self) -> None:
         if self.size not in START:
             raise UsageError(f"no size {self.size}: pictures are 32 or 64 pixels wide")
-        if self.minutes <= 0:
-            raise UsageError("minutes must be positive")
+        if not 0 < self.minutes < math.inf:
+            raise UsageError(f"minutes must be a positive number, not {self.minutes}")
         if self.preset not in ("auto", *_PRESETS):
             raise UsageError(f"no preset {self.preset!r}: auto, {', '.join(_PRESETS)}")
         if self.preset != "auto" and self.start != FROM_NOTHING:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pixelgen.checkpoints.card import check_license
 from pixelgen.data import DataSummary, summarise
 from pixelgen.errors import UsageError, did_you_mean
 from pixelgen.files import expanded
@@ -52,6 +53,7 @@ def plan_training(
     `overrides` and `minutes`. Raises UsageError and PixelgenError for a source that does not exist,
     and for options that do not fit.
     """
+    check_license(license or "")
     path = _recipe_path(source)
     given = {name: value for name, value in options.items() if value is not None}
     columns = {"image_column": image_column, "label_column": label_column}

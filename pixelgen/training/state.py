@@ -38,6 +38,7 @@ _TYPES: dict[str, type] = {
     "before": dict,
     "pictures": int,
     "class_names": list,
+    "data_digest": str,
 }
 """The JSON type of every key of the header."""
 _LARGEST = 2**53  # counted or in seconds
@@ -99,6 +100,8 @@ class RunState:
     class_names: list[str] = field(default_factory=list)
     """The names of `labels`; empty where they are ILSVRC class indices, and in states of earlier
     versions."""
+    data_digest: str = ""
+    """`ImageData.digest` of pictures and labels; empty in states of earlier versions."""
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON of the header."""

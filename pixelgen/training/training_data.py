@@ -100,7 +100,8 @@ def by_picture(
         if len(labels) != config.classes:
             raise PixelgenError(
                 f"model.classes is {config.classes}, the data has {len(labels)} "
-                f"label{'s' * (len(labels) != 1)}"
+                f"label{'s' * (len(labels) != 1)}",
+                "none of the pictures of a class may be readable, or set model.classes",
             )
         classes = data.rows(labels)
     check_data(options, data)

@@ -24,11 +24,12 @@ from pixelgen.checkpoints.hub import (
     plan_pull,
     plan_removal,
 )
+from pixelgen.checkpoints.hub.cache import repo_folder
 from pixelgen.cli.errors import exit_code_of
 from pixelgen.cli.hints import HINTS
-from pixelgen.errors import PixelgenError, UsageError
+from pixelgen.errors import PixelgenError, UsageError, WeightsError
 
-from ..hub_server import TOKEN, Hub
+from ..hub_server import TOKEN, Handler, Hub, sha256
 
 REF = HubRef("owner/name")
 
@@ -275,3 +276,75 @@ def test_the_library_keeps_quiet_and_is_left_as_it_was(
     after = (log.level, are_progress_bars_disabled(), constants.DOWNLOAD_CHUNK_SIZE)
     assert after == before
     assert re.fullmatch("[0-9a-f]{40}", resolve_weights("owner/name").revision())
+
+
+def _leave_part(weights: Path, data: bytes | None = None) -> tuple[Path, bytes]:
+    """The cache after a pull of the weights that was killed in the middle: the part of the large
+    file, with `data` in it, and the whole file."""
+    whole = (weights / "model.safetensors").read_bytes()
+    part = repo_folder("owner/name") / "blobs" / f"{sha256(whole)}.0123abcd.incomplete"
+    part.parent.mkdir(parents=True)
+    part.write_bytes(whole[: len(whole) // 2] if data is None else data)
+    return part, whole
+
+
+def _asked_ranges(hub: Hub) -> list[str | None]:
+    """The ranges of the large file that will be asked for."""
+    asked: list[str | None] = []
+
+    def note(handler: Handler) -> None:
+        asked.append(handler.headers.get("Range"))
+        handler.respond()
+
+    hub.when("GET /cdn/", note)
+    return asked
+
+
+def test_a_killed_pull_is_continued(hub: Hub, weights: Path) -> None:
+    hub.add("owner/name", weights)
+    part, whole = _leave_part(weights)
+    part.with_name(part.name.replace("0123", "4567")).write_bytes(b"less of it")
+    asked, notes = _asked_ranges(hub), list[str]()
+    plan = plan_pull(look_up(REF))
+    execute_pull(plan, on_transfer=lambda transfer: notes.append(transfer.note))
+    assert asked == [f"bytes={len(whole) // 2}-"]
+    assert (resolve_weights("owner/name").path / "model.safetensors").read_bytes() == whole
+    assert any("continues a pull that was killed" in note for note in notes)
+    assert not list(part.parent.glob("*.incomplete"))
+    assert hub.leaks == []
+
+
+@pytest.mark.parametrize("data", [b"something else", b"too long" * 10**6], ids=["other", "longer"])
+def test_a_part_of_another_file_is_not_used(hub: Hub, weights: Path, data: bytes) -> None:
+    hub.add("owner/name", weights)
+    part, whole = _leave_part(weights, data)
+    source = resolve_weights("owner/name")
+    assert (source.path / "model.safetensors").read_bytes() == whole
+    assert not list(part.parent.glob("*.incomplete"))
+
+
+def test_a_part_that_is_a_link_is_left_alone(hub: Hub, weights: Path, tmp_path: Path) -> None:
+    hub.add("owner/name", weights)
+    part, whole = _leave_part(weights)
+    mine = part.rename(tmp_path / "mine")
+    part.symlink_to(mine)
+    source = resolve_weights("owner/name")
+    assert (source.path / "model.safetensors").read_bytes() == whole
+    assert mine.read_bytes() == whole[: len(whole) // 2]
+
+
+def test_a_hub_without_ranges_sends_all_of_it(hub: Hub, weights: Path) -> None:
+    hub.add("owner/name", weights)
+    _, whole = _leave_part(weights)
+    hub.when("GET /cdn/", lambda handler: handler.send(whole), times=1)
+    source = resolve_weights("owner/name")
+    assert (source.path / "model.safetensors").read_bytes() == whole
+
+
+def test_what_arrives_of_the_rest_is_kept(hub: Hub, weights: Path) -> None:
+    hub.add("owner/name", weights)
+    part, whole = _leave_part(weights)
+    hub.when("GET /cdn/", lambda handler: handler.send_json({}, 502))
+    with pytest.raises(WeightsError, match="502"):
+        resolve_weights("owner/name")
+    assert part.read_bytes() == whole[: len(whole) // 2]

@@ -79,10 +79,10 @@ def test_a_new_network_is_initialised_and_fits_into_memory(
     torch.manual_seed(1)
     for name, tensor in initialised_network(CONFIG).state_dict().items():
         assert torch.equal(tensor, expected[name])
-    monkeypatch.setattr(instantiate, "_memory_size", lambda: 10**5)
+    monkeypatch.setattr(instantiate, "memory_size", lambda: 10**5)
     with pytest.raises(ValueError, match="larger than the memory allows"):
         initialised_network(replace(CONFIG, features=3000, layers=30))
-    monkeypatch.setattr(instantiate, "_memory_size", lambda: None)
+    monkeypatch.setattr(instantiate, "memory_size", lambda: None)
     initialised_network(CONFIG)
 
 

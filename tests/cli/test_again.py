@@ -219,3 +219,17 @@ def test_files_that_cannot_be_read(run: Run) -> None:
     Path("text.png").write_text("no picture")
     assert run("again", "text.png").code == 3
     assert run("info", ".").code == 3
+
+
+@pytest.mark.parametrize(("key", "value"), [("seed", "-1"), ("seed", "five"), ("pick", "")])
+def test_a_damaged_number_is_not_left_out(key: str, value: str, run: Run, draw: Any) -> None:
+    draw("sample", "-o", "x.png")
+    chunks = PngImagePlugin.PngInfo()
+    for name, text in {**png_text(Path("x.png")), key: value}.items():
+        chunks.add_text(name, text)
+    with Image.open("x.png") as picture:
+        picture.save("damaged.png", pnginfo=chunks)
+    outcome = run("again", "damaged.png", "-o", "y.png")
+    assert (outcome.code, outcome.out) == (3, "")
+    assert f"damaged.png is damaged: its {key} is not a number" in outcome.err
+    assert not Path("y.png").exists()

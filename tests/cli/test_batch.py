@@ -272,15 +272,14 @@ def test_a_kill_never_leaves_half_a_job_as_done(
     when: str, run: Run, sample: Sample, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     jobs = write(sample(id="a", n=2, separate=True))
-    move, put = Path.replace, os.write
+    move, put = staging.rename_without_replacing, os.write
     moves = []
 
-    def moving(self: Path, target: Path) -> Path:
-        if self.parent.parent.name == "a.done":
-            moves.append(target)
-            if len(moves) == {"renamed": 1, "moving": 2}[when]:
-                raise Killed
-        return move(self, target)
+    def moving(source: Path, target: Path) -> None:
+        moves.append(target)
+        if len(moves) == {"renamed": 1, "moving": 2}[when]:
+            raise Killed
+        move(source, target)
 
     def noting(file: int, data: bytes) -> int:
         put(file, data[: {"moved": 0, "noting": len(data) // 2, "noted": len(data)}[when]])
@@ -294,7 +293,7 @@ def test_a_kill_never_leaves_half_a_job_as_done(
         if when == "drawn":
             patch.setattr(staging.Staging, "hand_over", drawn)
         elif when in ("renamed", "moving"):
-            patch.setattr(Path, "replace", moving)
+            patch.setattr(staging, "rename_without_replacing", moving)
         else:
             patch.setattr(results_log, "os", SimpleNamespace(**(vars(os) | {"write": noting})))
         assert "unexpected Killed" in run("batch", jobs, "-o", "out", "--quiet").err
@@ -310,6 +309,53 @@ def test_a_kill_never_leaves_half_a_job_as_done(
     assert json.loads(done)["status"] == "done"
     assert not Path("out/.pixelgen-batch").exists()
     assert run("batch", jobs, "-o", "out").out == ""
+
+
+def test_a_file_that_appears_meanwhile_is_kept(
+    run: Run, sample: Sample, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check = staging.Staging.check_places
+
+    def appears(self: staging.Staging, job: Any, force: bool) -> None:
+        check(self, job, force)
+        if job.id == "a":
+            Path("out/a-2.png").write_text("mine")
+
+    jobs = write(sample(id="a", n=2, separate=True), sample(id="b"))
+    with monkeypatch.context() as patch:
+        patch.setattr(staging.Staging, "check_places", appears)
+        outcome = run("batch", jobs, "-o", "out")
+    failed, done = results(outcome.out)
+    assert (failed["status"], failed["files"], failed["result"]) == ("failed", [], None)
+    assert failed["error"] == "out/a-2.png exists (--force replaces it)"
+    assert (failed["exit_code"], done["status"], outcome.code) == (2, "done", 1)
+    assert files("out") == {"a-2.png", "b.png"}  # the first of the two is not left alone
+    assert Path("out/a-2.png").read_text() == "mine"
+    with monkeypatch.context() as patch:
+        patch.setattr(staging.Staging, "check_places", appears)
+        assert run("batch", jobs, "-o", "out", "--force").code == 0
+    assert Path("out/a-2.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="the encoding of file names is UTF-8 there")
+def test_an_id_that_the_encoding_lacks_fails_its_job_alone(
+    weights: Path, sample: Sample, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    jobs = write(sample(id="ü"), sample(id="é", out="fine.png"), sample(id="last"))
+    environment = os.environ | {"LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    process = subprocess.run(
+        [sys.executable, "-m", "pixelgen", "batch", jobs, "-o", "out"],
+        env=environment,
+        capture_output=True,
+        check=False,
+    )
+    assert process.returncode == 1
+    failed, *others = results(process.stdout.decode())
+    assert (failed["id"], failed["status"]) == ("ü", "failed")
+    assert "no form in the encoding" in failed["error"]
+    assert [(one["id"], one["status"]) for one in others] == [("é", "done"), ("last", "done")]
+    assert files("out") == {"fine.png", "last.png"}
 
 
 def test_files_of_others_are_not_replaced(run: Run, sample: Sample) -> None:

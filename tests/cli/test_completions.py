@@ -82,6 +82,16 @@ def test_every_class_that_is_offered_is_one(weights: Path) -> None:
     ]
 
 
+def test_names_are_no_markup(monkeypatch: pytest.MonkeyPatch) -> None:
+    from typer import rich_utils
+
+    names = ["[bold]x[/]", "[/]", ":smile: a:b", r"a\[b]", "plain"]
+    for (_, about), name in zip(
+        completions._starting("", [("word", name) for name in names]), names, strict=True
+    ):
+        assert rich_utils.rich_render_text(about) == name
+
+
 def test_weights_of_the_hub_too(run: Run, hub: Hub, weights: Path) -> None:
     hub.repos["owner/name"].refs["v1"] = hub.add("owner/name", weights)
     for ref in ("owner/name", "owner/name@v1"):

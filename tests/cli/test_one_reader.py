@@ -58,3 +58,19 @@ def test_score_and_evaluate_agree(run: Run, weights: Path) -> None:
         )
         for outcome in (scored, evaluated):
             assert outcome.err.count("note:") == (name == "10-bit")
+
+
+def test_pictures_of_data_sets_are_bounded_as_photos_are(run: Run, weights: Path) -> None:
+    Path("x/train").mkdir(parents=True)
+    for name in "ab":
+        Image.new("RGB", (9, 8)).save(f"x/train/{name}.png")
+    said = "it has 9×8 pixels"
+    for words in (
+        ("score", "x/train/a.png", "--weights", weights),
+        ("evaluate", weights, "--data", "x", "--split", "train", "--unconditional"),
+        ("train", "x", "-o", "run", "--from", "none", "--preset", "tiny", "--size", "32"),
+    ):
+        outcome = run(*words, "--max-pixels", "71")
+        assert outcome.code != 0
+        assert said in outcome.err, words
+        assert "(--max-pixels N allows more)" in outcome.err

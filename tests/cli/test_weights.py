@@ -167,6 +167,9 @@ def test_pull_refuses(run: Run, hub: Hub, weights: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     outcome = run("weights", "pull", "owner/name")
     assert (outcome.code, "the cache has all its files" in outcome.err) == (4, True)
+    for words in (("show", "other/name"), ("push", "tiny", "other/name", "--license", "cc0-1.0")):
+        outcome = run("weights", *words)
+        assert (outcome.code, outcome.out, outcome.err.count("\n")) == (4, "", 1)
 
 
 def test_push(run: Run, hub: Hub, weights: Path) -> None:

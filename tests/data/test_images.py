@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from pixelgen.data import average_down, images, load_images
-from pixelgen.data.row_reader import RowReader
+from pixelgen.data.row_reader import RowReader, pictures_up_to
 from pixelgen.errors import PixelgenError
 from pixelgen.imaging import read_image, square
 from pixelgen.labels import ClassCatalogue
@@ -423,3 +423,44 @@ def test_large_pictures_are_in_memory_one_at_a_time(
     whole = torch.from_numpy(stack(pictures)).permute(0, 3, 1, 2).contiguous()
     assert torch.equal(data.images, average_down(whole, 4))
     assert 12 * images._CHUNK_PIXELS <= 100_000_000  # four copies of three bytes
+
+
+def test_folders_hold_all_kinds_of_pictures_that_are_read(tmp_path: Path) -> None:
+    from datasets.packaged_modules.imagefolder.imagefolder import ImageFolder
+
+    known = [*ImageFolder.EXTENSIONS]
+    for name, kind in (("a.png", "PNG"), ("b.QOI", "QOI"), ("c.jfif", "JPEG"), ("d.mpo", "JPEG")):
+        Image.new("RGB", (4, 4)).save(tmp_path / name, kind)
+    assert len(load_images(tmp_path, "train")) == 4
+    # Those that no installed decoder takes are named, not skipped.
+    (tmp_path / "e.heic").write_bytes(b"\0\0\0\x18ftypheic")
+    (tmp_path / "f.jxl").write_bytes(b"\xff\x0a")
+    (tmp_path / "g.AVIF").write_bytes(b"\0\0\0\x1cftypavif")
+    notes: list[str] = []
+    assert len(load_images(tmp_path, "train", skip_unreadable=True, note=notes.append)) == 4
+    assert "3 of 7 pictures cannot be read" in notes[0]
+    assert known == ImageFolder.EXTENSIONS
+
+
+def test_a_folder_of_nothing_but_such_pictures(tmp_path: Path) -> None:
+    (tmp_path / "e.heic").write_bytes(b"\0\0\0\x18ftypheic")
+    with pytest.raises(PixelgenError, match=r"row 0 of .*: it is a HEIC picture"):
+        load_images(tmp_path, "train")
+
+
+def test_pictures_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in "ab":
+        Image.new("RGB", (30, 20)).save(tmp_path / f"{name}.png")
+    with pictures_up_to(599), pytest.raises(PixelgenError, match="30×20 pixels") as caught:
+        load_images(tmp_path, "train")
+    assert caught.value.code == "too-many-pixels"
+    assert len(load_images(tmp_path, "train")) == 2
+    with pictures_up_to(599), pytest.raises(PixelgenError):
+        load_images(tmp_path, "train")  # although they are in the cache
+    with pictures_up_to(600):
+        assert len(load_images(tmp_path, "train")) == 2
+    monkeypatch.setattr(images, "memory_size", lambda: 2 * 2 * 3 * 30 * 20 - 1)
+    monkeypatch.setattr(images, "load_cached_array", lambda path: None)
+    with pytest.raises(PixelgenError, match=r"2 pictures of 30×20 pixels need 0\.0 GB of memory"):
+        load_images(tmp_path, "train")
+    assert load_images(tmp_path, "train", size=2, fit="crop").images.shape == (2, 3, 2, 2)

@@ -60,7 +60,7 @@ def test_scans_in_a_tiff_count_too() -> None:
     "content",
     [
         b"P4\n" + b"#\n" * 10**6 + b"8 8\n" + bytes(8),
-        b"P2\n9000 9000\n255\n" + b"7 " * 10**6,
+        b"P2\n9000 9000\n255\n# a comment\n" + b"7 " * 10**6,
         b"qoif" + struct.pack(">II", 3000, 3000) + b"\x03\x00" + b"\xa0\x00\xfe123" * 10**6,
         b"\x89PNG\r\n\x1a\n"
         + b"".join(
@@ -77,9 +77,19 @@ def test_reading_a_file_takes_no_longer_than_the_limit(
 ) -> None:
     monkeypatch.setattr(decoding_limits, "MAX_SECONDS", 0.1)
     start = time.process_time()
-    with pytest.raises(InputError, match=r"takes more than 0.1 seconds"):
+    with pytest.raises(InputError, match=r"takes more than 0.1 seconds") as caught:
         read_image(content)
+    assert caught.value.hint == "store it as PNG"
     assert time.process_time() - start < 0.5
+
+
+def test_a_qoi_that_takes_too_long_is_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    content = stored(NOISE, "QOI")
+    read_image(content)
+    monkeypatch.setattr(decoding_limits, "_MAX_QOI_BYTES", 40_000)
+    with pytest.raises(InputError, match=r"a QOI of 0 MB takes too long") as caught:
+        read_image(content)
+    assert caught.value.hint == "store it as PNG"
 
 
 def test_the_limit_is_within_what_the_documents_promise() -> None:

@@ -295,6 +295,25 @@ def test_photos_on_their_side(detector: MtcnnDetector, path: Path, turn: str) ->
     assert find_face(photo.rotate(degrees), None, detector).score > 0.99
 
 
+@pytest.mark.parametrize(("turned", "accepted"), [(0.95, True), (0.985, True), (0.997, False)])
+def test_a_face_that_is_much_likelier_after_a_turn_is_not_upright(
+    turned: float, accepted: bool
+) -> None:
+    class Unsure:
+        def detect(self, image: Image.Image) -> list[Face]:
+            score = 0.9 if image.width > image.height else turned
+            return [Face((0, 0, image.width, image.height), score, TEMPLATE)]
+
+    def find() -> Face:
+        return find_face(Image.new("RGB", (90, 60)), None, Unsure())
+
+    if accepted:
+        assert find().score == 0.9
+    else:
+        with pytest.raises(InputError, match="no upright face found in the picture, but one after"):
+            find()
+
+
 def test_nothing_found_says_how_small_a_face_may_be(detector: MtcnnDetector) -> None:
     for size, pixels in (((300, 200), 20), ((64, 64), 10), ((3000, 200), 20)):
         with pytest.raises(InputError, match=f"narrower than about {pixels} pixels") as caught:

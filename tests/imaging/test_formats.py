@@ -55,3 +55,11 @@ def test_what_cannot_be_read_is_named_with_its_remedy(
         read_image(content, name="a.heic")
     assert caught.value.message.startswith("cannot read a.heic: it is ")
     assert remedy in caught.value.hint
+
+
+def test_a_broken_picture_needs_no_other_decoder(monkeypatch: pytest.MonkeyPatch) -> None:
+    readable = (*(name for name in known_formats() if name != "AVIF"), "AVIF")
+    monkeypatch.setattr("pixelgen.imaging.read.known_formats", lambda: readable)
+    with pytest.raises(InputError, match="an AVIF picture, but broken") as caught:
+        read_image(AVIF)
+    assert caught.value.hint == ""

@@ -94,3 +94,12 @@ def test_a_picture_too_large_for_its_format_is_not_lost(tmp_path: Path) -> None:
         save_picture(tmp_path / "a.webp", wide, TEXT)
     assert picture_text(tmp_path / "a-2.png") == TEXT
     assert not (tmp_path / "a.webp").exists()
+
+
+def test_a_jpeg_shows_transparent_pixels_over_white(tmp_path: Path) -> None:
+    clear = NOISE.copy()
+    clear.putalpha(0)
+    file = save_picture(tmp_path / "a.jpg", clear, TEXT)
+    with Image.open(file) as image:
+        assert image.getextrema() == ((255, 255),) * 3
+    assert picture_text(file) == TEXT

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -348,6 +349,38 @@ def test_a_run_goes_on_with_its_own_pictures(
     monkeypatch.setattr(loop, "load_images", lambda *a, **k: load(*a, **k).subset(torch.arange(38)))
     with pytest.raises(PixelgenError, match="has 38 pictures, the run was started with 40"):
         run(recipe_file, folder, "schedule.steps=2", resume=True)
+
+
+@pytest.mark.parametrize("changed", ["images", "labels"])
+def test_a_run_notices_other_pictures_of_the_same_number(
+    changed: str, recipe_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "run"
+    run(recipe_file, folder, "schedule.steps=1")
+    load = loop.load_images
+
+    def others(*given: Any, **options: Any) -> Any:
+        data = load(*given, **options)
+        return replace(data, **{changed: getattr(data, changed).flip(0)})
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "load_images", others)
+        with pytest.raises(PixelgenError, match="are not those that the run was started") as caught:
+            run(recipe_file, folder, "schedule.steps=2", resume=True)
+    assert caught.value.code == "data-changed"
+    assert run(recipe_file, folder, "schedule.steps=2", resume=True).step == 2
+
+
+def test_pictures_without_labels_are_of_one_class(
+    recipe_file: Path, tmp_path: Path, write_pictures: Callable[..., Path]
+) -> None:
+    data = write_pictures(tmp_path / "my.photos", "train", [np.zeros((4, 4, 3), np.uint8)] * 12)
+    overrides = (f"data.path={data.as_posix()}", "data.holdout=2", "schedule.steps=1")
+    run(recipe_file, tmp_path / "run", *overrides, "model.classes=1")
+    state, _ = read_state(tmp_path / "run")
+    assert (state.labels, state.class_names) == ([0], ["my.photos"])
+    with pytest.raises(PixelgenError, match=r"model\.classes is 2, the data has 0 labels"):
+        run(recipe_file, tmp_path / "two", *overrides)
 
 
 def test_the_end_is_saved_also_after_a_bad_step(

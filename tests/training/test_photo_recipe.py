@@ -69,7 +69,7 @@ def test_a_network_from_nothing_follows_the_number_of_pictures(
     ("options", "says"),
     [
         ({"size": 48}, "no size 48"),
-        ({"minutes": 0}, "minutes must be positive"),
+        ({"minutes": 0}, "minutes must be a positive number"),
         ({"preset": "small"}, "starts from nothing"),
         ({"preset": "huge", "start": "none"}, "no preset 'huge'"),
         ({"start": "faces64"}, "training cannot start from it"),
@@ -115,6 +115,14 @@ def test_pictures_of_any_sizes_are_made_square(tmp_path: Path) -> None:
     with pytest.raises(PixelgenError, match="the first row is") as caught:
         load_images(folder, "train", skip_unreadable=True)
     assert "set fit" in caught.value.hint
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "a.heic").write_bytes(b"\0\0\0\x18ftypheic")
+    for _ in range(2):
+        with pytest.raises(PixelgenError, match=r"none of the .* it is a HEIC picture") as caught:
+            load_images(tmp_path / "broken", "train", skip_unreadable=True)
+    (tmp_path / "list.csv").write_bytes(b"image\n\xff\xfe\n")
+    with pytest.raises(PixelgenError, match=r"cannot read the data set .*csv: .*utf-8"):
+        load_images(tmp_path / "list.csv", "train")
 
 
 def test_a_list_of_files_names_pictures_and_classes(tmp_path: Path) -> None:
@@ -156,7 +164,8 @@ def test_a_plan_says_what_will_happen(tmp_path: Path) -> None:
     for source, options, says in (
         ("imagenet23", {}, "no pictures and no recipe 'imagenet23', did you mean imagenet32"),
         ("imagenet32", {"size": 32}, "size is for pictures"),
+        ("imagenet32", {"license": "mine\nand yours"}, "is not a licence id"),
         (str(tmp_path / "nothing"), {}, "no pictures and no recipe"),
     ):
         with pytest.raises(UsageError, match=says):
-            plan_training(source, tmp_path / "run", **options)  # type: ignore[arg-type]
+            plan_training(source, tmp_path / "run", **options)

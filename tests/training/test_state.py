@@ -27,6 +27,7 @@ KEYS = {
     "before",
     "pictures",
     "class_names",
+    "data_digest",
 }
 
 

@@ -82,7 +82,10 @@ def check_online(ref: HubRef) -> None:
     """Raises PixelgenError in offline mode."""
     if is_offline():
         raise ref.error(
-            "the Hub cannot be asked in offline mode", "unset HF_HUB_OFFLINE", code="hub-offline"
+            "the Hub cannot be asked in offline mode",
+            "unset HF_HUB_OFFLINE",
+            code="hub-offline",
+            unreachable=True,
         )
 
 

@@ -83,7 +83,8 @@ def explain(error: Exception, ref: HubRef) -> PixelgenError:
     """`error` of the library as an error of ours."""
     for explain_kind in (_hub_failure, _disk_failure, _network_failure):
         if (known := explain_kind(error, ref)) is not None:
-            return ref.error(known.message, known.hint, code=known.code)
+            unreachable = explain_kind is _network_failure
+            return ref.error(known.message, known.hint, code=known.code, unreachable=unreachable)
     line = next(iter(_without_endpoint(error).strip().splitlines()), "")
     what = f"{type(error).__name__}: {line}" if line else type(error).__name__
     return ref.error(what, "see the cause of this exception", code="hub-unexpected-error")

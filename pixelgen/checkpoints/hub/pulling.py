@@ -19,9 +19,8 @@ from pixelgen.checkpoints.config import (
     read_config,
 )
 from pixelgen.checkpoints.digests import is_digest, matches, recorded_digest
-from pixelgen.checkpoints.hub import cache
+from pixelgen.checkpoints.hub import cache, incomplete
 from pixelgen.checkpoints.hub.errors import InvalidResponse, explain, is_wrong_length
-from pixelgen.checkpoints.hub.incomplete import delete_incomplete
 from pixelgen.checkpoints.hub_ref import HubRef, is_commit
 from pixelgen.checkpoints.layout import CARD_FILE, tensor_files
 from pixelgen.checkpoints.source import Source
@@ -195,8 +194,11 @@ def execute_pull(
     in the cache is moved: a pull that was stopped leaves the previous weights usable. Raises
     PixelgenError."""
     ref = plan.remote.ref
-    if size := delete_incomplete(ref.repo, [file.digest for file in plan.missing]):
-        _report_note(ref, on_transfer)(f"deleted {megabytes(size)} of pulls that were killed")
+    digests, note = {file.digest for file in plan.missing}, _report_note(ref, on_transfer)
+    if size := incomplete.delete_incomplete(ref.repo, digests):
+        note(f"deleted {megabytes(size)} of pulls that were killed")
+    if size := sum(incomplete.bytes_there(ref.repo, digest) for digest in digests if digest):
+        note(f"continues a pull that was killed: {megabytes(size)} are there")
     if plan.missing:
         _check_space(plan)
         with _reporting(plan, on_transfer):
@@ -294,6 +296,8 @@ def _download(
     def call() -> Path:
         nonlocal is_damaged
         try:
+            if file.digest and not is_damaged:
+                incomplete.complete(remote.ref.repo, file.name, file.digest, revision, token)
             return Path(
                 hf_hub_download(
                     remote.ref.repo,
