@@ -15,7 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -57,10 +57,11 @@ def measure(real: Pictures, enlarged: Pictures) -> dict[str, float | None]:
     return row
 
 
-def timed(work: Callable[[], Pictures]) -> tuple[Pictures, float]:
-    """What `work` returns, and its seconds for a picture."""
+def timed(small: Pictures, method: Resample) -> tuple[Pictures, float]:
+    """The pictures enlarged, and the seconds for each."""
+    enlarge(small[0], SCALE, method)  # loads the network
     start = time.perf_counter()
-    result = work()
+    result = [enlarge(one, SCALE, method) for one in small]
     return result, (time.perf_counter() - start) / len(result)
 
 
@@ -84,7 +85,8 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
 
-    real, names = [], []
+    real: Pictures = []
+    names: list[str] = []
     for file in photos(arguments.photos):
         photo = load_photo(file)
         if min(photo.size) >= LARGE:
@@ -103,15 +105,14 @@ def main() -> None:
         for name, image in zip(names, small, strict=True):
             image.save(arguments.small / name)
 
-    rows = {}
+    rows: dict[str, dict[str, float | None]] = {}
     for method in METHODS:
-        enlarge(small[0], SCALE, method)  # loads the network
-        result, seconds = timed(lambda m=method: [enlarge(one, SCALE, m) for one in small])
+        result, seconds = timed(small, method)
         rows[method] = measure(real, result) | {"seconds": seconds}
     for other in arguments.also:
-        method, _, folder = other.partition("=")
-        result = [load_photo(Path(folder) / name) for name in names]
-        rows[method] = measure(real, result) | {"seconds": None}
+        name, _, folder = other.partition("=")
+        result = [load_photo(Path(folder) / file) for file in names]
+        rows[name] = measure(real, result) | {"seconds": None}
     if arguments.json:
         print(json.dumps({"pictures": len(real), "methods": rows}, indent=1))
     else:
