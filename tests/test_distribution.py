@@ -50,7 +50,7 @@ def test_a_wheel_holds_the_package_and_the_weights_and_is_small(wheel: Path) -> 
         wanted = {f"{where}/{name}" for name in _names(ROOT / folder)}
         assert wanted <= inside
     info = f"pixelgen-{__version__}.dist-info"
-    licences = ("LICENSE", "NOTICE.md", "LICENSES/Apache-2.0.txt")
+    licences = ("LICENSE", "NOTICE.md", "LICENSES/Apache-2.0.txt", "LICENSES/Real-ESRGAN.txt")
     assert {f"{info}/licenses/{name}" for name in licences} <= inside
     assert {name.split("/")[0] for name in inside} == {"pixelgen", info}
 

@@ -35,6 +35,7 @@ def decode(
     output: options.Output = None,
     grid: options.Grid = True,
     scale: options.Scale = 1,
+    resample: options.Resampling = "nearest",
     printing: PrintingGroup,
     force: options.Force = False,
 ) -> None:
@@ -53,6 +54,7 @@ def decode(
         output=output,
         grid=grid,
         scale=scale,
+        resample=resample,
         force=force,
     )
     run_and_print(job, printing)

@@ -218,6 +218,15 @@ def _faces() -> Iterator[Finding]:
     yield Finding("faces", "ok", "the face detector works")
 
 
+def _upscaler() -> Iterator[Finding]:
+    from PIL import Image
+
+    from pixelgen.imaging import enlarge
+
+    enlarge(Image.new("RGB", (8, 8), "grey"), 4, "learned")
+    yield Finding("upscaler", "ok", "the upscaler works")
+
+
 def _picture() -> Iterator[Finding]:
     """Draws a picture with the bundled weights of the smallest pictures."""
     from pixelgen.pipelines import load
@@ -252,6 +261,7 @@ CHECKS: dict[str, Callable[[], Iterator[Finding]]] = {
     "cache": _cache,
     "weights": _weights,
     "faces": _faces,
+    "upscaler": _upscaler,
     "picture": _picture,
 }
 """In this order."""

@@ -12,7 +12,6 @@ from typing import Annotated, Any
 import typer
 
 from pixelgen.cli import options
-from pixelgen.imaging import Resample
 from pixelgen.jobs.job import ClassSampling, Sampling
 from pixelgen.jobs.preview import Preview
 from pixelgen.jobs.view import View
@@ -76,7 +75,7 @@ class ViewGroup(View):
 
     grid: options.Grid = True
     scale: options.Scale = 1
-    resample: Annotated[Resample, typer.Option(help="How to enlarge.")] = "nearest"
+    resample: options.Resampling = "nearest"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,7 @@ import typer
 
 from pixelgen.cli import completions
 from pixelgen.imaging import Fit as FitName
+from pixelgen.imaging import Resample
 
 _WEIGHTS = "Bundled name, folder, or Hub id owner/name, owner/name@revision."
 
@@ -65,6 +66,7 @@ Grid = Annotated[
     bool, typer.Option("--grid/--separate", help="Write one picture of all, or a file each.")
 ]
 Scale = Annotated[int, typer.Option(min=1, max=64, help="Enlarge for viewing.")]
+Resampling = Annotated[Resample, typer.Option(help="How to enlarge; learned: by a small network.")]
 Ref = Annotated[
     str,
     typer.Argument(

@@ -8,14 +8,19 @@ from typing import Literal
 
 from PIL import Image
 
-Resample = Literal["nearest", "lanczos"]
+Resample = Literal["nearest", "lanczos", "learned"]
 _FILTERS = {"nearest": Image.Resampling.NEAREST, "lanczos": Image.Resampling.LANCZOS}
 
 
 def enlarge(image: Image.Image, scale: int, resample: Resample = "nearest") -> Image.Image:
-    """`image` enlarged `scale` times."""
+    """`image` enlarged `scale` times; "learned": by a small network, see `upscale`, which raises
+    PixelgenError if it is broken."""
     if scale == 1:
         return image
+    if resample == "learned":
+        from pixelgen.imaging.upscaler import upscale
+
+        return upscale(image, scale)
     return image.resize((image.width * scale, image.height * scale), _FILTERS[resample])
 
 

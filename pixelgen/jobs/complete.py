@@ -30,7 +30,7 @@ from pixelgen.jobs.output import OutputFiles, photo_slug
 from pixelgen.jobs.photos import check_photos, file_name, read_mask_of, read_photo
 from pixelgen.jobs.report import json_field
 from pixelgen.jobs.text_chunks import drawn_files, fingerprint
-from pixelgen.jobs.view import first_of_each
+from pixelgen.jobs.view import View, first_of_each
 from pixelgen.pipelines import CompletePipeline, CompletionRequest
 from pixelgen.pipelines.codes_file import check_amount
 
@@ -145,7 +145,7 @@ class CompletionJob(DrawingJob):
         pipe = CompletePipeline.from_pretrained(source, self.device)
         beside = pipe.beside(hole)
 
-        def sheet(images: Sequence[Image.Image]) -> Image.Image:
+        def sheet(images: Sequence[Image.Image], view: View) -> Image.Image:
             images, columns = first_of_each(images, count), min(n, count)
             rows = [images[first : first + columns] for first in range(0, len(images), columns)]
             shown = [one for row in rows for one in (*beside, *row)]

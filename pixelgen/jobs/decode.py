@@ -14,7 +14,7 @@ from PIL import Image
 from pixelgen.checkpoints import LoadedCheckpoint, Source, read_config
 from pixelgen.errors import InputError, PixelgenError, UsageError
 from pixelgen.files import expanded, sweep
-from pixelgen.imaging import PICTURES, make_grid, square_columns
+from pixelgen.imaging import PICTURES, Resample, make_grid, square_columns
 from pixelgen.jobs.context import JobContext
 from pixelgen.jobs.job import Job, check_range, option
 from pixelgen.jobs.output import OutputFiles
@@ -75,6 +75,8 @@ class DecodeJob(Job):
     """One sheet of all pictures, rather than a file each."""
     scale: int = 1
     """How many times they are enlarged, 1 … 64."""
+    resample: Resample = "nearest"
+    """How they are enlarged; see `View`."""
     force: bool = False
     """Whether existing files are replaced."""
 
@@ -97,6 +99,7 @@ class DecodeJob(Job):
             source = _named(stored, name, context)
         check_amount(count, read_config(source.path, source.name).image_shape[1] * self.scale)
         parameters = {"codes": _digest(stored), "grid": self.grid, "scale": self.scale}
+        parameters |= {} if self.resample == "nearest" else view.parameters()
         picks, stem, about = [*range(1, count + 1)], Path(name).stem, {}
         if self.pick is not None:
             stored = _one_of(stored, name, self.pick)
@@ -112,7 +115,7 @@ class DecodeJob(Job):
             images = pipe.decode(stored, meter)
         _compare(stored, name, pipe.checkpoint, context)
 
-        def sheet(images: Sequence[Image.Image]) -> Image.Image:
+        def sheet(images: Sequence[Image.Image], view: View) -> Image.Image:
             return make_grid(view.enlarge(images), square_columns(count), gap=view.gap)
 
         written = target.write(view.lay_out(images, sheet), texts, context)
@@ -128,7 +131,7 @@ class DecodeJob(Job):
         )
 
     def _view(self) -> View:
-        return View(grid=self.grid, scale=self.scale)
+        return View(grid=self.grid, scale=self.scale, resample=self.resample)
 
 
 def _read(codes: str, context: JobContext) -> CodesFile:

@@ -235,7 +235,9 @@ class DrawingJob(Job):
             save_finished_on_interrupt(target, texts, count, lay_out, context, choose)
             if keep_partial
             else nullcontext() as finished,
-            preview.follow(sheet, context, finished) as on_step,
+            preview.follow(
+                lambda images: sheet(images, self.view.preview()), context, finished
+            ) as on_step,
         ):
             result = run(on_step)
         try:
@@ -244,6 +246,6 @@ class DrawingJob(Job):
             else:
                 files = write(result)
         finally:
-            preview.finish(lambda: sheet(result.images))
-        context.show(lambda: sheet(result.images), self.view.scale)
+            preview.finish(lambda: sheet(result.images, self.view))
+        context.show(lambda: sheet(result.images, self.view), self.view.scale)
         return result, files

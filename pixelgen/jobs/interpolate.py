@@ -19,7 +19,7 @@ from pixelgen.jobs.output import OutputFiles, slug
 from pixelgen.jobs.photos import FaceChoice, check_photos, file_name, photo_name, read_photo
 from pixelgen.jobs.report import json_field
 from pixelgen.jobs.text_chunks import drawn_files, fingerprint, synthetic
-from pixelgen.jobs.view import first_of_each
+from pixelgen.jobs.view import View, first_of_each
 from pixelgen.pipelines import (
     InterpolatePipeline,
     InterpolationRequest,
@@ -154,7 +154,7 @@ class InterpolationJob(DrawingJob):
             target, preview, source, parameters, about, files, preview_about, inputs
         )
 
-        def sheet(images: Sequence[Image.Image]) -> Image.Image:
+        def sheet(images: Sequence[Image.Image], view: View) -> Image.Image:
             images = first_of_each(images, steps)
             if len(images) == steps > len(picks):  # all are drawn, one is kept
                 images = [images[pick - 1] for pick in picks]

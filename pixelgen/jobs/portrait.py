@@ -17,7 +17,7 @@ from pixelgen.jobs.output import OutputFiles, slug
 from pixelgen.jobs.photos import FaceChoice, check_photos, photo_name
 from pixelgen.jobs.report import json_field
 from pixelgen.jobs.text_chunks import drawn_files, synthetic
-from pixelgen.jobs.view import first_of_each
+from pixelgen.jobs.view import View, first_of_each
 from pixelgen.pipelines import PortraitPipeline, PortraitRequest
 from pixelgen.pipelines.codes_file import check_amount
 
@@ -93,7 +93,7 @@ class PortraitJob(DrawingJob):
             target, preview, source, parameters, about, files, preview_about, inputs
         )
 
-        def sheet(images: Sequence[Image.Image]) -> Image.Image:
+        def sheet(images: Sequence[Image.Image], view: View) -> Image.Image:
             sources = [square(crop, size) for crop in crops]
             drawn = first_of_each(images, n)
             return portrait_sheet(view.enlarge(sources), view.enlarge(drawn), gap=view.gap)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,12 +27,14 @@ from pixelgen.jobs.output import (
 )
 from pixelgen.jobs.rate_limiter import RateLimiter
 from pixelgen.jobs.text_chunks import text_chunks
-from pixelgen.jobs.view import Sheet
 
 if TYPE_CHECKING:
     from pixelgen.pipelines import SamplingProgress
 
     OnStep = Callable[[SamplingProgress], None]
+
+LayOutAll = Callable[[Sequence[Image.Image]], Image.Image]
+"""Lays out all pictures, in the order of drawing, as one."""
 
 _REWRITTEN = 0.3
 _FRAMES = 48
@@ -105,7 +107,7 @@ class PreviewFiles:
 
     @contextmanager
     def follow(
-        self, sheet: Sheet, context: JobContext, first: OnStep | None = None
+        self, sheet: LayOutAll, context: JobContext, first: OnStep | None = None
     ) -> Iterator[OnStep | None]:
         """A context for the drawing. Its value is to be called at every step, None if nothing is
         shown: it calls `first`, shows the pictures where `context` does, and writes the files."""
@@ -145,7 +147,7 @@ class PreviewFiles:
         text = unfinished_text(image, self._text, share)
         save_png(path, image, text, "replace" if replace else "fail")
 
-    def _recorder(self, sheet: Sheet) -> OnStep:
+    def _recorder(self, sheet: LayOutAll) -> OnStep:
         """Rewrites the watched file, and keeps frames of the animation."""
         images: list[Image.Image] = []
         pace = RateLimiter(_REWRITTEN)

@@ -24,6 +24,7 @@ from pixelgen.jobs.output import OutputFiles, distinct_slugs, padded_numbers, ph
 from pixelgen.jobs.photos import file_name, list_photos, read_photos
 from pixelgen.jobs.report import JsonFields, json_field
 from pixelgen.jobs.text_chunks import FileNumber, fingerprint
+from pixelgen.jobs.view import View
 from pixelgen.pipelines import ReconstructPipeline, ReconstructRequest, ReconstructResult
 from pixelgen.pipelines.codes_file import check_amount
 from pixelgen.pipelines.reconstruct_pipeline import LONGEST, Cut, fit_photo
@@ -163,22 +164,22 @@ class ReconstructionJob(DrawingJob):
 
         pipe = ReconstructPipeline.from_pretrained(source, self.device)
 
-        def sheet(rows: Sequence[Sequence[Image.Image]]) -> Image.Image:
+        def sheet(rows: Sequence[Sequence[Image.Image]], view: View) -> Image.Image:
             return stack_rows([view.enlarge(row) for row in rows], gap=view.gap)
 
         def unfinished(drawn: Sequence[Image.Image]) -> Image.Image:
-            return sheet(pipe.unfinished(request, pictures, drawn))
+            return sheet(pipe.unfinished(request, pictures, drawn), view.preview())
 
         with preview.follow(unfinished, context) as on_step:
             result = pipe.run(request, pictures, on_step)
         rows = result.rows()
         every = [image for row in rows for image in row]
-        laid_out = view.lay_out(every, lambda _: sheet(rows))
+        laid_out = view.lay_out(every, lambda _, view: sheet(rows, view))
         try:
             written = target.write(laid_out, placement.texts, context)
         finally:
-            preview.finish(lambda: sheet(rows))
-        context.show(lambda: sheet(rows), view.scale)
+            preview.finish(lambda: sheet(rows, view))
+        context.show(lambda: sheet(rows, view), view.scale)
         shown_names = [names[i] for i in request.selection(len(names)).pictures]
         return ReconstructionReport(
             **placement.facts(result, pipe, written), pictures=_pictures(result, shown_names)

@@ -15,7 +15,7 @@ from pixelgen.jobs.job import ClassSampling, check_range, option
 from pixelgen.jobs.output import OutputFiles, slug
 from pixelgen.jobs.report import json_field
 from pixelgen.jobs.text_chunks import drawn_files
-from pixelgen.jobs.view import first_of_each
+from pixelgen.jobs.view import View, first_of_each
 from pixelgen.labels import ClassCatalogue
 from pixelgen.pipelines import ClassPipeline, SampleRequest
 from pixelgen.pipelines.codes_file import check_amount
@@ -84,7 +84,7 @@ class SampleJob(DrawingJob):
         several = len(request.classes) > 1 < request.n and count > 1
         columns = request.n if several else square_columns(count)
 
-        def sheet(images: Sequence[Image.Image]) -> Image.Image:
+        def sheet(images: Sequence[Image.Image], view: View) -> Image.Image:
             drawn = first_of_each(images, count)
             return make_grid(view.enlarge(drawn), columns, gap=view.gap)
 

@@ -18,7 +18,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from pixelgen.checkpoints import save_checkpoint
-from pixelgen.imaging import png_text, read_image
+from pixelgen.imaging import enlarge, png_text, read_image
 from pixelgen.models import build_model
 from pixelgen.models.config import TokenizerConfig
 from pixelgen.pipelines import CodecPipeline
@@ -147,6 +147,14 @@ def test_grid_and_scale(run: Run, near: Path, photos: Sequence[Path]) -> None:
     facts = json.loads(text["parameters"])
     assert facts.pop("codes").startswith("sha256:")
     assert facts == {"grid": True, "scale": 2}
+    words = ["decode", "c.safetensors", "-o", "one.png", "--pick", 1, "--scale", 2]
+    assert run(*words, "--resample", "learned").code == 0
+    facts = json.loads(png_text(Path("one.png"))["parameters"])
+    del facts["codes"]
+    assert facts == {"grid": True, "scale": 2, "resample": "learned"}
+    assert run("decode", "c.safetensors", "-o", "same.png", "--pick", 1).code == 0
+    with Image.open("same.png") as small, Image.open("one.png") as large:
+        assert large.tobytes() == enlarge(small, 2, "learned").tobytes()
 
 
 def test_fit(run: Run, tok: Path, photos: Sequence[Path]) -> None:

@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from pixelgen.imaging import picture_text, png_text
+from pixelgen.imaging import enlarge, picture_text, png_text, upscaler
 
 from .conftest import Run
 
@@ -174,6 +174,29 @@ def test_grid_and_scale(run: Run, weights: Path) -> None:
         small.tobytes()
     )
     assert smooth.tobytes() != large.tobytes()
+
+
+def test_a_learned_enlargement(run: Run, weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Previews, of which there are many, do without the network."""
+    upscaled: list[int] = []
+
+    def upscale(image: Image.Image, scale: int) -> Image.Image:
+        upscaled.append(scale)
+        return real(image, scale)
+
+    real = upscaler.upscale
+    monkeypatch.setattr(upscaler, "upscale", upscale)
+    words = ["sample", "-c", 8, "-n", 2, "--seed", 1, "--weights", weights, "--device", "cpu"]
+    words += ["--separate", "--scale", 4, "--resample", "learned", "--animate", "a.gif"]
+    run(*words, "-o", "x.png")
+    assert upscaled == [4] * 4  # two files, and the last frame of the animation
+    run("sample", "-c", 8, "-n", 2, "--seed", 1, "--weights", weights, "--separate", "-o", "s.png")
+    small, large = Image.open("s-2.png"), Image.open("x-2.png")
+    assert large.tobytes() == enlarge(small, 4, "learned").tobytes()
+    parameters = json.loads(png_text(Path("x-2.png"))["parameters"])
+    assert (parameters["scale"], parameters["resample"]) == (4, "learned")
+    outcome = run("again", "x-2.png", "--weights", weights, "--device", "cpu", "-o", "y.png")
+    assert "the same pixels as x-2.png" in outcome.err
 
 
 def test_separate_files_hold_the_pictures_of_the_grid(run: Run, weights: Path) -> None:
