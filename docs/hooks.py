@@ -6,6 +6,7 @@ MkDocs calls the functions `on_…`; mkdocs.yml names this file.
 from __future__ import annotations
 
 import ast
+import inspect
 import posixpath
 import re
 from collections.abc import Iterator, Sequence
@@ -45,6 +46,7 @@ COMMAND_GROUPS = {
     "Settings and many jobs": ("config", "doctor", "batch"),
 }
 _FORMULA = re.compile(r"^```math\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
 _LINK = re.compile(r"(?<=\]\()(?:\.\./)+[^)\s]+(?=\))")
 
 
@@ -196,10 +198,15 @@ def command_page(command: Command, shot: Shot | None = None) -> str:
 
 
 def _described(command: Command) -> str:
-    blocks = [
-        f"```text\n{text.words}\n```\n" if text.literal else f"{escaped(text.words)}\n"
-        for text in command.texts
-    ]
+    blocks = []
+    for text in command.texts:
+        title, _, lines = text.words.partition("\n")
+        if not text.literal:
+            blocks.append(f"{escaped(text.words)}\n")
+        elif title == "Examples:":
+            blocks.append(f"{title}\n\n```sh\n{inspect.cleandoc(lines)}\n```\n")
+        else:
+            blocks.append(f"```text\n{text.words}\n```\n")
     return "\n".join(blocks)
 
 
@@ -208,7 +215,12 @@ def _entries(entries: tuple[Entry, ...]) -> str:
 
 
 def escaped(text: str) -> str:
-    """Text that means in Markdown what it says, but for what is in backticks."""
+    """Text that means in Markdown what it says, but for what is in backticks, and for options,
+    which are put into them."""
+    text = "".join(
+        part if i % 2 else _OPTION.sub(r"`\g<0>`", part)
+        for i, part in enumerate(re.split(r"(`[^`]*`)", text))
+    )
     parts = text.split("`")
     marks = re.compile(r"([\\*_\[\]<>|])")
     return "`".join(part if i % 2 else marks.sub(r"\\\1", part) for i, part in enumerate(parts))
@@ -218,21 +230,19 @@ def _weights_pages() -> Tree:
     """The model cards of bundled weights, with their sheets of samples."""
     folders = sorted(path.parent for path in (ROOT / "weights").glob("*/config.json"))
     pages: Tree = {}
-    rows = []
     for folder in folders:
         card = _without_front_matter((folder / "README.md").read_text("utf-8"))
         pages[f"weights/{folder.name}/index.md"] = card
         for picture in sorted(folder.glob("*.png")):
             pages[f"weights/{folder.name}/{picture.name}"] = picture
-        size = sum(file.stat().st_size for file in folder.iterdir()) / 1e6
-        summary = next(
-            line for line in card.splitlines() if line.strip() and not line.startswith("#")
-        )
-        rows.append(f"| [{folder.name}]({folder.name}/index.md) | {size:.0f} MB | {summary} |")
-    table = "\n".join(["| weights | size | what |", "|---|---|---|", *rows])
+    readme = (ROOT / "README.md").read_text("utf-8")
+    _, _, section = readme.partition("\n## The bundled weights\n")
+    table = re.search(r"^\|(?:.*\n\|)*.*$", section, re.MULTILINE)
+    assert table is not None
+    rows = re.sub(r"\]\(weights/([\w-]+)/README\.md\)", r"](\1/index.md)", table[0])
     index = (
         "# Weights\n\nThese weights come with the package. Their cards say how they were made, "
-        f"what was measured, and what they cannot do.\n\n{table}\n\n"
+        f"what was measured, by which commands, and what they cannot do.\n\n{rows}\n\n"
         "[`pixelgen weights`](../commands/weights.md) lists what is on a computer, fetches weights "
         "from the Hub and publishes them.\n"
     )
