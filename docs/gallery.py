@@ -65,8 +65,8 @@ SHOTS = (
         "-n 5 --candidates 8 --seed 1 --scale 2 -o classes.png",
         "classes.png",
         "A row each: lion, bell pepper, alp, monarch, Chihuahua; 64×64 pixels, shown twice as "
-        "large, each the most clearly of its class of eight candidates. Alps are landscapes, bell "
-        "peppers have their shape and gloss, monarchs their wings, on flowers. Most lions have a "
+        "large. Each is the one of eight candidates that is most clearly of its class. Alps are "
+        "landscapes, bell peppers have their shape and gloss, monarchs their wings, on flowers. Most lions have a "
         "head with a mane, but distorted faces. Of the Chihuahuas one or two look like dogs.",
     ),
     Shot(
