@@ -66,9 +66,9 @@ SHOTS = (
         "classes.png",
         "A row each: lion, bell pepper, alp, monarch, Chihuahua; 64×64 pixels, shown twice as "
         "large. Each is the one of eight candidates that is most clearly of its class. Alps are "
-        "landscapes, bell peppers have their shape and gloss, monarchs their wings, on flowers. Most "
-        "lions have a head with a mane, but distorted faces. Of the Chihuahuas one or two look like "
-        "dogs.",
+        "landscapes, bell peppers have their shape and gloss, monarchs their wings, on flowers. "
+        "Most lions have a head with a mane, but distorted faces. Of the Chihuahuas one or two "
+        "look like dogs.",
     ),
     Shot(
         "The model itself",

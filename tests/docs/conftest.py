@@ -29,7 +29,12 @@ def write_stand_ins(folder: Path, side: int | None = None) -> Path:
     from ..conftest import LIVELY
 
     torch.manual_seed(0)
-    blocks = {"wide_features": 8, "deep_features": 8, "wide_blocks": 1, "deep_blocks": 1}
+    blocks: dict[str, Any] = {
+        "wide_features": 8,
+        "deep_features": 8,
+        "wide_blocks": 1,
+        "deep_blocks": 1,
+    }
     codes: dict[str, Any] = {"levels": 8, "code_size": 4, "code_channels": 3}
     for name, source in bundled().items():
         config = read_config(source, name)
@@ -39,8 +44,9 @@ def write_stand_ins(folder: Path, side: int | None = None) -> Path:
         if getattr(config.model, "vector_components", 0):
             features = config.model.vector_features
             condition |= {"vector": 4, "vector_components": 1, "vector_features": features}
+        grid: dict[str, Any] = {"channels": 3, "height": 4, "width": 4, "levels": 8}
         codec = embedder = None
-        others = []
+        others: list[Any] = []
         if config.embedder is not None:
             condition["vector"] = 4
             faces = FaceEmbedderConfig(
@@ -51,13 +57,13 @@ def write_stand_ins(folder: Path, side: int | None = None) -> Path:
         if config.bottlenecks:
             pixels = {**LIVELY, "patch": patch, "likelihood": "logistic", "map_channels": 2}
             auto = {**blocks, "size": size, "patch": patch, "place_features": 4, "pixels": pixels}
+            model: Any
             model, *others = [
                 build_model(AutoencoderConfig.from_dict({**auto, "bottleneck": bottleneck}))
                 for bottleneck in config.bottlenecks
             ]
         elif config.tokenizer is not None:
             codec = build_model(codec_config)
-            grid = {"channels": 3, "height": 4, "width": 4, "levels": 8}
             model = build_model(GatedPixelCNNConfig(**grid, **condition))
         elif isinstance(config.model, TokenizerConfig):
             model = build_model(codec_config)
