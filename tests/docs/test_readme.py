@@ -58,7 +58,7 @@ def test_the_readme_can_be_pasted_into_an_empty_folder(tmp_path: Path) -> None:
         (programs / name).write_text(text)
         (programs / name).chmod(0o755)
     words = [sys.executable, "-m", "tests.docs.pixelgen_server", str(path), str(weights)]
-    with subprocess.Popen(words, cwd=ROOT) as server:
+    with subprocess.Popen(words, cwd=ROOT, stdout=subprocess.DEVNULL) as server:
         try:
             while not path.exists():
                 assert server.poll() is None
