@@ -33,7 +33,8 @@ with socket.socket(socket.AF_UNIX) as server:
 
 
 def serve(path: str, weights: Path) -> None:
-    """Answer clients until the process is ended."""
+    """Answer clients until this process or the one that started it is ended."""
+    parent = os.getppid()
     import torch
 
     import pixelgen.checkpoints.source
@@ -49,8 +50,12 @@ def serve(path: str, weights: Path) -> None:
         server.bind(path)
         server.listen()
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the children
-        while True:
-            client, _ = server.accept()
+        server.settimeout(2)
+        while os.getppid() == parent:
+            try:
+                client, _ = server.accept()
+            except TimeoutError:
+                continue
             with client:
                 words, streams, *_ = socket.recv_fds(client, 65536, 3)
                 if os.fork() == 0:
