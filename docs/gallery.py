@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import re
 import shlex
 import shutil
 import sys
@@ -64,9 +65,10 @@ SHOTS = (
         "-n 5 --candidates 8 --seed 1 --scale 2 -o classes.png",
         "classes.png",
         "A row each: lion, bell pepper, alp, monarch, Chihuahua; 64×64 pixels, shown twice as "
-        "large, each the most clearly of its class of eight candidates. Alps are landscapes, bell "
-        "peppers have their shape and gloss, monarchs their wings, on flowers. Most lions have a "
-        "head with a mane, but distorted faces. Of the Chihuahuas one or two look like dogs.",
+        "large. Each is the one of eight candidates that is most clearly of its class. Alps are "
+        "landscapes, bell peppers have their shape and gloss, monarchs their wings, on flowers. "
+        "Most lions have a head with a mane, but distorted faces. Of the Chihuahuas one or two "
+        "look like dogs.",
     ),
     Shot(
         "The model itself",
@@ -163,14 +165,25 @@ def draw(shot: Shot) -> str:
     return said.getvalue()
 
 
+def wrapped(words: str, width: int = 78) -> str:
+    """The command, on several lines where it is longer than `width`, an option beside its value."""
+    lines = ["pixelgen"]
+    for part in re.split(r" (?=--?[a-z])", words):
+        if len(lines[-1]) + 1 + len(part) > width - len(" \\"):
+            lines[-1] += " \\"
+            lines.append(f"  {part}")
+        else:
+            lines[-1] += f" {part}"
+    return "\n".join(lines)
+
+
 def page(said: dict[str, str]) -> str:
     """The page, with what the commands of `SHOTS` printed, by picture."""
     parts = [INTRO]
     for shot in SHOTS:
-        command = f"pixelgen {shot.words}"
-        block = f"```sh\n{command}\n```\n"
+        block = f"```sh\n{wrapped(shot.words)}\n```\n"
         if shot.speaks:
-            block = f"```console\n$ {command}\n{said[shot.picture].rstrip()}\n```\n"
+            block += f"\n```text\n{said[shot.picture].rstrip()}\n```\n"
         picture = f"![{shot.title}](gallery/{shot.picture})\n"
         parts.append(f"## {shot.title}\n\n{block}\n{picture}\n{shot.text}\n")
     parts.append(OUTRO)

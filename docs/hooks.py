@@ -6,13 +6,15 @@ MkDocs calls the functions `on_…`; mkdocs.yml names this file.
 from __future__ import annotations
 
 import ast
+import inspect
 import posixpath
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from cli_reference import Command, Entry, commands
+from gallery import SHOTS, Shot, wrapped
 
 if TYPE_CHECKING:
     from mkdocs.config.defaults import MkDocsConfig
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[1]
 Tree = dict[str, str | Path]
+_T = TypeVar("_T", Command, dict[str, str])
 
 # Where the site shows what documents in the repository link to.
 PLACES = (
@@ -34,6 +37,16 @@ PLACES = (
     (r"README\.md", "index.md"),
     (r"CONTRIBUTING\.md", "contributing.md"),
 )
+# The folders of the navigation below "Commands". What is in none of them is listed last.
+COMMAND_GROUPS = {
+    "Draw": ("sample", "portrait", "interpolate", "again", "info", "classes"),
+    "Photos": ("complete", "reconstruct", "score", "encode", "decode", "faces"),
+    "Train and measure": ("train", "recipes", "export", "evaluate"),
+    "Weights": ("weights",),
+    "Settings and many jobs": ("config", "doctor", "batch"),
+}
+_FORMULA = re.compile(r"^```math\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
 _LINK = re.compile(r"(?<=\]\()(?:\.\./)+[^)\s]+(?=\))")
 
 
@@ -68,8 +81,19 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
-    """Links to files of the repository that are not in docs/ lead to the pages that show them."""
-    return moved_links(markdown, page.file.src_uri)
+    """Links to files of the repository that are not in docs/ lead to the pages that show them, and
+    blocks of TeX, which GitHub shows as formulas, become formulas."""
+    return formulas(moved_links(markdown, page.file.src_uri))
+
+
+def formulas(markdown: str) -> str:
+    """`markdown` with blocks of TeX as MathML, which browsers show without scripts."""
+    from latex2mathml.converter import convert
+
+    return _FORMULA.sub(
+        lambda found: f'<div class="formula">{convert(found[1].strip(), display="block")}</div>',
+        markdown,
+    )
 
 
 def moved_links(markdown: str, document: str) -> str:
@@ -95,8 +119,25 @@ def _filled(item: Any, pages: list[str]) -> Any:
         ((title, below),) = item.items()
         if isinstance(below, str) and below.endswith("/"):
             inside = [path for path in pages if path.startswith(below)]
-            return {title: [{_title(path, below): path} for path in inside]}
+            items = [{_title(path, below): path} for path in inside]
+            return {title: _grouped(items) if below == "commands/" else items}
     return item
+
+
+def _grouped(items: list[dict[str, str]]) -> list[Any]:
+    """The pages of commands, by title, in the folders of `COMMAND_GROUPS`."""
+    overview, *rest = items
+    return [overview, *({name: pages} for name, pages in _groups(rest).items())]
+
+
+def _groups(commands_or_pages: Sequence[_T]) -> dict[str, list[_T]]:
+    """Commands, or pages of the navigation, by the title of their group."""
+    groups: dict[str, list[_T]] = {name: [] for name in (*COMMAND_GROUPS, "More")}
+    for each in commands_or_pages:
+        word = each.words[1] if isinstance(each, Command) else next(iter(each)).split(" ")[0]
+        found = (name for name, words in COMMAND_GROUPS.items() if word in words)
+        groups[next(found, "More")].append(each)
+    return {name: members for name, members in groups.items() if members}
 
 
 def _title(path: str, folder: str) -> str:
@@ -108,9 +149,10 @@ def _title(path: str, folder: str) -> str:
 
 def _command_pages() -> Iterator[tuple[str, str]]:
     root, *others = commands()
+    shots = {shot.arguments[0]: shot for shot in reversed(SHOTS)}  # the first of each command
     yield "commands/index.md", _overview(root, others)
     for command in others:
-        yield _command_path(command), command_page(command)
+        yield _command_path(command), command_page(command, shots.get(command.words[-1]))
 
 
 def _command_path(command: Command) -> str:
@@ -118,21 +160,29 @@ def _command_path(command: Command) -> str:
 
 
 def _overview(root: Command, others: list[Command]) -> str:
-    rows = "\n".join(
-        f"| [`{command.name}`]({'-'.join(command.words[1:])}.md) | {escaped(command.summary)} |"
-        for command in others
-    )
+    parts = []
+    for title, pages in _groups(others).items():
+        rows = "\n".join(
+            f"| [`{command.name}`]({'-'.join(command.words[1:])}.md) | {escaped(command.summary)} |"
+            for command in pages
+        )
+        parts.append(f"## {title}\n\n| command | what it does |\n|---|---|\n{rows}\n\n")
     return (
         f"# Commands\n\n```text\n{root.usage}\n```\n\n{_described(root)}\n"
-        f"| command | what it does |\n|---|---|\n{rows}\n\n"
+        f"{''.join(parts)}"
         f"## Options of all commands\n\n{_entries(root.options)}\n"
         "What commands print, and their exit codes: [output](../output.md).\n"
     )
 
 
-def command_page(command: Command) -> str:
-    """The page of one command."""
+def command_page(command: Command, shot: Shot | None = None) -> str:
+    """The page of one command, with a picture of the gallery that it drew."""
     parts = [f"# {command.name}\n", f"```text\n{command.usage}\n```\n", _described(command)]
+    if shot is not None:
+        anchor = shot.title.lower().replace(" ", "-")
+        parts.append(f"```sh\n{wrapped(shot.words)}\n```\n")
+        parts.append(f"![{shot.title}](../gallery/{shot.picture})\n")
+        parts.append(f"{shot.text} [More pictures](../gallery.md#{anchor}).\n")
     if command.commands:
         links = (
             f"- [`{command.name} {name}`]({'-'.join((*command.words[1:], name))}.md)"
@@ -148,10 +198,15 @@ def command_page(command: Command) -> str:
 
 
 def _described(command: Command) -> str:
-    blocks = [
-        f"```text\n{text.words}\n```\n" if text.literal else f"{escaped(text.words)}\n"
-        for text in command.texts
-    ]
+    blocks = []
+    for text in command.texts:
+        title, _, lines = text.words.partition("\n")
+        if not text.literal:
+            blocks.append(f"{escaped(text.words)}\n")
+        elif title == "Examples:":
+            blocks.append(f"{title}\n\n```sh\n{inspect.cleandoc(lines)}\n```\n")
+        else:
+            blocks.append(f"```text\n{text.words}\n```\n")
     return "\n".join(blocks)
 
 
@@ -160,7 +215,12 @@ def _entries(entries: tuple[Entry, ...]) -> str:
 
 
 def escaped(text: str) -> str:
-    """Text that means in Markdown what it says, but for what is in backticks."""
+    """Text that means in Markdown what it says, but for what is in backticks, and for options,
+    which are put into them."""
+    text = "".join(
+        part if i % 2 else _OPTION.sub(r"`\g<0>`", part)
+        for i, part in enumerate(re.split(r"(`[^`]*`)", text))
+    )
     parts = text.split("`")
     marks = re.compile(r"([\\*_\[\]<>|])")
     return "`".join(part if i % 2 else marks.sub(r"\\\1", part) for i, part in enumerate(parts))
@@ -170,21 +230,19 @@ def _weights_pages() -> Tree:
     """The model cards of bundled weights, with their sheets of samples."""
     folders = sorted(path.parent for path in (ROOT / "weights").glob("*/config.json"))
     pages: Tree = {}
-    rows = []
     for folder in folders:
         card = _without_front_matter((folder / "README.md").read_text("utf-8"))
         pages[f"weights/{folder.name}/index.md"] = card
         for picture in sorted(folder.glob("*.png")):
             pages[f"weights/{folder.name}/{picture.name}"] = picture
-        size = sum(file.stat().st_size for file in folder.iterdir()) / 1e6
-        summary = next(
-            line for line in card.splitlines() if line.strip() and not line.startswith("#")
-        )
-        rows.append(f"| [{folder.name}]({folder.name}/index.md) | {size:.0f} MB | {summary} |")
-    table = "\n".join(["| weights | size | what |", "|---|---|---|", *rows])
+    readme = (ROOT / "README.md").read_text("utf-8")
+    _, _, section = readme.partition("\n## The bundled weights\n")
+    table = re.search(r"^\|(?:.*\n\|)*.*$", section, re.MULTILINE)
+    assert table is not None
+    rows = re.sub(r"\]\(weights/([\w-]+)/README\.md\)", r"](\1/index.md)", table[0])
     index = (
         "# Weights\n\nThese weights come with the package. Their cards say how they were made, "
-        f"what was measured, and what they cannot do.\n\n{table}\n\n"
+        f"what was measured, by which commands, and what they cannot do.\n\n{rows}\n\n"
         "[`pixelgen weights`](../commands/weights.md) lists what is on a computer, fetches weights "
         "from the Hub and publishes them.\n"
     )

@@ -82,10 +82,11 @@ def fit_class_vectors(
     if stored is None:
         enlarged = options.features_scale * size
         features = classifier_features(cut(data.images, size), enlarged, note, device)
-        if prior is None and config.vector > min(len(rows), features.shape[1]):
+        # The axes of a given prior serve any number of images; own ones need as many as there are.
+        most = features.shape[1] if prior is not None else min(len(rows), features.shape[1])
+        if config.vector > most:
             raise PixelgenError(
-                f"model.vector is {config.vector}, at most {min(len(rows), features.shape[1])} is "
-                "possible with these pictures"
+                f"model.vector is {config.vector}, at most {most} is possible with these pictures"
             )
         if config.vector_features not in (0, features.shape[1]):
             raise PixelgenError(

@@ -2,66 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Any
 
 import gallery
 import pytest
-import torch
 from PIL import Image
 
-from pixelgen.checkpoints import Source, bundled, read_config, save_checkpoint
+from pixelgen.checkpoints import Source, bundled
 from pixelgen.imaging import picture_text, png_text
-from pixelgen.models import FaceEmbedderConfig, GatedPixelCNNConfig, TokenizerConfig, build_model
 
-from ..conftest import LIVELY
-from .conftest import DOCS
+from .conftest import DOCS, write_stand_ins
 
 
 @pytest.fixture
-def small_weights(tmp_path: Path, autoencoders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def small_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Random weights in the place of the bundled ones, that know the same classes."""
-    torch.manual_seed(0)
-    made = {}
-    for name, folder in bundled().items():
-        config = read_config(folder, name)
-        if config.bottlenecks:
-            made[name] = autoencoders
-            continue
-        classes = {"classes": len(config.labels), **LIVELY}
-        if getattr(config.model, "vector_components", 0):
-            classes |= {"vector": 4, "vector_components": 1}
-        codec = embedder = None
-        if config.embedder is not None:
-            classes["vector"] = 4
-            small: dict[str, Any] = {
-                "deep_features": 8,
-                "wide_blocks": 1,
-                "deep_blocks": 1,
-                "place_features": 4,
-            }
-            embedder = build_model(
-                FaceEmbedderConfig(size=16, patch=2, wide_features=8, embedding=4, **small)
-            )
-        if config.tokenizer is None:
-            model = build_model(GatedPixelCNNConfig(height=8, width=8, patch=2, **classes))
-        else:
-            sizes = {"wide_features": 8, "deep_features": 8, "wide_blocks": 1, "deep_blocks": 1}
-            codes = {"code_size": 4, "code_channels": 2, "levels": 5}
-            codec = build_model(
-                TokenizerConfig(size=16, patch=2, output_features=4, **sizes, **codes)
-            )
-            model = build_model(
-                GatedPixelCNNConfig(channels=2, height=4, width=4, levels=5, **classes)
-            )
-        made[name] = save_checkpoint(
-            tmp_path / "weights" / name,
-            model,
-            tokenizer=codec,
-            embedder=embedder,
-            labels=config.labels,
-        )
-    monkeypatch.setattr("pixelgen.checkpoints.source.bundled", lambda: made)
+    stand_ins = write_stand_ins(tmp_path / "weights", side=16)
+    monkeypatch.setattr("pixelgen.checkpoints.source.weights_root", lambda: stand_ins)
 
 
 @pytest.fixture
@@ -89,8 +47,11 @@ def test_a_command_that_fails_is_told() -> None:
 
 def test_the_page_has_the_commands_and_their_pictures(kept: Path) -> None:
     page = (DOCS / "gallery.md").read_text("utf-8")
+    joined = re.sub(r" \\\n +", " ", page)
+    for block in re.findall(r"```sh\n(.*?)```", page, re.DOTALL):
+        assert max(map(len, block.splitlines())) < 80, "cut off on a page"
     for shot in gallery.SHOTS:
-        assert f"pixelgen {shot.words}\n" in page
+        assert f"pixelgen {shot.words}\n" in joined
         assert f"](gallery/{shot.picture})" in page
         assert shot.text in page
     assert {path.name for path in kept.iterdir()} == {shot.picture for shot in gallery.SHOTS}

@@ -65,6 +65,45 @@ def test_options_of_all_commands_are_on_one_page() -> None:
         assert f"`{option}`\n:   " in page
 
 
+def test_every_command_is_in_one_group_of_the_navigation() -> None:
+    pages = [path for path in MADE if path.startswith("commands/")]
+    ((_, (overview, *groups)),) = hooks._filled({"Commands": "commands/"}, pages).items()
+    assert overview == {"Overview": "commands/index.md"}
+    listed = [
+        path for group in groups for page in next(iter(group.values())) for path in page.values()
+    ]
+    assert sorted([*listed, "commands/index.md"]) == sorted(pages)
+    assert {next(iter(group)) for group in groups} >= set(hooks.COMMAND_GROUPS)
+    known = {command.words[1] for command in commands()[1:]}
+    assert set().union(*hooks.COMMAND_GROUPS.values()) <= known
+    unknown = hooks.Command(("pixelgen", "dance"), "", (), (), (), ())
+    assert hooks._groups([unknown]) == {"More": [unknown]}
+
+
+def test_pages_show_what_their_command_draws() -> None:
+    for shot in hooks.SHOTS:
+        page = MADE[f"commands/{shot.arguments[0]}.md"]
+        assert isinstance(page, str)
+        assert "](../gallery/" in page
+    assert "A row each: lion" in str(MADE["commands/sample.md"])
+
+
+def test_examples_can_be_copied() -> None:
+    page = str(MADE["commands/sample.md"])
+    assert "Examples:\n\n```sh\npixelgen sample --class 'golden retriever' -n 16\n" in page
+
+
+def test_formulas() -> None:
+    pytest.importorskip("latex2mathml")
+    assert "<msub><mi>x</mi><mi>i</mi></msub>" in hooks.formulas("a\n\n```math\nx_i\n```\n")
+    for path, text in PAGES.items():
+        shown = hooks.formulas(text)
+        assert "```math" not in shown
+        for formula in re.findall(r"<math.*?</math>", shown, re.DOTALL):
+            assert "&</" not in formula, f"{path}: TeX that is not understood"
+            assert "\\" not in formula, f"{path}: TeX that is not understood"
+
+
 def test_pages_say_what_is_typed() -> None:
     page = hooks.command_page(next(c for c in commands() if c.name == "pixelgen weights pull"))
     assert "pixelgen weights pull [OPTIONS] OWNER/NAME[@REVISION]" in page
@@ -73,6 +112,7 @@ def test_pages_say_what_is_typed() -> None:
 
 def test_escaped_text_is_what_it_says() -> None:
     assert hooks.escaped("2 * 3 < [7] `a*b`") == r"2 \* 3 \< \[7\] `a*b`"
+    assert hooks.escaped("with --top-p 1, `--n`") == "with `--top-p` 1, `--n`"
 
 
 @pytest.mark.parametrize(
@@ -137,5 +177,9 @@ def test_the_site_builds_strictly(tmp_path: Path) -> None:
     page = (tmp_path / "site" / "commands" / "sample" / "index.html").read_text("utf-8")
     assert "--guidance" in page
     assert (tmp_path / "site" / "weights" / "imagenet32" / "samples.png").is_file()
-    assert "Weights by bundled name" in (tmp_path / "site" / "python" / "index.html").read_text()
+    python = (tmp_path / "site" / "python" / "index.html").read_text()
+    assert "Weights by bundled name" in python
+    for row in ("slerp", "vector_temperature", "surprise"):  # parameters and fields, in tables
+        assert f"<td><code>{row}</code></td>" in python
+    assert "<math" in (tmp_path / "site" / "method" / "index.html").read_text()
     assert not list((tmp_path / "site").rglob("*.py"))

@@ -274,6 +274,11 @@ def test_a_run_goes_on_with_the_vectors_of_weights(
     )
     with pytest.raises(PixelgenError, match=r"model\.vector_components is 1, that of .* is 2"):
         train(other, tmp_path / "third")
+    # Two pictures have no three principal components of their own, and need none.
+    few = [*kept, f"data.vectors={folder.as_posix()}", "data.holdout=38", "schedule.steps=1"]
+    train(load_recipe(recipe_file, few), tmp_path / "few")
+    with pytest.raises(PixelgenError, match=r"model\.vector is 3, at most 2 is possible"):
+        train(load_recipe(recipe_file, [*kept, "data.holdout=38"]), tmp_path / "own")
 
 
 def test_a_run_begins_with_weights_that_knew_no_vectors(recipe_file: Path, tmp_path: Path) -> None:
