@@ -76,11 +76,13 @@ class ScorePipeline(Pretrained):
         import torch
 
         from pixelgen.models.conditioning import Condition
+        from pixelgen.sampling.threads import pass_flops, threads_for
 
         condition = None
         if rows[0] is not None:
             condition = Condition(torch.tensor(rows, device=self.device))
-        with torch.inference_mode():
+        flops = pass_flops(self.model, len(grids))
+        with torch.inference_mode(), threads_for(flops):
             log_prob = self.model.log_prob(grids.to(self.device), condition)
             if log_prob.isnan().any():
                 raise self.checkpoint.not_finite_error()
