@@ -113,14 +113,15 @@ def train(
       pixelgen train photos -o runs/mine --resume
       pixelgen train imagenet32 -o runs/other --set data.path=pictures
     """
-    from pixelgen.cli.memory import keep_freed_memory
-    from pixelgen.training.loop import train as run_training
-    from pixelgen.training.plan import plan_training
-
-    keep_freed_memory()
-    began = time.perf_counter()
+    began = time.perf_counter()  # the imports below take seconds
     main_process = ProcessShare.of_this_process().rank == 0
     with TrainingDisplay(quiet or as_json or not main_process) as display:
+        from pixelgen.cli.memory import keep_freed_memory
+        from pixelgen.training.loop import train as run_training
+        from pixelgen.training.plan import plan_training
+
+        keep_freed_memory()
+        display.note(f"opening {source}")
         plan = plan_training(
             source,
             output,
@@ -144,6 +145,7 @@ def train(
             init=plan.start,
             max_minutes=max_minutes,
             began=began,
+            dataset=plan.dataset,
             tracker=tracker,
             watcher=display,
         )
