@@ -11,10 +11,12 @@ from pixelgen.models.config import (
     FaceEmbedderConfig,
     GatedPixelCNNConfig,
     GridConfig,
+    MultiScaleConfig,
     PixelCNNConfig,
     PixelRNNConfig,
     TokenizerConfig,
     config_from_dict,
+    register_network,
 )
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from pixelgen.models.autoregressive import GridNetwork
     from pixelgen.models.face_embedder import FaceEmbedder
     from pixelgen.models.gated_pixelcnn import GatedPixelCNN
+    from pixelgen.models.multiscale import MultiScale
     from pixelgen.models.pixelcnn import PixelCNN
     from pixelgen.models.tokenizer import Tokenizer
 
@@ -33,12 +36,18 @@ __all__ = [
     "FaceEmbedderConfig",
     "GatedPixelCNNConfig",
     "GridConfig",
+    "MultiScaleConfig",
     "PixelCNNConfig",
     "PixelRNNConfig",
     "TokenizerConfig",
     "build_model",
     "config_from_dict",
+    "register_network",
 ]
+
+
+@overload
+def build_model(config: MultiScaleConfig) -> MultiScale: ...  # type: ignore[overload-overlap]
 
 
 @overload
