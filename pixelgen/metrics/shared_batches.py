@@ -75,8 +75,10 @@ def in_batches(
 def by_first_process(compute: Callable[[], T]) -> T:
     """What `compute()` gives, for work that cannot be shared: only the first process does it."""
     rank, count = _place.get()
-    found = [compute() if rank == 0 else None]
-    return found[0] if count == 1 else _of_all(found, count)[0][0]
+    if count == 1:
+        return compute()
+    found: T = _of_all(compute() if rank == 0 else None, count)[0]
+    return found
 
 
 def _of_all(value: Any, count: int) -> list[Any]:

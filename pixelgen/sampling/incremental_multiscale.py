@@ -9,6 +9,7 @@ import torch
 from pixelgen.models.multiscale import MultiScale
 from pixelgen.sampling.incremental_gated import sample_gated
 from pixelgen.sampling.state import Request
+from pixelgen.sampling.threads import threads
 
 
 def sample_multiscale(request: Request) -> None:
@@ -28,12 +29,14 @@ def sample_multiscale(request: Request) -> None:
         stage=(0.0, 0.5),
     )
     sample_gated(coarse)
-    embedded = model.coarse.embed(request.for_network(coarse.grid()))
+    with threads(1):
+        embedded = model.coarse.embed(request.for_network(coarse.grid()))
+        condition = model.fine_condition(embedded, request.condition)
     everywhere = torch.ones_like(coarse.values[0, 0, 0], dtype=torch.bool)
     fine = replace(
         request,
         model=model.fine,
-        condition=model.fine_condition(embedded, request.condition),
+        condition=condition,
         values=request.values[half:],
         cells=[
             [
