@@ -42,7 +42,7 @@ def shared_among(rank: int, count: int) -> Iterator[None]:
             "gloo", store=store, rank=rank, world_size=count, timeout=_WAITING
         )
     except (RuntimeError, ValueError) as error:
-        raise _lost(error) from error
+        raise _lost(error, "unset RANK and WORLD_SIZE to run a single process") from error
     token = _place.set((rank, count))
     try:
         yield
@@ -93,6 +93,6 @@ def _of_all(value: Any, count: int) -> list[Any]:
     return values
 
 
-def _lost(error: Exception) -> PixelgenError:
+def _lost(error: Exception, hint: str = "") -> PixelgenError:
     why = (str(error).strip().splitlines() or [type(error).__name__])[0]
-    return PixelgenError(f"lost the other processes: {why}")
+    return PixelgenError(f"lost the other processes: {why}", hint)

@@ -9,9 +9,9 @@ from pixelgen.training.recipe import OptimiserRecipe, Recipe, ScheduleRecipe
 COMPILE_MINUTES = 8.0
 """Length of a run from which on compiling pays, which takes one to three minutes."""
 _SPEED = {"cpu": 1e11}
-_FASTER = 1e13
-"""Floating-point operations per second, about, by which a run of so many steps is judged: as they
-do not depend on the machine's load, a resumed run computes what an uninterrupted one does."""
+"""Floating-point operations per second, about, by the type of the device. They are not measured, so
+that a resumed run is compiled whenever an uninterrupted one is."""
+_OTHER_SPEED = 1e13
 
 
 def progress(schedule: ScheduleRecipe, step: int, seconds: float) -> float:
@@ -41,5 +41,5 @@ def compiling_pays(recipe: Recipe, flops: float, device: str) -> bool:
     operations per picture, `device`: the type of the device."""
     schedule = recipe.schedule
     work = schedule.steps * recipe.optimiser.batch * flops
-    minutes = schedule.minutes or work / _SPEED.get(device, _FASTER) / 60
+    minutes = schedule.minutes or work / _SPEED.get(device, _OTHER_SPEED) / 60
     return minutes >= COMPILE_MINUTES
