@@ -5,15 +5,18 @@ from __future__ import annotations
 import re
 import shlex
 import shutil
+import sys
 from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 import typer
 
 from pixelgen.cli.app import app
+from pixelgen.models.config import CONFIGS
 
 from .hub_server import TOKEN, Hub
 
@@ -84,11 +87,12 @@ def _here(
 
 @pytest.mark.usefixtures("_here")
 @pytest.mark.parametrize("document", [name for name in DOCUMENTS if blocks(name)])
-def test_blocks_run_in_order(document: str) -> None:
-    found = blocks(document)
-    names: dict[str, object] = {"__name__": "__main__"}
-    for block in found:
-        exec(compile(block, str(ROOT / document), "exec"), names)
+def test_blocks_run_in_order(document: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    main = ModuleType("__main__")
+    monkeypatch.setitem(sys.modules, "__main__", main)
+    monkeypatch.setattr("pixelgen.models.config.CONFIGS", dict(CONFIGS))
+    for block in blocks(document):
+        exec(compile(block, str(ROOT / document), "exec"), vars(main))
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)

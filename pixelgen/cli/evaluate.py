@@ -21,6 +21,7 @@ from pixelgen.cli.evaluation_tables import (
 from pixelgen.cli.global_options import max_pixels_read
 from pixelgen.errors import UsageError
 from pixelgen.files import MAX_PIXELS
+from pixelgen.jobs.process_share import ProcessShare
 from pixelgen.pipelines.devices import check_device_name
 
 if TYPE_CHECKING:
@@ -170,6 +171,9 @@ def evaluate(
     similar to real pictures they are. --identity judges whether portraits
     show the people in the photos without copying these.
 
+    With `accelerate launch -m pixelgen evaluate …` every process measures a
+    share of the pictures, with the same figures.
+
     \b
     Examples:
       pixelgen evaluate imagenet32 --data owner/name --split validation
@@ -200,6 +204,8 @@ def evaluate(
     for one, other in _CONFLICTS:
         if one in chosen and other in chosen:
             raise UsageError(f"{_flag(one)} cannot be combined with {_flag(other)}")
+    share = ProcessShare.of_this_process()
+    quiet = quiet or share.rank > 0
     source = obtain(weights, quiet)
     config = read_config(source.path, source.name)
     _check(chosen, source.name, config)
@@ -209,13 +215,14 @@ def evaluate(
     from pixelgen.cli.progress import loading_note
     from pixelgen.data.row_reader import pictures_up_to
     from pixelgen.evaluation.results import EvaluationReport
+    from pixelgen.metrics.shared_batches import shared_among
     from pixelgen.pipelines.devices import pick_device
 
     start = time.perf_counter()
     keep_freed_memory()
     with nullcontext() if quiet or as_json else watch_loading(loading_note):
-        loaded = load_checkpoint(source, pick_device(device))
-    with _progress(quiet or as_json) as progress:
+        loaded = load_checkpoint(source, pick_device(share.device(device)))
+    with shared_among(share.rank, share.count), _progress(quiet or as_json) as progress:
         split_of = {"data": data, "split": split, "limit": limit}
         notes: list[str] = []
         common = split_of | {"batch": batch_size, "progress": progress, "note": notes.append}
@@ -223,6 +230,8 @@ def evaluate(
             result, judged, people_judged, ranked = _measure(loaded, chosen, common)
     for text in dict.fromkeys(notes):  # two evaluations read the same pictures
         terminal.note(text, quiet)
+    if share.rank > 0:  # the first process has the same figures
+        return
     if as_json:
         report = EvaluationReport(
             weights=loaded.name,

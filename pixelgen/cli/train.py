@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -116,16 +117,17 @@ def train(
       pixelgen train photos -o runs/mine --resume
       pixelgen train imagenet32 -o runs/other --set data.path=pictures
     """
-    from pixelgen.cli.memory import keep_freed_memory
-    from pixelgen.data.row_reader import pictures_up_to
-    from pixelgen.training.loop import train as run_training
-    from pixelgen.training.plan import plan_training
-
-    keep_freed_memory()
-    began = time.perf_counter()
+    began = time.perf_counter()  # the imports below take seconds
     main_process = ProcessShare.of_this_process().rank == 0
-    limit = pictures_up_to(max_pixels_read.get() or MAX_PIXELS)
-    with limit, TrainingDisplay(quiet or as_json or not main_process) as display:
+    with TrainingDisplay(quiet or as_json or not main_process) as display, ExitStack() as limits:
+        from pixelgen.cli.memory import keep_freed_memory
+        from pixelgen.data.row_reader import pictures_up_to
+        from pixelgen.training.loop import train as run_training
+        from pixelgen.training.plan import plan_training
+
+        limits.enter_context(pictures_up_to(max_pixels_read.get() or MAX_PIXELS))
+        keep_freed_memory()
+        display.note(f"opening {source}")
         plan = plan_training(
             source,
             output,
@@ -149,6 +151,7 @@ def train(
             init=plan.start,
             max_minutes=max_minutes,
             began=began,
+            dataset=plan.dataset,
             tracker=tracker,
             watcher=display,
         )

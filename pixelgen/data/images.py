@@ -155,6 +155,7 @@ def load_images(
     skip_unreadable: bool = False,
     note: Callable[[str], None] = lambda text: None,
     progress: Progress | None = None,
+    dataset: Dataset | None = None,
 ) -> ImageData:
     """Load the pictures of a split of `ref`: a local folder of pictures, parquet files, or what
     `datasets` saved; a CSV, JSONL or parquet file; or a Hub data set `owner/name`.
@@ -166,12 +167,13 @@ def load_images(
     pictures all lie in one class folder has one label; without either there are no labels. Decoded
     splits are cached in the user's cache folder, by the content of their files: see `content_key`.
     `progress(done, total)` is called while decoding, `note` where pictures may not look as they
-    were meant. Pictures are read as by `read_image`.
+    were meant. Pictures are read as by `read_image`. `dataset` is the split itself, from
+    `open_dataset`, if it is open already.
 
     Raises PixelgenError for a data set, split or column that does not exist, and for pictures that
     are unreadable, of different sizes, or not a whole multiple of `size`.
     """
-    dataset = open_dataset(ref, split)
+    dataset = open_dataset(ref, split) if dataset is None else dataset
     name = f"{ref} ({split})"
     if image_column not in dataset.column_names:
         raise PixelgenError(

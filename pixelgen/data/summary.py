@@ -31,6 +31,8 @@ class DataSummary:
     label_column: str = "label"
     counts: Mapping[str, int] = field(default_factory=dict)
     """Pictures of every class, in the order of their numbers; empty without labels."""
+    dataset: Dataset | None = field(default=None, compare=False, repr=False)
+    """The split itself, open."""
 
 
 def summarise(
@@ -59,7 +61,7 @@ def summarise(
     if labels is not None:
         found = Counter(labels.values.tolist())
         counts = {labels.name(number): found[number] for number in sorted(found)}
-    return DataSummary(str(ref), split, len(dataset), images, labels_in, counts)
+    return DataSummary(str(ref), split, len(dataset), images, labels_in, counts, dataset)
 
 
 def _guess(dataset: Dataset, names: tuple[str, ...], kind: str) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
 from pixelgen.checkpoints import LoadedCheckpoint
@@ -23,6 +24,7 @@ from pixelgen.evaluation.results import (
     SameClassScores,
     SamplingSettings,
 )
+from pixelgen.evaluation.shared_samples import draw_shared
 from pixelgen.labels import imagenet
 from pixelgen.metrics.bits_per_dim import image_bits
 from pixelgen.metrics.judge import CALIBRATION_IMAGES, Judge, load_judge
@@ -32,11 +34,9 @@ from pixelgen.metrics.latents import conditions_given, latents_and_means
 from pixelgen.metrics.progress import OnNote, OnPartProgress, OnProgress, ignore_note, part_progress
 from pixelgen.metrics.reconstruction import measure_reconstruction
 from pixelgen.models.autoencoder import Autoencoder
-from pixelgen.models.conditioning import Condition
 from pixelgen.models.pixelvae import PixelVAE
-from pixelgen.pipelines.conversion import to_tensor
 from pixelgen.pipelines.drawing import DrawingParameters
-from pixelgen.pipelines.image_sampler import ImageSampler, picture_progress
+from pixelgen.pipelines.image_sampler import ImageSampler, OnStep
 from pixelgen.pipelines.reconstruct_request import autoencoder_drawing
 from pixelgen.pipelines.score_request import check_importance_samples
 from pixelgen.random_streams import RandomStream, stream_generator
@@ -241,13 +241,13 @@ def _sample(
 ) -> Tensor:
     """A sample for each latent h [N, D], uint8 [N, 3, S, S]."""
     sampler = ImageSampler(weights, next(model.parameters()).device, model.pixels)
-    condition_of, batch = conditions_given(model, h), drawing.batch_size
-    starts = range(0, len(h), batch)
-    conditions = (condition_of(slice(start, start + batch)).to("cpu") for start in starts)
-    sampled = sampler.sample(
-        len(h), Condition.cat(*conditions), drawing, on_step=picture_progress(progress)
-    )
-    return to_tensor(sampled.images)
+    condition_of = conditions_given(model, h)
+
+    def draw(rows: range, on_step: OnStep | None) -> list[Image.Image]:
+        condition = condition_of(slice(rows.start, rows.stop))
+        return sampler.sample(len(h), condition, drawing, only=rows, on_step=on_step).images
+
+    return draw_shared(len(h), drawing.batch_size, draw, progress)
 
 
 def _same_class(originals: ClassifierOutput, decoded: ClassifierOutput) -> SameClassScores:

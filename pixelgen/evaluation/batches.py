@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from pixelgen.errors import PixelgenError, UsageError
 from pixelgen.evaluation.results import BitsPerDim
@@ -59,9 +59,7 @@ def evaluate(
         except ValueError as error:
             raise UsageError(f"batch {number}: {error}") from error
         if len(pictures):
-            parts.append(
-                image_bits(cast(nn.Module, model), pictures, condition, batch=len(pictures))
-            )
+            parts.append(image_bits(model, pictures, condition, batch=len(pictures)))
     if not parts:
         raise UsageError("the loader gives no pictures")
     bits = torch.cat(parts)

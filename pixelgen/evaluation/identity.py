@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
+from PIL import Image
 from torch import Tensor
 
 from pixelgen.checkpoints import LoadedCheckpoint
@@ -18,6 +19,7 @@ from pixelgen.errors import PixelgenError, UsageError
 from pixelgen.evaluation.dataset import Part, label_column, load_matching_images
 from pixelgen.evaluation.identity_split import IdentitySplit
 from pixelgen.evaluation.results import Identity, IdentityScores, PortraitSamplingSettings
+from pixelgen.evaluation.shared_samples import draw_shared
 from pixelgen.metrics.bootstrap import Estimate, mean
 from pixelgen.metrics.copies import are_copies, copy_distance
 from pixelgen.metrics.face_judge import (
@@ -35,8 +37,9 @@ from pixelgen.metrics.kid import kernel_distance
 from pixelgen.metrics.progress import OnNote, OnPartProgress, OnProgress, ignore_note, part_progress
 from pixelgen.metrics.reconstruction import reconstruct
 from pixelgen.models.conditioning import Condition
-from pixelgen.pipelines import PortraitPipeline, PortraitRequest, picture_progress
-from pixelgen.pipelines.conversion import to_images, to_tensor
+from pixelgen.pipelines import PortraitPipeline, PortraitRequest
+from pixelgen.pipelines.conversion import to_images
+from pixelgen.pipelines.image_sampler import OnStep
 from pixelgen.sampling import SamplingOverrides
 
 if TYPE_CHECKING:
@@ -189,9 +192,17 @@ def _sample(
     pipe: PortraitPipeline, request: PortraitRequest, sources: Tensor, progress: OnProgress | None
 ) -> Tensor:
     """Portraits uint8 [P · n, 3, S, S] from source photos uint8 [P, 3, S, S], n of each."""
+    candidates = request.drawing.options.candidates
     h = pipe.embed(to_images(sources, 256)).repeat_interleave(request.candidate_count, dim=0)
-    sampled = pipe.sampler.sample(
-        len(h), Condition(vector=h), request.drawing, on_step=picture_progress(progress)
-    )
-    chosen, _ = pipe.choose(sampled.images, h, request.drawing.options.candidates)
-    return to_tensor([sampled.images[i] for i in chosen])
+
+    def draw(rows: range, on_step: OnStep | None) -> list[Image.Image]:
+        only = range(rows.start * candidates, rows.stop * candidates)
+        part = h[only.start : only.stop]
+        sampled = pipe.sampler.sample(
+            len(h), Condition(vector=part), request.drawing, only=only, on_step=on_step
+        )
+        chosen, _ = pipe.choose(sampled.images, part, candidates)
+        return [sampled.images[i] for i in chosen]
+
+    batch = max(request.drawing.batch_size // candidates, 1)
+    return draw_shared(len(h) // candidates, batch, draw, progress)

@@ -15,13 +15,13 @@ from pixelgen.checkpoints import LoadedCheckpoint
 from pixelgen.errors import PixelgenError, UsageError
 from pixelgen.evaluation.dataset import Part, classes_of, load_matching_images
 from pixelgen.evaluation.results import ClassSamplingSettings, Quality, QualityScores
+from pixelgen.evaluation.shared_samples import draw_shared
 from pixelgen.labels import imagenet
 from pixelgen.metrics.judge import CALIBRATION_IMAGES, Judge, best_labels, load_judge
 from pixelgen.metrics.kid import kernel_distance
 from pixelgen.metrics.progress import OnNote, OnPartProgress, OnProgress, ignore_note, part_progress
 from pixelgen.metrics.reconstruction import reconstruct
-from pixelgen.pipelines import ClassPipeline, SampleRequest, picture_progress
-from pixelgen.pipelines.conversion import to_tensor
+from pixelgen.pipelines import ClassPipeline, SampleRequest
 from pixelgen.sampling import SamplingOverrides
 
 if TYPE_CHECKING:
@@ -140,7 +140,12 @@ class _Judged:
 
 def _sample(pipe: ClassPipeline, request: SampleRequest, progress: OnProgress | None) -> Tensor:
     """Samples uint8 [N, 3, H, W]."""
-    return to_tensor(pipe.run(request, picture_progress(progress)).images)
+    return draw_shared(
+        request.count,
+        max(request.drawing.batch_size // request.candidates, 1),
+        lambda rows, on_step: pipe.draw(request, [i + 1 for i in rows], on_step).images,
+        progress,
+    )
 
 
 def _sampling_settings(request: SampleRequest) -> ClassSamplingSettings:

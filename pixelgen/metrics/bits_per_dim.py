@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from pixelgen.metrics.shared_batches import in_batches
+from pixelgen.models.autoregressive import AutoregressiveModel
 from pixelgen.models.conditioning import Condition
 from pixelgen.models.likelihood import bits_per_dim
 from pixelgen.models.precision import autocast
+from pixelgen.sampling.threads import pass_flops, threads_for
 
 
 @torch.inference_mode()
 def image_bits(
-    model: nn.Module,
+    model: AutoregressiveModel,
     images: Tensor,
     condition: Condition | Callable[[slice], Condition] | None,
     batch: int,
@@ -29,15 +32,14 @@ def image_bits(
     """
     training, device = model.training, next(model.parameters()).device
     model.eval()
-    parts: list[Tensor] = []
-    for start in range(0, len(images), batch):
-        rows = slice(start, start + batch)
+
+    def bits(rows: slice) -> Tensor:
         given = condition(rows) if callable(condition) else condition and condition[rows]
-        with autocast(device, precision):
+        with threads_for(pass_flops(model, len(images[rows]))), autocast(device, precision):
             on_device = None if given is None else given.to(device)
-            log_prob = model.log_prob(images[rows].to(device).long(), on_device)  # type: ignore[operator]
-        parts.append(bits_per_dim(log_prob.cpu().double()))
-        if progress is not None:
-            progress(min(start + batch, len(images)), len(images))
+            log_prob = model.log_prob(images[rows].to(device).long(), on_device)
+        return bits_per_dim(log_prob.cpu().double())
+
+    parts = in_batches(len(images), batch, bits, progress)
     model.train(training)
     return torch.cat(parts)

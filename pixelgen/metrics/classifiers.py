@@ -7,7 +7,7 @@ so that lite2 can judge the results: see `pixelgen.metrics.judge`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from importlib import import_module
 from typing import Any, Literal
 
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from pixelgen.errors import PixelgenError
+from pixelgen.metrics.shared_batches import in_batches
 
 Variant = Literal["lite0", "lite2"]
 
@@ -39,10 +40,12 @@ class Classifier:
     ) -> tuple[Tensor, Tensor]:
         """Images uint8 [N, 3, H, W] → logits [N, K] and pooled features [N, F] in one pass, both
         float32 on the CPU. `progress(done, total)` is called after every batch."""
-        logits, features = [], []
-        for x in self._pooled(images, progress):
-            features.append(x.cpu())
-            logits.append(self.head(x).cpu())
+
+        def both(rows: slice) -> tuple[Tensor, Tensor]:
+            x = self._pooled(images[rows])
+            return self.head(x).cpu(), x.cpu()
+
+        logits, features = zip(*in_batches(len(images), self.batch, both, progress), strict=True)
         return torch.cat(logits), torch.cat(features)
 
     def logits(self, images: Tensor) -> Tensor:
@@ -54,19 +57,18 @@ class Classifier:
         self, images: Tensor, progress: Callable[[int, int], None] | None = None
     ) -> Tensor:
         """Images uint8 [N, 3, H, W] → pooled features [N, F], the input of the head."""
-        return torch.cat([x.cpu() for x in self._pooled(images, progress)])
 
-    def _pooled(
-        self, images: Tensor, progress: Callable[[int, int], None] | None
-    ) -> Iterator[Tensor]:
-        """Pooled features of each batch, on the network's device."""
-        device = next(self.head.parameters()).device
-        for start in range(0, len(images), self.batch):
-            x = images[start : start + self.batch].to(device).float()
-            x = F.interpolate(x, (self.size, self.size), mode="bicubic").clamp(0, 255)
-            yield self.trunk((x - 127) / 128)
-            if progress is not None:
-                progress(min(start + self.batch, len(images)), len(images))
+        def features(rows: slice) -> Tensor:
+            return self._pooled(images[rows]).cpu()
+
+        return torch.cat(in_batches(len(images), self.batch, features, progress))
+
+    def _pooled(self, images: Tensor) -> Tensor:
+        """Pooled features of a batch, on the network's device."""
+        x = images.to(next(self.head.parameters()).device).float()
+        x = F.interpolate(x, (self.size, self.size), mode="bicubic").clamp(0, 255)
+        pooled: Tensor = self.trunk((x - 127) / 128)
+        return pooled
 
 
 def load_efficientnet(variant: Variant, purpose: str, instead: str = "", **options: Any) -> Any:

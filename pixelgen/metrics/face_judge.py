@@ -22,6 +22,7 @@ from pixelgen.data.images import cache_array, cache_folder, load_cached_array
 from pixelgen.errors import PixelgenError
 from pixelgen.imaging.alignment import FRAME, TEMPLATE
 from pixelgen.metrics.progress import OnProgress
+from pixelgen.metrics.shared_batches import by_first_process, in_batches
 
 CHIP = 150
 """Side of the input of dlib's network."""
@@ -59,12 +60,9 @@ class EmbedderJudge:
         self, images: Tensor, progress: OnProgress | None = None, *, keep: bool = False
     ) -> Tensor:
         """See `FaceJudge`. Caches nothing."""
-        parts = []
-        for start in range(0, len(images), self.batch):
-            parts.append(self._embed(images[start : start + self.batch]))
-            if progress is not None:
-                progress(min(start + self.batch, len(images)), len(images))
-        return torch.cat(parts)
+        return torch.cat(
+            in_batches(len(images), self.batch, lambda rows: self._embed(images[rows]), progress)
+        )
 
 
 class DlibJudge:
@@ -79,7 +77,11 @@ class DlibJudge:
     def embed(
         self, images: Tensor, progress: OnProgress | None = None, *, keep: bool = False
     ) -> Tensor:
-        """See `FaceJudge`."""
+        """See `FaceJudge`. Of several processes only the first does it: the others may lack what
+        is cached."""
+        return by_first_process(lambda: self._embed(images, progress, keep))
+
+    def _embed(self, images: Tensor, progress: OnProgress | None, keep: bool) -> Tensor:
         faces = chips(images)
         if keep:
             file = cache_folder() / f"dlib-{hashlib.sha256(faces.tobytes()).hexdigest()[:32]}.npy"

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from pixelgen.metrics.shared_batches import in_batches
 from pixelgen.models.autoencoder import Autoencoder
 from pixelgen.models.conditioning import Condition
 from pixelgen.models.likelihood import to_signed
@@ -27,16 +28,16 @@ def latents_and_means(
     both on the CPU. `progress(done, total)` is called after every batch."""
     training, device = model.training, next(model.parameters()).device
     model.eval()
-    latents: list[Tensor] = []
-    means: list[Tensor] = []
-    for start in range(0, len(images), batch):
+
+    def both(rows: slice) -> tuple[Tensor, Tensor]:
         with autocast(device, precision):
-            h = model.encode(to_signed(images[start : start + batch].to(device), 256))
-            means.append(to_bytes(model.decode(h)).cpu())
-        latents.append(h.float().cpu())
-        if progress is not None:
-            progress(min(start + batch, len(images)), len(images))
+            h = model.encode(to_signed(images[rows].to(device), 256))
+            mean = to_bytes(model.decode(h)).cpu()
+        return h.float().cpu(), mean
+
+    parts = in_batches(len(images), batch, both, progress)
     model.train(training)
+    latents, means = zip(*parts, strict=True)
     return torch.cat(latents), torch.cat(means)
 
 

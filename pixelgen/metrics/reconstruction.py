@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from pixelgen.errors import PixelgenError
 from pixelgen.imaging.reconstruction_metrics import BEST_PSNR
 from pixelgen.metrics.perceptual import load_perceptual
+from pixelgen.metrics.shared_batches import in_batches
 from pixelgen.models.likelihood import to_signed
 from pixelgen.models.precision import autocast
 from pixelgen.models.tokenizer import Tokenizer, to_bytes
@@ -44,15 +45,13 @@ def encode(
 ) -> Tensor:
     """Images uint8 [N, 3, S, S] → codes uint8 [N, C, h, w] on the CPU. `progress(done, total)` is
     called after every batch."""
-    parts: list[Tensor] = []
-    for start in range(0, len(images), batch):
-        codes = encode_batch(model, images[start : start + batch], precision)
-        parts.append(codes.to("cpu", torch.uint8))
-        if progress is not None:
-            progress(min(start + batch, len(images)), len(images))
-    if not parts:
+    if not len(images):
         return torch.empty((0, *model.config.code_shape), dtype=torch.uint8)
-    return torch.cat(parts)
+
+    def codes(rows: slice) -> Tensor:
+        return encode_batch(model, images[rows], precision).to("cpu", torch.uint8)
+
+    return torch.cat(in_batches(len(images), batch, codes, progress))
 
 
 @torch.inference_mode()
@@ -68,13 +67,13 @@ def reconstruct(
     CPU. `progress(done, total)` is called after every batch."""
     training, device = model.training, next(model.parameters()).device
     model.eval()
-    parts: list[Tensor] = []
-    for start in range(0, len(images), batch):
+
+    def decoded(rows: slice) -> Tensor:
         with autocast(device, precision):
-            decoded, _ = model(to_signed(images[start : start + batch].to(device), 256))
-        parts.append(to_bytes(decoded).cpu())
-        if progress is not None:
-            progress(min(start + batch, len(images)), len(images))
+            pictures, _ = model(to_signed(images[rows].to(device), 256))
+        return to_bytes(pictures).cpu()
+
+    parts = in_batches(len(images), batch, decoded, progress)
     model.train(training)
     return torch.cat(parts)
 
@@ -102,17 +101,20 @@ def measure_reconstruction(
     if min(images.shape[-2:]) >= 32:
         with suppress(PixelgenError):
             distance = load_perceptual().to(device)
-    similarities, distances = [], []
-    for start in range(0, len(images), batch):
-        a = images[start : start + batch].to(device).float()
-        b = others[start : start + batch].to(device).float()
-        value = ssim(b, a, data_range=255.0, reduction="none")
-        similarities.append(torch.as_tensor(value).view(-1).cpu().double())
+
+    @torch.inference_mode()
+    def compared(rows: slice) -> list[Tensor]:
+        a, b = images[rows].to(device).float(), others[rows].to(device).float()
+        similarity = ssim(b, a, data_range=255.0, reduction="none")
+        found = [torch.as_tensor(similarity).view(-1)]
         if distance is not None:
-            with torch.inference_mode():
-                distances.append(distance(to_signed(b, 256), to_signed(a, 256)).cpu().double())
+            found.append(distance(to_signed(b, 256), to_signed(a, 256)))
+        return [values.cpu().double() for values in found]
+
+    parts = in_batches(len(images), batch, compared)
+    similarity, *distances = (torch.cat(values) for values in zip(*parts, strict=True))
     return ReconstructionScores(
         float(psnr(images, others).mean()),
-        float(torch.cat(similarities).mean()),
-        float(torch.cat(distances).mean()) if distances else None,
+        float(similarity.mean()),
+        float(distances[0].mean()) if distances else None,
     )

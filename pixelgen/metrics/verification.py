@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from pixelgen.metrics.shared_batches import in_batches
 from pixelgen.models.likelihood import to_signed
 
 _BINS = 2**20
@@ -34,10 +35,11 @@ def embed(model: nn.Module, images: Tensor, batch: int) -> Tensor:
     """Embeddings [N, D] of faces uint8 [N, 3, S, S], on the CPU."""
     training, device = model.training, next(model.parameters()).device
     model.eval()
-    parts = [
-        model(to_signed(images[start : start + batch].to(device), 256)).float().cpu()
-        for start in range(0, len(images), batch)
-    ]
+    parts = in_batches(
+        len(images),
+        batch,
+        lambda rows: model(to_signed(images[rows].to(device), 256)).float().cpu(),
+    )
     model.train(training)
     return torch.cat(parts)
 

@@ -11,12 +11,14 @@ from pixelgen.models.config import (
     FaceEmbedderConfig,
     GatedPixelCNNConfig,
     GridConfig,
+    MultiScaleConfig,
     PixelCNNConfig,
     PixelCNNPPConfig,
     PixelRNNConfig,
     PixelVAEConfig,
     TokenizerConfig,
     config_from_dict,
+    register_network,
 )
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from pixelgen.models.autoregressive import GridNetwork
     from pixelgen.models.face_embedder import FaceEmbedder
     from pixelgen.models.gated_pixelcnn import GatedPixelCNN
+    from pixelgen.models.multiscale import MultiScale
     from pixelgen.models.pixelcnn import PixelCNN
     from pixelgen.models.pixelvae import PixelVAE
     from pixelgen.models.tokenizer import Tokenizer
@@ -36,6 +39,7 @@ __all__ = [
     "FaceEmbedderConfig",
     "GatedPixelCNNConfig",
     "GridConfig",
+    "MultiScaleConfig",
     "PixelCNNConfig",
     "PixelCNNPPConfig",
     "PixelRNNConfig",
@@ -43,7 +47,12 @@ __all__ = [
     "TokenizerConfig",
     "build_model",
     "config_from_dict",
+    "register_network",
 ]
+
+
+@overload
+def build_model(config: MultiScaleConfig) -> MultiScale: ...  # type: ignore[overload-overlap]
 
 
 @overload

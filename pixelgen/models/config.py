@@ -7,7 +7,7 @@ A configuration says everything needed to build its network, and where the class
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Literal, TypeVar, cast
 
 from pixelgen.models.config_base import Config, one_of, require
@@ -375,6 +375,44 @@ class GatedPixelCNNConfig(GridConfig):
 
 
 @dataclass(frozen=True)
+class MultiScaleConfig(GatedPixelCNNConfig):
+    """Two Gated PixelCNNs of the same sizes: one of the sub-sampled picture, which has the top left
+    pixel of every patch, and one of the picture given it."""
+
+    model: ClassVar[str] = "multiscale"
+    network: ClassVar[str] = "pixelgen.models.multiscale:MultiScale"
+
+    patch: int = 2
+    """Every how many rows and columns there is a pixel of the sub-sampled picture; its rest is
+    modelled in patches of this size."""
+    context_features: int = 64
+    """Channels of the map by which the second network sees the sub-sampled picture."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(self.patch >= 2, "patch must be at least 2")
+        require(self.context_features >= 1, "context_features must be at least 1")
+        require(self.channel_order != "likelihood", "channel_order must be 'groups' or 'head'")
+        for name in ("vector", "map_channels", "given_channels"):
+            require(not getattr(self, name), f"{name} does not apply to a model of two scales")
+        _ = self.coarse, self.fine
+
+    @property
+    def coarse(self) -> GatedPixelCNNConfig:
+        """Of the sub-sampled picture."""
+        return self._part(height=self.grid_height, width=self.grid_width, patch=1)
+
+    @property
+    def fine(self) -> GatedPixelCNNConfig:
+        """Of the picture given the sub-sampled one."""
+        return self._part(given_channels=self.context_features)
+
+    def _part(self, **changes: int) -> GatedPixelCNNConfig:
+        shared = {f.name: getattr(self, f.name) for f in fields(GatedPixelCNNConfig)}
+        return GatedPixelCNNConfig(**{**shared, **changes})
+
+
+@dataclass(frozen=True)
 class SquareConfig(Unconditioned, Config):
     """The configuration of a network that reads square RGB pictures at two resolutions: wide, after
     space-to-depth by `patch`, and deep, half of that."""
@@ -682,6 +720,7 @@ CONFIGS: dict[str, type[Config]] = {
         PixelRNNConfig,
         PixelCNNPPConfig,
         GatedPixelCNNConfig,
+        MultiScaleConfig,
         TokenizerConfig,
         FaceEmbedderConfig,
         AutoencoderConfig,
@@ -690,12 +729,49 @@ CONFIGS: dict[str, type[Config]] = {
 }
 
 
+PLUGINS = "pixelgen.networks"
+"""The group of entry points by which installed packages name configurations of their networks."""
+
+
+def register_network(config: type[_C]) -> type[_C]:
+    """A decorator of the configuration of a network of your own: weights and recipes of this
+    process may then name it, by `model`. A package that is to be known everywhere has an entry
+    point of this name in the group `PLUGINS` instead. Raises ValueError for a name that is taken.
+    """
+    other = CONFIGS.setdefault(config.model, config)
+    # The same class again, when a notebook runs its cell once more.
+    if (other.__module__, other.__qualname__) != (config.__module__, config.__qualname__):
+        raise ValueError(f"there is a network {config.model} already: {other.network}")
+    CONFIGS[config.model] = config
+    return config
+
+
+def config_class(name: object) -> type[Config] | None:
+    """The class of configurations that have the name `name`; None for an unknown one. Raises
+    ValueError where the package that brings it cannot be imported."""
+    if not isinstance(name, str):
+        return None
+    if name not in CONFIGS:
+        from importlib.metadata import entry_points
+
+        for plugin in entry_points(group=PLUGINS, name=name):
+            try:
+                register_network(plugin.load())
+            except Exception as error:  # whatever the code of others raises
+                raise ValueError(f"the network {name} ({plugin.value}) fails: {error}") from error
+    return CONFIGS.get(name)
+
+
 def config_from_dict(values: Mapping[str, Any]) -> AnyConfig:
     """The configuration that `values` describes; its "model" key names the class.
 
     Raises ValueError for an unknown model, unknown keys and bad values.
     """
     name = values.get("model")
-    if not isinstance(name, str) or name not in CONFIGS:
-        raise ValueError(f"unknown model {name!r}, expected one of {', '.join(CONFIGS)}")
-    return cast(AnyConfig, CONFIGS[name].from_dict(values))
+    found = config_class(name)
+    if found is None:
+        raise ValueError(
+            f"unknown model {name!r}, expected one of {', '.join(CONFIGS)}, or that of a package "
+            "which is not installed"
+        )
+    return cast(AnyConfig, found.from_dict(values))

@@ -138,6 +138,8 @@ class GatedPixelCNN(GridNetwork):
             else None
         )
         in_features = channels * (config.embedding_features if self.tables is not None else 1)
+        self.embedded_channels = in_features
+        """C·e, the channels of an embedded grid."""
         self.likelihood = build_likelihood(
             config, channels, coupled=config.channel_order == "likelihood"
         )

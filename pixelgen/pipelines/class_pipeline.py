@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pixelgen.checkpoints import LoadedCheckpoint
+from pixelgen.errors import UsageError
 from pixelgen.pipelines.image_sampler import (
     LEAST_ROWS,
     ImageSampler,
@@ -45,37 +46,8 @@ class ClassPipeline(Pretrained):
     def run(self, request: SampleRequest, on_step: OnStep | None = None) -> SampleResult:
         """Carry out a request that was made for these weights. The frames of an interpolation go
         straight through the space of class embeddings, and share their random numbers."""
-        import torch
-
-        from pixelgen.models.conditioning import Condition
-
         started = time.perf_counter()
-        sampler, condition = self.sampler, None
-        rows = torch.tensor(request.rows, dtype=torch.int64)
-        if request.steps is not None:
-            sampler = self._interpolating_sampler(request.rows, request.steps)
-            vectors = self._class_vectors(rows, request, one_stream=True)
-            path = None if vectors is None else interpolate_path(vectors, request.steps)
-            condition = Condition(torch.arange(request.steps), path)
-        elif request.rows:
-            repeated = rows.repeat_interleave(request.n * request.candidates)
-            condition = Condition(repeated, self._class_vectors(repeated, request))
-        only = candidate_indices(request.picks, request.candidates)
-        if self.checkpoint.config.has_prior:
-            condition = self._condition_from_prior(request, only)
-        else:
-            condition = None if condition is None else condition[torch.tensor(only)]
-        if request.candidates > 1:
-            sampled = self._best_candidates(request, condition, only, on_step)
-        else:
-            sampled = sampler.sample(
-                request.count,
-                condition,
-                request.drawing,
-                only=only,
-                streams=None if request.steps is None else 1,
-                on_step=on_step,
-            )
+        sampled = self.draw(request, request.picks, on_step)
         seed = request.drawing.seed
         return SampleResult(
             items=[
@@ -91,6 +63,41 @@ class ClassPipeline(Pretrained):
             seconds=time.perf_counter() - started,
             seed=seed,
             parameters=request.parameters(),
+        )
+
+    def draw(
+        self, request: SampleRequest, picks: Sequence[int], on_step: OnStep | None = None
+    ) -> SampledImages:
+        """The pictures with the numbers `picks`, from 1, ascending, as they are among all of the
+        request."""
+        import torch
+
+        from pixelgen.models.conditioning import Condition
+
+        sampler, condition = self.sampler, None
+        rows = torch.tensor(request.rows, dtype=torch.int64)
+        if request.steps is not None:
+            sampler = self._interpolating_sampler(request.rows, request.steps)
+            vectors = self._class_vectors(rows, request, one_stream=True)
+            path = None if vectors is None else interpolate_path(vectors, request.steps)
+            condition = Condition(torch.arange(request.steps), path)
+        elif request.rows:
+            repeated = rows.repeat_interleave(request.n * request.candidates)
+            condition = Condition(repeated, self._class_vectors(repeated, request))
+        only = candidate_indices(picks, request.candidates)
+        if self.checkpoint.config.has_prior:
+            condition = self._condition_from_prior(request, only)
+        else:
+            condition = None if condition is None else condition[torch.tensor(only)]
+        if request.candidates > 1:
+            return self._best_candidates(request, condition, only, on_step)
+        return sampler.sample(
+            request.count,
+            condition,
+            request.drawing,
+            only=only,
+            streams=None if request.steps is None else 1,
+            on_step=on_step,
         )
 
     def finished(self, request: SampleRequest, images: Sequence[Image.Image]) -> list[Image.Image]:
@@ -142,7 +149,7 @@ class ClassPipeline(Pretrained):
 
         from pixelgen.sampling.value_sampler import seeded
 
-        prior = self.model.class_prior
+        prior = getattr(self.model, "class_prior", None)  # of a network by others, perhaps none
         if prior is None:
             return None
 
@@ -176,7 +183,10 @@ class ClassPipeline(Pretrained):
         import torch
 
         from pixelgen.models.class_interpolation import with_interpolated_classes
+        from pixelgen.models.conditioning import ClassTable
 
+        if not any(isinstance(module, ClassTable) for module in self.model.modules()):
+            raise UsageError(f"{self.checkpoint.name} has no table of classes to interpolate in")
         one_hot = torch.eye(self.model.config.classes)[list(rows)]
         network = with_interpolated_classes(self.model, interpolate_path(one_hot, steps))
         return ImageSampler(replace(self.checkpoint, network=network), self.device)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from pixelgen.models.conditioning import Condition
+from pixelgen.sampling.threads import pass_flops, threads_for
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -24,7 +25,8 @@ def surprise(
     """Bits of every position of grids [B, C, H, W] given the rows [B] of the class table, or no
     class: float64 [B, H, W], on the processor. Raises WeightsError where they are no numbers."""
     condition = None if rows is None else Condition(rows.to(device))
-    with torch.inference_mode():
+    flops = pass_flops(weights.model, len(grids))
+    with torch.inference_mode(), threads_for(flops):
         log_prob = weights.model.log_prob(grids.to(device), condition)
         if log_prob.isnan().any():
             raise weights.not_finite_error()

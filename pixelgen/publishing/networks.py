@@ -16,7 +16,7 @@ from pixelgen.checkpoints.storage import StorageType
 from pixelgen.errors import PixelgenError, UsageError
 from pixelgen.files import expanded
 from pixelgen.models import build_model
-from pixelgen.models.config import CONFIGS
+from pixelgen.models.config import config_class
 from pixelgen.publishing.export import check_folder
 from pixelgen.publishing.model_card import card_from_config
 from pixelgen.publishing.push import push_to_hub
@@ -51,9 +51,10 @@ def save(
     defaults for sampling, such as `{"temperature": 0.9}`. `dtype="float16"` halves the files. What
     `torch.compile` or DistributedDataParallel have wrapped is unwrapped.
 
-    Returns the folder. Raises UsageError for a network that is not of `pixelgen.models`, for values
-    that do not fit it, and for a folder in use unless it is to `overwrite` that; PixelgenError for
-    parameters that are not finite and for a folder that cannot be written.
+    Returns the folder. Raises UsageError for a network that is neither of `pixelgen.models` nor
+    known by `register_network`, for values that do not fit it, and for a folder in use unless it is
+    to `overwrite` that; PixelgenError for parameters that are not finite and for a folder that
+    cannot be written.
     """
     network = _unwrapped(model)
     folder = expanded(folder)
@@ -137,18 +138,17 @@ def push_network(
 
 def _unwrapped(model: nn.Module) -> AnyNetwork:
     """The network inside what `torch.compile` or DistributedDataParallel made of it. Raises
-    UsageError for a network that is not of `pixelgen.models`."""
+    UsageError for a network that could not be loaded again."""
     for wrapper in ("module", "_orig_mod"):
         inner = getattr(model, wrapper, None)
         model = inner if isinstance(inner, nn.Module) else model
     config: Any = getattr(model, "config", None)
-    known = type(config) in CONFIGS.values()
-    expected = config.network.partition(":")[2] if known else ""
-    if type(model).__name__ != expected:
+    known = config is not None and config_class(getattr(config, "model", "")) is type(config)
+    if type(model).__name__ != (config.network.partition(":")[2] if known else ""):
         raise UsageError(
-            f"{type(model).__name__} is not a network of pixelgen.models, from which alone "
-            "weights are loaded",
-            "build_model makes one; architecture.md says how to add another",
+            f"{type(model).__name__} is not a network of pixelgen.models, nor one that "
+            "register_network knows",
+            "weights of it could not be loaded again",
         )
     return cast("AnyNetwork", model)
 

@@ -37,8 +37,8 @@ def sample_gated(request: Request) -> None:
     """Fills the request's grid."""
     model = request.model
     assert isinstance(model, GatedPixelCNN)
-    sampler = _GatedSampler(model)
     with threads(1) as workers:
+        sampler = _GatedSampler(model)
         count = _thread_count(request, workers, sampler.shape.features)
         with ThreadPoolExecutor(workers) as pool:
             if count == 1:

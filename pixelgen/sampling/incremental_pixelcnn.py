@@ -34,8 +34,8 @@ def sample_pixelcnn(request: Request) -> None:
     model = request.model
     assert isinstance(model, PixelCNN)
     height, width, channels = request.size
-    sampler = _PixelCNNSampler(model, request.condition, request.rows)
     with threads(1):
+        sampler = _PixelCNNSampler(model, request.condition, request.rows)
         for i in range(height):
             sampler.start_row()
             for j in range(width):

@@ -44,11 +44,11 @@ def sample_pixelrnn(request: Request) -> None:
     model = request.model
     assert isinstance(model, PixelRNN)
     height, width, channels = request.size
-    first = FirstStage(model.first, channels, width, request.rows)
     kind = _RowLayers if model.config.layer == "row_lstm" else _DiagonalLayers
-    layers = kind(model, request.condition, request.rows)
-    output = RasterOutput(model, layers.maps[-1])
     with threads(1):
+        first = FirstStage(model.first, channels, width, request.rows)
+        layers = kind(model, request.condition, request.rows)
+        output = RasterOutput(model, layers.maps[-1])
         for i in range(height):
             first.start_row()
             layers.start_row()

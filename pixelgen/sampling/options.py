@@ -21,22 +21,15 @@ LARGEST_CANDIDATES = 2**20
 
 
 class SamplingOverrides(TypedDict, total=False):
-    """Sampling options as users give them; None, or left out: the default of the weights."""
+    """The fields of `SamplingOptions` as users give them; None, or left out: the default of the
+    weights."""
 
     temperature: float | None
-    """Below 1: likelier pictures."""
     top_p: float | None
-    """Share of the probability that is kept, 0 … 1."""
     guidance: float | None
-    """Above 1: pictures that follow the condition more closely."""
     guidance_schedule: str | None
-    """Where guidance applies: "constant", "linear", or an interval "a:b"."""
     vector_temperature: float | None
-    """Below 1: condition vectors nearer to the mean of their class. Only for weights that draw a
-    vector of the class first."""
     candidates: int | None
-    """Pictures drawn for each that is kept: the portrait most similar to the person, or the picture
-    that says most clearly which class it is of."""
 
 
 @dataclass(frozen=True)

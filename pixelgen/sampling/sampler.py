@@ -10,16 +10,19 @@ from torch import Tensor
 
 from pixelgen.models.gated_pixelcnn import GatedPixelCNN
 from pixelgen.models.likelihood import Softmax
+from pixelgen.models.multiscale import MultiScale
 from pixelgen.models.pixelcnn import PixelCNN
 from pixelgen.models.pixelcnn_pp import PixelCNNPP
 from pixelgen.models.pixelrnn import PixelRNN
 from pixelgen.sampling.incremental_gated import sample_gated
+from pixelgen.sampling.incremental_multiscale import sample_multiscale
 from pixelgen.sampling.incremental_pixelcnn import sample_pixelcnn
 from pixelgen.sampling.incremental_pixelcnn_pp import sample_pixelcnn_pp
 from pixelgen.sampling.incremental_pixelrnn import sample_pixelrnn
 from pixelgen.sampling.naive import sample_naive
 from pixelgen.sampling.options import SamplingOptions
 from pixelgen.sampling.state import Request, StepCallback, build_request
+from pixelgen.sampling.threads import pass_flops, threads_for
 
 if TYPE_CHECKING:
     from pixelgen.models.autoregressive import AutoregressiveModel
@@ -33,6 +36,7 @@ SAMPLERS: dict[type, Callable[[Request], None]] = {
     PixelCNN: sample_pixelcnn,
     PixelRNN: sample_pixelrnn,
     PixelCNNPP: sample_pixelcnn_pp,
+    MultiScale: sample_multiscale,
 }
 """The incremental sampler of every network that has one, by its exact class: a subclass may compute
 something else. All other models are sampled naively."""
@@ -124,7 +128,8 @@ def _sample(
             sampler(request)
             picture, log_prob = request.picture(), request.log_probabilities()
             if scored and log_prob is None:
-                log_prob = model.log_prob(picture, request.condition[: len(picture)])
+                with threads_for(pass_flops(model, len(picture))):
+                    log_prob = model.log_prob(picture, request.condition[: len(picture)])
     finally:
         model.train(training)
     # Inference tensors cannot take part in training later (an image that becomes a target).

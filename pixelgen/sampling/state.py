@@ -61,6 +61,8 @@ class Request:
     branches: int
     """1, or 2 with guidance."""
     on_step: StepCallback | None
+    stage: tuple[float, float] = (0.0, 1.0)
+    """Where sampling starts and ends among all of a call, of which it may be a part."""
 
     @property
     def size(self) -> tuple[int, int, int]:
@@ -108,7 +110,8 @@ class Request:
         if self.model.likelihood.coupled:
             before = self.for_network(self.values[i, j, :, :, 0].t())  # [rows, C]
         height, width, _ = self.size
-        share = (i * width + j) / (height * width)
+        start, end = self.stage
+        share = start + (end - start) * (i * width + j) / (height * width)
         self.value_sampler(parameters, before, c, uniforms, value, share)
         if known is not None and known_mask is not None:
             torch.where(known_mask, known, value, out=value)
@@ -144,10 +147,13 @@ class Request:
         return self.model.from_grid(grid)
 
     def report(self, done: int) -> None:
-        """Reports that `done` positions of the grid are sampled."""
+        """Reports that `done` positions of the grid are sampled. Those before the positions of the
+        picture, which a model of two scales has, count as none."""
         if self.on_step is not None:
             height, width, _ = self.size
-            self.on_step(done, height * width, lambda: self._pictures_until(done))
+            config, total = self.model.config, height * width
+            before = max(total - config.grid_height * config.grid_width, 0)
+            self.on_step(max(done - before, 0), total - before, lambda: self._pictures_until(done))
 
 
 def build_request(

@@ -160,6 +160,7 @@ def classifier_features(
     trunk, head = load_classifier("lite0", purpose, device)
     classifier = Classifier(trunk, head, size=size)
     every = 20000 // classifier.batch * classifier.batch
+    note(f"classifying {len(images)} pictures")
 
     def report(done: int, total: int) -> None:
         if done == total or done % every == 0:

@@ -57,6 +57,7 @@ def encoded_views(
     if compute.channels_last:
         tokenizer.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     shape = (recipe.views, len(data), *tokenizer.config.code_shape)
+    note(f"encoding {len(data)} pictures")
     views = torch.empty(shape, dtype=torch.uint8)
     size, unshifted = tokenizer.config.size, 2 if recipe.flip else 1
     for view in range(recipe.views):

@@ -8,7 +8,7 @@ import time
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +19,7 @@ from pixelgen.data.images import LISTS
 from pixelgen.errors import PixelgenError, UsageError
 from pixelgen.models.precision import autocast, bf16_is_fast
 from pixelgen.random_streams import RandomStream, mix
+from pixelgen.sampling.threads import threads_for
 from pixelgen.signals import StopSignals
 from pixelgen.training.batches import network_seed
 from pixelgen.training.folder import check_folder, clean_up, locked, mark_start, unmark_start
@@ -27,7 +28,7 @@ from pixelgen.training.launch import launch_error
 from pixelgen.training.logs import RunLog, SilentWatcher, Watcher
 from pixelgen.training.optimiser import averaged, build_optimiser
 from pixelgen.training.recipe import Recipe, recipe_text
-from pixelgen.training.schedule import learning_rate, progress
+from pixelgen.training.schedule import compiling_pays, learning_rate, progress
 from pixelgen.training.state import (
     Counters,
     RunState,
@@ -39,9 +40,24 @@ from pixelgen.training.state import (
 from pixelgen.training.tasks import RunContext, task_of
 from pixelgen.training.throughput import Throughput, training_flops
 
+if TYPE_CHECKING:
+    from datasets import Dataset
+
 OVERDUE = -1
 """Beside numbers of signals: the time for this part is up."""
 Reason = Literal["finished", "max-minutes", "terminated", "interrupted"]
+
+
+class TimeLimit(NamedTuple):
+    """How long a part of a run may last."""
+
+    seconds: float
+    began: float | None = None
+    """When it began, by `time.perf_counter`; None: with its first step."""
+
+    def end(self) -> float:
+        """When it stops, by `time.perf_counter`; called before its first step."""
+        return (time.perf_counter() if self.began is None else self.began) + self.seconds
 
 
 @dataclass(frozen=True)
@@ -64,6 +80,7 @@ def train(
     init: str | None = None,
     max_minutes: float | None = None,
     began: float | None = None,
+    dataset: Dataset | None = None,
     tracker: str | None = None,
     watcher: Watcher | None = None,
 ) -> Outcome:
@@ -71,11 +88,12 @@ def train(
 
     A new run starts from the weights `init` (bundled name, folder or Hub id) if they are given.
     `max_minutes` after `began`, a time of `time.perf_counter`, or else after the first step began,
-    this part stops early; the learning rate follows the recipe all the same. `tracker` is one that
-    `accelerate` knows, such as "wandb" or "trackio", and gets all numbers too. Devices and
-    processes are those of `accelerate`. A stop signal (Ctrl-C, SIGTERM, SIGHUP) ends the run after
-    its state is saved; another one, seconds later, raises StopRequested at once. Raises
-    PixelgenError where recipe, data, weights and folder do not fit together.
+    this part stops early; the learning rate follows the recipe all the same. `dataset` is the split
+    of the recipe, if it is open already. `tracker` is one that `accelerate` knows, such as "wandb"
+    or "trackio", and gets all numbers too. Devices and processes are those of `accelerate`. A stop
+    signal (Ctrl-C, SIGTERM, SIGHUP) ends the run after its state is saved; another one, seconds
+    later, raises StopRequested at once. Raises PixelgenError where recipe, data, weights and folder
+    do not fit together.
     """
     try:
         from accelerate import Accelerator, DistributedDataParallelKwargs
@@ -100,9 +118,9 @@ def train(
     with locked(folder) if accelerator.is_main_process else nullcontext():
         saved = check_folder(recipe, folder, resume, init)
         accelerator.wait_for_everyone()  # before the first of them writes
-        limit = math.inf if max_minutes is None else 60 * max_minutes
+        limit = TimeLimit(math.inf if max_minutes is None else 60 * max_minutes, began)
         try:
-            return _train(recipe, folder, saved, init, (began, limit), accelerator, watcher)
+            return _train(recipe, folder, saved, init, limit, dataset, accelerator, watcher)
         finally:
             if tracker is not None:
                 accelerator.end_training()  # it sends what it has
@@ -128,12 +146,12 @@ def _train(
     folder: Path,
     saved: tuple[RunState, dict[str, Tensor]] | None,
     init: str | None,
-    limit: tuple[float | None, float],
+    limit: TimeLimit,
+    dataset: Dataset | None,
     accelerator: Any,
     watcher: Watcher,
 ) -> Outcome:
-    """One part of a run: new, or resumed from what was `saved`. `limit`: when it began (None: with
-    its first step), and for how many seconds it may last."""
+    """One part of a run: new, or resumed from what was `saved`."""
     watcher.note("decoding pictures, or reading them from the cache")
     data = load_images(
         recipe.data.path,
@@ -145,6 +163,7 @@ def _train(
         skip_unreadable=recipe.data.skip_unreadable,
         note=watcher.note,
         progress=lambda done, total: _report_decoding(watcher, done, total),
+        dataset=dataset,
     )
     if recipe.model.classes == 1 and data.labels is None:  # all pictures are of one class
         path = Path(recipe.data.path)
@@ -159,8 +178,7 @@ def _train(
         else:
             run.begin(init)
         with StopSignals(deferred=True) as stop:
-            began, seconds = limit
-            return run.go(stop, (began or time.perf_counter()) + seconds)
+            return run.go(stop, limit.end())
     except BaseException:
         if saved is None and accelerator.is_main_process:
             clean_up(folder)
@@ -214,9 +232,9 @@ class TrainingRun:
         self.optimiser = build_optimiser(self.model, recipe.optimiser, self.task.critic)
         self._plain_objective = self.task.objective(self.model)
         self.objective = accelerator.prepare(self._plain_objective)
-        if recipe.compute.compile:
-            self.objective = torch.compile(self.objective, dynamic=False)
         self._failures = 0
+        self.flops = 0.0
+        """Floating-point operations of a step per picture; counted when the steps begin."""
 
     def restore(self, state: RunState, tensors: dict[str, Tensor]) -> None:
         """Continues from a saved state."""
@@ -260,6 +278,7 @@ class TrainingRun:
     def _start_from(self, ref: str) -> None:
         from pixelgen.checkpoints import load_checkpoint
 
+        self.watcher.note(f"loading the weights {ref}")
         start = self.task.warm_start(load_checkpoint(ref), self.model, self.data)
         weights = start.weights | self.data.fitted
         load_weights(self.model, weights, ref)
@@ -298,6 +317,12 @@ class TrainingRun:
 
     def go(self, stop: StopSignals, end: float) -> Outcome:
         """Steps until the schedule, the time `end` of `time.perf_counter`, or a signal ends it."""
+        self.flops = self._count_flops()
+        compiled = self.recipe.compute.compile and compiling_pays(
+            self.recipe, self.flops, self.accelerator.device.type
+        )
+        if compiled:
+            self.objective = torch.compile(self.objective, dynamic=False)
         if not self.accelerator.is_main_process:
             reason, number = self._loop(stop, end, None)
             self.accelerator.wait_for_everyone()
@@ -311,18 +336,23 @@ class TrainingRun:
         track = self.accelerator.log if self.accelerator.trackers else None
         with closing(RunLog(self.folder, self.counters.step, track)) as self.log:
             self.log.recipe(recipe_text(self.recipe))
-            flops = self._log_start()
-            throughput = Throughput(flops, self.counters, self.task.loss, self.task.loss_unit)
+            self._log_start()
+            throughput = Throughput(self.flops, self.counters, self.task.loss, self.task.loss_unit)
             if not self.counters.step:
                 self.save()
             unmark_start(self.folder)
-            if self.recipe.compute.compile:
+            if compiled:
                 self.watcher.note("compiling the network, which takes a minute or two")
+            elif self.recipe.compute.compile:
+                self.watcher.note("the network is not compiled: the schedule is too short")
             reason, number = self._loop(stop, end, throughput)
             self.save(last=True)
             if number is None:
+                if len(self.data.held):
+                    self.watcher.note(f"measuring {len(self.data.held)} held-out pictures")
                 stop.unless_stopped(self._validate)
                 if reason == "finished" and self.recipe.intervals.samples:
+                    self.watcher.note("drawing samples")
                     stop.unless_stopped(self._sample)
                 self.save(last=True)
                 if stop.received:
@@ -332,21 +362,23 @@ class TrainingRun:
         self.accelerator.wait_for_everyone()
         return Outcome(reason, self.counters, number)
 
-    def _log_start(self) -> float:
-        """Logs the size of the network; returns its floating-point operations per image."""
+    def _count_flops(self) -> float:
+        """Floating-point operations of a step per picture."""
         first = self.batches.draw(0, 0, min(4, self.recipe.optimiser.batch))
         x, *more = first.inputs(self.accelerator.device)
         assert x is not None
-        flops = training_flops(self._plain_objective, x, *more)
+        return training_flops(self._plain_objective, x, *more)
+
+    def _log_start(self) -> None:
+        """Logs the size of the network, and its floating-point operations per picture."""
         parameters = sum(p.numel() for p in self.model.parameters())
         self.log.write(
-            "start", self.counters.step, parameters=parameters, gflops_per_image=flops / 1e9
+            "start", self.counters.step, parameters=parameters, gflops_per_image=self.flops / 1e9
         )
         self.watcher.note(
-            f"{parameters / 1e6:.2f} M parameters, {flops / 1e9:.2f} GFLOP per picture, "
+            f"{parameters / 1e6:.2f} M parameters, {self.flops / 1e9:.2f} GFLOP per picture, "
             f"{len(self.batches.rows)} pictures, {len(self.data.held)} held out"
         )
-        return flops
 
     def _loop(
         self, stop: StopSignals, end: float, throughput: Throughput | None
@@ -376,7 +408,8 @@ class TrainingRun:
             if throughput is not None:
                 self._at_intervals(due, stop)
             lr = learning_rate(recipe.optimiser, recipe.schedule, counters.step, counters.seconds)
-            loss, norm = self._step(lr)
+            with threads_for(self.flops * recipe.optimiser.batch):
+                loss, norm = self._step(lr)
             if throughput is not None:
                 throughput.add(loss, norm, lr)
                 self.watcher.progress(throughput.progress(recipe, counters))

@@ -14,6 +14,7 @@ from pixelgen.imaging import DataFit
 from pixelgen.models.config import GatedPixelCNNConfig
 from pixelgen.training.recipe import Recipe, recipe_from_dict
 from pixelgen.training.recipe_tables import override
+from pixelgen.training.schedule import COMPILE_MINUTES
 
 Preset = Literal["auto", "tiny", "small", "base"]
 """Size of a network that starts from nothing; "auto" follows the number of pictures."""
@@ -23,8 +24,6 @@ TOKENIZER = "imagenet64"
 """Weights whose tokenizer makes codes of 64×64 pictures."""
 FROM_NOTHING = "none"
 LARGEST_HOLDOUT = 2000
-COMPILE_MINUTES = 8.0
-"""Compiling takes one to three minutes: shorter runs do without."""
 
 _PRESETS: dict[str, dict[str, Any]] = {
     "tiny": {"features": 64, "layers": 5, "output_features": 96, "head_features": 48},

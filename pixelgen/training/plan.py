@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pixelgen.checkpoints.card import check_license
 from pixelgen.data import DataSummary, summarise
@@ -17,6 +17,9 @@ from pixelgen.training.recipe import Recipe, load_recipe, recipe_from_dict
 from pixelgen.training.recipe_files import bundled_recipes
 from pixelgen.training.recipe_tables import override
 from pixelgen.training.state import read_run, state_path
+
+if TYPE_CHECKING:
+    from datasets import Dataset
 
 _RECIPE = ".toml"
 _LISTED = 8
@@ -32,6 +35,8 @@ class Plan:
     """Weights that it starts from."""
     lines: tuple[str, ...] = ()
     """The plan, for people."""
+    dataset: Dataset | None = None
+    """The pictures, where they were opened to make the plan."""
 
 
 def plan_training(
@@ -73,7 +78,9 @@ def plan_training(
     data = summarise(source, **known)
     training = PhotoTraining(start=start, license=license or "", **given)
     recipe = photo_recipe(data, training, overrides)
-    return Plan(recipe, training.starts_from, _lines(recipe, data, training.starts_from))
+    same = (recipe.data.path, recipe.data.split) == (data.path, data.split)
+    lines = _lines(recipe, data, training.starts_from)
+    return Plan(recipe, training.starts_from, lines, data.dataset if same else None)
 
 
 def _recipe_path(source: str) -> Path | None:

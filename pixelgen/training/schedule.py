@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import math
 
-from pixelgen.training.recipe import OptimiserRecipe, ScheduleRecipe
+from pixelgen.training.recipe import OptimiserRecipe, Recipe, ScheduleRecipe
+
+COMPILE_MINUTES = 8.0
+"""Length of a run from which on compiling pays, which takes one to three minutes."""
+_SPEED = {"cpu": 1e11}
+"""Floating-point operations per second, about, by the type of the device. They are not measured, so
+that a resumed run is compiled whenever an uninterrupted one is."""
+_OTHER_SPEED = 1e13
 
 
 def progress(schedule: ScheduleRecipe, step: int, seconds: float) -> float:
@@ -27,3 +34,12 @@ def learning_rate(
     else:
         fall = 1.0
     return optimiser.lr * rise * fall
+
+
+def compiling_pays(recipe: Recipe, flops: float, device: str) -> bool:
+    """Whether all parts of a run together last `COMPILE_MINUTES`. `flops`: floating-point
+    operations per picture, `device`: the type of the device."""
+    schedule = recipe.schedule
+    work = schedule.steps * recipe.optimiser.batch * flops
+    minutes = schedule.minutes or work / _SPEED.get(device, _OTHER_SPEED) / 60
+    return minutes >= COMPILE_MINUTES

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
+
+from pixelgen.errors import PixelgenError
+from pixelgen.training.plan import Plan
 
 from .conftest import Run
 
@@ -74,3 +79,25 @@ def test_train_export_sample_score_and_evaluate(
     figures = json.loads(outcome.out)
     assert figures["images"] == 12
     assert 6 < figures["conditional"]["bits_per_dim"] < 10
+
+
+def test_max_minutes_counts_from_the_start_of_the_command(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    times: list[float] = []
+
+    def plan(*_: object, **__: object) -> Plan:
+        times.append(time.perf_counter())
+        return Plan(None)  # type: ignore[arg-type]
+
+    def train(*_: object, began: float, max_minutes: float, **__: Any) -> None:
+        times.insert(0, began)
+        raise PixelgenError(f"{max_minutes} minutes")
+
+    monkeypatch.setattr("pixelgen.training.plan.plan_training", plan)
+    monkeypatch.setattr("pixelgen.training.loop.train", train)
+    start = time.perf_counter()
+    outcome = run("train", "photos", "-o", "run", "--max-minutes", 2)
+    assert "opening photos" in outcome.err
+    assert "2.0 minutes" in outcome.err
+    assert start < times[0] < times[1]

@@ -14,6 +14,7 @@ from pixelgen.models import (
     FaceEmbedderConfig,
     GatedPixelCNNConfig,
     GridConfig,
+    MultiScaleConfig,
     PixelCNNConfig,
     PixelCNNPPConfig,
     PixelRNNConfig,
@@ -23,62 +24,13 @@ from pixelgen.models import (
 from pixelgen.models.autoregressive import AutoregressiveModel, GridNetwork
 from pixelgen.models.conditioning import Condition, LayerCondition
 from pixelgen.models.config import CONFIGS, AnyConfig
-from pixelgen.models.likelihood import Likelihood, Softmax
+from pixelgen.models.likelihood import Softmax
 from pixelgen.models.masked_conv import shift_down
 from pixelgen.sampling import SAMPLERS, SamplingOptions, draw_uniforms, sample, sample_scored
 
+from .row_model import RowModel
+
 CONFIG = GridConfig(channels=1, height=3, width=2, levels=3)
-
-
-class RowModel(nn.Module):
-    """A network that shares nothing with those of the project: every value depends on the sum of
-    the row above it."""
-
-    def __init__(self, config: GridConfig) -> None:
-        super().__init__()
-        self._config = config
-        self._likelihood = Softmax(config.channels, config.levels)
-        self.layer = nn.Linear(1, config.channels * config.levels)
-
-    @property
-    def config(self) -> GridConfig:
-        return self._config
-
-    @property
-    def likelihood(self) -> Likelihood:
-        return self._likelihood
-
-    def null_condition(self, batch: int) -> Condition:
-        return Condition()
-
-    def complete_condition(self, condition: Condition | None, batch: int) -> Condition:
-        return Condition()
-
-    def drop_condition(self, condition: Condition, dropped: Tensor) -> Condition:
-        return Condition()
-
-    def to_grid(self, x: Tensor) -> Tensor:
-        return x
-
-    def from_grid(self, grid: Tensor) -> Tensor:
-        return grid
-
-    def embed(self, grid: Tensor) -> Tensor:
-        return grid.float()
-
-    def parameters_of(self, embedded: Tensor, condition: Condition) -> Tensor:
-        above = shift_down(embedded).sum((1, 3), keepdim=True).expand(-1, 1, -1, embedded.shape[3])
-        out = self.layer(above.permute(0, 2, 3, 1))  # [B, H, W, C·P]
-        parameters: Tensor = out.unflatten(-1, (self.config.channels, -1))
-        return parameters
-
-    def forward(self, x: Tensor, condition: Condition | None = None) -> Tensor:
-        return self.parameters_of(self.embed(x), self.complete_condition(condition, len(x)))
-
-    def log_prob(self, x: Tensor, condition: Condition | None = None) -> Tensor:
-        parameters = self(x, condition)
-        log_prob = self.likelihood.log_prob(parameters, x.permute(0, 2, 3, 1))
-        return log_prob.permute(0, 3, 1, 2)
 
 
 @dataclass(frozen=True)
@@ -173,6 +125,7 @@ def test_every_configuration_names_its_network() -> None:
     pixels = {**small, "channel_order": "head", "likelihood": "logistic"}
     configs: list[AnyConfig] = [
         GatedPixelCNNConfig(**small),
+        MultiScaleConfig(**{**small, "channel_order": "head"}),
         PixelCNNConfig(**small),
         PixelRNNConfig(**{**small, "layers": 1}),
         PixelCNNPPConfig(features=6, layers=1),

@@ -6,13 +6,24 @@ import dataclasses
 import json
 import subprocess
 import sys
-from typing import Any
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pixelgen.models import GatedPixelCNNConfig, PixelCNNConfig, config_from_dict
+from pixelgen.models import (
+    GatedPixelCNNConfig,
+    GridConfig,
+    PixelCNNConfig,
+    config_from_dict,
+    register_network,
+)
+from pixelgen.models import (
+    config as module,
+)
 
 from .cases import TRIPLES, baseline_config, gated_config
 
@@ -246,3 +257,51 @@ def test_configurations_are_read_without_torch() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
+
+
+@dataclass(frozen=True)
+class OwnConfig(GridConfig):
+    """The configuration of a network by somebody else."""
+
+    model: ClassVar[str] = "own"
+    network: ClassVar[str] = f"{__name__}:Own"
+
+
+@dataclass(frozen=True)
+class TakenConfig(GridConfig):
+    """The same of a name that is taken."""
+
+    model: ClassVar[str] = "pixelcnn"
+
+
+@pytest.fixture
+def configs(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What is registered, for one test."""
+    copied: dict[str, Any] = dict(module.CONFIGS)
+    monkeypatch.setattr(module, "CONFIGS", copied)
+    return copied
+
+
+def test_a_network_of_ones_own_is_registered(configs: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"unknown model 'own'.* a package which is not installed"):
+        config_from_dict({"model": "own"})
+    assert register_network(OwnConfig) is register_network(OwnConfig) is OwnConfig
+    assert config_from_dict({"model": "own", "height": 8}) == OwnConfig(height=8)
+    with pytest.raises(ValueError, match="there is a network pixelcnn already"):
+        register_network(TakenConfig)
+    assert configs["pixelcnn"] is PixelCNNConfig
+
+
+def test_an_installed_package_brings_a_network(
+    configs: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    package = tmp_path / "another-1.0.dist-info"
+    package.mkdir()
+    (package / "METADATA").write_text("Metadata-Version: 2.1\nName: another\nVersion: 1.0\n")
+    (package / "entry_points.txt").write_text(
+        f"[pixelgen.networks]\nown = {__name__}:OwnConfig\ngone = nowhere.at_all:Config\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    assert config_from_dict({"model": "own"}) == OwnConfig()
+    with pytest.raises(ValueError, match=r"the network gone \(nowhere.at_all:Config\) fails"):
+        config_from_dict({"model": "gone"})

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import torch
@@ -11,14 +12,23 @@ from torch import nn
 
 import pixelgen
 from pixelgen.checkpoints import load_checkpoint
-from pixelgen.models import GatedPixelCNNConfig, PixelCNNConfig, PixelCNNPPConfig, build_model
+from pixelgen.models import (
+    GatedPixelCNNConfig,
+    GridConfig,
+    PixelCNNConfig,
+    PixelCNNPPConfig,
+    build_model,
+    register_network,
+)
 from pixelgen.models.autoregressive import GridNetwork
+from pixelgen.models.config import CONFIGS
 from pixelgen.models.gated_pixelcnn import GatedPixelCNN
 from pixelgen.models.pixelcnn import PixelCNN
 from pixelgen.models.pixelcnn_pp import PixelCNNPP
 from pixelgen.models.tokenizer import Tokenizer
 
 from ..hub_server import TOKEN, Hub
+from ..models.row_model import RowModel
 
 _SIZES: dict[str, Any] = {
     "height": 4, "width": 4, "features": 6, "layers": 1, "kernel": 3, "first_kernel": 3,
@@ -134,3 +144,32 @@ def test_through_the_hub(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "owner/new" in url
     assert equal(PixelCNN.from_pretrained("owner/new"), model)
     assert equal(PixelCNN.from_pretrained("owner/new", revision="main"), model)
+
+
+@dataclass(frozen=True)
+class RowConfig(GridConfig):
+    """The configuration of `RowModel`."""
+
+    model: ClassVar[str] = "row"
+    network: ClassVar[str] = f"{RowModel.__module__}:{RowModel.__name__}"
+
+    classes: int = 0
+    layers: int = 0
+
+
+def test_a_module_that_only_fulfils_the_protocol_becomes_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pixelgen.models.config.CONFIGS", dict(CONFIGS))
+    own: Any = RowModel(RowConfig(channels=3, height=4, width=4, classes=2))
+    with pytest.raises(pixelgen.UsageError, match="nor one that register_network knows"):
+        pixelgen.save(own, tmp_path / "row")
+    register_network(RowConfig)
+    pixelgen.save(own, tmp_path / "row", class_names=["cat", "dog"])
+    weights = pixelgen.load(tmp_path / "row")
+    assert isinstance(weights.checkpoint.network, RowModel)
+    (cat,) = weights.sample("cat", seed=1, candidates=1)
+    (score,) = weights.score(cat.image, label="cat")
+    assert score.bits_per_dim == pytest.approx(cat.bits_per_dim, rel=1e-5)
+    with pytest.raises(pixelgen.UsageError, match="no table of classes to interpolate in"):
+        weights.interpolate(classes=["cat", "dog"])

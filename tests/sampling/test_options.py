@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
 import pytest
 
-from pixelgen.sampling import SamplingOptions
+from pixelgen.sampling import SamplingOptions, SamplingOverrides
+
+
+def test_every_option_can_be_overridden() -> None:
+    assert [*SamplingOverrides.__annotations__] == [f.name for f in fields(SamplingOptions)]
 
 
 def test_overrides_take_the_place_of_defaults() -> None:

@@ -21,6 +21,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from pixelgen.cli.app import main
+from pixelgen.data.images import open_dataset
 from pixelgen.errors import PixelgenError
 from pixelgen.models import build_model
 from pixelgen.models.precision import autocast
@@ -104,6 +105,40 @@ def test_stopped_and_resumed_is_bit_identical(recipe_file: Path, tmp_path: Path)
         run(recipe_file, parts, resume=True, max_minutes=minutes)
     assert run(recipe_file, parts, resume=True).step == 30
     assert same(whole, parts)
+
+
+def test_the_time_before_the_first_step_counts(recipe_file: Path, tmp_path: Path) -> None:
+    began = time.perf_counter() - 60
+    assert run(recipe_file, tmp_path / "late", began=began, max_minutes=0.9).step == 0
+    assert run(recipe_file, tmp_path / "early", began=began, max_minutes=2).step == 30
+
+
+def test_a_short_schedule_is_not_compiled(
+    recipe_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiled: list[object] = []
+
+    def compile_nothing(module: object, **_: object) -> object:
+        compiled.append(module)
+        return module
+
+    monkeypatch.setattr(torch, "compile", compile_nothing)
+    short, long = Notes(), Notes()
+    run(recipe_file, tmp_path / "a", "compute.compile=true", "schedule.steps=1", watcher=short)
+    assert not compiled
+    assert "the network is not compiled: the schedule is too short" in short.texts
+    minutes = ("compute.compile=true", "schedule.steps=0", "schedule.minutes=60")
+    run(recipe_file, tmp_path / "b", *minutes, max_minutes=0, watcher=long)
+    assert len(compiled) == 1
+    assert any(text.startswith("compiling") for text in long.texts)
+
+
+def test_an_open_data_set_is_not_opened_again(
+    recipe_file: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = open_dataset(data, "train")
+    monkeypatch.setattr("pixelgen.data.images.open_dataset", None)
+    assert run(recipe_file, tmp_path / "run", dataset=dataset, max_minutes=0).step == 0
 
 
 def test_a_state_with_the_names_of_earlier_versions_is_resumed(
@@ -465,6 +500,8 @@ def test_samples_are_drawn_and_their_failure_costs_nothing(
     notes = Notes()
     run(recipe_file, tmp_path / "good", *overrides, watcher=notes)
     assert "samples in" in notes.texts[-1]
+    assert notes.texts[0] == "decoding pictures, or reading them from the cache"
+    assert {"measuring 8 held-out pictures", "drawing samples"} < {*notes.texts}
     assert [p.name for p in (tmp_path / "good" / "samples").iterdir()] == ["00000002.png"]
 
     def fail(*_: object) -> None:

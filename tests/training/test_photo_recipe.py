@@ -146,6 +146,7 @@ def test_a_plan_says_what_will_happen(tmp_path: Path) -> None:
     folder = photos(tmp_path / "mine", {"cat": 12, "dog": 8})
     plan = plan_training(str(folder), tmp_path / "run", minutes=5.0)
     assert plan.start == "imagenet64"
+    assert len(plan.dataset or ()) == 20
     assert plan.lines == (
         "20 pictures of 2 classes: cat (12), dog (8)",
         "made 64×64 (crop), 2 of them held out to validate",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pixelgen.training.recipe import OptimiserRecipe, ScheduleRecipe
-from pixelgen.training.schedule import learning_rate, progress
+from pixelgen.training.recipe import OptimiserRecipe, Recipe, ScheduleRecipe, recipe_from_dict
+from pixelgen.training.schedule import compiling_pays, learning_rate, progress
 
 OPTIMISER = OptimiserRecipe(lr=2.0, warmup=10)
 
@@ -25,3 +25,15 @@ def test_by_time() -> None:
     assert progress(schedule, 10**9, 300) == 0.5
     assert progress(schedule, 0, 1e9) == 1
     assert learning_rate(OPTIMISER, schedule, 500, 450) == pytest.approx(0.5)
+
+
+def test_only_long_runs_are_compiled() -> None:
+    def recipe(**schedule: float) -> Recipe:
+        table = {"model": {"model": "gated_pixelcnn"}, "optimiser": {"batch": 10}}
+        return recipe_from_dict({**table, "data": {"path": "x"}, "schedule": schedule})
+
+    assert not compiling_pays(recipe(minutes=2), 1e15, "cpu")
+    assert compiling_pays(recipe(minutes=20), 1, "cpu")
+    assert not compiling_pays(recipe(steps=100), 1e9, "cpu")
+    assert compiling_pays(recipe(steps=10000), 1e9, "cpu")
+    assert not compiling_pays(recipe(steps=10000), 1e9, "cuda")  # where they take seconds

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,7 @@ from pixelgen.labels import imagenet_catalogue
 from pixelgen.metrics.bits_per_dim import image_bits
 from pixelgen.metrics.reconstruction import encode
 from pixelgen.metrics.verification import embed
+from pixelgen.models.autoregressive import GridNetwork
 from pixelgen.models.conditioning import ClassTable, Condition
 from pixelgen.models.config import GridConfig
 from pixelgen.models.face_embedder import FaceEmbedder
@@ -134,6 +135,7 @@ class LikelihoodTask(Task):
             return by_picture(self.recipe, data, views, fit_vectors=self._fit_vectors(data, run))
         embedder = self._embedder(data, run.folder)
         faces = cut(data.images, embedder.config.size)
+        run.note(f"embedding {len(faces)} faces")
         embeddings = embed(embedder.to(run.device), faces, 250)
         embedder.cpu()
         training_data = by_picture(self.recipe, data, views, embeddings)
@@ -175,7 +177,8 @@ class LikelihoodTask(Task):
     def held_out(self, model: nn.Module, images: Tensor, condition: Condition | None) -> Tensor:
         """Exact bits per dimension."""
         batch, precision = self.recipe.optimiser.batch, self.recipe.compute.precision
-        return image_bits(model, images, condition, batch, precision=precision)
+        grid_model = cast(GridNetwork, model)
+        return image_bits(grid_model, images, condition, batch, precision=precision)
 
     def show(self, model: nn.Module, held: Tensor, condition: Condition | None, path: Path) -> None:
         """A grid of samples, or faces and their portraits."""
