@@ -20,6 +20,7 @@ from pixelgen.comparison.measure import draw_samples
 from pixelgen.errors import PixelgenError, UsageError
 from pixelgen.evaluation.dataset import evenly_spread
 from pixelgen.metrics.bits_per_dim import image_bits
+from pixelgen.models.autoregressive import GridNetwork
 from pixelgen.models import AutoencoderConfig, GatedPixelCNNConfig, build_model
 from pixelgen.publishing.trained_run import TrainedRun
 from pixelgen.training.logs import SilentWatcher
@@ -78,6 +79,7 @@ def test_figures_are_exact_likelihoods_of_the_averaged_weights(
     folder, outcome = finished
     trained = TrainedRun.read(folder / "runs" / "pixelcnn")
     row = next(row for row in outcome.comparison.rows if row.name == "pixelcnn")
+    assert isinstance(trained.model, GridNetwork)
     assert row.parameters == sum(p.numel() for p in trained.model.parameters())
     tested = image_bits(trained.model, load_images(pictures, "test").images, None, 5)
     assert row.test.bits_per_dim == pytest.approx(float(tested.mean()), abs=1e-6)
