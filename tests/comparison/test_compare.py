@@ -20,8 +20,8 @@ from pixelgen.comparison.measure import draw_samples
 from pixelgen.errors import PixelgenError, UsageError
 from pixelgen.evaluation.dataset import evenly_spread
 from pixelgen.metrics.bits_per_dim import image_bits
-from pixelgen.models.autoregressive import GridNetwork
 from pixelgen.models import AutoencoderConfig, GatedPixelCNNConfig, build_model
+from pixelgen.models.autoregressive import GridNetwork
 from pixelgen.publishing.trained_run import TrainedRun
 from pixelgen.training.logs import SilentWatcher
 from pixelgen.training.recipe import Recipe
