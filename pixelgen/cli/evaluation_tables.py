@@ -185,6 +185,20 @@ def _print_image_quality(rows: dict[str, IdentityScores]) -> None:
         for name, scores in rows.items()
     ]
     terminal.table(("", "KID", "copies", "diversity"), cells, align=">>>>")
+    found = {name: scores.lightness for name, scores in rows.items() if scores.lightness}
+    if not found:
+        return
+    terminal.line(
+        "lightness of the middle of the face, in L*: difference from other photos of the person"
+    )
+    terminal.table(
+        ("", "signed", "darkest fifth", "others"),
+        [
+            (name, *(_one_decimal(each) for each in (match.shift, match.darkest, match.others)))
+            for name, match in found.items()
+        ],
+        align=">>>>",
+    )
 
 
 def _error(error: float | None, form: str) -> str:
@@ -194,6 +208,10 @@ def _error(error: float | None, form: str) -> str:
 
 def _kid(kid: Kid | None, form: str) -> str | None:
     return None if kid is None else f"{kid.mean:{form}}{_error(kid.standard_error, form)}"
+
+
+def _one_decimal(figure: Estimate) -> str:
+    return f"{figure.value:.1f}{_error(figure.standard_error, '.1f')}"
 
 
 def _number(figure: Estimate | None) -> str | None:

@@ -34,6 +34,7 @@ from pixelgen.metrics.face_similarity import (
 )
 from pixelgen.metrics.judge import Judge, load_judge
 from pixelgen.metrics.kid import kernel_distance
+from pixelgen.metrics.lightness import face_lightness, match_lightness
 from pixelgen.metrics.progress import OnNote, OnPartProgress, OnProgress, ignore_note, part_progress
 from pixelgen.metrics.reconstruction import reconstruct
 from pixelgen.models.conditioning import Condition
@@ -154,6 +155,9 @@ class _Comparison:
         kid_rows, _ = split.others(kid_photos)
         _, self.features = critic.see(photos[kid_rows], of_part("KID: photos"))
         self.copy_distance = copy_distance(photos, split.who)
+        rows, _ = split.others()
+        lightness, owners = face_lightness(photos[rows]), split.who[rows]
+        self.lightness = torch.stack([lightness[owners == p].mean() for p in split.people])  # [P]
 
     def _embed(self, judge: FaceJudge, part: str, images: Tensor, *, keep: bool = False) -> Tensor:
         return judge.embed(images, self.of_part(f"{judge.name}: {part}"), keep=keep)
@@ -177,6 +181,9 @@ class _Comparison:
             diversity=diversity(LabelledEmbeddings(images.flatten(1), people), self.pixels),
             kid=kernel_distance(self.features, features),
             copies=mean(copied.view(-1, per_person).double().mean(1)),
+            lightness=match_lightness(
+                face_lightness(images).view(-1, per_person).mean(1), self.lightness
+            ),
         )
 
     def false_copies(self) -> Estimate:

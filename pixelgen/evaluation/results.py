@@ -19,6 +19,7 @@ from pixelgen.evaluation.dataset import Part
 from pixelgen.metrics.bootstrap import Estimate
 from pixelgen.metrics.face_similarity import IdentityMatch
 from pixelgen.metrics.kid import Kid
+from pixelgen.metrics.lightness import LightnessMatch
 from pixelgen.metrics.reconstruction import ReconstructionScores
 from pixelgen.metrics.verification import Verification
 
@@ -198,6 +199,9 @@ class IdentityScores:
     copies: Estimate
     """Share that copies the source photo: nearest to it among all photos, and nearer than is usual
     for two photos of one person."""
+    lightness: LightnessMatch | None = None
+    """How light the faces are beside other photos of the same people; None for fewer than five
+    people, and in older reports."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -189,6 +189,11 @@ def _identity(identity: Identity, split: str, command: str) -> list[Figure]:
         if scores is identity.portraits:
             value = f"{_share(scores.copies)}; {_share(identity.false_copies)} of real photos"
             figures.append(Figure(f"copies of the photo, {what}", value, command))
+            if (light := scores.lightness) is not None:
+                value = " / ".join(_decimal(each) for each in (light.darkest, light.others))
+                value += f"; signed, of all: {light.shift.value:+.1f}"
+                label = "L* between the face and other photos, darkest fifth of people / others"
+                figures.append(Figure(f"{label}, {what}", value, command))
     return figures
 
 
@@ -211,6 +216,10 @@ def _with_error(value: float, error: float | None) -> str:
 
 def _number(estimate: Estimate) -> str:
     return f"{estimate.value:.3f} ± {estimate.standard_error or 0:.3f}"
+
+
+def _decimal(estimate: Estimate) -> str:
+    return f"{estimate.value:.1f} ± {estimate.standard_error or 0:.1f}"
 
 
 def _share(estimate: Estimate) -> str:
