@@ -16,6 +16,7 @@ from pixelgen.cli.graphics import encoder_of
 from pixelgen.cli.terminal import (
     cell_size,
     graphics,
+    renderable,
     shows_progress,
     status,
     stderr_console,
@@ -203,8 +204,7 @@ def show_picture(image: Image.Image, scale: int) -> None:
     if encode is None:
         from pixelgen.cli.halfblocks import HalfBlocks
 
-        with stderr_may_be_gone():
-            console.print(HalfBlocks(_enlarged(image, scale, *_room(console))))
+        renderable(HalfBlocks(_enlarged(image, scale, *_room(console))))
         return
     width, height = cell_size()
     room = (console.width * width, (console.height - 3) * height)

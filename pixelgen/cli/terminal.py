@@ -143,6 +143,12 @@ def write_bytes(data: bytes) -> None:
     sys.stdout.buffer.flush()
 
 
+def renderable(item: Any) -> None:
+    """Print something that rich can render, to stderr."""
+    with stderr_may_be_gone():
+        stderr_console().print(item)
+
+
 def graphics(sequence: str) -> None:
     """Show a picture on the terminal of stderr, by an escape sequence of `cli/graphics.py`."""
     with stderr_may_be_gone():

@@ -174,9 +174,11 @@ main(["batch", "jobs.jsonl", "-o", "out"])
         timeout=60,
     )
     if sys.platform == "linux":
-        assert done.stdout.decode() == "ü.png\n"  # for scripts exactly as it is
+        path, result = done.stdout.decode().splitlines()
+        assert path == "ü.png"  # for scripts exactly as it is
         assert done.returncode == 1
-        assert b"has no form in the encoding ascii of this system (PYTHONUTF8=1" in done.stderr
+        assert json.loads(result)["status"] == "failed"
+        assert b"has no form in the encoding ascii of this system" in done.stderr
     assert b"unexpected" not in done.stderr
 
 

@@ -7,10 +7,11 @@ import io
 from PIL import Image
 from rich.console import Console
 
-from pixelgen.cli.halfblocks import HalfBlocks
+from pixelgen.cli.halfblocks import HalfBlocks, _style
 
 
 def printed(image: Image.Image) -> str:
+    _style.cache_clear()  # a style keeps the codes of the first console that prints it
     file = io.StringIO()
     console = Console(file=file, force_terminal=True, color_system="truecolor", width=20)
     console.print(HalfBlocks(image))
