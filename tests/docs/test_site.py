@@ -170,7 +170,7 @@ def test_reference_has_the_public_names() -> None:
 def test_the_site_builds_strictly(tmp_path: Path) -> None:
     for package in ("mkdocs", "material", "mkdocstrings_handlers"):
         if importlib.util.find_spec(package) is None:
-            pytest.skip("pip install 'pixelgen[docs]'")
+            pytest.skip("pip install '.[docs]'")
     words = ["-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path / "site")]
     done = subprocess.run([sys.executable, *words], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
