@@ -48,8 +48,8 @@ class Finding:
 def doctor(as_json: options.Json = False, quiet: options.Quiet = False) -> None:
     """Check the installation, and say how to repair it.
 
-    Checks versions, settings, devices, the cache of the Hub, the digests of the bundled weights and
-    the face detector, and draws a picture.
+    Checks versions, settings, devices, the cache of the Hub, the digests of the bundled weights,
+    the face detector and the upscaler, and draws a picture.
 
     Nothing is downloaded and nothing changed. Exit code 1 if there is a problem.
 
