@@ -41,12 +41,14 @@ PLACES = (
 COMMAND_GROUPS = {
     "Draw": ("sample", "portrait", "interpolate", "again", "info", "classes"),
     "Photos": ("complete", "reconstruct", "score", "encode", "decode", "faces"),
-    "Train and measure": ("train", "recipes", "export", "evaluate"),
+    "Train and measure": ("train", "recipes", "export", "evaluate", "compare"),
     "Weights": ("weights",),
     "Settings and many jobs": ("config", "doctor", "batch"),
 }
 _FORMULA = re.compile(r"^```math\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
+_CODE = re.compile(r"<code\b.*?</code>", re.DOTALL)
+_TEXT = re.compile(r"(?<=>)[^<>]+(?=<)")
 _LINK = re.compile(r"(?<=\]\()(?:\.\./)+[^)\s]+(?=\))")
 
 
@@ -84,6 +86,22 @@ def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
     """Links to files of the repository that are not in docs/ lead to the pages that show them, and
     blocks of TeX, which GitHub shows as formulas, become formulas."""
     return formulas(moved_links(markdown, page.file.src_uri))
+
+
+def on_page_content(html: str, **_: Any) -> str:
+    """Names of options in code keep together where a line is too narrow."""
+    return unbroken_options(html)
+
+
+def unbroken_options(html: str) -> str:
+    """`html` with the options in its code in elements of the class `option`, whose style forbids
+    breaks after hyphens."""
+    return _CODE.sub(
+        lambda code: _TEXT.sub(
+            lambda text: _OPTION.sub(r'<span class="option">\g<0></span>', text[0]), code[0]
+        ),
+        html,
+    )
 
 
 def formulas(markdown: str) -> str:

@@ -24,6 +24,10 @@ FUNCTIONS = {
 """Functions that have a table, and classes whose methods have one, by module."""
 SHARED = ("pixelgen.pipelines.drawing.DrawingArguments",)
 """TypedDicts of further parameters, `**drawing`, whose fields are listed where they are used."""
+OVERRIDES = {
+    "pixelgen.sampling.options.SamplingOverrides": "pixelgen.sampling.options.SamplingOptions"
+}
+"""TypedDicts whose fields are described in a class that has them too."""
 
 MEANINGS = {
     "aligned": "the photos are cut-out, aligned faces already",
@@ -87,6 +91,8 @@ class ParameterTables(griffe.Extension):
     def on_package(self, *, pkg: griffe.Module, **_: Any) -> None:
         """Called once for `pixelgen`."""
         every = list(objects(pkg))
+        for short, full in OVERRIDES.items():
+            _describe(_found(every, short), _found(every, full))
         shared = [row for path in SHARED for row in _field_rows(_found(every, path))]
         drawn: list[griffe.Class] = []
         for each in every:
@@ -120,6 +126,13 @@ def _found(every: Iterable[griffe.Object], path: str) -> griffe.Class:
     (found,) = (each for each in every if each.path == path)
     assert isinstance(found, griffe.Class)
     return found
+
+
+def _describe(overrides: griffe.Class, described: griffe.Class) -> None:
+    """Give the fields of `overrides` the text of the fields of the same names."""
+    for name, member in overrides.members.items():
+        if member.docstring is None and name in described.members:
+            member.docstring = described.members[name].docstring
 
 
 def _parameter_rows(function: griffe.Function, shared: list[list[str]]) -> Iterator[list[str]]:

@@ -40,6 +40,17 @@ class WeightsError(PixelgenError):
     """Weights that are not available."""
 
 
+def install_hint(extra: str = "") -> str:
+    """How to install pixelgen, or what an extra adds to it. Never by its name alone: `pixelgen` on
+    PyPI is another program."""
+    place = f"'.[{extra}]'" if extra else "."
+    return f"`pip install {place}` in a clone of pixelgen"
+
+
+REINSTALL_HINT = "`pip install --force-reinstall --no-deps .` in a new clone of pixelgen"
+"""How to repair a damaged installation."""
+
+
 def did_you_mean(word: str, known: Iterable[str], prefix: str = "", *, quoted: bool = False) -> str:
     """`, did you mean …?` with what is `known` and most like `word`, or nothing. `prefix` is what
     all of them begin with beyond that, which would make them look alike."""

@@ -112,6 +112,13 @@ def test_examples_of_help_are_understood() -> None:
                 parse(shlex.split(example))
 
 
+def test_nothing_installs_the_program_of_this_name_on_pypi() -> None:
+    paths = [*(ROOT / "pixelgen").rglob("*.py"), *(ROOT / name for name in DOCUMENTS)]
+    for path in paths:
+        text = path.read_text("utf-8").replace("### `pip install pixelgen` installs", "")
+        assert not re.search(r"pip install [^`\n]*\bpixelgen\b", text), path
+
+
 @pytest.mark.parametrize(
     "line", ["pixelgen sample --nonsense", "pixelgen drawing", "pixelgen score"]
 )

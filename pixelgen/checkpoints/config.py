@@ -13,7 +13,7 @@ from typing import Any, Literal, cast
 
 from pixelgen._version import __version__
 from pixelgen.checkpoints.classification import ClassificationScores
-from pixelgen.errors import PixelgenError, UsageError
+from pixelgen.errors import PixelgenError, UsageError, install_hint
 from pixelgen.files import read_file
 from pixelgen.json_text import check_unicode, finite, parse_json
 from pixelgen.labels import ClassCatalogue, imagenet_catalogue
@@ -357,7 +357,7 @@ def read_config(folder: Path, name: str) -> CheckpointConfig:
         if error.errno == errno.EFBIG:
             why = "larger than a configuration can be"
     except NewerFormatError as error:
-        why, hint = str(error), "pip install -U pixelgen"
+        why, hint = str(error), f"`git pull`, then {install_hint()}"
     except (ValueError, TypeError) as error:
         why = str(error)
     raise PixelgenError(f"weights {name}: {CONFIG_FILE}: {why}", hint)

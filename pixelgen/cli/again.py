@@ -93,8 +93,8 @@ def again(
 ) -> None:
     """Draw a picture again, with the options that its file records, or vary it.
 
-    Options change what they name, and all others are as they were, the seed too. With -n new
-    pictures are drawn with a new seed.
+    Options change what they name. All others are those of the picture, the seed too, whatever
+    default is given below. With -n new pictures are drawn with a new seed.
 
     \b
     Examples:

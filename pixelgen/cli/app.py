@@ -99,7 +99,7 @@ def pixelgen(
     offline: global_options.Offline = False,
     debug: global_options.Debug = False,
 ) -> None:
-    """Generate pictures with a Gated PixelCNN, pixel by pixel, with exact likelihoods.
+    """Generate pictures with a Gated PixelCNN, value by value, with exact likelihoods.
 
     Change the default values of options with `pixelgen config`; check the installation with
     `pixelgen doctor`.

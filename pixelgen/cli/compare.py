@@ -22,7 +22,7 @@ def compare(
         typer.Argument(
             metavar="RECIPE...",
             help="Recipes of models of pixels: TOML files, or names such as pixelcnn, row_lstm, "
-            "diagonal_bilstm and gated_pixelcnn.",
+            "diagonal_bilstm, gated_pixelcnn, pixelcnn_pp, pixelvae, multiscale and patch_head.",
             show_default=False,
         ),
     ],
@@ -82,7 +82,7 @@ def compare(
         typer.Option(
             "--slice",
             help="Minutes that a model is trained for before it is the turn of another. Default: "
-            "an eighth of the budget, or 5.",
+            "an eighth of a budget in minutes, else 5.",
         ),
     ] = None,
     max_minutes: Annotated[
@@ -100,8 +100,8 @@ def compare(
     """Train models side by side, and compare their bits per dimension.
 
     Every model gets the same computation. They are trained in turns, and
-    measured on the whole split `test`. The table has the published figures
-    beside, and the uniform and Gaussian distributions as baselines.
+    measured on all pictures of the split. The table also has the published
+    figures, and the uniform and Gaussian distributions as baselines.
 
     Ctrl-C, SIGTERM and SIGHUP save the state; the same command goes on.
 

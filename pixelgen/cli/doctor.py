@@ -20,7 +20,7 @@ from pixelgen.cli import options, terminal
 from pixelgen.cli.downloads import size_text
 from pixelgen.cli.hints import HINTS
 from pixelgen.cli.settings import all_settings, config_file, read_settings, unknown_variables
-from pixelgen.errors import PixelgenError
+from pixelgen.errors import REINSTALL_HINT, PixelgenError, install_hint
 from pixelgen.files import home_prefix
 
 _COLOURS = {"ok": "green", "note": "yellow", "problem": "red"}
@@ -29,7 +29,6 @@ _REQUIRED = (
     *("typer", "rich", "platformdirs", "tomlkit"),
 )
 _EXTRAS = {"train": ("accelerate", "datasets", "torchmetrics"), "identity": ("dlib-bin",)}
-_REINSTALL = "`pip install --force-reinstall pixelgen`"
 _SEED = 0
 
 
@@ -49,8 +48,8 @@ class Finding:
 def doctor(as_json: options.Json = False, quiet: options.Quiet = False) -> None:
     """Check the installation, and say how to repair it.
 
-    Checks versions, settings, devices, the cache of the Hub, the digests of the bundled weights and
-    the face detector, and draws a picture.
+    Checks versions, settings, devices, the cache of the Hub, the digests of the bundled weights,
+    the face detector and the upscaler, and draws a picture.
 
     Nothing is downloaded and nothing changed. Exit code 1 if there is a problem.
 
@@ -82,7 +81,7 @@ def _findings(name: str, check: Callable[[], Iterator[Finding]]) -> Iterator[Fin
         yield Finding(name, "problem", error.message, HINTS.get(error.code, error.hint))
     except Exception as error:  # whatever is broken here, the other checks go on
         reason = " ".join(f"{type(error).__name__}: {error}".split())
-        yield Finding(name, "problem", reason, _REINSTALL)
+        yield Finding(name, "problem", reason, REINSTALL_HINT)
 
 
 def _without_home(finding: Finding) -> Finding:
@@ -108,12 +107,12 @@ def _versions() -> Iterator[Finding]:
     installed = (f"{name} {version}" for name, version in versions.items() if version)
     yield Finding("versions", "ok", ", ".join(installed))
     if missing:
-        yield Finding("versions", "problem", f"missing: {', '.join(missing)}", _REINSTALL)
+        yield Finding("versions", "problem", f"missing: {', '.join(missing)}", install_hint())
     for extra, names in _EXTRAS.items():
         if all(_version(name) for name in names):
             yield Finding("versions", "ok", f"extra [{extra}] is installed")
         else:
-            do = f"`pip install 'pixelgen[{extra}]'` if you need it"
+            do = f"{install_hint(extra)}, if you need it"
             yield Finding("versions", "ok", f"extra [{extra}] is not installed", do)
 
 
@@ -195,14 +194,14 @@ def _nearest_existing(path: Path) -> Path:
 def _weights() -> Iterator[Finding]:
     weights = bundled()
     if not weights:
-        yield Finding("weights", "problem", "no weights are bundled", _REINSTALL)
+        yield Finding("weights", "problem", "no weights are bundled", REINSTALL_HINT)
     for name, path in weights.items():
         checks = verify(Source(path, name))
         bad = [check for check in checks if check.state in ("changed", "missing")]
         size = size_text(sum(f.stat().st_size for f in path.iterdir() if f.is_file()))
         if bad:
             which = ", ".join(f"{check.file} {check.state}" for check in bad)
-            yield Finding("weights", "problem", f"{name}: {which}", _REINSTALL)
+            yield Finding("weights", "problem", f"{name}: {which}", REINSTALL_HINT)
         else:
             kind = read_config(path, name).kind
             files = [check for check in checks if check.state == "ok"]

@@ -66,7 +66,10 @@ Grid = Annotated[
     bool, typer.Option("--grid/--separate", help="Write one picture of all, or a file each.")
 ]
 Scale = Annotated[int, typer.Option(min=1, max=64, help="Enlarge for viewing.")]
-Resampling = Annotated[Resample, typer.Option(help="How to enlarge; learned: by a small network.")]
+Resampling = Annotated[
+    Resample,
+    typer.Option(help="How to enlarge: repeat pixels, interpolate, or by a small network."),
+]
 Ref = Annotated[
     str,
     typer.Argument(

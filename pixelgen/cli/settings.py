@@ -147,7 +147,11 @@ SETTINGS = {
             "auto",
             (*DRAWING, "score", "encode", "decode", "evaluate", "batch"),
         ),
-        Setting("threads", "Number of processor threads; unset: torch decides.", _integer(1, 1024)),
+        Setting(
+            "threads",
+            "Number of processor threads; unset: torch decides, 1 for small networks.",
+            _integer(1, 1024),
+        ),
         Setting(
             "batch_size",
             "Pictures in a batch; more need more memory.",

@@ -123,7 +123,7 @@ def train(
         from pixelgen.cli.memory import keep_freed_memory
         from pixelgen.data.row_reader import pictures_up_to
         from pixelgen.training.loop import train as run_training
-        from pixelgen.training.plan import plan_training
+        from pixelgen.training.plan import counted, plan_training
 
         limits.enter_context(pictures_up_to(max_pixels_read.get() or MAX_PIXELS))
         keep_freed_memory()
@@ -157,8 +157,9 @@ def train(
         )
         counters = outcome.counters
         display.note(
-            f"{outcome.reason}: {counters.step} steps, {counters.images} pictures, "
-            f"{counters.seconds / 60:.1f} minutes; state saved in {output}"
+            f"{outcome.reason}: {counted(counters.step, 'step')}, "
+            f"{counted(counters.images, 'picture')}, {counters.seconds / 60:.1f} minutes; "
+            f"state saved in {output}"
         )
     if as_json and main_process:
         result = {

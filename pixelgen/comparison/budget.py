@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass, replace
 
 from pixelgen.errors import UsageError
+from pixelgen.training.plan import counted
 from pixelgen.training.recipe import ScheduleRecipe
 
 _TEXT = re.compile(r"(\d+(?:\.\d*)?(?:e\+?\d+)?) ?(s|m|min|h|flops?)", re.IGNORECASE)
@@ -46,5 +47,5 @@ class Budget:
 
     def __str__(self) -> str:
         if self.minutes:
-            return f"{self.minutes:.4g} minutes"
+            return counted(float(f"{self.minutes:.4g}"), "minute")
         return re.sub(r"e\+0*", "e", f"{self.flops:.3g} FLOP")

@@ -22,7 +22,7 @@ from torch import Tensor
 from pixelgen.checkpoints.instantiate import memory_size
 from pixelgen.data.picture_endings import all_picture_endings
 from pixelgen.data.row_reader import RowReader
-from pixelgen.errors import PixelgenError, UsageError
+from pixelgen.errors import PixelgenError, UsageError, install_hint
 from pixelgen.files import MAX_PIXELS, content_key, expanded, write_atomically
 from pixelgen.imaging.padding import pad_square
 from pixelgen.imaging.read import DataFit, square
@@ -268,7 +268,7 @@ def open_dataset(ref: str | Path, split: str) -> Dataset:
         import datasets
     except ImportError:
         raise PixelgenError(
-            "reading data sets requires the package `datasets`", "pip install 'pixelgen[train]'"
+            "reading data sets requires the package `datasets`", install_hint("train")
         ) from None
     text = str(ref)
     if not text:  # a path of no characters would be the current folder

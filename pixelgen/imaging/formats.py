@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 from PIL import Image
 
+from pixelgen.errors import install_hint
+
 # Pillow's names. Left out are formats that run other programs (EPS), have no signature (TGA), or
 # hold a second header with another size (ICO). HEIF and JXL come with packages of their own.
 _FORMATS = (
@@ -55,12 +57,12 @@ def undecoded_kind(start: bytes) -> UndecodedKind | None:
     """The format of a file that begins with `start`, if it is one that Pillow may lack."""
     brand = start[8:12] if start[4:8] == b"ftyp" else b""
     if brand in _HEIF_BRANDS:
-        remedy = "pip install 'pixelgen[heif]', or convert it to JPEG"
+        remedy = f"{install_hint('heif')}, or convert it to JPEG"
         return UndecodedKind("HEIF", "a HEIC picture", remedy)
     if brand in (b"avif", b"avis"):
         remedy = "install Pillow 11.3 or newer, or convert it to PNG"
         return UndecodedKind("AVIF", "an AVIF picture", remedy)
     if start.startswith((b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n")):
-        remedy = "pip install pillow-jxl-plugin, or convert it to PNG"
+        remedy = "`pip install pillow-jxl-plugin`, or convert it to PNG"
         return UndecodedKind("JXL", "a JPEG XL picture", remedy)
     return None

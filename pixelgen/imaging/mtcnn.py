@@ -16,7 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from pixelgen.errors import PixelgenError
+from pixelgen.errors import REINSTALL_HINT, PixelgenError
 from pixelgen.imaging.face_detector import Face
 from pixelgen.models.mtcnn import Mtcnn
 from pixelgen.sampling.threads import threads
@@ -151,7 +151,7 @@ def _load_networks() -> Mtcnn:
     except (OSError, SafetensorError, RuntimeError) as error:
         raise PixelgenError(
             f"the face detector does not load: {' '.join(str(error).split())}",
-            "pip install --force-reinstall pixelgen",
+            REINSTALL_HINT,
         ) from error
     # Twice as fast as the order of channels, rows, columns.
     networks.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

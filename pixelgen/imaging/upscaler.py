@@ -15,7 +15,7 @@ from PIL import Image
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from pixelgen.errors import PixelgenError
+from pixelgen.errors import REINSTALL_HINT, PixelgenError
 from pixelgen.models.upscaler import REACH, SCALE, Upscaler
 from pixelgen.sampling.threads import threads
 
@@ -74,6 +74,6 @@ def _load_network() -> Upscaler:
     except (OSError, SafetensorError, RuntimeError) as error:
         raise PixelgenError(
             f"the upscaler does not load: {' '.join(str(error).split())}",
-            "pip install --force-reinstall pixelgen",
+            REINSTALL_HINT,
         ) from error
     return network.requires_grad_(False).eval()

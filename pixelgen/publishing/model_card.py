@@ -15,6 +15,7 @@ from pixelgen.json_text import parse_json
 from pixelgen.publishing.figures import evaluation_figures
 from pixelgen.publishing.local_paths import without_local_paths
 from pixelgen.toml import parse_toml
+from pixelgen.training.plan import counted
 from pixelgen.training.recipe import Recipe, recipe_from_dict
 from pixelgen.training.tasks import kind_of_task
 
@@ -149,10 +150,11 @@ def _history(training: Mapping[str, Any]) -> str:
         again = f" --init {part['started_from']}" if "started_from" in part else ""
         which = f"Part {number}: " if len(parts) > 1 else ""
         texts.append(
-            f"{which}{part['steps']} steps, {part['images']} pictures, {part['minutes']:.0f} "
-            f"minutes, by `pixelgen train{again}` with this recipe:\n\n```toml\n{part['recipe']}```"
+            f"{which}{part['steps']} steps, {part['images']} pictures, "
+            f"{counted(part['minutes'], 'minute', 0)}, by `pixelgen train{again}` with this recipe:"
+            f"\n\n```toml\n{part['recipe']}```"
         )
     if len(parts) > 1:
         minutes = sum(part["minutes"] for part in parts)
-        texts.insert(0, f"{minutes:.0f} minutes in {len(parts)} parts.")
+        texts.insert(0, f"{counted(minutes, 'minute', 0)} in {len(parts)} parts.")
     return "\n\n".join(texts)

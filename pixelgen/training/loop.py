@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from pixelgen.checkpoints.instantiate import initialised_network
 from pixelgen.data import ImageData, load_images
 from pixelgen.data.images import LISTS
-from pixelgen.errors import PixelgenError, UsageError
+from pixelgen.errors import PixelgenError, UsageError, install_hint
 from pixelgen.models.precision import autocast, bf16_is_fast
 from pixelgen.random_streams import RandomStream, mix
 from pixelgen.sampling.threads import threads_for
@@ -99,7 +99,7 @@ def train(
         from accelerate import Accelerator, DistributedDataParallelKwargs
     except ImportError:
         raise PixelgenError(
-            "training needs the `accelerate` package", "pip install 'pixelgen[train]'"
+            "training needs the `accelerate` package", install_hint("train")
         ) from None
     # The last layer's vertical output leads nowhere: replicas must not wait for its gradient.
     # The recipe alone decides what is computed in bf16, not `accelerate config`.
@@ -137,7 +137,7 @@ def _tracking(tracker: str | None) -> dict[str, Any]:
     if tracker not in known:
         raise UsageError(f"no tracker {tracker!r}", f"one of: {', '.join(known)}")
     if tracker not in map(str, get_available_trackers()):
-        raise UsageError(f"the tracker {tracker} is not installed", f"pip install {tracker}")
+        raise UsageError(f"the tracker {tracker} is not installed", f"`pip install {tracker}`")
     return {"log_with": tracker}
 
 

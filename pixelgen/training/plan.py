@@ -128,9 +128,16 @@ def _lines(recipe: Recipe, data: DataSummary, start: str | None) -> tuple[str, .
     kinds = f" of {len(counts)} classes: {listed}{more}" if len(counts) > 1 else ""
     size = f"{options.size}×{options.size}"
     begins = f"from the weights {start}" if start else "from nothing"
+    layers = getattr(recipe.model, "layers", None)
+    depth = "" if layers is None else f"{counted(layers, 'layer')}, "
     return (
-        f"{data.pictures} pictures{kinds}",
+        f"{counted(data.pictures, 'picture')}{kinds}",
         f"made {size} ({options.fit}), {options.holdout} of them held out to validate",
-        f"{recipe.model.model}, {getattr(recipe.model, 'layers', 0)} layers, {begins}, "
-        f"{recipe.schedule.minutes:g} minutes",
+        f"{recipe.model.model}, {depth}{begins}, {counted(recipe.schedule.minutes, 'minute')}",
     )
+
+
+def counted(count: float, noun: str, digits: int | None = None) -> str:
+    """`1 layer`, `2 layers`; `digits` after the point, or as many as there are."""
+    number = f"{count:.15g}" if digits is None else f"{count:.{digits}f}"
+    return f"{number} {noun}{'s' * (number != '1')}"

@@ -53,7 +53,7 @@ def test_a_newer_format_asks_for_a_newer_pixelgen(weights: Path, tmp_path: Path)
     (tmp_path / "config.json").write_text(json.dumps(values | {"format": 2}))
     with pytest.raises(PixelgenError, match="format 2 is newer than this pixelgen") as caught:
         read_config(tmp_path, "w")
-    assert caught.value.hint == "pip install -U pixelgen"
+    assert caught.value.hint == "`git pull`, then `pip install .` in a clone of pixelgen"
 
 
 @pytest.mark.parametrize("change", ["value", "key", "list"])

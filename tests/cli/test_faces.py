@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pixelgen.errors import REINSTALL_HINT
 from pixelgen.imaging import align, mtcnn, png_text, read_image
 from pixelgen.imaging.mtcnn import MtcnnDetector
 
@@ -180,5 +181,5 @@ def test_a_missing_detector_is_one_line(
     outcome = run("faces", PORTRAITS[0])
     assert (outcome.code, outcome.out) == (1, "")
     assert outcome.err.startswith("error: the face detector does not load: ")
-    assert outcome.err.endswith("(pip install --force-reinstall pixelgen)\n")
+    assert outcome.err.endswith(f"({REINSTALL_HINT})\n")
     assert outcome.err.count("\n") == 1

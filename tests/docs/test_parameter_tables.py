@@ -8,6 +8,7 @@ griffe = pytest.importorskip("griffe")
 
 PACKAGE = '''
 from dataclasses import dataclass, field
+from typing import TypedDict
 
 @dataclass
 class Base:
@@ -24,7 +25,10 @@ class More(Base):
     """Its name."""
     hidden: int = 0
 
-def draw(photo: str | None, n: int = 8, odd=1):
+class Given(TypedDict, total=False):
+    size: int | None
+
+def draw(photo: str | None, n: int = 8, odd=1, **given: Unpack[Given]):
     """Draws."""
 
 def _private(n: int): ...
@@ -35,7 +39,8 @@ def test_tables(monkeypatch: pytest.MonkeyPatch) -> None:
     import parameter_tables
 
     monkeypatch.setattr(parameter_tables, "FUNCTIONS", {"module": ("draw", "_private")})
-    monkeypatch.setattr(parameter_tables, "SHARED", ())
+    monkeypatch.setattr(parameter_tables, "SHARED", ("module.Given",))
+    monkeypatch.setattr(parameter_tables, "OVERRIDES", {"module.Given": "module.Base"})
     with griffe.temporary_visited_package("module", {"__init__.py": PACKAGE}) as module:
         parameter_tables.ParameterTables().on_package(pkg=module)
     assert module["draw"].docstring.value.splitlines() == [
@@ -48,6 +53,7 @@ def test_tables(monkeypatch: pytest.MonkeyPatch) -> None:
         "| `n` | <code>int</code> | <code>8</code> | "
         "pictures: in all, of each class, or of each bottleneck |",
         "| `odd` |  | <code>1</code> | see above |",
+        "| `size` | <code>int &#124; None</code> |  | How large. |",
     ]
     assert module["_private"].docstring is None
     assert module["More"].docstring.value.splitlines()[4:] == [

@@ -76,6 +76,7 @@ def test_every_command_is_in_one_group_of_the_navigation() -> None:
     assert {next(iter(group)) for group in groups} >= set(hooks.COMMAND_GROUPS)
     known = {command.words[1] for command in commands()[1:]}
     assert set().union(*hooks.COMMAND_GROUPS.values()) <= known
+    assert "More" not in {next(iter(group)) for group in groups}
     unknown = hooks.Command(("pixelgen", "dance"), "", (), (), (), ())
     assert hooks._groups([unknown]) == {"More": [unknown]}
 
@@ -108,6 +109,14 @@ def test_pages_say_what_is_typed() -> None:
     page = hooks.command_page(next(c for c in commands() if c.name == "pixelgen weights pull"))
     assert "pixelgen weights pull [OPTIONS] OWNER/NAME[@REVISION]" in page
     assert "`--dry-run`\n:   List the files to fetch with their sizes, fetch nothing." in page
+
+
+def test_options_in_code_are_not_broken() -> None:
+    html = '<p>--a</p><code class="x--y">--guidance-schedule=<b>a --n</b> b--c</code>'
+    assert hooks.unbroken_options(html) == (
+        '<p>--a</p><code class="x--y"><span class="option">--guidance-schedule</span>='
+        '<b>a <span class="option">--n</span></b> b--c</code>'
+    )
 
 
 def test_escaped_text_is_what_it_says() -> None:
@@ -170,12 +179,12 @@ def test_reference_has_the_public_names() -> None:
 def test_the_site_builds_strictly(tmp_path: Path) -> None:
     for package in ("mkdocs", "material", "mkdocstrings_handlers"):
         if importlib.util.find_spec(package) is None:
-            pytest.skip("pip install 'pixelgen[docs]'")
+            pytest.skip("pip install '.[docs]'")
     words = ["-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path / "site")]
     done = subprocess.run([sys.executable, *words], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     page = (tmp_path / "site" / "commands" / "sample" / "index.html").read_text("utf-8")
-    assert "--guidance" in page
+    assert '<span class="option">--guidance-schedule</span>' in page
     assert (tmp_path / "site" / "weights" / "imagenet32" / "samples.png").is_file()
     python = (tmp_path / "site" / "python" / "index.html").read_text()
     assert "Weights by bundled name" in python

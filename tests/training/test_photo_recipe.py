@@ -153,6 +153,15 @@ def test_a_plan_says_what_will_happen(tmp_path: Path) -> None:
         "gated_pixelcnn, 9 layers, from the weights imagenet64, 5 minutes",
     )
     assert plan.recipe.card.data == "20 pictures of 2 classes, cropped to their middle, 64×64."
+    short = plan_training(
+        str(folder),
+        tmp_path / "run",
+        overrides=["model.layers=1"],
+        minutes=1.0,
+        start="none",
+        size=32,
+    )
+    assert short.lines[2] == "gated_pixelcnn, 1 layer, from nothing, 1 minute"
     padded = plan_training(str(folder), tmp_path / "run", minutes=5.0, size=32, fit="pad")
     assert padded.lines[1] == "made 32×32 (pad), 2 of them held out to validate"
     assert padded.recipe.data.fit == "pad"

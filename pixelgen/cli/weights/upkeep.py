@@ -15,7 +15,7 @@ from pixelgen.checkpoints.hub.cache import not_cached_error, snapshot_folder
 from pixelgen.checkpoints.source import resolve_local, unknown_weights_error
 from pixelgen.cli import completions, options, terminal
 from pixelgen.cli.downloads import size_text
-from pixelgen.errors import PixelgenError, UsageError
+from pixelgen.errors import REINSTALL_HINT, PixelgenError, UsageError
 
 _DAMAGED = ("changed", "missing")
 
@@ -70,7 +70,7 @@ def _repair_hint(source: Source) -> str:
     if source.commit is not None:
         return f"`pixelgen weights pull {_name(source)}` fetches the damaged files"
     if source.name in bundled():
-        return "`pip install --force-reinstall pixelgen`"
+        return REINSTALL_HINT
     return "copy them again from the original"
 
 
