@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 _CONFLICTS = (
     ("unconditional", "no_likelihood"),
+    ("importance_samples", "no_likelihood"),
     ("quality", "identity"),
     ("reconstructions", "identity"),
 )
@@ -278,11 +279,8 @@ def _check(chosen: Mapping[str, object], name: str, config: CheckpointConfig) ->
             raise UsageError(f"{_flag(option)} has no effect here", what)
     if "reconstructions" in chosen and not config.bottlenecks:
         raise UsageError("--reconstructions requires auto-encoders", what)
-    if "importance_samples" in chosen:
-        if not config.has_prior:
-            raise UsageError("--importance-samples requires a PixelVAE", what)
-        if "no_likelihood" in chosen:
-            raise UsageError("--importance-samples cannot be combined with --no-likelihood")
+    if "importance_samples" in chosen and not config.has_prior:
+        raise UsageError("--importance-samples requires a PixelVAE", what)
     if "classify" in chosen and not (config.labels and config.can_sample):
         raise UsageError(f"{name} knows no classes to rank")
 
