@@ -18,9 +18,8 @@ from pixelgen.cli.evaluation_tables import (
     print_identity,
     print_quality,
 )
-from pixelgen.cli.global_options import max_pixels_read
+from pixelgen.cli.global_options import largest_picture
 from pixelgen.errors import UsageError
-from pixelgen.files import MAX_PIXELS
 from pixelgen.jobs.process_share import ProcessShare
 from pixelgen.pipelines.devices import check_device_name
 
@@ -227,7 +226,7 @@ def evaluate(
         split_of = {"data": data, "split": split, "limit": limit}
         notes: list[str] = []
         common = split_of | {"batch": batch_size, "progress": progress, "note": notes.append}
-        with pictures_up_to(max_pixels_read.get() or MAX_PIXELS):
+        with pictures_up_to(largest_picture()):
             result, judged, people_judged, ranked = _measure(loaded, chosen, common)
     for text in dict.fromkeys(notes):  # two evaluations read the same pictures
         terminal.note(text, quiet)

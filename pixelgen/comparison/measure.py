@@ -17,9 +17,9 @@ from PIL import Image
 from torch import Tensor, nn
 
 from pixelgen.checkpoints.instantiate import initialised_network
-from pixelgen.comparison.entries import Entry, training_pictures
+from pixelgen.comparison.entries import Entry
 from pixelgen.comparison.slices import run_folder
-from pixelgen.data import ImageData, cut, load_images
+from pixelgen.data import ImageData, cut
 from pixelgen.errors import PixelgenError
 from pixelgen.evaluation.dataset import evenly_spread
 from pixelgen.evaluation.results import BitsPerDim
@@ -38,6 +38,7 @@ from pixelgen.training.recipe import ComputeRecipe, Recipe
 from pixelgen.training.sample_sheets import picture
 from pixelgen.training.state import load_weights, part_of, read_state
 from pixelgen.training.tasks import task_of
+from pixelgen.training.training_data import load_pictures
 
 TRAIN_PICTURES = 2000
 """Training pictures that are measured, at most."""
@@ -78,18 +79,10 @@ class Measured:
 
 
 def unseen_pictures(recipe: Recipe, split: EvaluationSplit, note: OnNote) -> ImageData:
-    """The test pictures in the form that a recipe's model takes. Raises as `load_images` does."""
-    options = recipe.data
-    images = load_images(
-        split.data,
-        split.name,
-        size=options.size or None,
-        fit=options.fit or None,
-        limit=split.limit,
-        image_column=options.image,
-        label_column=recipe.label_column,
-        note=note,
-    )
+    """The test pictures in the form that a recipe's model takes. Raises as `load_images` does, also
+    for unreadable ones, even if the training leaves these out."""
+    data = replace(recipe.data, path=split.data, split=split.name, skip_unreadable=False)
+    images = load_pictures(replace(recipe, data=data), limit=split.limit, note=note)
     return replace(images, images=_cropped(images.images, recipe))
 
 
@@ -157,7 +150,7 @@ def sample_sheet(folder: Path, entry: Entry) -> Path:
 
 def _training_rows(recipe: Recipe, split: EvaluationSplit, note: OnNote) -> ImageData:
     """Some of the training pictures, evenly spread, none of them held out."""
-    images = training_pictures(recipe, note)
+    images = load_pictures(recipe, note=note)
     kept, _ = hold_out(len(images), recipe.data.holdout, recipe.seed)
     count = min(TRAIN_PICTURES, split.limit or TRAIN_PICTURES)
     chosen = images.subset(kept[evenly_spread(len(kept), count)])
@@ -198,7 +191,7 @@ def measure_gaussian(
     key = {"data": asdict(recipe.data), "seed": recipe.seed, **shape}
 
     def measure() -> Measured:
-        images = training_pictures(recipe, note)
+        images = load_pictures(recipe, note=note)
         kept, _ = hold_out(len(images), recipe.data.holdout, recipe.seed)
         pixels = _cropped(images.images[kept], recipe)
         note(f"fitting a Gaussian to {len(pixels)} pictures")

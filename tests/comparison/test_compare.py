@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import math
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -209,6 +211,17 @@ def test_classes_are_given(recipes: list[str], pictures: Path, tmp_path: Path) -
     row = next(row for row in outcome.comparison.rows if row.kind == "trained")
     assert row.title == "PixelCNN, given the class"
     assert row.test.bits_per_dim < 8.1
+
+
+def test_pictures_without_labels_are_of_one_class(
+    recipes: list[str], write_pictures: Callable[..., Path], tmp_path: Path
+) -> None:
+    for split, count in (("train", 20), ("test", 4)):
+        write_pictures(tmp_path / "data", split, [np.full((4, 4, 3), 9, np.uint8)] * count)
+    options: dict[str, Any] = {"overrides": ["model.classes=1"], "samples": 0}
+    comparison = run(recipes[:1], tmp_path / "data", tmp_path / "out", **options).comparison
+    assert comparison is not None
+    assert comparison.rows[-1].title == "PixelCNN, given the class"
 
 
 def test_samples_of_a_model_with_latents() -> None:
