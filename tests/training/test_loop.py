@@ -381,7 +381,9 @@ def test_a_run_goes_on_with_its_own_pictures(
     folder = tmp_path / "run"
     run(recipe_file, folder, "schedule.steps=1")
     load = loop.load_pictures
-    monkeypatch.setattr(loop, "load_pictures", lambda *a, **k: load(*a, **k).subset(torch.arange(38)))
+    monkeypatch.setattr(
+        loop, "load_pictures", lambda *a, **k: load(*a, **k).subset(torch.arange(38))
+    )
     with pytest.raises(PixelgenError, match="has 38 pictures, the run was started with 40"):
         run(recipe_file, folder, "schedule.steps=2", resume=True)
 
