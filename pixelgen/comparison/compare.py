@@ -119,6 +119,7 @@ def compare(
     first = next(iter(found.values()))
     measured_on = EvaluationSplit(data, split, limit)
     unseen = unseen_pictures(first, measured_on, watcher.note)  # fails now, not after hours
+    measured_on = replace(measured_on, digest=unseen.digest())
     hold_out = not any(text.partition("=")[0].strip() == "data.holdout" for text in overrides)
     entries = [
         prepare_entry(name, recipe, allowance, device, hold_out=hold_out, note=watcher.note)

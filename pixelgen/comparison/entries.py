@@ -53,6 +53,8 @@ class Entry:
     """Of the training split, held-out ones included."""
     labels: tuple[int, ...]
     """The labels of its classes; empty for models without."""
+    data_digest: str
+    """`ImageData.digest` of the training split."""
 
     @property
     def task(self) -> Task:
@@ -198,9 +200,14 @@ def prepare_entry(
     except PixelgenError as error:
         raise type(error)(f"{name}: {error.message}", error.hint, code=error.code) from error
     return Entry(
-        name, replace(recipe, schedule=schedule), parameters, flops, len(images),
-        tuple(data.labels),
-    )  # fmt: skip
+        name=name,
+        recipe=replace(recipe, schedule=schedule),
+        parameters=parameters,
+        flops=flops,
+        pictures=len(images),
+        labels=tuple(data.labels),
+        data_digest=images.digest(labels=True),
+    )
 
 
 def _count(

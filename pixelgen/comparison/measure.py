@@ -57,6 +57,8 @@ class EvaluationSplit:
     name: str
     limit: int | None
     """Test pictures at most, evenly spread; None: all."""
+    digest: str = ""
+    """`ImageData.digest` of the test pictures."""
 
 
 @dataclass(frozen=True)
@@ -230,17 +232,20 @@ def _once(
     measure: Callable[[], Measured],
     sheet: Path | None = None,
 ) -> Measured:
-    """What `measure` returns, or returned in an earlier call with the same key, if the file `sheet`
-    of that call is still there."""
-    text = json.dumps({**key, "split": asdict(split)}, sort_keys=True)
+    """What `measure` returns, or returned in an earlier call with the same key for the same
+    pictures, if the file `sheet` of that call is still there."""
+    described = asdict(split)
+    pictures = described.pop("digest")
+    text = json.dumps({**key, "split": described}, sort_keys=True)
     digest = hashlib.sha256(text.encode()).hexdigest()
     path = folder / _FIGURES / f"{name}.json"
     with suppress(OSError, ValueError, KeyError, TypeError):
         saved = parse_json(read_file(path, _LARGEST).decode())
-        if saved["of"] == digest and (sheet is None or sheet.is_file()):
+        same = saved["of"] == digest and saved.get("pictures", pictures) == pictures
+        if same and (sheet is None or sheet.is_file()):
             return Measured.from_dict(saved["figures"])
     measured = measure()
     path.parent.mkdir(parents=True, exist_ok=True)
-    saved = json.dumps({"of": digest, "figures": asdict(measured)}, indent=1)
+    saved = json.dumps({"of": digest, "pictures": pictures, "figures": asdict(measured)}, indent=1)
     write_atomically(path, saved.encode())
     return measured

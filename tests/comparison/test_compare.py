@@ -160,6 +160,27 @@ def test_what_was_measured_is_not_measured_again(
     assert "5 of them" in (copy / "table.md").read_text("utf-8")
 
 
+def test_other_pictures_are_noticed(
+    recipes: list[str], pictures: Path, write_pictures: Callable[..., Path], tmp_path: Path
+) -> None:
+    data, folder = tmp_path / "data", tmp_path / "out"
+    shutil.copytree(pictures, data)
+    options: dict[str, Any] = {"budget": "2e7flop", "samples": 0}
+    before = run(recipes[:1], data, folder, **options).comparison
+    white, labels = [np.full((4, 4, 3), 255, np.uint8)] * 12, [i % 2 for i in range(12)]
+    write_pictures(data, "test", white, labels)
+    after = run(recipes[:1], data, folder, **options).comparison
+    assert before is not None
+    assert after is not None
+    for old, new in zip(before.rows[1:], after.rows[1:], strict=True):
+        assert old.test != new.test
+        assert old.train == new.train
+    write_pictures(data, "train", white * 4, labels * 4)
+    with pytest.raises(UsageError, match="trained with other pictures of") as caught:
+        run(recipes[:1], data, folder, **options)
+    assert caught.value.code == "other-runs"
+
+
 def test_a_turn_is_that_of_the_model_that_is_behind(
     recipes: list[str], pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
