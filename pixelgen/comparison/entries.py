@@ -101,7 +101,10 @@ def read_recipes(
 
 
 def _check_comparable(name: str, recipe: Recipe) -> None:
-    """Raises UsageError for a model without a likelihood of pixels, or a bound of it."""
+    """Raises UsageError for a model without a likelihood of pixels, or a bound of it, and for a
+    recipe that names a checkout: code is run only where the user names it."""
+    if isinstance(recipe.model, PeerConfig):
+        raise UsageError(f"the recipe {name} names a checkout", "name it as a peer instead")
     if kind_of_task(recipe).figure == BOUND:
         return
     # The bits of an auto-encoder, or of a model of vectors, are given what was computed from the

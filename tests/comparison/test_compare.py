@@ -292,6 +292,7 @@ def test_the_size_of_the_paper() -> None:
         ({"split": "validation"}, "validation"),
         ({"limit": 0}, "limit must be at least 1"),
         ({"max_minutes": -1.0}, "max_minutes must be positive"),
+        ({"slice_minutes": math.nan}, "slice_minutes must be positive"),
         ({"size": 3}, "3"),
         ({"overrides": ["schedule.steps=3"]}, "sets schedule.steps itself"),
         ({"peers": {"a/b": Path(".")}}, "cannot be called 'a/b'"),
