@@ -112,13 +112,7 @@ def evaluate(
             help="With auto-encoders: pictures to reconstruct, spread evenly. Default: 1000.",
         ),
     ] = None,
-    importance_samples: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            help="With a PixelVAE: latents to draw for each picture's bound. Default: 8.",
-        ),
-    ] = None,
+    importance_samples: options.ImportanceSamples = None,
     portraits: Annotated[
         int | None,
         typer.Option(min=1, help="With --identity: portraits to draw of each person. Default: 8."),
