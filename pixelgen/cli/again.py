@@ -85,7 +85,8 @@ def again(
         typer.Option(min=1, max=64, help="Enlarge for viewing.", show_default=False),
     ] = None,
     resample: Annotated[
-        Resample | None, typer.Option(help="How to enlarge.", show_default=False)
+        Resample | None,
+        typer.Option(help="How to enlarge; learned: by a small network.", show_default=False),
     ] = None,
     preview: PreviewGroup,
     printing: PrintingGroup,

@@ -16,11 +16,11 @@ from pixelgen.checkpoints.source import resolve_local
 from pixelgen.cli import options, terminal
 from pixelgen.cli.downloads import obtain
 from pixelgen.cli.errors import explain
-from pixelgen.cli.global_options import max_pixels_read
+from pixelgen.cli.global_options import largest_picture
 from pixelgen.cli.progress import ProgressLine, SamplingDisplay
 from pixelgen.cli.terminal import open_stdin
 from pixelgen.errors import InputError, PixelgenError, UsageError
-from pixelgen.files import MAX_PIXELS, expanded, read_up_to
+from pixelgen.files import expanded, read_up_to
 from pixelgen.jobs.batch import (
     LARGEST_JOBS,
     WEIGHTS_IN_MEMORY,
@@ -147,7 +147,7 @@ class BatchContext(JobContext):
 
     @property
     def max_pixels(self) -> int:
-        return max_pixels_read.get() or MAX_PIXELS
+        return largest_picture()
 
     def fetch(self, weights: str) -> Source:
         if resolve_local(weights) is None:

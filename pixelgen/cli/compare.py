@@ -9,6 +9,7 @@ import typer
 
 from pixelgen.cli import options, terminal
 from pixelgen.cli.errors import SIGNAL_OFFSET
+from pixelgen.cli.global_options import largest_picture
 from pixelgen.errors import UsageError
 from pixelgen.jobs.process_share import ProcessShare
 
@@ -114,11 +115,12 @@ def compare(
     from pixelgen.cli.memory import keep_freed_memory
     from pixelgen.cli.train import TrainingDisplay
     from pixelgen.comparison.compare import compare as run_comparison
+    from pixelgen.data.row_reader import pictures_up_to
 
     if ProcessShare.of_this_process().count > 1:
         raise UsageError("compare runs in one process", "start it without a launcher")
     keep_freed_memory()
-    with TrainingDisplay(quiet or as_json) as display:
+    with TrainingDisplay(quiet or as_json) as display, pictures_up_to(largest_picture()):
         outcome = run_comparison(
             recipes,
             data,

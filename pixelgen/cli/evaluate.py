@@ -18,9 +18,8 @@ from pixelgen.cli.evaluation_tables import (
     print_identity,
     print_quality,
 )
-from pixelgen.cli.global_options import max_pixels_read
+from pixelgen.cli.global_options import largest_picture
 from pixelgen.errors import UsageError
-from pixelgen.files import MAX_PIXELS
 from pixelgen.jobs.process_share import ProcessShare
 from pixelgen.pipelines.devices import check_device_name
 
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
 
 _CONFLICTS = (
     ("unconditional", "no_likelihood"),
+    ("importance_samples", "no_likelihood"),
     ("quality", "identity"),
     ("reconstructions", "identity"),
 )
@@ -112,13 +112,7 @@ def evaluate(
             help="With auto-encoders: pictures to reconstruct, spread evenly. Default: 1000.",
         ),
     ] = None,
-    importance_samples: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            help="With a PixelVAE: latents to draw for each picture's bound. Default: 8.",
-        ),
-    ] = None,
+    importance_samples: options.ImportanceSamples = None,
     portraits: Annotated[
         int | None,
         typer.Option(min=1, help="With --identity: portraits to draw of each person. Default: 8."),
@@ -226,7 +220,7 @@ def evaluate(
         split_of = {"data": data, "split": split, "limit": limit}
         notes: list[str] = []
         common = split_of | {"batch": batch_size, "progress": progress, "note": notes.append}
-        with pictures_up_to(max_pixels_read.get() or MAX_PIXELS):
+        with pictures_up_to(largest_picture()):
             result, judged, people_judged, ranked = _measure(loaded, chosen, common)
     for text in dict.fromkeys(notes):  # two evaluations read the same pictures
         terminal.note(text, quiet)
@@ -278,11 +272,8 @@ def _check(chosen: Mapping[str, object], name: str, config: CheckpointConfig) ->
             raise UsageError(f"{_flag(option)} has no effect here", what)
     if "reconstructions" in chosen and not config.bottlenecks:
         raise UsageError("--reconstructions requires auto-encoders", what)
-    if "importance_samples" in chosen:
-        if not config.has_prior:
-            raise UsageError("--importance-samples requires a PixelVAE", what)
-        if "no_likelihood" in chosen:
-            raise UsageError("--importance-samples cannot be combined with --no-likelihood")
+    if "importance_samples" in chosen and not config.has_prior:
+        raise UsageError("--importance-samples requires a PixelVAE", what)
     if "classify" in chosen and not (config.labels and config.can_sample):
         raise UsageError(f"{name} knows no classes to rank")
 

@@ -23,6 +23,11 @@ _PANEL = "Options of every command"
 _THREADS_PER_PROCESSOR = 4
 
 
+def largest_picture() -> int:
+    """Pixels of the largest picture to read."""
+    return max_pixels_read.get() or MAX_PIXELS
+
+
 def use_offline(wanted: bool) -> bool:
     """Use no network, if `wanted`. Like every callback of an option it returns the value."""
     if wanted:

@@ -66,6 +66,14 @@ Grid = Annotated[
     bool, typer.Option("--grid/--separate", help="Write one picture of all, or a file each.")
 ]
 Scale = Annotated[int, typer.Option(min=1, max=64, help="Enlarge for viewing.")]
+ImportanceSamples = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="With a PixelVAE: latents to draw for each picture's bound. Default: 8.",
+        show_default=False,
+    ),
+]
 Resampling = Annotated[
     Resample,
     typer.Option(help="How to enlarge: repeat pixels, interpolate, or by a small network."),

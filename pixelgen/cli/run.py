@@ -13,7 +13,7 @@ from pixelgen.checkpoints import Source
 from pixelgen.checkpoints.storage import watch_loading
 from pixelgen.cli import terminal
 from pixelgen.cli.downloads import obtain
-from pixelgen.cli.global_options import max_pixels_read
+from pixelgen.cli.global_options import largest_picture
 from pixelgen.cli.option_groups import PrintingGroup
 from pixelgen.cli.progress import (
     ProgressLine,
@@ -24,7 +24,6 @@ from pixelgen.cli.progress import (
 )
 from pixelgen.cli.terminal import check_takes_bytes, note, on_terminal, stdin_bytes
 from pixelgen.errors import UsageError
-from pixelgen.files import MAX_PIXELS
 from pixelgen.jobs.context import JobContext
 from pixelgen.jobs.job import Job
 from pixelgen.jobs.report import Report
@@ -58,7 +57,7 @@ class TerminalContext(JobContext):
 
     @property
     def max_pixels(self) -> int:
-        return max_pixels_read.get() or MAX_PIXELS
+        return largest_picture()
 
     def note(self, text: str) -> None:
         note(text, self._quiet)

@@ -51,14 +51,7 @@ def score(
             "tokenizer code by code), to this .png.",
         ),
     ] = None,
-    importance_samples: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            help="With a PixelVAE: latents to draw for each picture's bound. Default: 8.",
-            show_default=False,
-        ),
-    ] = None,
+    importance_samples: options.ImportanceSamples = None,
     fit: options.Fit = "crop",
     device: options.Device = "auto",
     batch_size: options.BatchSize = 32,

@@ -11,8 +11,7 @@ import typer
 
 from pixelgen.cli import options, terminal
 from pixelgen.cli.errors import SIGNAL_OFFSET
-from pixelgen.cli.global_options import max_pixels_read
-from pixelgen.files import MAX_PIXELS
+from pixelgen.cli.global_options import largest_picture
 from pixelgen.imaging import DataFit
 from pixelgen.jobs.process_share import ProcessShare
 
@@ -125,7 +124,7 @@ def train(
         from pixelgen.training.loop import train as run_training
         from pixelgen.training.plan import counted, plan_training
 
-        limits.enter_context(pictures_up_to(max_pixels_read.get() or MAX_PIXELS))
+        limits.enter_context(pictures_up_to(largest_picture()))
         keep_freed_memory()
         display.note(f"opening {source}")
         plan = plan_training(

@@ -107,7 +107,7 @@ def compare(
     _check_range("limit", limit, 1)
     _check_range("samples", samples, 0)
     for name, value in (("slice_minutes", slice_minutes), ("max_minutes", max_minutes)):
-        if value is not None and value <= 0:
+        if value is not None and not value > 0:
             raise UsageError(f"{name} must be positive, not {value:g}")
     found = read_recipes(recipes, data, paper=paper, size=size, overrides=overrides)
     peers = peers or {}
@@ -119,6 +119,7 @@ def compare(
     first = next(iter(found.values()))
     measured_on = EvaluationSplit(data, split, limit)
     unseen = unseen_pictures(first, measured_on, watcher.note)  # fails now, not after hours
+    measured_on = replace(measured_on, digest=unseen.digest())
     hold_out = not any(text.partition("=")[0].strip() == "data.holdout" for text in overrides)
     entries = [
         prepare_entry(name, recipe, allowance, device, hold_out=hold_out, note=watcher.note)

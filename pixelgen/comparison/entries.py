@@ -12,7 +12,6 @@ import torch
 from pixelgen.checkpoints.instantiate import initialised_network
 from pixelgen.comparison.budget import Budget
 from pixelgen.comparison.peers import PeerConfig, PeerNetwork, adapter_of, check_causal
-from pixelgen.data import ImageData, load_images
 from pixelgen.errors import PixelgenError, UsageError, did_you_mean
 from pixelgen.files import expanded
 from pixelgen.metrics.progress import OnNote
@@ -22,7 +21,7 @@ from pixelgen.training.recipe_files import bundled_recipes, table_recipes
 from pixelgen.training.recipe_tables import toml_value
 from pixelgen.training.tasks import RunContext, Task, kind_of_task, task_of
 from pixelgen.training.throughput import training_flops
-from pixelgen.training.training_data import TrainingData
+from pixelgen.training.training_data import TrainingData, load_pictures
 
 PAPER = "paper"
 """The folder beside recipes that holds their variants in the size of the paper."""
@@ -54,6 +53,8 @@ class Entry:
     """Of the training split, held-out ones included."""
     labels: tuple[int, ...]
     """The labels of its classes; empty for models without."""
+    data_digest: str
+    """`ImageData.digest` of the training split."""
 
     @property
     def task(self) -> Task:
@@ -100,7 +101,10 @@ def read_recipes(
 
 
 def _check_comparable(name: str, recipe: Recipe) -> None:
-    """Raises UsageError for a model without a likelihood of pixels, or a bound of it."""
+    """Raises UsageError for a model without a likelihood of pixels, or a bound of it, and for a
+    recipe that names a checkout: code is run only where the user names it."""
+    if isinstance(recipe.model, PeerConfig):
+        raise UsageError(f"the recipe {name} names a checkout", "name it as a peer instead")
     if kind_of_task(recipe).figure == BOUND:
         return
     # The bits of an auto-encoder, or of a model of vectors, are given what was computed from the
@@ -176,28 +180,13 @@ def check_peer_names(peers: Mapping[str, Path], recipes: Mapping[str, Recipe]) -
             raise UsageError(f"a recipe and a peer are called {name!r}", "rename the peer")
 
 
-def training_pictures(recipe: Recipe, note: OnNote) -> ImageData:
-    """The pictures that a recipe trains on. Raises as `load_images` does."""
-    options = recipe.data
-    return load_images(
-        options.path,
-        options.split,
-        size=options.size or None,
-        fit=options.fit or None,
-        image_column=options.image,
-        label_column=recipe.label_column,
-        skip_unreadable=options.skip_unreadable,
-        note=note,
-    )
-
-
 def prepare_entry(
     name: str, recipe: Recipe, budget: Budget, device: torch.device, *, hold_out: bool, note: OnNote
 ) -> Entry:
     """A model of the comparison: its recipe with the length of the budget, without samples and
     measurements that would take some of it. With `hold_out`, the comparison chooses how many
     pictures are held out. Raises PixelgenError for data that do not fit the network."""
-    images = training_pictures(recipe, note)
+    images = load_pictures(recipe, note=note)
     if hold_out:
         held = min(HELD_OUT, len(images) // 10)
         recipe = replace(recipe, data=replace(recipe.data, holdout=held))
@@ -214,9 +203,14 @@ def prepare_entry(
     except PixelgenError as error:
         raise type(error)(f"{name}: {error.message}", error.hint, code=error.code) from error
     return Entry(
-        name, replace(recipe, schedule=schedule), parameters, flops, len(images),
-        tuple(data.labels),
-    )  # fmt: skip
+        name=name,
+        recipe=replace(recipe, schedule=schedule),
+        parameters=parameters,
+        flops=flops,
+        pictures=len(images),
+        labels=tuple(data.labels),
+        data_digest=images.digest(labels=True),
+    )
 
 
 def _count(

@@ -17,9 +17,9 @@ from PIL import Image
 from torch import Tensor, nn
 
 from pixelgen.checkpoints.instantiate import initialised_network
-from pixelgen.comparison.entries import Entry, training_pictures
+from pixelgen.comparison.entries import Entry
 from pixelgen.comparison.slices import run_folder
-from pixelgen.data import ImageData, cut, load_images
+from pixelgen.data import ImageData, cut
 from pixelgen.errors import PixelgenError
 from pixelgen.evaluation.dataset import evenly_spread
 from pixelgen.evaluation.results import BitsPerDim
@@ -38,6 +38,7 @@ from pixelgen.training.recipe import ComputeRecipe, Recipe
 from pixelgen.training.sample_sheets import picture
 from pixelgen.training.state import load_weights, part_of, read_state
 from pixelgen.training.tasks import task_of
+from pixelgen.training.training_data import load_pictures
 
 TRAIN_PICTURES = 2000
 """Training pictures that are measured, at most."""
@@ -56,6 +57,8 @@ class EvaluationSplit:
     name: str
     limit: int | None
     """Test pictures at most, evenly spread; None: all."""
+    digest: str = ""
+    """`ImageData.digest` of the test pictures."""
 
 
 @dataclass(frozen=True)
@@ -78,18 +81,10 @@ class Measured:
 
 
 def unseen_pictures(recipe: Recipe, split: EvaluationSplit, note: OnNote) -> ImageData:
-    """The test pictures in the form that a recipe's model takes. Raises as `load_images` does."""
-    options = recipe.data
-    images = load_images(
-        split.data,
-        split.name,
-        size=options.size or None,
-        fit=options.fit or None,
-        limit=split.limit,
-        image_column=options.image,
-        label_column=recipe.label_column,
-        note=note,
-    )
+    """The test pictures in the form that a recipe's model takes. Raises as `load_images` does, also
+    for unreadable ones, even if the training leaves these out."""
+    data = replace(recipe.data, path=split.data, split=split.name, skip_unreadable=False)
+    images = load_pictures(replace(recipe, data=data), limit=split.limit, note=note)
     return replace(images, images=_cropped(images.images, recipe))
 
 
@@ -157,7 +152,7 @@ def sample_sheet(folder: Path, entry: Entry) -> Path:
 
 def _training_rows(recipe: Recipe, split: EvaluationSplit, note: OnNote) -> ImageData:
     """Some of the training pictures, evenly spread, none of them held out."""
-    images = training_pictures(recipe, note)
+    images = load_pictures(recipe, note=note)
     kept, _ = hold_out(len(images), recipe.data.holdout, recipe.seed)
     count = min(TRAIN_PICTURES, split.limit or TRAIN_PICTURES)
     chosen = images.subset(kept[evenly_spread(len(kept), count)])
@@ -198,7 +193,7 @@ def measure_gaussian(
     key = {"data": asdict(recipe.data), "seed": recipe.seed, **shape}
 
     def measure() -> Measured:
-        images = training_pictures(recipe, note)
+        images = load_pictures(recipe, note=note)
         kept, _ = hold_out(len(images), recipe.data.holdout, recipe.seed)
         pixels = _cropped(images.images[kept], recipe)
         note(f"fitting a Gaussian to {len(pixels)} pictures")
@@ -237,17 +232,20 @@ def _once(
     measure: Callable[[], Measured],
     sheet: Path | None = None,
 ) -> Measured:
-    """What `measure` returns, or returned in an earlier call with the same key, if the file `sheet`
-    of that call is still there."""
-    text = json.dumps({**key, "split": asdict(split)}, sort_keys=True)
+    """What `measure` returns, or returned in an earlier call with the same key for the same
+    pictures, if the file `sheet` of that call is still there."""
+    described = asdict(split)
+    pictures = described.pop("digest")
+    text = json.dumps({**key, "split": described}, sort_keys=True)
     digest = hashlib.sha256(text.encode()).hexdigest()
     path = folder / _FIGURES / f"{name}.json"
     with suppress(OSError, ValueError, KeyError, TypeError):
         saved = parse_json(read_file(path, _LARGEST).decode())
-        if saved["of"] == digest and (sheet is None or sheet.is_file()):
+        same = saved["of"] == digest and saved.get("pictures", pictures) == pictures
+        if same and (sheet is None or sheet.is_file()):
             return Measured.from_dict(saved["figures"])
     measured = measure()
     path.parent.mkdir(parents=True, exist_ok=True)
-    saved = json.dumps({"of": digest, "figures": asdict(measured)}, indent=1)
+    saved = json.dumps({"of": digest, "pictures": pictures, "figures": asdict(measured)}, indent=1)
     write_atomically(path, saved.encode())
     return measured

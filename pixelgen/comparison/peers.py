@@ -23,10 +23,11 @@ from torch import Tensor, nn
 from pixelgen.errors import InputError
 from pixelgen.models.autoregressive import GridNetwork
 from pixelgen.models.conditioning import Condition
-from pixelgen.models.config import CONFIGS, GridConfig
+from pixelgen.models.config import GridConfig, register_network
 from pixelgen.models.likelihood import build_likelihood
 
 
+@register_network  # the loop trains a peer as it trains any other network
 @dataclass(frozen=True)
 class PeerConfig(GridConfig):
     """The network of a checkout."""
@@ -36,10 +37,6 @@ class PeerConfig(GridConfig):
 
     path: str = ""
     """The folder of the checkout."""
-
-
-# Recipes and states of runs name it: the loop trains a peer as it trains any other network.
-CONFIGS[PeerConfig.model] = PeerConfig
 
 
 class Adapter(ABC):

@@ -53,7 +53,8 @@ def run_folder(folder: Path, entry: Entry) -> Path:
 
 
 def counters_of(folder: Path, entry: Entry) -> Counters:
-    """How far a model has come. Raises UsageError for the run of another recipe or budget."""
+    """How far a model has come. Raises UsageError for the run of another recipe or budget, or of
+    other pictures."""
     run = run_folder(folder, entry)
     if state_path(run) is None:
         return Counters()
@@ -64,10 +65,14 @@ def counters_of(folder: Path, entry: Entry) -> Counters:
         raise PixelgenError(f"the recipe saved in {run} does not fit: {error}") from error
     if before != entry.recipe:
         key = _difference(before, entry.recipe)
-        raise UsageError(
-            f"{run} was trained with another {key}", "compare in another folder", code="other-runs"
-        )
+        raise _other_run(f"{run} was trained with another {key}")
+    if state.data_digest not in ("", entry.data_digest):
+        raise _other_run(f"{run} was trained with other pictures of {entry.recipe.data.path}")
     return state.counters
+
+
+def _other_run(message: str) -> UsageError:
+    return UsageError(message, "compare in another folder", code="other-runs")
 
 
 def _difference(before: Any, now: Any) -> str:

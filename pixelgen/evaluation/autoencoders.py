@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from pixelgen.checkpoints import LoadedCheckpoint
 from pixelgen.data import ImageData
-from pixelgen.errors import PixelgenError
 from pixelgen.evaluation.dataset import evenly_spread, load_matching_images
 from pixelgen.evaluation.results import (
     AutoencoderScores,
@@ -126,17 +125,21 @@ def measure_autoencoders(
         if likelihood:
             if weights.config.unconditional and model.pixels not in without:
                 without[model.pixels] = _bits(
-                    model, images.images, None, batch, of_part("without h")
+                    weights, model, images.images, None, batch, of_part("without h")
                 )
             told = h
             if isinstance(model, PixelVAE):
                 assert samples is not None  # see `check_importance_samples`
-                bound, own, told = _bound(model, images.images, samples, seed, batch, of_model)
+                bound, own, told = _bound(
+                    weights, model, images.images, samples, seed, batch, of_model
+                )
             else:
-                own = _bits(model, images.images, h, batch, of_model("given h"))
+                own = _bits(weights, model, images.images, h, batch, of_model("given h"))
             if len(h) > 1:
                 shuffled = _shuffled(told)
-                other = _bits(model, images.images, shuffled, batch, of_model("given another h"))
+                other = _bits(
+                    weights, model, images.images, shuffled, batch, of_model("given another h")
+                )
         drawn = _sample(weights, model, h[rows], drawing, of_model("samples"))
         scores.append(
             BottleneckScores(
@@ -175,6 +178,7 @@ def _calibrate(judge: Judge, images: ImageData, progress: OnProgress | None) -> 
 
 
 def _bits(
+    weights: LoadedCheckpoint,
     model: Autoencoder,
     images: Tensor,
     h: Tensor | None,
@@ -186,11 +190,12 @@ def _bits(
     condition = None if h is None else conditions_given(model, h)
     found = image_bits(model.pixels, images, condition, batch, progress=progress)
     if found.isnan().any():
-        raise _not_finite()
+        raise weights.not_finite_error()
     return BitsPerDim.of(found)
 
 
 def _bound(
+    weights: LoadedCheckpoint,
     model: PixelVAE,
     images: Tensor,
     samples: int,
@@ -206,7 +211,7 @@ def _bound(
 
     found = image_bounds(model, images, samples, generator(0), batch, progress=of_model("bound"))
     if found.importance_weighted.isnan().any():
-        raise _not_finite()
+        raise weights.not_finite_error()
     size = (len(images), model.config.bottleneck)
     prior = torch.randn(size, generator=generator(1))
     bound = LatentBound(
@@ -214,14 +219,10 @@ def _bound(
         samples=samples,
         elbo=BitsPerDim.of(found.elbo),
         kl=BitsPerDim.of(found.kl),
-        prior=_bits(model, images, prior, batch, of_model("given h of the prior")),
+        prior=_bits(weights, model, images, prior, batch, of_model("given h of the prior")),
     )
     own = found.posterior.at(torch.randn(size, generator=generator(2)))
     return bound, BitsPerDim.of(found.given), own
-
-
-def _not_finite() -> PixelgenError:
-    return PixelgenError("the outputs of the network are not finite", "the weights may be damaged")
 
 
 def _shuffled(h: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ from pixelgen.errors import PixelgenError, UsageError
 from pixelgen.evaluation.dataset import load_matching_images
 from pixelgen.metrics.progress import OnNote, OnPartProgress, ignore_note, part_progress
 from pixelgen.metrics.reconstruction import encode
+from pixelgen.metrics.shared_batches import in_batches
 from pixelgen.pipelines.class_posterior import (
     bits_of_classes,
     class_probabilities,
@@ -50,12 +51,11 @@ def measure_classification(
     if config.can_encode:
         grids = encode(weights.codec, grids, batch, progress=of_part("codes"))
     device = next(weights.network.parameters()).device
-    shown = of_part("ranking classes")
-    bits = []
-    for done, grid in enumerate(grids, start=1):
-        bits.append(bits_of_classes(weights, grid.long(), batch, device))
-        if shown is not None:
-            shown(done, len(grids))
+
+    def ranked(one: slice) -> Tensor:
+        return bits_of_classes(weights, grids[one.start].long(), batch, device)
+
+    bits = in_batches(len(grids), 1, ranked, of_part("ranking classes"))
     return score_classes(torch.stack(bits), rows)
 
 

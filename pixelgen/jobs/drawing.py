@@ -6,6 +6,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -230,9 +231,9 @@ class DrawingJob(Job):
         makes them (by default the view), unless `write` does it otherwise. After an interruption
         finished pictures are written, if `keep_partial` (see `save_finished_on_interrupt`)."""
         target, preview, texts = placement.target, placement.preview, placement.texts
-        lay_out = lay_out or (lambda images: self.view.lay_out(images, sheet))
+        partial = lay_out or (lambda images: self.view.lay_out(images, sheet))
         with (
-            save_finished_on_interrupt(target, texts, count, lay_out, context, choose)
+            save_finished_on_interrupt(target, texts, count, partial, context, choose)
             if keep_partial
             else nullcontext() as finished,
             preview.follow(
@@ -240,12 +241,14 @@ class DrawingJob(Job):
             ) as on_step,
         ):
             result = run(on_step)
+        whole = cache(lambda: sheet(result.images, self.view))  # a learned one takes seconds
+        lay_out = lay_out or (lambda images: self.view.lay_out(images, lambda *_: whole()))
         try:
             if write is None:
                 files = target.write(lay_out(result.images), texts, context)
             else:
                 files = write(result)
         finally:
-            preview.finish(lambda: sheet(result.images, self.view))
-        context.show(lambda: sheet(result.images, self.view), self.view.scale)
+            preview.finish(whole)
+        context.show(whole, self.view.scale)
         return result, files

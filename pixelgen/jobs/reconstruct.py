@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, NamedTuple
 
 from PIL import Image
@@ -174,12 +175,13 @@ class ReconstructionJob(DrawingJob):
             result = pipe.run(request, pictures, on_step)
         rows = result.rows()
         every = [image for row in rows for image in row]
-        laid_out = view.lay_out(every, lambda _, view: sheet(rows, view))
+        all_rows = cache(lambda: sheet(rows, view))  # a learned one takes seconds
+        laid_out = view.lay_out(every, lambda *_: all_rows())
         try:
             written = target.write(laid_out, placement.texts, context)
         finally:
-            preview.finish(lambda: sheet(rows, view))
-        context.show(lambda: sheet(rows, view), view.scale)
+            preview.finish(all_rows)
+        context.show(all_rows, view.scale)
         shown_names = [names[i] for i in request.selection(len(names)).pictures]
         return ReconstructionReport(
             **placement.facts(result, pipe, written), pictures=_pictures(result, shown_names)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from itertools import islice
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from pixelgen.metrics.shared_batches import in_batches
 from pixelgen.models.likelihood import bits_per_dim, to_signed
 from pixelgen.models.pixelvae import Gaussian, PixelVAE, importance_bound
 from pixelgen.models.precision import autocast
+from pixelgen.sampling.threads import pass_flops, threads_for
 
 
 class ImageBounds(NamedTuple):
@@ -51,31 +54,36 @@ def image_bounds(
     """
     training, device = model.training, next(model.parameters()).device
     model.eval()
-    posteriors = []
-    for part in images.split(batch):
+
+    def posterior(rows: slice) -> Gaussian:
         with autocast(device, precision):
-            posteriors.append(model.posterior(to_signed(part.to(device), 256)))
-    q = Gaussian(*map(torch.cat, zip(*posteriors, strict=True)))
-    given, weights = [], []
-    rows = torch.arange(len(images)).repeat_interleave(samples)
-    for part in rows.split(batch):
-        # One call for each draw: a single one for all would give other numbers.
-        noise = torch.stack(
-            [torch.randn(q.mean.shape[1], generator=generator) for _ in part]
-        )  # [B, D]
-        with autocast(device, precision):
-            x = images[part].to(device).long()
-            own = Gaussian(*(t[part.to(device)] for t in q))
-            draws = model.weigh(x, own, noise.to(device))
-        given.append(bits_per_dim(draws.log_prob.cpu().double()))
-        weights.append(draws.log_weight.cpu().double())
-        if progress is not None:
-            progress(sum(map(len, given)), len(rows))
+            found = model.posterior(to_signed(images[rows].to(device), 256))
+        return Gaussian(*(t.cpu() for t in found))
+
+    q = Gaussian(*map(torch.cat, zip(*in_batches(len(images), batch, posterior), strict=True)))
+    which = torch.arange(len(images)).repeat_interleave(samples)
+    # One call for each draw: a single one for all would give other numbers.
+    every = (torch.randn(q.mean.shape[1], generator=generator) for _ in which)
+    used = 0
+
+    def weighed(rows: slice) -> tuple[Tensor, Tensor]:
+        nonlocal used
+        # The numbers of batches that other processes compute are drawn too, and left out.
+        noise = torch.stack([*islice(every, rows.start - used, rows.stop - used)])  # [B, D]
+        used, part = rows.stop, which[rows]
+        own = Gaussian(*(t[part].to(device) for t in q))
+        flops = pass_flops(model.pixels, len(part))
+        with threads_for(flops), autocast(device, precision):
+            draws = model.weigh(images[part].to(device).long(), own, noise.to(device))
+        return bits_per_dim(draws.log_prob.cpu().double()), draws.log_weight.cpu().double()
+
+    parts = in_batches(len(which), batch, weighed, progress)
+    given, weights = zip(*parts, strict=True)
     model.train(training)
     nats = math.log(2.0) * images[0].numel()
     return ImageBounds(
         torch.cat(given).view(-1, samples).mean(1),
-        q.kl().cpu().double().sum(1) / nats,
+        q.kl().double().sum(1) / nats,
         importance_bound(torch.cat(weights).view(-1, samples)) / -nats,
-        Gaussian(*(t.cpu() for t in q)),
+        q,
     )

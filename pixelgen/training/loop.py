@@ -14,8 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from pixelgen.checkpoints.instantiate import initialised_network
-from pixelgen.data import ImageData, load_images
-from pixelgen.data.images import LISTS
+from pixelgen.data import ImageData
 from pixelgen.errors import PixelgenError, UsageError, install_hint
 from pixelgen.models.precision import autocast, bf16_is_fast
 from pixelgen.random_streams import RandomStream, mix
@@ -39,6 +38,7 @@ from pixelgen.training.state import (
 )
 from pixelgen.training.tasks import RunContext, task_of
 from pixelgen.training.throughput import Throughput, training_flops
+from pixelgen.training.training_data import load_pictures
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -153,22 +153,12 @@ def _train(
 ) -> Outcome:
     """One part of a run: new, or resumed from what was `saved`."""
     watcher.note("decoding pictures, or reading them from the cache")
-    data = load_images(
-        recipe.data.path,
-        recipe.data.split,
-        size=recipe.data.size or None,
-        fit=recipe.data.fit or None,
-        image_column=recipe.data.image,
-        label_column=recipe.label_column,
-        skip_unreadable=recipe.data.skip_unreadable,
+    data = load_pictures(
+        recipe,
         note=watcher.note,
         progress=lambda done, total: _report_decoding(watcher, done, total),
         dataset=dataset,
     )
-    if recipe.model.classes == 1 and data.labels is None:  # all pictures are of one class
-        path = Path(recipe.data.path)
-        name = path.stem if path.suffix.lower() in LISTS else path.name
-        data = data.of_one_class(name or "pictures")
     try:
         if saved is None and accelerator.is_main_process:
             mark_start(folder)

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from pixelgen.data import ImageData, cut
+from pixelgen.data import ImageData, cut, load_images
+from pixelgen.data.images import LISTS
 from pixelgen.data.same_person_index import SamePersonIndex, other_photos
 from pixelgen.errors import PixelgenError
+from pixelgen.metrics.progress import OnNote, OnProgress, ignore_note
 from pixelgen.models.conditioning import Condition
 from pixelgen.models.face_embedder import FaceEmbedder
 from pixelgen.random_streams import RandomStream, stream_generator
@@ -23,6 +27,9 @@ from pixelgen.training.batches import (
 )
 from pixelgen.training.class_prior_fit import ClassVectors
 from pixelgen.training.recipe import DataRecipe, Recipe
+
+if TYPE_CHECKING:
+    from datasets import Dataset
 
 
 @dataclass(frozen=True)
@@ -54,6 +61,38 @@ class TrainingData:
     """Fits more such tensors for a new run; weights that it starts from may replace them."""
     face_conditioning: FaceConditioning | None = None
     """Where condition vectors are the embeddings of faces."""
+
+
+def load_pictures(
+    recipe: Recipe,
+    *,
+    limit: int | None = None,
+    note: OnNote = ignore_note,
+    progress: OnProgress | None = None,
+    dataset: Dataset | None = None,
+) -> ImageData:
+    """The pictures of a recipe's data, before it crops them. Those without labels are all of the
+    only class of its model, if that has one. `limit`, `note`, `progress` and `dataset` are as for
+    `load_images`, which says what is raised."""
+    options = recipe.data
+    data = load_images(
+        options.path,
+        options.split,
+        size=options.size or None,
+        fit=options.fit or None,
+        limit=limit,
+        image_column=options.image,
+        label_column=recipe.label_column,
+        skip_unreadable=options.skip_unreadable,
+        note=note,
+        progress=progress,
+        dataset=dataset,
+    )
+    if recipe.model.classes == 1 and data.labels is None:
+        path = Path(options.path)
+        name = path.stem if path.suffix.lower() in LISTS else path.name
+        return data.of_one_class(name or "pictures")
+    return data
 
 
 def check_data(recipe: DataRecipe, data: ImageData) -> None:

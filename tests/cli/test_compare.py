@@ -50,6 +50,7 @@ def test_table_and_json(command: list[object], run: Run) -> None:
         (["1m", "--peer", "theirs=nowhere"], 3, "nowhere is no checkout"),
         (["1m", "--size", "3"], 1, "3"),
         (["1m", "--limit", "0"], 2, "--limit"),
+        (["1m", "--max-pixels", "15"], 1, "it has 4×4 pixels, more than 1.5e-05 million"),
     ],
 )
 def test_bad_input(words: list[str], code: int, said: str, command: list[object], run: Run) -> None:

@@ -20,7 +20,7 @@ from PIL import Image
 from pixelgen.cli import progress
 from pixelgen.cli import run as cli_run
 from pixelgen.errors import PixelgenError
-from pixelgen.imaging import picture_text, png_text
+from pixelgen.imaging import picture_text, png_text, upscaler
 from pixelgen.jobs import preview
 from pixelgen.pipelines import ClassPipeline, SamplingProgress
 
@@ -353,6 +353,26 @@ def test_the_finished_pictures_stay(
     assert keys.startswith("a=T")
     for hidden in ("--quiet", "--json", "--no-live"):
         assert "\x1b_G" not in run(*words, "-o", "a.png", hidden).err
+
+
+@pytest.mark.usefixtures("terminal")
+@pytest.mark.parametrize("name", ["pixels", "reconstruct"])
+def test_finished_pictures_are_upscaled_once(
+    run: Run, request: pytest.FixtureRequest, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upscaled: list[bytes] = []
+
+    def counted(image: Image.Image, scale: int) -> Image.Image:
+        upscaled.append(image.tobytes())
+        return image.resize((image.width * scale, image.height * scale))
+
+    monkeypatch.setattr(upscaler, "upscale", counted)
+    words = [*COMMANDS[name](request), "--scale", 2, "--resample", "learned"]
+    outcome = run(*words, "-o", "a.png", "--watch", "w.png")
+    assert outcome.code == 0, outcome.err
+    assert Path("w.png").exists()
+    assert "▀" in outcome.err
+    assert len(upscaled) == len({*upscaled})
 
 
 @pytest.mark.usefixtures("terminal")

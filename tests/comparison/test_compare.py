@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import math
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -158,6 +160,27 @@ def test_what_was_measured_is_not_measured_again(
     assert "5 of them" in (copy / "table.md").read_text("utf-8")
 
 
+def test_other_pictures_are_noticed(
+    recipes: list[str], pictures: Path, write_pictures: Callable[..., Path], tmp_path: Path
+) -> None:
+    data, folder = tmp_path / "data", tmp_path / "out"
+    shutil.copytree(pictures, data)
+    options: dict[str, Any] = {"budget": "2e7flop", "samples": 0}
+    before = run(recipes[:1], data, folder, **options).comparison
+    white, labels = [np.full((4, 4, 3), 255, np.uint8)] * 12, [i % 2 for i in range(12)]
+    write_pictures(data, "test", white, labels)
+    after = run(recipes[:1], data, folder, **options).comparison
+    assert before is not None
+    assert after is not None
+    for old, new in zip(before.rows[1:], after.rows[1:], strict=True):
+        assert old.test != new.test
+        assert old.train == new.train
+    write_pictures(data, "train", white * 4, labels * 4)
+    with pytest.raises(UsageError, match="trained with other pictures of") as caught:
+        run(recipes[:1], data, folder, **options)
+    assert caught.value.code == "other-runs"
+
+
 def test_a_turn_is_that_of_the_model_that_is_behind(
     recipes: list[str], pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -211,6 +234,17 @@ def test_classes_are_given(recipes: list[str], pictures: Path, tmp_path: Path) -
     assert row.test.bits_per_dim < 8.1
 
 
+def test_pictures_without_labels_are_of_one_class(
+    recipes: list[str], write_pictures: Callable[..., Path], tmp_path: Path
+) -> None:
+    for split, count in (("train", 20), ("test", 4)):
+        write_pictures(tmp_path / "data", split, [np.full((4, 4, 3), 9, np.uint8)] * count)
+    options: dict[str, Any] = {"overrides": ["model.classes=1"], "samples": 0}
+    comparison = run(recipes[:1], tmp_path / "data", tmp_path / "out", **options).comparison
+    assert comparison is not None
+    assert comparison.rows[-1].title == "PixelCNN, given the class"
+
+
 def test_samples_of_a_model_with_latents() -> None:
     pixels = GatedPixelCNNConfig(
         height=8, width=8, features=6, layers=1, kernel=3, first_kernel=3, output_features=6,
@@ -258,6 +292,7 @@ def test_the_size_of_the_paper() -> None:
         ({"split": "validation"}, "validation"),
         ({"limit": 0}, "limit must be at least 1"),
         ({"max_minutes": -1.0}, "max_minutes must be positive"),
+        ({"slice_minutes": math.nan}, "slice_minutes must be positive"),
         ({"size": 3}, "3"),
         ({"overrides": ["schedule.steps=3"]}, "sets schedule.steps itself"),
         ({"peers": {"a/b": Path(".")}}, "cannot be called 'a/b'"),

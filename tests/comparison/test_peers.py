@@ -10,10 +10,13 @@ from typing import Any
 import pytest
 import torch
 
+from pixelgen.comparison.entries import read_recipes
 from pixelgen.comparison.peers import PeerConfig, PeerNetwork, check_causal
-from pixelgen.errors import InputError
+from pixelgen.errors import InputError, UsageError
 from pixelgen.models import build_model
 from pixelgen.models.config import config_from_dict
+
+from .conftest import RECIPE
 
 SIZE: dict[str, Any] = {
     "height": 4,
@@ -134,3 +137,11 @@ def test_code_that_fails(tmp_path: Path) -> None:
     (folder / "pixelcnn.py").write_text("import nothing_of_this_name\n")
     with pytest.raises(InputError, match=r"cannot be built: ModuleNotFoundError"):
         build_model(PeerConfig(**SIZE, path=str(folder)))
+
+
+def test_a_recipe_names_no_checkout(tmp_path: Path) -> None:
+    recipe = tmp_path / "theirs.toml"
+    path = write_first(tmp_path / "checkout").as_posix()
+    recipe.write_text(RECIPE.format(model=f'model = "peer"\npath = "{path}"'), encoding="utf-8")
+    with pytest.raises(UsageError, match="the recipe theirs names a checkout"):
+        read_recipes([str(recipe)], "x")

@@ -15,16 +15,21 @@ from typing import Any
 
 import numpy as np
 import pytest
+from torch import Tensor
 from typer.testing import CliRunner
 
 from pixelgen.checkpoints import LoadedCheckpoint, load_checkpoint
 from pixelgen.cli.app import app
+from pixelgen.evaluation import classification
 from pixelgen.evaluation.autoencoders import measure_autoencoders
+from pixelgen.evaluation.classification import measure_classification
 from pixelgen.evaluation.evaluate import evaluate
 from pixelgen.evaluation.identity import measure_identity
 from pixelgen.evaluation.quality import measure_quality
 from pixelgen.metrics import shared_batches
 from pixelgen.metrics.classifiers import Classifier
+from pixelgen.models.pixelvae import Draws, Gaussian, PixelVAE
+from pixelgen.pipelines.class_posterior import bits_of_classes
 
 from .conftest import Colours, grey_judge
 
@@ -117,6 +122,48 @@ def test_autoencoders(shared: Shared, autoencoders: Path, grey: Path) -> None:
         )  # fmt: skip
 
     assert shared(work) == 3 * [work()]
+
+
+def test_bounds_of_a_pixelvae(
+    shared: Shared, vae_weights: Path, grey: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights, drawn = load_checkpoint(vae_weights), []
+    weigh = PixelVAE.weigh
+
+    def counted(self: PixelVAE, x: Tensor, q: Gaussian, noise: Tensor) -> Draws:
+        drawn.append(len(x))
+        return weigh(self, x, q, noise)
+
+    monkeypatch.setattr(PixelVAE, "weigh", counted)
+
+    def work() -> object:
+        return measure_autoencoders(
+            weights, grey, "validation", limit=11, batch=4, reconstructions=2, importance_samples=3
+        )
+
+    alone = work()
+    assert sum(drawn) == 11 * 3
+    assert shared(work) == 3 * [alone]
+    assert sum(drawn) == 2 * 11 * 3  # three processes draw each latent once
+
+
+def test_classification(
+    shared: Shared, pixels: LoadedCheckpoint, grey: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ranked: list[Tensor] = []
+
+    def counted(weights: LoadedCheckpoint, grid: Tensor, *more: Any) -> Tensor:
+        ranked.append(grid)
+        return bits_of_classes(weights, grid, *more)
+
+    monkeypatch.setattr(classification, "bits_of_classes", counted)
+
+    def work() -> object:
+        return measure_classification(pixels, grey, "validation", pictures=7)
+
+    alone = work()
+    assert shared(work) == 3 * [alone]
+    assert len(ranked) == 2 * 7
 
 
 def test_what_only_the_first_process_does(shared: Shared) -> None:

@@ -380,8 +380,10 @@ def test_a_run_goes_on_with_its_own_pictures(
     """Of more pictures others would be held out, some that were trained on."""
     folder = tmp_path / "run"
     run(recipe_file, folder, "schedule.steps=1")
-    load = loop.load_images
-    monkeypatch.setattr(loop, "load_images", lambda *a, **k: load(*a, **k).subset(torch.arange(38)))
+    load = loop.load_pictures
+    monkeypatch.setattr(
+        loop, "load_pictures", lambda *a, **k: load(*a, **k).subset(torch.arange(38))
+    )
     with pytest.raises(PixelgenError, match="has 38 pictures, the run was started with 40"):
         run(recipe_file, folder, "schedule.steps=2", resume=True)
 
@@ -392,14 +394,14 @@ def test_a_run_notices_other_pictures_of_the_same_number(
 ) -> None:
     folder = tmp_path / "run"
     run(recipe_file, folder, "schedule.steps=1")
-    load = loop.load_images
+    load = loop.load_pictures
 
     def others(*given: Any, **options: Any) -> Any:
         data = load(*given, **options)
         return replace(data, **{changed: getattr(data, changed).flip(0)})
 
     with monkeypatch.context() as patch:
-        patch.setattr(loop, "load_images", others)
+        patch.setattr(loop, "load_pictures", others)
         with pytest.raises(PixelgenError, match="are not those that the run was started") as caught:
             run(recipe_file, folder, "schedule.steps=2", resume=True)
     assert caught.value.code == "data-changed"
