@@ -37,7 +37,7 @@ def photos(places: Sequence[Path]) -> list[Path]:
     files: list[Path] = []
     for place in places:
         found = sorted(place.iterdir()) if place.is_dir() else [place]
-        files += [file for file in found if file.suffix.lower() in (*PICTURES, ".jpeg")]
+        files += [file for file in found if file.suffix.lower() in PICTURES]
     return files
 
 

@@ -127,16 +127,16 @@ def measure_autoencoders(
                 without[model.pixels] = _bits(
                     weights, model, images.images, None, batch, of_part("without h")
                 )
-            told = h
+            latents = h
             if isinstance(model, PixelVAE):
                 assert samples is not None  # see `check_importance_samples`
-                bound, own, told = _bound(
+                bound, own, latents = _bound(
                     weights, model, images.images, samples, seed, batch, of_model
                 )
             else:
                 own = _bits(weights, model, images.images, h, batch, of_model("given h"))
             if len(h) > 1:
-                shuffled = _shuffled(told)
+                shuffled = _shuffled(latents)
                 other = _bits(
                     weights, model, images.images, shuffled, batch, of_model("given another h")
                 )

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from pixelgen.metrics.shared_batches import in_batches
 from pixelgen.models.likelihood import bits_per_dim, to_signed
-from pixelgen.models.pixelvae import Gaussian, PixelVAE, importance_bound
+from pixelgen.models.pixelvae import DiagonalGaussian, PixelVAE, importance_bound
 from pixelgen.models.precision import autocast
 from pixelgen.sampling.threads import pass_flops, threads_for
 
@@ -27,7 +27,7 @@ class ImageBounds(NamedTuple):
     """The divergence of q(h | x) from the prior, in closed form."""
     importance_weighted: Tensor
     """The importance-weighted upper bound of -log2 p(x)."""
-    posterior: Gaussian
+    posterior: DiagonalGaussian
     """q(h | x), on the CPU."""
 
     @property
@@ -55,12 +55,14 @@ def image_bounds(
     training, device = model.training, next(model.parameters()).device
     model.eval()
 
-    def posterior(rows: slice) -> Gaussian:
+    def posterior(rows: slice) -> DiagonalGaussian:
         with autocast(device, precision):
             found = model.posterior(to_signed(images[rows].to(device), 256))
-        return Gaussian(*(t.cpu() for t in found))
+        return DiagonalGaussian(*(t.cpu() for t in found))
 
-    q = Gaussian(*map(torch.cat, zip(*in_batches(len(images), batch, posterior), strict=True)))
+    q = DiagonalGaussian(
+        *map(torch.cat, zip(*in_batches(len(images), batch, posterior), strict=True))
+    )
     which = torch.arange(len(images)).repeat_interleave(samples)
     # One call for each draw: a single one for all would give other numbers.
     every = (torch.randn(q.mean.shape[1], generator=generator) for _ in which)
@@ -71,7 +73,7 @@ def image_bounds(
         # The numbers of batches that other processes compute are drawn too, and left out.
         noise = torch.stack([*islice(every, rows.start - used, rows.stop - used)])  # [B, D]
         used, part = rows.stop, which[rows]
-        own = Gaussian(*(t[part].to(device) for t in q))
+        own = DiagonalGaussian(*(t[part].to(device) for t in q))
         flops = pass_flops(model.pixels, len(part))
         with threads_for(flops), autocast(device, precision):
             draws = model.weigh(images[part].to(device).long(), own, noise.to(device))

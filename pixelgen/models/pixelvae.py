@@ -26,7 +26,7 @@ _LOG_VARIANCE = 12.0
 within the range in which float32 can differentiate."""
 
 
-class Gaussian(NamedTuple):
+class DiagonalGaussian(NamedTuple):
     """Normal distributions of B vectors h with independent dimensions."""
 
     mean: Tensor
@@ -62,16 +62,16 @@ class Draws(NamedTuple):
 class PixelVAE(Autoencoder):
     """Pictures → q(h | x); h, from there or from the prior → pictures."""
 
-    def posterior(self, images: Tensor) -> Gaussian:
+    def posterior(self, images: Tensor) -> DiagonalGaussian:
         """Pictures [B, 3, S, S] of -1 … 1 → q(h | x)."""
         mean, log_variance = self.encoder(images).chunk(2, dim=1)  # [B, D] each
-        return Gaussian(mean, log_variance.clamp(-_LOG_VARIANCE, _LOG_VARIANCE))
+        return DiagonalGaussian(mean, log_variance.clamp(-_LOG_VARIANCE, _LOG_VARIANCE))
 
     def encode(self, images: Tensor) -> Tensor:
         """Pictures [B, 3, S, S] of -1 … 1 → the mean of q(h | x), [B, D]."""
         return self.posterior(images).mean
 
-    def weigh(self, x: Tensor, q: Gaussian, noise: Tensor) -> Draws:
+    def weigh(self, x: Tensor, q: DiagonalGaussian, noise: Tensor) -> Draws:
         """The terms of the bounds for pictures int64 [B, 3, S, S] of 0 … 255, with q(h | x) and the
         standard normal `noise` [B, D] from which h is drawn."""
         log_prob = self.log_prob(x, q.at(noise))

@@ -98,7 +98,7 @@ class ScorePipeline(Pretrained):
         import torch
 
         from pixelgen.models.likelihood import to_signed
-        from pixelgen.models.pixelvae import Gaussian, importance_bound
+        from pixelgen.models.pixelvae import DiagonalGaussian, importance_bound
         from pixelgen.sampling.value_sampler import seeded
 
         vae, generator = self.checkpoint.pixelvae.to(self.device), seeded(0)
@@ -110,7 +110,7 @@ class ScorePipeline(Pretrained):
             for first in range(0, samples, step):
                 rows = min(step, samples - first)
                 noise = torch.stack([torch.randn(length, generator=generator) for _ in range(rows)])
-                own = Gaussian(*(t.expand(rows, -1) for t in q))
+                own = DiagonalGaussian(*(t.expand(rows, -1) for t in q))
                 draws = vae.weigh(x.expand(rows, -1, -1, -1), own, noise.to(x.device))
                 places.append(draws.log_prob.cpu().double().sum(1))  # [B, H, W]
                 weights.append(draws.log_weight.cpu().double())

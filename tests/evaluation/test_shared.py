@@ -28,7 +28,7 @@ from pixelgen.evaluation.identity import measure_identity
 from pixelgen.evaluation.quality import measure_quality
 from pixelgen.metrics import shared_batches
 from pixelgen.metrics.classifiers import Classifier
-from pixelgen.models.pixelvae import Draws, Gaussian, PixelVAE
+from pixelgen.models.pixelvae import DiagonalGaussian, Draws, PixelVAE
 from pixelgen.pipelines.class_posterior import bits_of_classes
 
 from .conftest import Colours, grey_judge
@@ -130,7 +130,7 @@ def test_bounds_of_a_pixelvae(
     weights, drawn = load_checkpoint(vae_weights), []
     weigh = PixelVAE.weigh
 
-    def counted(self: PixelVAE, x: Tensor, q: Gaussian, noise: Tensor) -> Draws:
+    def counted(self: PixelVAE, x: Tensor, q: DiagonalGaussian, noise: Tensor) -> Draws:
         drawn.append(len(x))
         return weigh(self, x, q, noise)
 

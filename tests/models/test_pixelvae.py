@@ -12,7 +12,7 @@ from torch.distributions import Normal
 
 from pixelgen.models import PixelVAEConfig, build_model, config_from_dict
 from pixelgen.models.likelihood import to_signed
-from pixelgen.models.pixelvae import Gaussian, PixelVAE, importance_bound
+from pixelgen.models.pixelvae import DiagonalGaussian, PixelVAE, importance_bound
 
 from .cases import randomise
 
@@ -54,8 +54,8 @@ def pictures(count: int) -> Tensor:
     return torch.randint(256, (count, 3, 2, 2), generator=torch.Generator().manual_seed(1))
 
 
-def gaussians() -> Gaussian:
-    return Gaussian(
+def gaussians() -> DiagonalGaussian:
+    return DiagonalGaussian(
         torch.tensor([[0.0, 1.5], [-2.0, 0.3]], dtype=torch.float64),
         torch.tensor([[0.0, -3.0], [1.0, 0.7]], dtype=torch.float64),
     )
@@ -102,7 +102,7 @@ def test_bounds_lie_below_the_likelihood_and_tighten() -> None:
         given = float((own.log_prob(line.double())[:, 0].exp() * along).sum() * math.exp(step))
         elbo = given - float(q.kl()[i].sum())
         assert elbo < exact
-        many = Gaussian(*(t[i : i + 1].expand(DRAWS, -1) for t in q))
+        many = DiagonalGaussian(*(t[i : i + 1].expand(DRAWS, -1) for t in q))
         noise = torch.randn(DRAWS, 1, generator=generator)
         draws = model.weigh(picture.expand(DRAWS, -1, -1, -1), many, noise)
         groups = [

@@ -14,7 +14,7 @@ import pixelgen
 from pixelgen.errors import UsageError
 from pixelgen.imaging import square
 from pixelgen.models.likelihood import bits_per_dim, to_signed
-from pixelgen.models.pixelvae import Gaussian, importance_bound
+from pixelgen.models.pixelvae import DiagonalGaussian, importance_bound
 from pixelgen.pipelines import Weights, class_pipeline
 from pixelgen.pipelines.conversion import to_tensor
 from pixelgen.pipelines.results import InterpolationResult
@@ -80,7 +80,7 @@ def test_scores_are_bounds_of_each_picture_alone(vae: Weights) -> None:
         noise = torch.stack([torch.randn(3, generator=generator) for _ in range(5)])
         with torch.no_grad():
             q = network.posterior(to_signed(x[:1], 256))
-            draws = network.weigh(x, Gaussian(*(t.expand(5, 3) for t in q)), noise)
+            draws = network.weigh(x, DiagonalGaussian(*(t.expand(5, 3) for t in q)), noise)
         bits = -float(importance_bound(draws.log_weight)) / np.log(2)
         for size in (1, 3, 32):
             (alone,) = vae.score(photo, importance_samples=5, batch_size=size)
