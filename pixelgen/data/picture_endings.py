@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -9,12 +10,18 @@ from typing import Any
 from pixelgen.imaging.formats import picture_endings
 
 _MODULE = "imagefolder"
+_lock = threading.RLock()
 
 
 @contextmanager
 def all_picture_endings() -> Iterator[None]:
     """A context in which `datasets` finds the files of all `picture_endings` in folders. Its own
-    list lacks some, such as .heic, .avif and .jxl."""
+    list lacks some, such as .heic, .avif and .jxl. One thread at a time: the lists are global."""
+    with _lock:
+        yield from _extended()
+
+
+def _extended() -> Iterator[None]:
     from datasets import packaged_modules
     from datasets.packaged_modules.imagefolder.imagefolder import ImageFolder
 
