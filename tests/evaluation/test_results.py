@@ -35,9 +35,15 @@ def example() -> dict[str, Any]:
 def test_published_figures_survive_a_round_trip(values: dict[str, Any]) -> None:
     report = EvaluationReport.from_dict(values)
     again = json.loads(json.dumps(report.to_dict()))
-    assert {key: again[key] for key in values} == values
-    assert all(again[key] is None for key in again.keys() - values.keys())
+    assert measured(again) == measured(values)
     assert EvaluationReport.from_dict(again) == report
+
+
+def measured(values: Any) -> Any:
+    """Without figures that are None: later reports have more of them."""
+    if isinstance(values, dict):
+        return {key: measured(value) for key, value in values.items() if value is not None}
+    return [measured(value) for value in values] if isinstance(values, list) else values
 
 
 def test_the_main_likelihood_stands_beside_the_others() -> None:
