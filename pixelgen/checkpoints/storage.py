@@ -126,6 +126,23 @@ class LoadedCheckpoint:
         }
 
 
+def config_of(
+    model: AnyNetwork,
+    tokenizer: Tokenizer | None = None,
+    embedder: FaceEmbedder | None = None,
+    labels: Sequence[int] = (),
+    class_names: Sequence[str] = (),
+) -> CheckpointConfig:
+    """The configuration of networks. Raises ValueError where they or the classes do not fit."""
+    return CheckpointConfig(
+        model=model.config,
+        tokenizer=None if tokenizer is None else tokenizer.config,
+        embedder=None if embedder is None else embedder.config,
+        labels=tuple(labels),
+        class_names=tuple(class_names),
+    )
+
+
 def save_checkpoint(
     folder: str | Path,
     model: AnyNetwork,
@@ -156,13 +173,9 @@ def save_checkpoint(
     """
     if not isinstance(sampling, SamplingOptions):
         sampling = SamplingOptions.from_dict(sampling or {})
-    config = CheckpointConfig(
-        model=model.config,
-        tokenizer=None if tokenizer is None else tokenizer.config,
-        embedder=None if embedder is None else embedder.config,
+    config = replace(
+        config_of(model, tokenizer, embedder, labels, class_names),
         others=tuple(other.config for other in others),
-        labels=tuple(labels),
-        class_names=tuple(class_names),
         sampling=sampling,
         data=dict(data or {}),
         training=dict(training or {}),

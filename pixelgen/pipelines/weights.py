@@ -17,6 +17,7 @@ from pixelgen.checkpoints import (
     class_labels,
     load_checkpoint,
 )
+from pixelgen.checkpoints.storage import config_of
 from pixelgen.errors import PixelgenError, UsageError
 from pixelgen.files import expanded
 from pixelgen.imaging import (
@@ -134,14 +135,9 @@ class Weights:
 
         Raises UsageError for values that do not fit the network."""
         numbers, names = class_labels(network.config.classes, labels, class_names)
+        model = cast("GridNetwork", network)
         try:
-            config = CheckpointConfig(
-                model=network.config,
-                tokenizer=None if tokenizer is None else tokenizer.config,
-                embedder=None if embedder is None else embedder.config,
-                labels=numbers,
-                class_names=names,
-            )
+            config = config_of(model, tokenizer, embedder, numbers, names)
         except ValueError as error:
             raise UsageError(str(error)) from error
         network.eval()
@@ -149,7 +145,6 @@ class Weights:
             tokenizer.eval()
         if embedder is not None:
             embedder.eval()
-        model = cast("GridNetwork", network)
         loaded = LoadedCheckpoint(model, tokenizer, embedder, config, Path(name), name, "")
         device = next((str(parameter.device) for parameter in network.parameters()), "cpu")
         return cls(loaded, device, name)

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import torch
 from torch import nn
 
-from pixelgen.checkpoints import CheckpointConfig, class_labels, load_checkpoint, save_checkpoint
+from pixelgen.checkpoints import class_labels, load_checkpoint, save_checkpoint
 from pixelgen.checkpoints.hub import PushResult
-from pixelgen.checkpoints.storage import StorageType
+from pixelgen.checkpoints.storage import StorageType, config_of
 from pixelgen.errors import PixelgenError, UsageError
 from pixelgen.files import expanded
 from pixelgen.models import build_model
@@ -64,13 +64,7 @@ def save(
     try:
         if not isinstance(sampling, SamplingOptions):
             sampling = SamplingOptions.from_dict(sampling or {})
-        config = CheckpointConfig(
-            model=network.config,
-            tokenizer=None if tokenizer is None else tokenizer.config,
-            embedder=None if embedder is None else embedder.config,
-            labels=numbers,
-            class_names=names,
-        )
+        config = config_of(network, tokenizer, embedder, numbers, names)
     except (TypeError, ValueError) as error:
         raise UsageError(str(error)) from error
     return save_checkpoint(
