@@ -46,6 +46,7 @@ from pixelgen.errors import PixelgenError, UsageError
 from pixelgen.files import write_atomically
 from pixelgen.json_text import finite
 from pixelgen.pipelines.devices import pick_device
+from pixelgen.pipelines.drawing import check_whole
 from pixelgen.training.logs import SilentWatcher
 from pixelgen.training.loop import Reason
 from pixelgen.training.recipe import Recipe, load_recipe
@@ -104,8 +105,9 @@ def compare(
     """
     watcher = watcher or SilentWatcher()
     allowance = Budget.parse(budget)
-    _check_range("limit", limit, 1)
-    _check_range("samples", samples, 0)
+    if limit is not None:
+        check_whole("limit", limit, 1)
+    check_whole("samples", samples, 0)
     for name, value in (("slice_minutes", slice_minutes), ("max_minutes", max_minutes)):
         if value is not None and not value > 0:
             raise UsageError(f"{name} must be positive, not {value:g}")
@@ -159,11 +161,6 @@ def compare(
     )
     _write(comparison, entries, folder)
     return ComparisonOutcome(reason, comparison)
-
-
-def _check_range(name: str, value: int | None, least: int) -> None:
-    if value is not None and value < least:
-        raise UsageError(f"{name} must be at least {least}, not {value}")
 
 
 def _reference(paper: bool) -> Path:

@@ -31,8 +31,6 @@ CLOSED_FORM = ("uniform", "gaussian")
 """Keys of the rows that are not trained."""
 _COUNTED = 4
 """Pictures on which operations are counted."""
-BOUND = "bits_per_dim_bound"
-"""The figure of tasks that measure an upper bound of bits per dimension."""
 _NAME = re.compile(r"\w[\w.+-]{0,60}")
 _FIXED = ("data.path", "schedule.steps", "schedule.minutes")
 """Keys of recipes that the comparison sets."""
@@ -64,7 +62,7 @@ class Entry:
     @property
     def bound(self) -> bool:
         """Whether its figures are upper bounds of its bits per dimension."""
-        return kind_of_task(self.recipe).figure == BOUND
+        return kind_of_task(self.recipe).figure_is_bound
 
 
 def read_recipes(
@@ -105,7 +103,7 @@ def _check_comparable(name: str, recipe: Recipe) -> None:
     recipe that names a checkout: code is run only where the user names it."""
     if isinstance(recipe.model, PeerConfig):
         raise UsageError(f"the recipe {name} names a checkout", "name it as a peer instead")
-    if kind_of_task(recipe).figure == BOUND:
+    if kind_of_task(recipe).figure_is_bound:
         return
     # The bits of an auto-encoder, or of a model of vectors, are given what was computed from the
     # picture itself, those of a tokenizer's codes are no bits of pixels.

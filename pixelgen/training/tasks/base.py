@@ -72,6 +72,8 @@ class Task(ABC):
     """Name of the held-out figure in the logs, and in `held_out_…` of a configuration."""
     figure_unit: ClassVar[str]
     """Unit of the held-out figure, for messages and cards."""
+    figure_is_bound: ClassVar[bool] = False
+    """Whether the held-out figure is an upper bound of the bits per dimension of pictures."""
     critic: nn.Module | None = None
     """A network that is trained beside the model and not exported."""
 

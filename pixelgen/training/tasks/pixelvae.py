@@ -15,7 +15,7 @@ from pixelgen.models.config import PixelVAEConfig
 from pixelgen.models.likelihood import to_signed
 from pixelgen.models.pixelvae import PixelVAE
 from pixelgen.random_streams import RandomStream, stream_generator
-from pixelgen.training.recipe import AutoencoderRecipe, Recipe
+from pixelgen.training.recipe import Recipe
 from pixelgen.training.tasks.autoencoder import AutoencoderLoss, AutoencoderTask
 from pixelgen.training.tasks.base import CardText
 
@@ -25,9 +25,6 @@ class PixelVAELoss(AutoencoderLoss):
     its weight."""
 
     model: PixelVAE
-
-    def __init__(self, model: PixelVAE, recipe: AutoencoderRecipe) -> None:
-        super().__init__(model, recipe)
 
     def forward(
         self,
@@ -58,6 +55,7 @@ class PixelVAETask(AutoencoderTask):
     config_type = PixelVAEConfig
     figure: ClassVar[str] = "bits_per_dim_bound"
     figure_unit: ClassVar[str] = "bits/dim (upper bound, ELBO)"
+    figure_is_bound: ClassVar[bool] = True
 
     @classmethod
     def card_text(
