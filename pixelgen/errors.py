@@ -51,6 +51,13 @@ REINSTALL_HINT = "`pip install --force-reinstall --no-deps .` in a new clone of 
 """How to repair a damaged installation."""
 
 
+def counted(count: float, noun: str, digits: int | None = None, *, plural: str = "") -> str:
+    """`1 layer`, `2 layers`, or the `plural` that is given; `digits` after the point, or as many as
+    there are."""
+    number = f"{count:.15g}" if digits is None else f"{count:.{digits}f}"
+    return f"{number} {noun if number == '1' else plural or noun + 's'}"
+
+
 def did_you_mean(word: str, known: Iterable[str], prefix: str = "", *, quoted: bool = False) -> str:
     """`, did you mean …?` with what is `known` and most like `word`, or nothing. `prefix` is what
     all of them begin with beyond that, which would make them look alike."""

@@ -13,7 +13,7 @@ from typing import Any, Literal, cast
 
 from pixelgen._version import __version__
 from pixelgen.checkpoints.classification import ClassificationScores
-from pixelgen.errors import PixelgenError, UsageError, install_hint
+from pixelgen.errors import PixelgenError, UsageError, counted, install_hint
 from pixelgen.files import read_file
 from pixelgen.json_text import check_unicode, finite, parse_json
 from pixelgen.labels import ClassCatalogue, imagenet_catalogue
@@ -77,15 +77,15 @@ class CheckpointConfig:
             raise ValueError("labels must differ from each other")
         if self.class_names and len(self.class_names) != len(self.labels):
             raise ValueError(
-                f"{_count(len(self.class_names), 'class name')} for "
-                f"{_count(len(self.labels), 'label')}"
+                f"{counted(len(self.class_names), 'class name')} for "
+                f"{counted(len(self.labels), 'label')}"
             )
         if any(type(name) is not str or not name.strip() for name in self.class_names):
             raise ValueError("class_names must be texts that are not empty")
         if len(self.labels) != self.model.classes:
             raise ValueError(
-                f"{_count(len(self.labels), 'label')} for a model of "
-                f"{_count(self.model.classes, 'class', 'classes')}"
+                f"{counted(len(self.labels), 'label')} for a model of "
+                f"{counted(self.model.classes, 'class', plural='classes')}"
             )
         channels, height, width = self.image_shape
         if channels * height * width > LARGEST_IMAGE:
@@ -292,11 +292,6 @@ def _autoencoder_config(values: object) -> AutoencoderConfig:
     if not isinstance(values, dict):
         raise ValueError('"others" must hold objects')
     return AutoencoderConfig.from_dict(values)
-
-
-def _count(number: int, singular: str, plural: str = "") -> str:
-    """`1 label`, `2 labels`."""
-    return f"{number} {singular if number == 1 else plural or singular + 's'}"
 
 
 _JSON_TYPES: dict[str, tuple[type, str]] = {

@@ -19,7 +19,7 @@ from pixelgen.cli.errors import explain
 from pixelgen.cli.global_options import largest_picture
 from pixelgen.cli.progress import ProgressLine, SamplingDisplay
 from pixelgen.cli.terminal import open_stdin
-from pixelgen.errors import InputError, PixelgenError, UsageError
+from pixelgen.errors import InputError, PixelgenError, UsageError, counted
 from pixelgen.files import expanded, read_up_to
 from pixelgen.jobs.batch import (
     LARGEST_JOBS,
@@ -180,7 +180,7 @@ class _Progress:
                 run.run(self._jobs, self._print, keep)
         except KeyboardInterrupt:
             if not self._quiet:
-                left = _jobs(self.count - self.done)
+                left = counted(self.count - self.done, "job")
                 terminal.status(f"{left} left; the same command continues")
             raise
 
@@ -231,8 +231,4 @@ def _print_start(plan: Plan, share: ProcessShare, quiet: bool) -> None:
         return
     process = f"process {share.rank + 1} of {share.count}: " if share.count > 1 else ""
     done = f", {len(plan.finished)} done before" if plan.finished else ""
-    terminal.status(f"{process}{_jobs(len(plan.jobs))}{done}, {len(plan.left)} to run")
-
-
-def _jobs(count: int) -> str:
-    return f"{count} job{'s' * (count != 1)}"
+    terminal.status(f"{process}{counted(len(plan.jobs), 'job')}{done}, {len(plan.left)} to run")

@@ -20,7 +20,7 @@ from pixelgen.cli import options, terminal
 from pixelgen.cli.downloads import size_text
 from pixelgen.cli.hints import HINTS
 from pixelgen.cli.settings import all_settings, config_file, read_settings, unknown_variables
-from pixelgen.errors import REINSTALL_HINT, PixelgenError, install_hint
+from pixelgen.errors import REINSTALL_HINT, PixelgenError, counted, install_hint
 from pixelgen.files import home_prefix
 
 _COLOURS = {"ok": "green", "note": "yellow", "problem": "red"}
@@ -170,8 +170,8 @@ def _cache() -> Iterator[Finding]:
     size = sum(file.stat().st_size for file in files)
     home = _nearest_existing(root)
     free = shutil.disk_usage(home).free
-    count = f"{len(cached)} set{'s' * (len(cached) != 1)} of weights"
-    line = f"{root}: {count}, {size_text(size)}; {size_text(free)} free"
+    count = counted(len(cached), "set")
+    line = f"{root}: {count} of weights, {size_text(size)}; {size_text(free)} free"
     yield Finding("cache", "ok", f"{line}{', offline' if is_offline() else ''}")
     if not home.is_dir() or not os.access(home, os.W_OK):
         yield Finding(

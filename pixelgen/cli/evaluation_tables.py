@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from pixelgen.cli import terminal
+from pixelgen.errors import counted
 
 if TYPE_CHECKING:
     from pixelgen.checkpoints.classification import ClassificationScores
@@ -54,8 +55,7 @@ def print_evaluation(result: Evaluation, unit: str) -> None:
 
 def _print_bound(bound: LatentBound) -> None:
     """Print the bounds of a PixelVAE."""
-    plural = "s" * (bound.samples > 1)
-    terminal.line(f"upper bounds, not exact; {bound.samples} draw{plural} of h")
+    terminal.line(f"upper bounds, not exact; {counted(bound.samples, 'draw')} of h")
     likelihoods: dict[str, BitsPerDim | None] = {
         "importance-weighted bound": bound.importance_weighted,
         "ELBO bound": bound.elbo,

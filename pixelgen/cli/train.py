@@ -12,6 +12,7 @@ import typer
 from pixelgen.cli import options, terminal
 from pixelgen.cli.errors import SIGNAL_OFFSET
 from pixelgen.cli.global_options import largest_picture
+from pixelgen.errors import counted
 from pixelgen.imaging import DataFit
 from pixelgen.jobs.process_share import ProcessShare
 
@@ -122,7 +123,7 @@ def train(
         from pixelgen.cli.memory import keep_freed_memory
         from pixelgen.data.row_reader import pictures_up_to
         from pixelgen.training.loop import train as run_training
-        from pixelgen.training.plan import counted, plan_training
+        from pixelgen.training.plan import plan_training
 
         limits.enter_context(pictures_up_to(largest_picture()))
         keep_freed_memory()

@@ -6,8 +6,7 @@ import math
 import re
 from dataclasses import dataclass, replace
 
-from pixelgen.errors import UsageError
-from pixelgen.training.plan import counted
+from pixelgen.errors import UsageError, counted
 from pixelgen.training.recipe import ScheduleRecipe
 
 _TEXT = re.compile(r"(\d+(?:\.\d*)?(?:e\+?\d+)?) ?(s|m|min|h|flops?)", re.IGNORECASE)

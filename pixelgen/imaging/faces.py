@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from pixelgen.errors import InputError, UsageError
+from pixelgen.errors import InputError, UsageError, counted
 from pixelgen.imaging.alignment import align
 from pixelgen.imaging.face_detector import Face, FaceDetector, LimitedFaceDetector
 from pixelgen.imaging.read import square
@@ -146,7 +146,7 @@ def _choose(faces: Sequence[Face], index: int | None, name: str) -> Face:
     """Number `index` of `faces`, or the first. Raises UsageError if there is no such face."""
     number = 1 if index is None else index
     if not 1 <= number <= len(faces):
-        count = f"{len(faces)} face{'s' * (len(faces) > 1)}"
+        count = counted(len(faces), "face")
         raise UsageError(
             f"{name} has {count}, no number {number}",
             f"face must be 1 to {len(faces)}",

@@ -9,7 +9,7 @@ from typing import Any
 from PIL import Image
 
 from pixelgen.checkpoints import DEFAULT_COMPLETION_WEIGHTS
-from pixelgen.errors import UsageError
+from pixelgen.errors import UsageError, counted
 from pixelgen.imaging import (
     COMPOSITE,
     MASK_CONVENTIONS,
@@ -60,7 +60,7 @@ class CompletionReport(DrawnReport):
             effective = sum(self.effective_candidates) / count
             chosen = f", each of {self.refine} candidates, effectively {effective:.1f}"
         return (
-            f"{count} completion{'s' * (count > 1)} of {self.drawn:.0%} of the picture in "
+            f"{counted(count, 'completion')} of {self.drawn:.0%} of the picture in "
             f"{self.seconds:.1f} s, {seed_words(self.seed, self.picks)}{chosen}"
         )
 

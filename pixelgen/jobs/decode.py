@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory, gettempdir
 from PIL import Image
 
 from pixelgen.checkpoints import LoadedCheckpoint, Source, read_config
-from pixelgen.errors import InputError, PixelgenError, UsageError
+from pixelgen.errors import InputError, PixelgenError, UsageError, counted
 from pixelgen.files import expanded, sweep
 from pixelgen.imaging import PICTURES, Resample, make_grid, square_columns
 from pixelgen.jobs.context import JobContext
@@ -54,7 +54,7 @@ class DecodeReport(Report):
 
     def summary(self) -> str:
         """A line with number and time."""
-        return f"{self.count} picture{'s' * (self.count > 1)} in {self.seconds:.1f} s"
+        return f"{counted(self.count, 'picture')} in {self.seconds:.1f} s"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from PIL import Image
 
 from pixelgen.checkpoints import CheckpointConfig, LoadedCheckpoint, Source, read_config
+from pixelgen.errors import counted
 from pixelgen.imaging import PICTURES
 from pixelgen.jobs.context import JobContext
 from pixelgen.jobs.job import Job, Sampling, option
@@ -102,7 +103,7 @@ class DrawnReport(PictureReport):
         count = len(self.bits_per_dim)
         mean = sum(self.bits_per_dim) / count
         return (
-            f"{count} picture{'s' * (count > 1)} in {self.seconds:.1f} s, "
+            f"{counted(count, 'picture')} in {self.seconds:.1f} s, "
             f"{seed_words(self.seed, self.picks)}, {mean:.2f} {self.unit}"
         )
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pixelgen.checkpoints import DEFAULT_WEIGHTS, read_config
-from pixelgen.errors import UsageError
+from pixelgen.errors import UsageError, counted
 from pixelgen.files import IfExists, expanded, write_file
 from pixelgen.imaging import Fit, square
 from pixelgen.jobs.context import JobContext
@@ -47,7 +47,7 @@ class EncodeReport(Report):
         """A line with number, shape and time."""
         count, *shape = self.shape
         return (
-            f"{count} picture{'s' * (count > 1)} as {'×'.join(map(str, shape))} codes of "
+            f"{counted(count, 'picture')} as {'×'.join(map(str, shape))} codes of "
             f"{self.levels} levels in {self.seconds:.1f} s"
         )
 

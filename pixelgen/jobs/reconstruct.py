@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from PIL import Image
 
 from pixelgen.checkpoints import DEFAULT_RECONSTRUCTION_WEIGHTS
-from pixelgen.errors import UsageError
+from pixelgen.errors import UsageError, counted
 from pixelgen.imaging import COMPOSITE, SOURCE_TYPE, stack_rows, tile_count
 from pixelgen.jobs.context import JobContext
 from pixelgen.jobs.drawing import (
@@ -103,7 +103,7 @@ class ReconstructionReport(PictureReport):
             for sample in row.samples
         ]
         ending = "" if self.seed is None else f", {seed_words(self.seed, picks)}"
-        return f"{count} picture{'s' * (count > 1)} in {self.seconds:.1f} s{ending}"
+        return f"{counted(count, 'picture')} in {self.seconds:.1f} s{ending}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pixelgen.checkpoints import DEFAULT_PIXEL_WEIGHTS, read_config
 from pixelgen.checkpoints.classification import ClassificationScores
-from pixelgen.errors import UsageError
+from pixelgen.errors import UsageError, counted
 from pixelgen.files import public_path
 from pixelgen.imaging import PICTURES, Fit, check_rows, heat_sheet, square
 from pixelgen.jobs.context import JobContext
@@ -97,11 +97,9 @@ class ScoreReport(Report):
         given = "no class" if self.label is None else f"class {self.class_name}"
         where = "" if self.map is None else f", map in {self.map}"
         if self.importance_samples is not None:
-            plural = "s" * (self.importance_samples > 1)
-            given = f"upper bounds by {self.importance_samples} latent{plural} of each"
-        count = len(self.pictures)
+            given = f"upper bounds by {counted(self.importance_samples, 'latent')} of each"
         return (
-            f"{count} picture{'s' * (count > 1)} in {self.seconds:.1f} s, {self.weights}, "
+            f"{counted(len(self.pictures), 'picture')} in {self.seconds:.1f} s, {self.weights}, "
             f"{given}{where}"
         )
 

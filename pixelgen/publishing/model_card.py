@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from pixelgen.checkpoints import CheckpointConfig, Figure, ModelCard
-from pixelgen.errors import InputError, PixelgenError
+from pixelgen.errors import InputError, PixelgenError, counted
 from pixelgen.evaluation.results import EvaluationReport
 from pixelgen.files import read_file
 from pixelgen.json_text import parse_json
 from pixelgen.publishing.figures import evaluation_figures
 from pixelgen.publishing.local_paths import without_local_paths
 from pixelgen.toml import parse_toml
-from pixelgen.training.plan import counted
 from pixelgen.training.recipe import Recipe, recipe_from_dict
 from pixelgen.training.tasks import kind_of_task
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pixelgen.checkpoints.card import check_license
 from pixelgen.data import DataSummary, summarise
-from pixelgen.errors import UsageError, did_you_mean
+from pixelgen.errors import UsageError, counted, did_you_mean
 from pixelgen.files import expanded
 from pixelgen.training.photo_recipe import PhotoTraining, photo_recipe
 from pixelgen.training.recipe import Recipe, load_recipe, recipe_from_dict
@@ -135,9 +135,3 @@ def _lines(recipe: Recipe, data: DataSummary, start: str | None) -> tuple[str, .
         f"made {size} ({options.fit}), {options.holdout} of them held out to validate",
         f"{recipe.model.model}, {depth}{begins}, {counted(recipe.schedule.minutes, 'minute')}",
     )
-
-
-def counted(count: float, noun: str, digits: int | None = None) -> str:
-    """`1 layer`, `2 layers`; `digits` after the point, or as many as there are."""
-    number = f"{count:.15g}" if digits is None else f"{count:.{digits}f}"
-    return f"{number} {noun}{'s' * (number != '1')}"

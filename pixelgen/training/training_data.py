@@ -13,7 +13,7 @@ from torch import Tensor
 from pixelgen.data import ImageData, cut, load_images
 from pixelgen.data.images import LISTS
 from pixelgen.data.same_person_index import SamePersonIndex, other_photos
-from pixelgen.errors import PixelgenError
+from pixelgen.errors import PixelgenError, counted
 from pixelgen.metrics.progress import OnNote, OnProgress, ignore_note
 from pixelgen.models.conditioning import Condition
 from pixelgen.models.face_embedder import FaceEmbedder
@@ -138,8 +138,7 @@ def by_picture(
             )
         if len(labels) != config.classes:
             raise PixelgenError(
-                f"model.classes is {config.classes}, the data has {len(labels)} "
-                f"label{'s' * (len(labels) != 1)}",
+                f"model.classes is {config.classes}, the data has {counted(len(labels), 'label')}",
                 "none of the pictures of a class may be readable, or set model.classes",
             )
         classes = data.rows(labels)

@@ -18,6 +18,7 @@ from pixelgen.checkpoints.hub import (
 from pixelgen.checkpoints.source import resolve_local, unknown_weights_error
 from pixelgen.cli import options, terminal
 from pixelgen.cli.downloads import Download, size_text
+from pixelgen.errors import counted
 
 
 def list_weights(as_json: options.Json = False) -> None:
@@ -135,7 +136,7 @@ def _print_details(facts: dict[str, Any], config: CheckpointConfig, as_json: boo
     rows = {
         "name": facts["name"],
         "kind": config.kind,
-        "picture": f"{width}×{height}, {channels} channel{'s' * (channels > 1)}",
+        "picture": f"{width}×{height}, {counted(channels, 'channel')}",
         "bottleneck": " or ".join(map(str, config.bottlenecks)),
         "classes": len(config.labels) or "none",
         "sampling": f"temperature {sampling.temperature:g}, top-p {sampling.top_p:g}, "

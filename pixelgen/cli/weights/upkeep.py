@@ -15,7 +15,7 @@ from pixelgen.checkpoints.hub.cache import not_cached_error, snapshot_folder
 from pixelgen.checkpoints.source import resolve_local, unknown_weights_error
 from pixelgen.cli import completions, options, terminal
 from pixelgen.cli.downloads import size_text
-from pixelgen.errors import REINSTALL_HINT, PixelgenError, UsageError
+from pixelgen.errors import REINSTALL_HINT, PixelgenError, UsageError, counted
 
 _DAMAGED = ("changed", "missing")
 
@@ -130,7 +130,7 @@ def remove(
     count = len(found.commits)
     others = [name for name in found.refs if hub_ref.revision not in (None, name)]
     also = f" (also {', '.join(others)})" if others else ""
-    what = f"{hub_ref.name}{also}: {count} revision{'s' * (count != 1)}, {size_text(found.size)}"
+    what = f"{hub_ref.name}{also}: {counted(count, 'revision')}, {size_text(found.size)}"
     if not yes:
         if sys.stdin is None or not sys.stdin.isatty():
             raise UsageError(f"{what} would be removed", "--yes removes without asking")
