@@ -54,7 +54,10 @@ REINSTALL_HINT = "`pip install --force-reinstall --no-deps .` in a new clone of 
 def counted(count: float, noun: str, digits: int | None = None, *, plural: str = "") -> str:
     """`1 layer`, `2 layers`, or the `plural` that is given; `digits` after the point, or as many as
     there are."""
-    number = f"{count:.15g}" if digits is None else f"{count:.{digits}f}"
+    if isinstance(count, int):  # of any size, which formats of floats are not
+        number = str(count)
+    else:
+        number = f"{count:.15g}" if digits is None else f"{count:.{digits}f}"
     return f"{number} {noun if number == '1' else plural or noun + 's'}"
 
 
