@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import torch
 from svg import Panel, Sheet
@@ -21,17 +23,20 @@ from torch import Tensor
 from pixelgen.models import (
     GatedPixelCNNConfig,
     GridConfig,
+    MultiScaleConfig,
     PixelCNNConfig,
     PixelCNNPPConfig,
     PixelRNNConfig,
     build_model,
     pixelcnn,
+    pixelrnn,
 )
 from pixelgen.models import masked_conv as conv
 
 FOLDER = Path(__file__).parent / "diagrams"
 
 SEEN, SELF, UNSEEN, LATER, LEAK = "seen", "self", "unseen", "later", "leak"
+EARLIER, NOW, NONE, COARSE = "earlier", "now", "none", "coarse"
 COLOURS = {
     SEEN: "#4c86c6",
     SELF: "#1f3f66",
@@ -81,21 +86,23 @@ def derivatives(run: Callable[[Tensor], Tensor], x: Tensor, at: tuple[int, int])
 def field(
     config: GridConfig, at: tuple[int, int], channel: int = 0, without: str | None = None
 ) -> Tensor:
-    """What the distribution of one value depends on: bool [C, H, W], exact for each network; the
-    weight named `without` is zero."""
-    found = torch.zeros(config.channels, config.height, config.width, dtype=torch.bool)
+    """What the distribution of one value of the network's grid depends on: bool [C, H, W], exact
+    for each network; the weight named `without` is zero."""
+    picture = torch.zeros(1, config.channels, config.height, config.width)
+    found = torch.zeros((), dtype=torch.bool)
     for seed in _SEEDS:
         model = network(config, seed)
         if without is not None:
             model.get_parameter(without).data.zero_()
         generator = torch.Generator().manual_seed(seed)
-        x = torch.randn((1, *found.shape), generator=generator, dtype=torch.float64)
+        shape = model.to_grid(picture).shape
+        x = torch.randn(shape, generator=generator, dtype=torch.float64)
         condition = model.null_condition(1)
 
         def outputs(x: Tensor, model: Any = model, condition: Any = condition) -> Tensor:
             return model.parameters_of(x, condition)[:, :, :, channel].permute(0, 3, 1, 2)
 
-        found |= derivatives(outputs, x, at)
+        found = found | derivatives(outputs, x, at)
     return found
 
 
@@ -108,11 +115,18 @@ def reads(layer: Callable[[Tensor], Tensor], at: tuple[int, int], size: int) -> 
 def raster(field: Tensor, at: tuple[int, int], own: tuple[str, str]) -> list[list[str]]:
     """bool [H, W] → names of colours, by what is before the position `at` in raster order; `own`
     are those of that position where it is seen and where it is not."""
+    return by_turn(field, torch.arange(field.numel()).view(field.shape), at, own)
+
+
+def by_turn(
+    field: Tensor, turn: Tensor, at: tuple[int, int], own: tuple[str, str]
+) -> list[list[str]]:
+    """As `raster`, for an order in which positions have the numbers `turn`, [H, W]."""
     height, width = field.shape
-    here = at[0] * width + at[1]
+    here = int(turn[at])
 
     def name(i: int, j: int) -> str:
-        there = i * width + j
+        there = int(turn[i, j])
         if there == here:
             return own[0 if field[i, j] else 1]
         if there < here:
@@ -228,6 +242,61 @@ def recurrent_fields() -> Sheet:
     return Sheet(FIELD_LEGEND, [panels])
 
 
+def steps_of(layer: str, height: int, width: int) -> list[Tensor]:
+    """For each direction of a layer, the step in which it computes the state of every position:
+    int64 [H, W], counted while it runs."""
+    config = replace(recurrent(layer, 1), height=height, width=width)
+    model = network(config, 0)
+    computed: list[int] = []
+    step = pixelrnn.lstm_step
+
+    def counting(*arguments: Any, **options: Any) -> pixelrnn.LSTMState:
+        state = step(*arguments, **options)
+        computed.append(state.hidden.numel())
+        return state
+
+    x = torch.zeros(1, config.features, height, width, dtype=torch.float64)
+    with mock.patch.object(pixelrnn, "lstm_step", counting):
+        model.layers[0](x, x[:, :1], None)
+    positions = torch.tensor(computed) * height * width // sum(computed)
+    number = torch.arange(len(computed)).repeat_interleave(positions)
+    orders = getattr(model.layers[0], "orders", torch.arange(height * width)[None])
+    return [torch.empty_like(number).scatter(0, o, number).view(height, width) for o in orders]
+
+
+def skewing() -> Sheet:
+    """The steps of both kinds of LSTM layers, and diagonals moved until they are columns."""
+    height, width, shown = 5, 7, 4
+    (rows,) = steps_of("row_lstm", height, width)
+    left, right = steps_of("diagonal_bilstm", height, width)
+    skewed = torch.full((height, int(left.max()) + 1), -1)
+    skewed.scatter_(1, left, left)
+    panels = []
+    for title, steps, at in (
+        ("Row LSTM", rows, shown // 2),
+        ("Diagonal BiLSTM\nfirst direction", left, shown),
+        ("Diagonal BiLSTM\nsecond direction", right, shown),
+        ("first direction, skewed\nby a column for each row", skewed, shown),
+    ):
+        names = [[_when(n, at) for n in row] for row in steps.tolist()]
+        texts = [[str(n + 1) if n >= 0 else "" for n in row] for row in steps.tolist()]
+        panels.append(Panel(title, names, texts))
+    legend = {
+        EARLIER: ("#a9c6e6", "computed before (the number is that of the step)"),
+        NOW: (COLOURS[UNSEEN], "computed in one step, in one product"),
+        LATER: (COLOURS[LATER], "computed later"),
+        NONE: ("#ffffff", ""),
+    }
+    return Sheet(legend, [panels])
+
+
+def _when(step: int, now: int) -> str:
+    """The colour of a position of that step; negative for none."""
+    if step < 0:
+        return NONE
+    return EARLIER if step < now else NOW if step == now else LATER
+
+
 def resolution_fields() -> Sheet:
     """The receptive field of positions in PixelCNN++ with the fewest blocks there may be."""
     panels = []
@@ -241,6 +310,35 @@ def resolution_fields() -> Sheet:
         )
         panels.append(Panel(title, raster(field(config, at)[0], at, (LEAK, SELF))))
     return Sheet(FIELD_LEGEND, [panels])
+
+
+def scales() -> Sheet:
+    """The order of a model of two scales in a grey picture, and what two of its values see."""
+    size, first, later = 6, (2, 2), (2, 3)
+    config = MultiScaleConfig(
+        channels=1, height=size, width=size, features=8, layers=0, context_features=4, **_TINY
+    )
+    model = build_model(config)
+    channels, height, width = model.to_grid(torch.zeros(1, 1, size, size)).shape[1:]
+    places = torch.arange(channels * height * width).view(height, width, channels)
+    place = model.from_grid(places.permute(2, 0, 1)[None])[0, 0]  # [H, W]: where in the grid
+    turn = place.flatten().argsort().argsort().view(size, size)
+    texts = [[str(n + 1) for n in row] for row in turn.tolist()]
+    coarse = (size // config.patch) ** 2
+    shown = [[COARSE if n < coarse else LATER for n in row] for row in turn.tolist()]
+    panels = [Panel("two scales\norder of drawing", shown, texts)]
+    for title, at in (
+        ("what one of the\nsub-sampled pixels sees", first),
+        ("what one of the\nother pixels sees", later),
+    ):
+        row, column, channel = (int(n) for n in torch.unravel_index(place[at], places.shape))
+        found = field(config, (row, column), channel)[None].long()
+        # The second network's own copy of the sub-sampled picture counts too.
+        copy = model.fine.from_grid(found[:, :, height // 2 :])
+        seen = (model.from_grid(found) + copy)[0, 0] > 0
+        panels.append(Panel(title, by_turn(seen, turn, at, (LEAK, SELF))))
+    legend = FIELD_LEGEND | {COARSE: ("#f7dca8", "the sub-sampled picture, drawn first")}
+    return Sheet(legend, [panels])
 
 
 def order() -> Sheet:
@@ -295,8 +393,10 @@ DIAGRAMS: dict[str, Callable[[], Sheet]] = {
     "masks": masks,
     "stacks": stacks,
     "blind-spot": blind_spot,
+    "skewing": skewing,
     "recurrent": recurrent_fields,
     "resolutions": resolution_fields,
+    "scales": scales,
     "order": order,
     "patches": patches,
 }

@@ -119,6 +119,9 @@ def compare(
 
     if ProcessShare.of_this_process().count > 1:
         raise UsageError("compare runs in one process", "start it without a launcher")
+    for flag, value in (("--slice", slice_minutes), ("--max-minutes", max_minutes)):
+        if value is not None and not value > 0:
+            raise UsageError(f"{flag} must be positive, not {value:g}", "leave it out")
     keep_freed_memory()
     with TrainingDisplay(quiet or as_json) as display, pictures_up_to(largest_picture()):
         outcome = run_comparison(

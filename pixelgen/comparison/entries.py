@@ -147,8 +147,8 @@ def _resized(recipe: Recipe, size: int) -> Recipe:
 
 def peer_recipe(path: Path, like: Recipe, sizes: Recipe) -> Recipe:
     """The recipe of the network in the checkout `path`: data and picture size as in `like`,
-    optimiser, layers and feature maps as in `sizes`. Raises InputError for a folder that is no
-    checkout."""
+    optimiser, precision, layers and feature maps as in `sizes`; it is not compiled. Raises
+    InputError for a folder that is no checkout."""
     path = expanded(path)
     adapter_of(path)
     channels, height, width = (getattr(like.model, n) for n in ("channels", "height", "width"))
@@ -162,7 +162,12 @@ def peer_recipe(path: Path, like: Recipe, sizes: Recipe) -> Recipe:
     )
     data = replace(like.data, tokenizer="", embedder="", vectors="")
     return Recipe(
-        model=model, seed=like.seed, data=data, optimiser=sizes.optimiser, schedule=sizes.schedule
+        model=model,
+        seed=like.seed,
+        data=data,
+        optimiser=sizes.optimiser,
+        schedule=sizes.schedule,
+        compute=replace(sizes.compute, compile=False),
     )
 
 

@@ -179,7 +179,8 @@ def importing(folder: Path) -> Iterator[None]:
 @torch.no_grad()
 def check_causal(network: PeerNetwork) -> None:
     """Raises InputError where the distribution of a value depends on the value or on later ones:
-    what such a network computes is no likelihood. Some values of a random picture are tried."""
+    what such a network computes is no likelihood; also where the network cannot be called. Some
+    values of a random picture are tried."""
     config = network.config
     generator = torch.Generator().manual_seed(0)
     shape = (config.height, config.width, config.channels)
@@ -190,7 +191,19 @@ def check_causal(network: PeerNetwork) -> None:
     )
     pictures = torch.cat((x[None], changed)).view(-1, *shape).permute(0, 3, 1, 2)
     network.eval()
-    parameters = network(pictures.to(next(network.parameters()).device))  # [K, H, W, C, levels]
+    try:
+        parameters = network(pictures.to(next(network.parameters()).device))
+    except Exception as error:  # whatever the code of another project raises
+        raise InputError(
+            f"the network in {config.path} fails: {type(error).__name__}: {error}",
+            "is it the newest version of that project?",
+        ) from error
+    expected = (len(pictures), *shape, config.levels)
+    if parameters.shape != expected:
+        raise InputError(
+            f"the network in {config.path} computes logits of shape {tuple(parameters.shape)}, "
+            f"not {expected} (pictures, rows, columns, channels, levels)"
+        )
     found = parameters.reshape(len(pictures), len(x), -1).float()
     for row, place in enumerate(places, 1):
         if not torch.allclose(found[row, place], found[0, place], atol=1e-4):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -79,6 +79,16 @@ class Comparison:
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready dictionary."""
         return asdict(self)
+
+    @staticmethod
+    def from_dict(values: Mapping[str, Any]) -> Comparison:
+        """Inverse of `to_dict`. Raises KeyError and TypeError for something else."""
+        rows = []
+        for row in values["rows"]:
+            bits = {name: row[name] and BitsPerDim(**row[name]) for name in ("test", "train")}
+            curve = tuple((flops, figure) for flops, figure in row["curve"])
+            rows.append(Row(**{**row, **bits, "curve": curve}))
+        return Comparison(**{**values, "rows": tuple(rows)})
 
 
 COLUMNS = (

@@ -15,6 +15,7 @@ def find_classes(
     """Numbers of classes given by number, WordNet id, name or range, and their rows in the model's
     class table; empty without classes. Raises UsageError for classes that these weights do not
     know, and for no class where they need one."""
+    _check_takes_classes(config, weights, classes)
     catalogue = config.classes
     indices = catalogue.parse(map(str, classes), config.labels)
     if not indices and config.labels and not config.unconditional:
@@ -26,10 +27,19 @@ def find_groups(
     config: CheckpointConfig, weights: str, classes: Sequence[int | str]
 ) -> dict[str, list[int]]:
     """Those of `classes` that name groups, such as "dog", each with the numbers of its classes that
-    the weights know. Raises UsageError for groups of which they know none."""
+    the weights know. Raises UsageError for groups of which they know none, and for weights without
+    classes."""
+    _check_takes_classes(config, weights, classes)
     catalogue, trained = config.classes, config.labels
     kinds = {str(spec): catalogue.kinds(str(spec), trained, weights) for spec in classes}
-    return {spec: members for spec, members in kinds.items() if members and trained}
+    return {spec: members for spec, members in kinds.items() if members}
+
+
+def _check_takes_classes(
+    config: CheckpointConfig, weights: str, classes: Sequence[int | str]
+) -> None:
+    if classes and not config.labels:
+        raise UsageError(f"{weights} takes no class: it is unconditional")
 
 
 def draw_kinds(

@@ -31,6 +31,9 @@ from pixelgen.training.recipe_tables import (
     toml_value,
 )
 
+MOST_LAYERS = 1000
+"""Layers of a model that is trained, at most; published ones have some dozens."""
+
 
 @dataclass(frozen=True)
 class DataRecipe:
@@ -387,6 +390,12 @@ class Recipe:
     def __post_init__(self) -> None:
         config = self.model
         what = f"model {config.model!r}"
+        pixels = config.pixels if isinstance(config, AutoencoderConfig) else config
+        for layers in (config.layers, getattr(pixels, "head_layers", 0)):
+            require(
+                layers <= MOST_LAYERS,
+                f"a model of {layers} layers takes too long to build: at most {MOST_LAYERS}",
+            )
         if isinstance(config, TokenizerConfig | FaceEmbedderConfig):
             require(self.sampling == SamplingOptions(), f"[sampling] does not apply to {what}")
         require(

@@ -50,6 +50,9 @@ def test_table_and_json(command: list[object], run: Run) -> None:
         (["1m", "--peer", "theirs=nowhere"], 3, "nowhere is no checkout"),
         (["1m", "--size", "3"], 1, "3"),
         (["1m", "--limit", "0"], 2, "--limit"),
+        (["1m", "--slice", "0"], 2, "--slice must be positive, not 0"),
+        (["1m", "--max-minutes", "nan"], 2, "--max-minutes must be positive, not nan"),
+        (["1m", "--set", "model.layers=100000"], 2, "a model of 100000 layers takes too long"),
         (["1m", "--max-pixels", "15"], 1, "it has 4×4 pixels, more than 1.5e-05 million"),
     ],
 )

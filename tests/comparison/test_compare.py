@@ -14,22 +14,26 @@ import pytest
 import torch
 from PIL import Image
 
+import pixelgen
 from pixelgen.comparison import slices
 from pixelgen.comparison.budget import Budget
 from pixelgen.comparison.compare import ComparisonOutcome, compare
 from pixelgen.comparison.entries import prepare_entry, read_recipes
 from pixelgen.comparison.measure import draw_samples
+from pixelgen.comparison.results import Comparison
 from pixelgen.errors import PixelgenError, UsageError
 from pixelgen.evaluation.dataset import evenly_spread
 from pixelgen.metrics.bits_per_dim import image_bits
 from pixelgen.models import AutoencoderConfig, GatedPixelCNNConfig, build_model
 from pixelgen.models.autoregressive import GridNetwork
+from pixelgen.publishing.export import export
 from pixelgen.publishing.trained_run import TrainedRun
 from pixelgen.training.logs import SilentWatcher
 from pixelgen.training.recipe import Recipe
 from pixelgen.training.recipe_files import table_recipes
 from pixelgen.training.state import read_state
 
+from .conftest import RECIPE
 from .test_peers import write_first
 
 BUDGET = "1e8flop"
@@ -99,6 +103,7 @@ def test_files(finished: tuple[Path, ComparisonOutcome]) -> None:
     assert saved["rows"][2]["test"]["bits_per_dim"] == pytest.approx(
         outcome.comparison.rows[2].test.bits_per_dim
     )
+    assert Comparison.from_dict(saved) == outcome.comparison
     table = (folder / "table.md").read_text("utf-8")
     lines = [line for line in table.splitlines() if line.startswith("|")]
     assert len(lines) == 2 + 4
@@ -225,6 +230,50 @@ def test_peers_are_trained_and_measured(
     assert rows["theirs"].parameters == 3 * 256 * (3 * 9 + 1) + 3 * 256
     assert 6 < rows["theirs"].test.bits_per_dim < 12  # hardly trained
     assert run(recipes[:1], pictures, tmp_path / "out", **options).reason == "finished"
+
+
+LATER_MODELS = {
+    "pixelcnn_pp": "resolutions = 2\nfeatures = 4\nmixtures = 2",
+    "multiscale": "features = 12\nkernel = 3\nfirst_kernel = 3\noutput_features = 12",
+    "pixelvae": "wide_features = 4\ndeep_features = 4\nwide_blocks = 0\ndeep_blocks = 0\n"
+    "bottleneck = 2\n[model.pixels]\nfeatures = 6\nkernel = 3\nfirst_kernel = 3\n"
+    "output_features = 6",
+}
+
+
+def test_models_after_the_paper(pictures: Path, tmp_path: Path) -> None:
+    paths = []
+    for name, sizes in LATER_MODELS.items():
+        sides = "size = 4\npatch = 1" if name == "pixelvae" else "height = 4\nwidth = 4"
+        text = RECIPE.replace("batch = 8", "batch = 2").partition("[model]")
+        recipe = f'{text[0]}[model]\nmodel = "{name}"\n{sides}\n{sizes}\nlayers = 1\n'
+        path = tmp_path / f"{name}.toml"
+        path.write_text(recipe + text[2][text[2].index("[data]") :], encoding="utf-8")
+        paths.append(str(path))
+    folder = tmp_path / "out"
+    outcome = run(paths, pictures, folder, budget="3e6flop", samples=1, limit=4)
+    rows = {row.name: row for row in outcome.comparison.rows if row.kind == "trained"}
+    assert [*rows] == [*LATER_MODELS]
+    for row in rows.values():
+        assert row.bound == (row.name == "pixelvae")
+        assert 5 < row.test.bits_per_dim < 10
+        assert row.sampler == "incremental"
+        assert row.seconds_per_sample > 0
+    assert "| PixelVAE | ≤ " in (folder / "table.md").read_text("utf-8")
+    with Image.open(folder / "samples.png") as sheet:
+        assert sheet.size == (4, 3 * 4 + 2 * 2)
+    for name in rows:  # their runs become weights like all others
+        export(folder / "runs" / name, tmp_path / name)
+        weights = pixelgen.load(tmp_path / name)
+        (drawn,) = weights.sample(seed=1)
+        (score,) = weights.score(drawn.image)
+        assert score.is_bound == (name == "pixelvae")
+        if name == "pixelvae":
+            assert len(weights.interpolate([drawn.image] * 2, steps=2, seed=1)) == 2
+        else:
+            assert score.bits_per_dim == pytest.approx(drawn.bits_per_dim, rel=1e-3)
+            card = (tmp_path / name / "README.md").read_text("utf-8")
+            assert f"An unconditional autoregressive model ({name}) of 4×4 pictures." in card
 
 
 def test_classes_are_given(recipes: list[str], pictures: Path, tmp_path: Path) -> None:

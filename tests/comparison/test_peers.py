@@ -126,6 +126,30 @@ def test_a_network_that_looks_ahead(tmp_path: Path) -> None:
         check_causal(network)
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "says"),
+    [
+        ("forward(self, image, label)", "forward(self, image)", r"fails: TypeError"),
+        (
+            "out.view(len(image), self.color_levels, 3, *image.shape[2:])",
+            "out[:, :, None]",
+            r"logits of shape \(\d+, 4, 5, 1, 21\), not \(\d+, 4, 5, 3, 7\)",
+        ),
+    ],
+)
+def test_a_network_that_is_called_otherwise(
+    before: str, after: str, says: str, tmp_path: Path
+) -> None:
+    model = write_first(tmp_path / "checkout") / "pixelcnn" / "model.py"
+    assert before in FIRST
+    model.write_text(FIRST.replace(before, after))
+    network = build_model(PeerConfig(**SIZE, path=str(tmp_path / "checkout")))
+    assert isinstance(network, PeerNetwork)
+    with pytest.raises(InputError, match=says) as caught:
+        check_causal(network)
+    assert "\n" not in caught.value.message
+
+
 def test_folders_that_are_no_checkout(tmp_path: Path) -> None:
     for folder in (tmp_path, tmp_path / "none"):
         with pytest.raises(InputError, match="no checkout"):

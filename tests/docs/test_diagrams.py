@@ -11,7 +11,7 @@ from typing import Any
 import diagrams
 import pytest
 import torch
-from diagrams import LATER, LEAK, SEEN, SELF, UNSEEN
+from diagrams import COARSE, EARLIER, LATER, LEAK, NONE, NOW, SEEN, SELF, UNSEEN
 from svg import Panel, Sheet
 from torch import Tensor
 
@@ -35,11 +35,20 @@ def colours(sheet: Sheet) -> list[Counter[str]]:
     ]
 
 
-def test_committed_diagrams_are_what_the_code_draws(tmp_path: Path) -> None:
-    diagrams.main(tmp_path)
-    drawn = {path.name: path.read_text("utf-8") for path in tmp_path.iterdir()}
+@pytest.fixture(scope="module")
+def sheets() -> dict[str, Sheet]:
+    """All diagrams."""
+    return {name: draw() for name, draw in diagrams.DIAGRAMS.items()}
+
+
+def test_committed_diagrams_are_what_the_code_draws(
+    sheets: dict[str, Sheet], tmp_path: Path
+) -> None:
+    drawn = {f"{name}.svg": sheet.svg() for name, sheet in sheets.items()}
     kept = {path.name: path.read_text("utf-8") for path in (DOCS / "diagrams").iterdir()}
     assert drawn == kept, "`python docs/diagrams.py` draws them again"
+    diagrams.main(tmp_path, ["masks"])
+    assert (tmp_path / "masks.svg").read_text("utf-8") == drawn["masks.svg"]
 
 
 def test_method_shows_all() -> None:
@@ -47,22 +56,22 @@ def test_method_shows_all() -> None:
     assert set(re.findall(r"diagrams/([\w-]+)\.svg", text)) == set(diagrams.DIAGRAMS)
 
 
-def test_masks() -> None:
-    kernel_a, kernel_b, channels_a, channels_b = colours(diagrams.masks())
+def test_masks(sheets: dict[str, Sheet]) -> None:
+    kernel_a, kernel_b, channels_a, channels_b = colours(sheets["masks"])
     assert (kernel_a[SEEN], kernel_b[SEEN]) == (12, 13)  # two rows and a half, and the centre
     assert (channels_a[SEEN], channels_b[SEEN]) == (3, 6)
 
 
-def test_stacks() -> None:
-    vertical, moved, first, later = colours(diagrams.stacks())
+def test_stacks(sheets: dict[str, Sheet]) -> None:
+    vertical, moved, first, later = colours(sheets["stacks"])
     assert vertical[LEAK] == 2  # of its own row, to the right
     assert (moved[SEEN], moved[LEAK], moved[SELF]) == (15, 0, 0)
     assert (first[SEEN], first[LEAK], first[SELF]) == (2, 0, 0)
     assert (later[SEEN], later[LEAK], later[SELF]) == (2, 0, 1)
 
 
-def test_blind_spot() -> None:
-    *_, blind, first, _, _, whole = colours(diagrams.blind_spot())
+def test_blind_spot(sheets: dict[str, Sheet]) -> None:
+    *_, blind, first, _, _, whole = colours(sheets["blind-spot"])
     size, (i, j) = diagrams.SIZE, diagrams.AT
     wedge = sum(max(0, size - 1 - j - up) for up in range(1, i + 1))
     assert wedge > 0
@@ -71,10 +80,10 @@ def test_blind_spot() -> None:
     assert first[UNSEEN] > 0
 
 
-def test_recurrent_fields() -> None:
+def test_recurrent_fields(sheets: dict[str, Sheet]) -> None:
     size, (i, j) = diagrams.SIZE, diagrams.AT
     before = i * size + j
-    one, four, published, complete = colours(diagrams.recurrent_fields())
+    one, four, published, complete = colours(sheets["recurrent"])
     # With all kernels of 3, u rows up a position sees u columns to the right at most.
     right = sum(max(0, size - 1 - j - up) for up in range(1, i + 1))
     assert four[UNSEEN] >= right > 0
@@ -83,22 +92,52 @@ def test_recurrent_fields() -> None:
     assert (complete[UNSEEN], complete[SEEN], complete[LEAK]) == (0, before, 0)
 
 
-def test_resolution_fields() -> None:
-    one, even, odd = colours(diagrams.resolution_fields())
+def test_skewing(sheets: dict[str, Sheet]) -> None:
+    rows, left, right, skewed = sheets["skewing"].rows[0]
+    height, width = 5, 7
+    for panel, step in (
+        (rows, lambda i, _: i),
+        (left, lambda i, j: i + j),
+        (right, lambda i, j: i + width - 1 - j),
+    ):
+        assert panel.texts == [[str(step(i, j) + 1) for j in range(width)] for i in range(height)]
+    # A diagonal has become a column: all numbers of a column are its own.
+    assert len(skewed.texts[0]) == height + width - 1
+    for t, column in enumerate(zip(*skewed.texts, strict=True)):
+        assert {*column} - {""} == {str(t + 1)}
+    for panel in (left, right, skewed):
+        found = Counter(name for row in panel.colours for name in row)
+        assert (found[NOW], found[EARLIER]) == (height, height * (height - 1) // 2)
+        assert found[NONE] == (height * (height - 1) if panel is skewed else 0)
+
+
+def test_scales(sheets: dict[str, Sheet]) -> None:
+    order, first, later = sheets["scales"].rows[0]
+    assert order.texts[0] == ["1", "10", "2", "13", "3", "16"]  # 9 of the sub-sampled picture
+    assert Counter(n for row in order.colours for n in row) == {COARSE: 9, LATER: 27}
+    before = int(order.texts[2][3]) - 1
+    a, b = (Counter(n for row in panel.colours for n in row) for panel in (first, later))
+    assert a == {SEEN: 4, SELF: 1, LATER: 31}
+    assert b == {SEEN: before, SELF: 1, LATER: 35 - before}
+    assert later.colours[4][4] == SEEN  # below and to the right: of the sub-sampled picture
+
+
+def test_resolution_fields(sheets: dict[str, Sheet]) -> None:
+    one, even, odd = colours(sheets["resolutions"])
     assert one[UNSEEN] > 0
     assert (even[UNSEEN], even[SEEN], even[LEAK]) == (0, 6 * 16 + 8, 0)
     # The blocks of full resolution reach 6 columns: 2 are left over on the left, 1 on the right.
     assert (odd[UNSEEN], odd[SEEN], odd[LEAK]) == (3, 7 * 16 + 5, 0)
 
 
-def test_order_is_strictly_triangular() -> None:
-    ((panel,),) = diagrams.order().rows
+def test_order_is_strictly_triangular(sheets: dict[str, Sheet]) -> None:
+    ((panel,),) = sheets["order"].rows
     for here, row in enumerate(panel.colours):
         assert row == [SEEN] * here + [LATER] * (len(row) - here)
 
 
-def test_patches() -> None:
-    plain, patched = diagrams.patches().rows[0]
+def test_patches(sheets: dict[str, Sheet]) -> None:
+    plain, patched = sheets["patches"].rows[0]
     assert [int(n) for row in plain.texts for n in row] == list(range(1, 17))
     assert patched.texts[0] == ["1", "2", "5", "6"]
     assert patched.texts[1] == ["3", "4", "7", "8"]

@@ -182,8 +182,9 @@ def test_unconditional_weights(tmp_path: Path) -> None:
     loaded = pixelgen.load(tmp_path / "grey", "cpu")
     (image,) = loaded.sample().images
     assert (image.mode, image.size) == ("L", (6, 4))
-    with pytest.raises(PixelgenError, match="grey takes no class"):
-        loaded.sample([207])
+    for name in (207, "dog"):  # a class, and a group of some
+        with pytest.raises(PixelgenError, match="grey takes no class"):
+            loaded.sample([name])
 
 
 def test_few_levels_span_the_whole_range() -> None:

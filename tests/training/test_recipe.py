@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from pixelgen.errors import PixelgenError, UsageError
+from pixelgen.models import build_model
 from pixelgen.training.recipe import Recipe, load_recipe, recipe_from_dict, recipe_text
 
 RECIPES = sorted((Path(__file__).parents[2] / "recipes").rglob("*.toml"))
@@ -21,6 +22,14 @@ def test_a_recipe_is_read(recipe_file: Path) -> None:
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_every_recipe_of_the_project_is_sound(path: Path) -> None:
     assert load_recipe(path).data.path
+
+
+def test_weights_of_cifar10_stay_below_8_mb() -> None:
+    (path,) = (path for path in RECIPES if path.stem == "cifar10")
+    recipe = load_recipe(path)
+    network = build_model(recipe.model)
+    assert 2 * sum(p.numel() for p in network.parameters()) < 8e6  # in half precision
+    assert (recipe.data.flip, recipe.model.classes) == (True, 0)
 
 
 def test_overrides(recipe_file: Path) -> None:
@@ -42,6 +51,8 @@ def test_overrides(recipe_file: Path) -> None:
         ("lr=1", "did you mean 'optimiser.lr'"),
         ("model.featuress=1", "did you mean 'features'"),
         ("model.model='unet'", "unknown model 'unet'"),
+        ("model.layers=100000", "a model of 100000 layers takes too long to build: at most 1000"),
+        ("model.head_layers=1001", "a model of 1001 layers takes too long to build"),
         ("optimiser.lr='fast'", "'optimiser.lr' must be of type float"),
         ("optimiser.batch=true", "'optimiser.batch' must be of type int"),
         ("optimiser.batch=0", r"\[optimiser\] batch must be at least 1"),

@@ -103,9 +103,9 @@ class LikelihoodTask(Task):
                 sheet="Faces, each followed by portraits of the person",
                 usage=f"pixelgen portrait photo.jpg --weights {name}",
             )
-        kind = "class-conditional" if recipe.model.classes else "unconditional"
+        kind = "A class-conditional" if recipe.model.classes else "An unconditional"
         return CardText(
-            summary=f"A {kind} autoregressive model of {size} pictures.",
+            summary=f"{kind} autoregressive model ({recipe.model.model}) of {size} pictures.",
             sheet="Samples",
             usage=f"pixelgen sample --weights {name}" + (f" --class {labels[0]}" if labels else ""),
         )
