@@ -22,14 +22,17 @@ class Budget:
 
     @staticmethod
     def parse(text: str) -> Budget:
-        """From "90s", "30m", "2h" or "1e15flop". Raises UsageError for other texts, and for 0."""
+        """From "90s", "30m", "2h" or "1e15flop". Raises UsageError for other texts, for 0, and for
+        more than a float holds."""
         found = _TEXT.fullmatch(text.strip())
         if found is None:
             raise UsageError(f"no budget {text!r}", "for example 30m, 2h or 1e15flop")
-        amount, unit = float(found[1]), found[2].lower()
+        unit = found[2].lower()
+        amount = float(found[1]) * _MINUTES.get(unit, 1)
         if not 0 < amount < math.inf:
-            raise UsageError(f"a budget of {text} trains nothing", "for example 30m or 1e15flop")
-        return Budget(minutes=amount * _MINUTES[unit]) if unit in _MINUTES else Budget(flops=amount)
+            what = "never ends" if amount else "trains nothing"
+            raise UsageError(f"a budget of {text} {what}", "for example 30m or 1e15flop")
+        return Budget(minutes=amount) if unit in _MINUTES else Budget(flops=amount)
 
     def schedule(self, schedule: ScheduleRecipe, flops_per_step: float) -> ScheduleRecipe:
         """`schedule` with the length of this budget. Raises UsageError where that is less than one

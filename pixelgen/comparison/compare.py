@@ -45,6 +45,7 @@ from pixelgen.data import summarise
 from pixelgen.errors import PixelgenError, UsageError
 from pixelgen.files import write_atomically
 from pixelgen.json_text import finite
+from pixelgen.pipelines.codes_file import check_amount
 from pixelgen.pipelines.devices import pick_device
 from pixelgen.pipelines.drawing import check_whole
 from pixelgen.training.logs import SilentWatcher
@@ -100,8 +101,8 @@ def compare(
     `max_minutes` training stops. Runs are in `folder`; called again with the same arguments, it
     goes on with them, and measures nothing twice.
 
-    Raises UsageError for arguments that do not fit together, PixelgenError where data, recipes and
-    runs do not.
+    Raises UsageError for arguments that do not fit together and more samples than a sheet holds,
+    PixelgenError where data, recipes and runs do not fit.
     """
     watcher = watcher or SilentWatcher()
     allowance = Budget.parse(budget)
@@ -119,6 +120,7 @@ def compare(
         found |= {name: peer_recipe(path, like, sizes) for name, path in peers.items()}
     device = pick_device("auto")
     first = next(iter(found.values()))
+    check_amount(samples * len(found), first.model.height)
     measured_on = EvaluationSplit(data, split, limit)
     unseen = unseen_pictures(first, measured_on, watcher.note)  # fails now, not after hours
     measured_on = replace(measured_on, digest=unseen.digest())

@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args, get_origin
 
 from pixelgen.errors import UsageError
 from pixelgen.files import read_file
+from pixelgen.models.config_base import check_bits
 from pixelgen.toml import parse_toml
 
 _LARGEST = 2**20  # bytes of a recipe
@@ -90,6 +91,7 @@ def checked(name: str, expected: Any, value: Any) -> Any:
         if not isinstance(value, list | tuple) or not all(isinstance(v, str) for v in value):
             raise ValueError(f"{name!r} must be a list of texts, not {value!r}")
         return tuple(value)
+    check_bits(repr(name), value)
     if expected is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if not isinstance(value, expected) or (expected is int and isinstance(value, bool)):

@@ -36,6 +36,11 @@ def test_nothing(text: str) -> None:
         Budget.parse(text)
 
 
+def test_without_end() -> None:
+    with pytest.raises(UsageError, match="never ends"):
+        Budget.parse("1e308h")
+
+
 def test_schedules_keep_their_decay() -> None:
     schedule = ScheduleRecipe(steps=7, decay="cosine", decay_from=0.25)
     by_time = Budget(minutes=3).schedule(schedule, 1e9)

@@ -160,6 +160,27 @@ def test_what_was_measured_is_not_measured_again(
     assert "5 of them" in (copy / "table.md").read_text("utf-8")
 
 
+def test_damaged_figures_sheets_and_logs(
+    finished: tuple[Path, ComparisonOutcome], recipes: list[str], pictures: Path, tmp_path: Path
+) -> None:
+    whole, outcome = finished
+    folder = tmp_path / "copy"
+    shutil.copytree(whole, folder)
+    (folder / "samples" / "pixelcnn.png").write_bytes(b"no picture")
+    figures = folder / "figures" / "row_lstm.json"
+    figures.write_text(figures.read_text().replace('"parameters": ', '"parameters": "x", "a": '))
+
+    with (folder / "runs" / "pixelcnn" / "log.jsonl").open("a") as log:
+        for images in ("1e400", "1" + "0" * 400, "1" + "0" * 290):
+            log.write(f'{{"kind": "validation", "images": {images}, "bits_per_dim": 8}}\n')
+    again = run(recipes, pictures, folder).comparison
+    assert again is not None
+    assert outcome.comparison is not None
+    for old, new in zip(outcome.comparison.rows, again.rows, strict=True):
+        assert (old.test, old.train, old.parameters) == (new.test, new.train, new.parameters)
+    assert (folder / "samples.png").read_bytes() == (whole / "samples.png").read_bytes()
+
+
 def test_other_pictures_are_noticed(
     recipes: list[str], pictures: Path, write_pictures: Callable[..., Path], tmp_path: Path
 ) -> None:
@@ -291,6 +312,9 @@ def test_the_size_of_the_paper() -> None:
         ({"recipes": ["pixelcnn"]}, "pixelcnn: the data is 256 levels of (3, 4, 4)"),
         ({"split": "validation"}, "validation"),
         ({"limit": 0}, "limit must be at least 1"),
+        ({"samples": 10**9}, "2000000000 pictures of 4×4 pixels are too many at once"),
+        ({"overrides": ["data.crop=1" + "0" * 30]}, "'data.crop' must be below 2^63"),
+        ({"overrides": ["model.layers=1" + "0" * 30]}, "layers must be below 2^63"),
         ({"max_minutes": -1.0}, "max_minutes must be positive"),
         ({"slice_minutes": math.nan}, "slice_minutes must be positive"),
         ({"size": 3}, "3"),
