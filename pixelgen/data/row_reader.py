@@ -50,8 +50,8 @@ class RowReader:
         try:
             with self._open(row) as file:
                 return np.asarray(decode_image(file, self.max_pixels, self._note))
-        except (InputError, OSError) as error:
-            reason = str(error).strip() if isinstance(error, InputError) else error.strerror
+        except (InputError, OSError, ValueError) as error:  # the last for names with a zero byte
+            reason = error.strerror if isinstance(error, OSError) else str(error).strip()
             known = error if isinstance(error, InputError) else InputError("")
             hint = "" if known.code else known.hint  # it names a parameter of `read_image`
             self.error = PixelgenError(

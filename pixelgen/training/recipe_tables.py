@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -94,6 +95,8 @@ def checked(name: str, expected: Any, value: Any) -> Any:
     check_bits(repr(name), value)
     if expected is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
+    if expected is float and isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{name!r} must be finite, not {value}")
     if not isinstance(value, expected) or (expected is int and isinstance(value, bool)):
         raise ValueError(f"{name!r} must be of type {expected.__name__}, not {value!r}")
     return value

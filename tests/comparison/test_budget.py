@@ -24,7 +24,7 @@ def test_texts(text: str, budget: Budget, shown: str) -> None:
     assert str(budget) == shown
 
 
-@pytest.mark.parametrize("text", ["", "30", "m", "-3m", "1e15", "1e999flop", "half an hour"])
+@pytest.mark.parametrize("text", ["", "30", "m", "-3m", "1e15", "half an hour"])
 def test_other_texts(text: str) -> None:
     with pytest.raises(UsageError, match=r"budget"):
         Budget.parse(text)
@@ -36,9 +36,10 @@ def test_nothing(text: str) -> None:
         Budget.parse(text)
 
 
-def test_without_end() -> None:
+@pytest.mark.parametrize("text", ["1e308h", "1e28m", "1e999flop"])
+def test_without_end(text: str) -> None:
     with pytest.raises(UsageError, match="never ends"):
-        Budget.parse("1e308h")
+        Budget.parse(text)
 
 
 def test_schedules_keep_their_decay() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -377,6 +378,42 @@ def test_paths_in_rows_lead_nowhere_else(tmp_path: Path) -> None:
     inside.parent.mkdir()
     secret.rename(inside)
     assert len(load_images(tmp_path / "own", "train")) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "says"), [(None, "it is empty"), ("a\0.png", "embedded null byte")]
+)
+def test_lists_with_names_that_are_none(name: str | None, says: str, tmp_path: Path) -> None:
+    Image.fromarray(noise(1)[0]).save(tmp_path / "a.png")
+    rows = [{"image": "a.png"}, {"image": name}]
+    (tmp_path / "list.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    with pytest.raises(PixelgenError, match=f"row 1 of .* is not a readable picture: {says}"):
+        load_images(tmp_path / "list.jsonl", "train")
+    notes: list[str] = []
+    data = load_images(tmp_path / "list.jsonl", "train", skip_unreadable=True, note=notes.append)
+    assert len(data) == 1
+    assert notes[0].startswith("1 of 2 pictures cannot be read")
+
+
+@pytest.mark.parametrize("text", ["", "image,label\n"])
+def test_lists_without_rows(text: str, tmp_path: Path) -> None:
+    (tmp_path / "list.csv").write_text(text)
+    (tmp_path / "list.jsonl").touch()
+    for file in ("list.csv", "list.jsonl") if text else ("list.jsonl",):
+        with pytest.raises(PixelgenError, match="it has no rows"):
+            load_images(tmp_path / file, "train")
+    for line in ("null", " 5", '"a.png"'):  # the first one ended the process
+        (tmp_path / "list.jsonl").write_text(f"\n{line}\n")
+        with pytest.raises(PixelgenError, match="it does not begin with an object of JSON"):
+            load_images(tmp_path / "list.jsonl", "train")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="of a system whose names are bytes")
+def test_names_that_are_not_utf_8(tmp_path: Path) -> None:
+    Image.fromarray(noise(1)[0]).save(tmp_path / "a.png")
+    os.link(tmp_path / "a.png", os.fsencode(tmp_path) + b"/\xff.png")
+    with pytest.raises(PixelgenError, match=r"the name '.*\.png' in it is not UTF-8"):
+        load_images(tmp_path, "train")
 
 
 def test_pictures_of_a_hub_data_set_lie_in_its_cache() -> None:
