@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from pixelgen.comparison.entries import (
     read_recipes,
 )
 from pixelgen.comparison.measure import (
+    FOLDERS,
     EvaluationSplit,
     Measured,
     measure_gaussian,
@@ -112,6 +114,7 @@ def compare(
     for name, value in (("slice_minutes", slice_minutes), ("max_minutes", max_minutes)):
         if value is not None and not value > 0:
             raise UsageError(f"{name} must be positive, not {value:g}")
+    _check_places(folder)
     found = read_recipes(recipes, data, paper=paper, size=size, overrides=overrides)
     peers = peers or {}
     check_peer_names(peers, found)
@@ -129,6 +132,9 @@ def compare(
         prepare_entry(name, recipe, allowance, device, hold_out=hold_out, note=watcher.note)
         for name, recipe in found.items()
     ]
+    for entry in entries:
+        if entry.pictures - entry.recipe.data.holdout < 2:
+            raise PixelgenError(f"{entry.name}: {data} has less than two pictures to train on")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -163,6 +169,18 @@ def compare(
     )
     _write(comparison, entries, folder)
     return ComparisonOutcome(reason, comparison)
+
+
+def _check_places(folder: Path) -> None:
+    """Raises UsageError where `folder` cannot hold a comparison: later, hours would be lost."""
+    if os.path.lexists(folder) and not folder.is_dir():
+        raise UsageError(f"{folder} is not a folder", "give another one")
+    for name in FOLDERS:
+        if os.path.lexists(folder / name) and not (folder / name).is_dir():
+            raise UsageError(f"{folder / name} is not a folder", "compare in another folder")
+    for name in (TABLE, FIGURES, CURVES, SAMPLES):
+        if (folder / name).is_dir():
+            raise UsageError(f"{folder / name} is a folder", "compare in another folder")
 
 
 def _reference(paper: bool) -> Path:

@@ -17,9 +17,9 @@ from torch import Tensor, nn
 
 from pixelgen.checkpoints.instantiate import initialised_network
 from pixelgen.comparison.entries import Entry
-from pixelgen.comparison.slices import run_folder
+from pixelgen.comparison.slices import RUNS, run_folder
 from pixelgen.data import ImageData, cut
-from pixelgen.errors import InputError, PixelgenError
+from pixelgen.errors import InputError, PixelgenError, counted
 from pixelgen.evaluation.dataset import evenly_spread
 from pixelgen.evaluation.results import BitsPerDim, result_from_dict
 from pixelgen.files import read_file, write_atomically
@@ -47,6 +47,8 @@ _AT_ONCE = 500
 _LEVELS = 256
 _LARGEST = 2**20
 _FIGURES, _SAMPLES = "figures", "samples"
+FOLDERS = (RUNS, _FIGURES, _SAMPLES)
+"""Folders in that of a comparison."""
 
 
 @dataclass(frozen=True)
@@ -190,7 +192,7 @@ def measure_gaussian(
         images = load_pictures(recipe, note=note)
         kept, _ = hold_out(len(images), recipe.data.holdout, recipe.seed)
         pixels = _cropped(images.images[kept], recipe)
-        note(f"fitting a Gaussian to {len(pixels)} pictures")
+        note(f"fitting a Gaussian to {counted(len(pixels), 'picture')}")
         try:
             gaussian = fit_gaussian(pixels)
         except ValueError as error:

@@ -313,6 +313,7 @@ def test_the_size_of_the_paper() -> None:
         ({"split": "validation"}, "validation"),
         ({"limit": 0}, "limit must be at least 1"),
         ({"samples": 10**9}, "2000000000 pictures of 4×4 pixels are too many at once"),
+        ({"overrides": ["data.holdout=39"]}, "less than two pictures to train on"),
         ({"overrides": ["data.crop=1" + "0" * 30]}, "'data.crop' must be below 2^63"),
         ({"overrides": ["model.layers=1" + "0" * 30]}, "layers must be below 2^63"),
         ({"max_minutes": -1.0}, "max_minutes must be positive"),
@@ -334,6 +335,18 @@ def test_bad_input(
     assert said in caught.value.message
     assert "\n" not in caught.value.message
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["", "runs", "figures", "table.md"])
+def test_places_that_are_taken(
+    name: str, recipes: list[str], pictures: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "out"
+    if name:
+        folder.mkdir()
+    (folder / name).mkdir() if name == "table.md" else (folder / name).touch()
+    with pytest.raises(UsageError, match=f"{name or 'out'} is (not )?a folder"):
+        run(recipes, pictures, folder)
 
 
 def test_runs_of_another_budget(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -414,6 +416,29 @@ def test_names_that_are_not_utf_8(tmp_path: Path) -> None:
     os.link(tmp_path / "a.png", os.fsencode(tmp_path) + b"/\xff.png")
     with pytest.raises(PixelgenError, match=r"the name '.*\.png' in it is not UTF-8"):
         load_images(tmp_path, "train")
+
+
+def test_pictures_in_archives(tmp_path: Path) -> None:
+    png = io.BytesIO()
+    Image.fromarray(noise(1)[0]).save(png, "PNG")
+    (tmp_path / "zipped").mkdir()
+    archive = tmp_path / "zipped" / "train.zip"
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
+        for name in ("a/1.png", "b/2.png"):
+            file.writestr(name, png.getvalue())
+        file.writestr("bomb.png", bytes(2**20))
+    reader = RowReader(tmp_path / "zipped")
+    data = load_images(tmp_path / "zipped", "train", skip_unreadable=True)
+    assert torch.equal(data.images[1], torch.from_numpy(noise(1)[0]).permute(2, 0, 1))
+    assert len(data) == 2
+    for path, why in {
+        f"zip://c.png::{archive}": "no item named 'c.png'",
+        f"zip://a/1.png::{tmp_path}/other.zip": "outside of the data set",
+        f"zip://a/1.png::{tmp_path}/zipped/none.zip": "No such file",
+        "zip://a/1.png": "outside of the data set",
+    }.items():
+        with pytest.raises(PixelgenError, match=why):
+            reader.read({"bytes": None, "path": path}, "row 0")
 
 
 def test_pictures_of_a_hub_data_set_lie_in_its_cache() -> None:
