@@ -6,16 +6,27 @@ import json
 import math
 from typing import Any
 
+_MOST_DIGITS = 300
+"""Of a whole number: with nine more it might have no place in a float."""
+
 
 def parse_json(data: str | bytes) -> Any:
     """The value of `data`, in UTF-8. Raises ValueError if it is not JSON, and for deeper nesting
-    than anybody writes."""
+    and longer whole numbers than anybody writes."""
     try:
-        return json.loads(data if isinstance(data, str) else data.decode("utf-8"))
+        text = data if isinstance(data, str) else data.decode("utf-8")
+        return json.loads(text, parse_int=whole_number)
     except UnicodeDecodeError:
         raise ValueError("not UTF-8 text") from None
     except RecursionError:
         raise ValueError("nested too deeply") from None
+
+
+def whole_number(text: str) -> int:
+    """The whole number that `text` says. Raises ValueError for more digits than anybody writes."""
+    if len(text) > _MOST_DIGITS:
+        raise ValueError(f"a number in it has {len(text)} digits")
+    return int(text)
 
 
 def check_unicode(value: Any) -> None:

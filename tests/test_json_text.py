@@ -17,6 +17,7 @@ from pixelgen.json_text import check_unicode, finite, parse_json
         (b"[" * 100_000, "nested too deeply"),
         (b'{"a":' * 100_000, "nested too deeply"),
         (b"1" * 10_000, "digits"),
+        (b'{"a": [1' + b"0" * 300 + b"]}", "a number in it has 301 digits"),
         ("", "Expecting"),
     ],
 )

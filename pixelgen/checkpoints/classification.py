@@ -32,8 +32,8 @@ class ClassificationScores:
     fits the other half; guessing has log2(classes)."""
 
     def __post_init__(self) -> None:
-        if not (0 <= self.top1 <= self.top5 <= 1 and 0 < self.temperature < float("inf")):
-            raise ValueError("shares must be 0 … 1, and the temperature above 0")
+        if not (0 <= self.top1 <= self.top5 <= 1 and 1e-3 < self.temperature < 1e7):
+            raise ValueError("shares must be 0 … 1, and the temperature between 0.001 and 1e7")
 
     @classmethod
     def from_training(cls, training: Mapping[str, object]) -> ClassificationScores | None:

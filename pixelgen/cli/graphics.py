@@ -19,15 +19,18 @@ Encoder = Callable[[Image.Image], str]
 
 _CHUNK = 4096  # characters that Kitty takes at a time
 _ITERM2 = ("iTerm.app", "WezTerm", "mintty")
+_INNER = ("TMUX", "STY", "ZELLIJ", "NVIM", "INSIDE_EMACS")
+"""Variables of programs that show a terminal inside of another one: tmux, screen, Zellij, Neovim
+and Emacs."""
 _COLOURS = 256
 _RUN = re.compile(rb"(.)\1{3,}", re.DOTALL)
 
 
 def encoder_of(environment: Mapping[str, str]) -> Encoder | None:
     """How the terminal that set these variables shows pictures; None where it does not, or is not
-    known to. Inside of tmux and screen, which keep such sequences from it, none does."""
+    known to. Inside of tmux, screen and the like, which keep such sequences from it, none does."""
     term, program = environment.get("TERM", ""), environment.get("TERM_PROGRAM", "")
-    if term.startswith(("tmux", "screen")) or "TMUX" in environment:
+    if term.startswith(("tmux", "screen")) or any(name in environment for name in _INNER):
         return None
     if term in ("xterm-kitty", "xterm-ghostty"):
         return kitty

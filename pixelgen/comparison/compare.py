@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from pixelgen.comparison.entries import (
     read_recipes,
 )
 from pixelgen.comparison.measure import (
+    FOLDERS,
     EvaluationSplit,
     Measured,
     measure_gaussian,
@@ -45,6 +47,7 @@ from pixelgen.data import summarise
 from pixelgen.errors import PixelgenError, UsageError
 from pixelgen.files import write_atomically
 from pixelgen.json_text import finite
+from pixelgen.pipelines.codes_file import check_amount
 from pixelgen.pipelines.devices import pick_device
 from pixelgen.pipelines.drawing import check_whole
 from pixelgen.training.logs import SilentWatcher
@@ -100,8 +103,8 @@ def compare(
     `max_minutes` training stops. Runs are in `folder`; called again with the same arguments, it
     goes on with them, and measures nothing twice.
 
-    Raises UsageError for arguments that do not fit together, PixelgenError where data, recipes and
-    runs do not.
+    Raises UsageError for arguments that do not fit together and more samples than a sheet holds,
+    PixelgenError where data, recipes and runs do not fit.
     """
     watcher = watcher or SilentWatcher()
     allowance = Budget.parse(budget)
@@ -111,6 +114,7 @@ def compare(
     for name, value in (("slice_minutes", slice_minutes), ("max_minutes", max_minutes)):
         if value is not None and not value > 0:
             raise UsageError(f"{name} must be positive, not {value:g}")
+    _check_places(folder)
     found = read_recipes(recipes, data, paper=paper, size=size, overrides=overrides)
     peers = peers or {}
     check_peer_names(peers, found)
@@ -119,6 +123,7 @@ def compare(
         found |= {name: peer_recipe(path, like, sizes) for name, path in peers.items()}
     device = pick_device("auto")
     first = next(iter(found.values()))
+    check_amount(samples * len(found), first.model.height)
     measured_on = EvaluationSplit(data, split, limit)
     unseen = unseen_pictures(first, measured_on, watcher.note)  # fails now, not after hours
     measured_on = replace(measured_on, digest=unseen.digest())
@@ -127,6 +132,9 @@ def compare(
         prepare_entry(name, recipe, allowance, device, hold_out=hold_out, note=watcher.note)
         for name, recipe in found.items()
     ]
+    for entry in entries:
+        if entry.pictures - entry.recipe.data.holdout < 2:
+            raise PixelgenError(f"{entry.name}: {data} has less than two pictures to train on")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -161,6 +169,18 @@ def compare(
     )
     _write(comparison, entries, folder)
     return ComparisonOutcome(reason, comparison)
+
+
+def _check_places(folder: Path) -> None:
+    """Raises UsageError where `folder` cannot hold a comparison: later, hours would be lost."""
+    if os.path.lexists(folder) and not folder.is_dir():
+        raise UsageError(f"{folder} is not a folder", "give another one")
+    for name in FOLDERS:
+        if os.path.lexists(folder / name) and not (folder / name).is_dir():
+            raise UsageError(f"{folder / name} is not a folder", "compare in another folder")
+    for name in (TABLE, FIGURES, CURVES, SAMPLES):
+        if (folder / name).is_dir():
+            raise UsageError(f"{folder / name} is a folder", "compare in another folder")
 
 
 def _reference(paper: bool) -> Path:

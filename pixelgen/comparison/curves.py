@@ -29,7 +29,7 @@ def draw_curves(curves: Sequence[Curve]) -> str:
     """The drawing as text; the same curves give the same text. The abscissa is logarithmic. Points
     that are far above the lowest one are left out."""
     shown = [
-        Curve(curve.name, tuple(p for p in curve.points if p[0] > 0 and math.isfinite(p[1])))
+        Curve(curve.name, tuple(p for p in curve.points if p[0] > 0 and all(map(math.isfinite, p))))
         for curve in curves
     ]
     everything = [point for curve in shown for point in curve.points] or [(1.0, 8.0)]

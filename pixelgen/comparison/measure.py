@@ -13,17 +13,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from PIL import Image
 from torch import Tensor, nn
 
 from pixelgen.checkpoints.instantiate import initialised_network
 from pixelgen.comparison.entries import Entry
-from pixelgen.comparison.slices import run_folder
+from pixelgen.comparison.slices import RUNS, run_folder
 from pixelgen.data import ImageData, cut
-from pixelgen.errors import PixelgenError
+from pixelgen.errors import InputError, PixelgenError, counted
 from pixelgen.evaluation.dataset import evenly_spread
-from pixelgen.evaluation.results import BitsPerDim
+from pixelgen.evaluation.results import BitsPerDim, result_from_dict
 from pixelgen.files import read_file, write_atomically
+from pixelgen.imaging import read_image
 from pixelgen.imaging.grid import stack_rows
 from pixelgen.json_text import parse_json
 from pixelgen.metrics.gaussian import fit_gaussian
@@ -47,6 +47,8 @@ _AT_ONCE = 500
 _LEVELS = 256
 _LARGEST = 2**20
 _FIGURES, _SAMPLES = "figures", "samples"
+FOLDERS = (RUNS, _FIGURES, _SAMPLES)
+"""Folders in that of a comparison."""
 
 
 @dataclass(frozen=True)
@@ -72,12 +74,6 @@ class Measured:
     parameters: int
     seconds_per_sample: float | None = None
     sampler: str = ""
-
-    @staticmethod
-    def from_dict(values: Any) -> Measured:
-        """Inverse of `asdict`. Raises TypeError and KeyError for something else."""
-        bits = {name: BitsPerDim(**values[name]) for name in ("test", "train")}
-        return Measured(**{**values, **bits})
 
 
 def unseen_pictures(recipe: Recipe, split: EvaluationSplit, note: OnNote) -> ImageData:
@@ -196,7 +192,7 @@ def measure_gaussian(
         images = load_pictures(recipe, note=note)
         kept, _ = hold_out(len(images), recipe.data.holdout, recipe.seed)
         pixels = _cropped(images.images[kept], recipe)
-        note(f"fitting a Gaussian to {len(pixels)} pictures")
+        note(f"fitting a Gaussian to {counted(len(pixels), 'picture')}")
         try:
             gaussian = fit_gaussian(pixels)
         except ValueError as error:
@@ -216,11 +212,7 @@ def measure_gaussian(
 
 def stack_sheets(folder: Path, entries: Sequence[Entry], path: Path) -> None:
     """Writes the samples of all models as one sheet, a row each."""
-    sheets: list[Image.Image] = []
-    for entry in entries:
-        with Image.open(sample_sheet(folder, entry)) as file:
-            sheets.append(file.convert("RGB"))
-    stacked = stack_rows([[sheet] for sheet in sheets])
+    stacked = stack_rows([[read_image(sample_sheet(folder, entry))] for entry in entries])
     write_atomically(path, lambda part: stacked.save(part, format="png"))
 
 
@@ -233,17 +225,19 @@ def _once(
     sheet: Path | None = None,
 ) -> Measured:
     """What `measure` returns, or returned in an earlier call with the same key for the same
-    pictures, if the file `sheet` of that call is still there."""
+    pictures, if the picture `sheet` of that call is still there."""
     described = asdict(split)
     pictures = described.pop("digest")
     text = json.dumps({**key, "split": described}, sort_keys=True)
     digest = hashlib.sha256(text.encode()).hexdigest()
     path = folder / _FIGURES / f"{name}.json"
-    with suppress(OSError, ValueError, KeyError, TypeError):
+    with suppress(OSError, ValueError, KeyError, TypeError, InputError):
         saved = parse_json(read_file(path, _LARGEST).decode())
         same = saved["of"] == digest and saved.get("pictures", pictures) == pictures
-        if same and (sheet is None or sheet.is_file()):
-            return Measured.from_dict(saved["figures"])
+        if same:
+            if sheet is not None:
+                read_image(sheet)
+            return result_from_dict(Measured, saved["figures"])
     measured = measure()
     path.parent.mkdir(parents=True, exist_ok=True)
     saved = json.dumps({"of": digest, "pictures": pictures, "figures": asdict(measured)}, indent=1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -15,6 +14,7 @@ import torch
 from pixelgen.comparison.entries import Entry
 from pixelgen.errors import PixelgenError, UsageError
 from pixelgen.files import open_file
+from pixelgen.json_text import parse_json
 from pixelgen.training.logs import LOG, RunProgress
 from pixelgen.training.loop import Reason, train
 from pixelgen.training.recipe import recipe_from_dict
@@ -147,8 +147,9 @@ def held_out_points(folder: Path, entry: Entry) -> tuple[tuple[float, float], ..
     points: dict[int, float] = {}
     with suppress(OSError), open_file(run_folder(folder, entry) / LOG) as file:
         for line in file:
-            with suppress(ValueError, KeyError, TypeError):  # a killed run may cut a line off
-                values = json.loads(line)
+            # A killed run may cut a line off.
+            with suppress(ValueError, KeyError, TypeError, OverflowError):
+                values = parse_json(line)
                 if values["kind"] == "validation":
                     points[int(values["images"])] = float(values[entry.task.figure])
     return tuple((images * entry.flops, bits) for images, bits in sorted(points.items()))

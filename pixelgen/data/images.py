@@ -23,7 +23,7 @@ from pixelgen.checkpoints.instantiate import memory_size
 from pixelgen.data.picture_endings import all_picture_endings
 from pixelgen.data.row_reader import RowReader
 from pixelgen.errors import PixelgenError, UsageError, install_hint
-from pixelgen.files import MAX_PIXELS, content_key, expanded, write_atomically
+from pixelgen.files import MAX_PIXELS, content_key, expanded, open_file, write_atomically
 from pixelgen.imaging.padding import pad_square
 from pixelgen.imaging.read import DataFit, square
 from pixelgen.labels import ClassCatalogue, imagenet_catalogue, imagenet_indices
@@ -37,6 +37,8 @@ _READER_VERSION = 2  # of splits in the cache; another one if the same files giv
 _CHUNK_PIXELS = 2**23  # of the pictures that are decoded at a time
 _CHUNK_VALUES = 2**26  # that are averaged at a time
 _MOST_ROWS = 500
+_MOST_NAMED = 100
+"""Unreadable pictures that a note names."""
 
 
 @dataclass(frozen=True)
@@ -193,7 +195,8 @@ def load_images(
         lost = sorted({*range(len(rows))} - {*kept.tolist()})
         note(
             f"{len(lost)} of {len(rows)} pictures cannot be read and are left out: "
-            + ", ".join(_row_name(rows.part(i, i + 1)[0], i) for i in lost)
+            + ", ".join(_row_name(rows.part(i, i + 1)[0], i) for i in lost[:_MOST_NAMED])
+            + ", …" * (len(lost) > _MOST_NAMED)
         )
     if remarks := reader.rows.remarks:
         others = f" ({len(remarks)} such rows)" if len(remarks) > 1 else ""
@@ -324,12 +327,26 @@ def _listed_in_file(path: Path) -> Dataset:
 
 
 def _content_key(data_files: Mapping[Any, Iterable[str]] | None) -> str:
-    """A digest of the files of all splits: the library notices only changes of their times."""
+    """A digest of the files of all splits: the library notices only changes of their times. Raises
+    ValueError for JSON that holds no rows."""
     digest = hashlib.sha256()
     for files in (data_files or {}).values():
         for file in files:
             digest.update(content_key(file).encode())
+            if file.endswith((".json", ".jsonl")):
+                _check_json(file)
     return digest.hexdigest()[:32]
+
+
+def _check_json(path: str) -> None:
+    """Raises ValueError for a file that begins with neither an object nor a list: the library's
+    reader crashes on some of them."""
+    with open_file(path) as file:
+        start = b""
+        while not start and (block := file.read(2**16)):
+            start = block.removeprefix(b"\xef\xbb\xbf").strip()
+    if start and start[:1] not in (b"{", b"["):
+        raise ValueError("it does not begin with an object of JSON")
 
 
 @contextmanager
@@ -347,7 +364,11 @@ def _silent_library() -> Iterator[None]:
 def _reason(error: BaseException) -> str:
     if type(error).__name__ == "DatasetGenerationError" and error.__cause__ is not None:
         return _reason(error.__cause__)  # it says no more than that there is one
+    if isinstance(error, UnicodeEncodeError):
+        return f"the name {error.object!r} in it is not UTF-8"
     lines = str(error).strip().splitlines()
+    if isinstance(error, StopIteration) or (lines and "corresponds to no data" in lines[0]):
+        return "it has no rows"
     return lines[0] if lines else type(error).__name__
 
 
@@ -404,7 +425,9 @@ class _Rows:
         values: list[Any] = self._rows[start:stop][self._column]
         if self._root is None:
             return values
-        return [{"bytes": None, "path": str(self._root / name)} for name in values]
+        return [
+            {"bytes": None, "path": str(self._root / name) if name else None} for name in values
+        ]
 
 
 def _row_name(row: dict[str, Any], number: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -13,9 +14,12 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from pixelgen.errors import InputError, PixelgenError
-from pixelgen.files import MAX_PIXELS, expanded, open_file
+from pixelgen.files import MAX_PIXELS, expanded, open_file, read_up_to
 from pixelgen.imaging.read import decode_image
 
+_IN_ZIP = "zip://"
+"""`zip://NAME::ARCHIVE` is how `datasets` calls a file in an archive."""
+_LARGEST_IN_ZIP = 2**28
 _max_pixels: ContextVar[int] = ContextVar("max_pixels", default=MAX_PIXELS)
 
 
@@ -42,6 +46,7 @@ class RowReader:
         """Why the last row that is unreadable is so."""
         self._folders = _folders_of(ref)
         self._where = ""
+        self._archive: zipfile.ZipFile | None = None
 
     def read(self, row: dict[str, Any] | None, where: str) -> np.ndarray:
         """uint8 [H, W, 3]. Messages call the row `where`. Raises PixelgenError if it is unreadable,
@@ -50,8 +55,8 @@ class RowReader:
         try:
             with self._open(row) as file:
                 return np.asarray(decode_image(file, self.max_pixels, self._note))
-        except (InputError, OSError) as error:
-            reason = str(error).strip() if isinstance(error, InputError) else error.strerror
+        except (InputError, OSError, ValueError) as error:  # the last for names with a zero byte
+            reason = error.strerror if isinstance(error, OSError) else str(error).strip()
             known = error if isinstance(error, InputError) else InputError("")
             hint = "" if known.code else known.hint  # it names a parameter of `read_image`
             self.error = PixelgenError(
@@ -67,11 +72,30 @@ class RowReader:
             return io.BytesIO(row["bytes"])
         if row is None or not row["path"]:
             raise InputError("it is empty")
-        path = os.path.abspath(row["path"])
-        # A file of rows from elsewhere could name any picture of this computer.
-        if not any(Path(path).is_relative_to(folder) for folder in self._folders):
+        path = str(row["path"])
+        if path.startswith(_IN_ZIP):
+            name, _, archive = path.removeprefix(_IN_ZIP).partition("::")
+            return self._open_in_archive(self._inside(archive), name)
+        return open_file(self._inside(path))
+
+    def _inside(self, path: str) -> str:
+        """The full form of a path. Raises InputError where it leads out of the data set: a file of
+        rows from elsewhere could name any picture of this computer."""
+        full = os.path.abspath(path)
+        if not any(Path(full).is_relative_to(folder) for folder in self._folders):
             raise InputError("it refers to a file outside of the data set")
-        return open_file(path)
+        return full
+
+    def _open_in_archive(self, archive: str, name: str) -> BinaryIO:
+        """A file in a ZIP archive. Raises InputError where there is none that can be read."""
+        try:
+            if self._archive is None or self._archive.filename != archive:
+                open_file(archive).close()
+                self._archive = zipfile.ZipFile(archive)
+            with self._archive.open(name) as file:
+                return io.BytesIO(read_up_to(file, _LARGEST_IN_ZIP))
+        except (zipfile.BadZipFile, KeyError, NotImplementedError, RuntimeError) as error:
+            raise InputError(f"it cannot be read from {Path(archive).name}: {error}") from error
 
 
 def _folders_of(ref: str | Path) -> Sequence[Path]:

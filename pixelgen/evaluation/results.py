@@ -324,11 +324,12 @@ class EvaluationReport:
         names = {f.name for f in fields(Evaluation)}
         result = {name: value for name, value in values.items() if name in names}
         rest = {k: v for k, v in values.items() if k not in names | repeated}
-        return _read(EvaluationReport, {**rest, "result": result}, "")
+        return result_from_dict(EvaluationReport, {**rest, "result": result})
 
 
-def _read(cls: type[Result], values: object, where: str) -> Result:
-    """The dataclass `cls` from a JSON object at the key `where`."""
+def result_from_dict(cls: type[Result], values: object, where: str = "") -> Result:
+    """The dataclass `cls` from a JSON object at the key `where`. Raises ValueError that says which
+    key is missing, unknown or of a wrong type."""
     if not isinstance(values, Mapping):
         raise ValueError(f"{where or 'an evaluation'} must be an object, not {values!r}")
     hints = get_type_hints(cls)
@@ -359,7 +360,7 @@ def _value(expected: Any, value: object, key: str) -> Any:
             item = get_args(expected)[0]
             return tuple(_value(item, each, f"{key}[{i}]") for i, each in enumerate(value))
     elif is_dataclass(expected):
-        return _read(expected, value, key)  # type: ignore[arg-type]
+        return result_from_dict(expected, value, key)  # type: ignore[arg-type]
     elif expected is float:
         if isinstance(value, int | float) and not isinstance(value, bool):
             return float(value)

@@ -66,11 +66,12 @@ class Scale:
 
     @classmethod
     def from_maps(cls, maps: Sequence[np.ndarray]) -> Scale:
-        """From 0 to a round number that covers nearly all values."""
+        """From 0 to a round number that covers nearly all values, of those that are finite."""
         import numpy as np
 
         values = np.concatenate([np.ravel(m) for m in maps])
-        need = max(float(np.quantile(values, _QUANTILE)), 1e-9)
+        finite = values[np.isfinite(values)]  # a value may be impossible: infinitely many bits
+        need = max(float(np.quantile(finite, _QUANTILE)) if len(finite) else 1.0, 1e-9)
         power = 10.0 ** math.floor(math.log10(need / _TICKS))
         step = next(m * power for m in (1, 2, 5, 10) if m * power * _TICKS >= need)
         top = math.ceil(need / step - 1e-9) * step

@@ -15,7 +15,7 @@ from pixelgen.errors import PixelgenError, UsageError
 from pixelgen.files import folded, open_file
 from pixelgen.jobs.batch_jobs import BatchJob
 from pixelgen.jobs.inputs import InputKeys
-from pixelgen.json_text import finite
+from pixelgen.json_text import finite, parse_json
 
 _FILE = re.compile(r"results(-\d+)?\.jsonl")
 # Without waiting for a reader, where it is a pipe.
@@ -110,7 +110,7 @@ class ResultsLog:
         for line in data.split(b"\n"):
             try:
                 yield read_result(line)
-            except (ValueError, RecursionError):
+            except ValueError:
                 continue
 
     def _remember(self, result: JobResult) -> None:
@@ -172,8 +172,8 @@ class ResultsLog:
         line = data[end:]
         if not line:
             return
-        with contextlib.suppress(ValueError, RecursionError):
-            json.loads(line)
+        with contextlib.suppress(ValueError):
+            parse_json(line)
             self._write(b"\n")
             return
         if line[: len(_FIRST_BYTES)] == _FIRST_BYTES[: len(line)]:
@@ -218,7 +218,7 @@ _REQUIRED = {one.name for one in fields(JobResult) if one.default is MISSING}
 
 def read_result(line: bytes) -> JobResult:
     """What `line_of_json` wrote; raises ValueError for anything else."""
-    said = json.loads(line)
+    said = parse_json(line)
     if not isinstance(said, dict) or _REQUIRED - said.keys():
         raise ValueError("no result")
     texts = [said[name] for name in ("id", "status", "time", "content")]

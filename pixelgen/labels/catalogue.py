@@ -146,8 +146,11 @@ class ClassCatalogue:
         return [index for spec in specs for index in self._parse(spec.strip(), trained)]
 
     def find(self, name: str) -> int | None:
-        """The number of the class called `name`, as `parse` reads it; None where it names no class
-        or several."""
+        """The number of the class whose name is exactly `name`, also if that looks like a number or
+        a range, or else as `parse` reads it; None where it names no class or several."""
+        exact = [c.index for c in self if name in c.names]
+        if len(exact) == 1:
+            return exact[0]
         try:
             indices = self.parse([name])
         except UsageError:
@@ -183,12 +186,15 @@ class ClassCatalogue:
         return by_name
 
     def _matches(self, spec: str) -> list[ImageClass]:
-        """The classes that a name or a WordNet id names, usually one."""
+        """The classes that a name or a WordNet id names, usually one; only where they are several,
+        case and punctuation decide."""
         plain = _plain(spec)
         if _WNID.fullmatch(spec) and any(c.wnid for c in self):
             return [c for c in self if c.wnid == plain]
-        matches = self._by_name.get(plain, []) if plain else []
-        return matches or [c for c in self if spec in c.names]  # of no letters at all
+        if not plain:  # of no letters at all
+            return [c for c in self if spec in c.names]
+        alike = self._by_name.get(plain, [])
+        return alike if len(alike) < 2 else [c for c in alike if spec in c.names] or alike
 
     def _parse(self, spec: str, trained: Sequence[int]) -> list[int]:
         if _INDEX.fullmatch(spec):

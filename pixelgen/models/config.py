@@ -76,7 +76,7 @@ class GridConfig(Unconditioned, Config):
     width: int = 32
     """Columns of the picture."""
     levels: int = 256
-    """Values that an entry can take: 0 … levels - 1."""
+    """Values that an entry can take, at most 65536: 0 … levels - 1."""
     features: int = 120
     """Feature maps p of every stack."""
     layers: int = 15
@@ -96,6 +96,8 @@ class GridConfig(Unconditioned, Config):
         for name in ("channels", "height", "width", "features", "mixtures", "output_features"):
             require(getattr(self, name) >= 1, f"{name} must be at least 1")
         require(self.levels >= 2, "levels must be at least 2")
+        # With logistics no tensor is as large, but sampling goes through all of them.
+        require(self.levels <= 2**16, f"levels must be at most 65536, not {self.levels}")
         require(self.layers >= 0, "layers must not be negative")
         for name in ("kernel", "first_kernel"):
             value = getattr(self, name)

@@ -17,6 +17,12 @@ def require(condition: bool, message: str) -> None:
         raise ValueError(message)
 
 
+def check_bits(name: str, value: object) -> None:
+    """Raises ValueError for a whole number of more than 63 bits: no tensor takes one."""
+    if isinstance(value, int):
+        require(-(2**63) <= value < 2**63, f"{name} must be below 2^63, not {value}")
+
+
 def one_of(name: str, value: object, choices: Any) -> None:
     """Raises ValueError unless `value` is one of the texts of a Literal type."""
     allowed = get_args(choices)
@@ -59,4 +65,5 @@ class Config:
                 fits = isinstance(value, expected) or (expected is float and isinstance(value, int))
                 if not fits or (expected is not bool and isinstance(value, bool)):
                     raise ValueError(f"{key} must be of type {expected.__name__}, not {value!r}")
+                check_bits(key, value)
         return given

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pixelgen.checkpoints.card import check_license
 from pixelgen.data import DataSummary, summarise
-from pixelgen.errors import UsageError, counted, did_you_mean
+from pixelgen.errors import PixelgenError, UsageError, counted, did_you_mean
 from pixelgen.files import expanded
 from pixelgen.training.photo_recipe import PhotoTraining, photo_recipe
 from pixelgen.training.recipe import Recipe, load_recipe, recipe_from_dict
@@ -112,7 +112,10 @@ def _resumed(
             "leave it out, or start a new run",
             code="option-while-resuming",
         )
-    table = recipe_from_dict(read_run(folder).recipe).to_dict()
+    try:
+        table = recipe_from_dict(read_run(folder).recipe).to_dict()
+    except ValueError as error:
+        raise PixelgenError(f"the recipe saved in {folder} does not fit: {error}") from error
     for text in (*overrides, *([] if minutes is None else [f"schedule.minutes={minutes}"])):
         override(table, text)
     try:

@@ -316,6 +316,7 @@ class ScheduleRecipe:
     def __post_init__(self) -> None:
         require(self.steps >= 0, "steps must not be negative")
         require(self.minutes >= 0, "minutes must not be negative")
+        require(self.minutes < 1e30, "minutes must be below 1e30")
         require((self.steps > 0) != (self.minutes > 0), "give either steps or minutes")
         require(0 <= self.decay_from < 1, "decay_from must lie in 0 … 1, 1 excluded")
 

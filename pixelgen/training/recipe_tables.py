@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any, Literal, get_args, get_origin
 
 from pixelgen.errors import UsageError
 from pixelgen.files import read_file
+from pixelgen.models.config_base import check_bits
 from pixelgen.toml import parse_toml
 
 _LARGEST = 2**20  # bytes of a recipe
@@ -90,8 +92,11 @@ def checked(name: str, expected: Any, value: Any) -> Any:
         if not isinstance(value, list | tuple) or not all(isinstance(v, str) for v in value):
             raise ValueError(f"{name!r} must be a list of texts, not {value!r}")
         return tuple(value)
+    check_bits(repr(name), value)
     if expected is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
+    if expected is float and isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{name!r} must be finite, not {value}")
     if not isinstance(value, expected) or (expected is int and isinstance(value, bool)):
         raise ValueError(f"{name!r} must be of type {expected.__name__}, not {value!r}")
     return value

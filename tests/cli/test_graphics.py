@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pixelgen.cli import progress, terminal
+from pixelgen.cli import graphics, progress, terminal
 from pixelgen.cli.graphics import Encoder, encoder_of, iterm2, kitty, sixel
 
 NOISE = Image.fromarray(
@@ -94,6 +94,8 @@ def test_sixel_of_many_colours_is_close() -> None:
         ({"TERM": "xterm-256color"}, None),
         ({"TERM": "tmux-256color", "TERM_PROGRAM": "tmux", "WT_SESSION": "1"}, None),
         ({"TERM": "xterm-kitty", "TMUX": "/tmp/tmux"}, None),
+        ({"TERM": "xterm-256color", "TERM_PROGRAM": "WezTerm", "ZELLIJ": "0"}, None),
+        ({"TERM": "xterm-256color", "TERM_PROGRAM": "iTerm.app", "NVIM": "/tmp/nvim"}, None),
         ({}, None),
     ],
 )
@@ -124,7 +126,8 @@ def test_a_picture_is_four_times_as_large_where_there_is_room(
 ) -> None:
     for name, value in {"TERM": "xterm-kitty", "COLUMNS": "80", "LINES": "48"}.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.delenv("TMUX", raising=False)
+    for name in graphics._INNER:
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(progress, "cell_size", lambda: cell)
     progress.show_picture(Image.new("RGB", size, "red"), scale)
     told = capsys.readouterr().err

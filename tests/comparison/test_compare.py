@@ -165,6 +165,27 @@ def test_what_was_measured_is_not_measured_again(
     assert "5 of them" in (copy / "table.md").read_text("utf-8")
 
 
+def test_damaged_figures_sheets_and_logs(
+    finished: tuple[Path, ComparisonOutcome], recipes: list[str], pictures: Path, tmp_path: Path
+) -> None:
+    whole, outcome = finished
+    folder = tmp_path / "copy"
+    shutil.copytree(whole, folder)
+    (folder / "samples" / "pixelcnn.png").write_bytes(b"no picture")
+    figures = folder / "figures" / "row_lstm.json"
+    figures.write_text(figures.read_text().replace('"parameters": ', '"parameters": "x", "a": '))
+
+    with (folder / "runs" / "pixelcnn" / "log.jsonl").open("a") as log:
+        for images in ("1e400", "1" + "0" * 400, "1" + "0" * 290):
+            log.write(f'{{"kind": "validation", "images": {images}, "bits_per_dim": 8}}\n')
+    again = run(recipes, pictures, folder).comparison
+    assert again is not None
+    assert outcome.comparison is not None
+    for old, new in zip(outcome.comparison.rows, again.rows, strict=True):
+        assert (old.test, old.train, old.parameters) == (new.test, new.train, new.parameters)
+    assert (folder / "samples.png").read_bytes() == (whole / "samples.png").read_bytes()
+
+
 def test_other_pictures_are_noticed(
     recipes: list[str], pictures: Path, write_pictures: Callable[..., Path], tmp_path: Path
 ) -> None:
@@ -340,6 +361,10 @@ def test_the_size_of_the_paper() -> None:
         ({"recipes": ["pixelcnn"]}, "pixelcnn: the data is 256 levels of (3, 4, 4)"),
         ({"split": "validation"}, "validation"),
         ({"limit": 0}, "limit must be at least 1"),
+        ({"samples": 10**9}, "2000000000 pictures of 4×4 pixels are too many at once"),
+        ({"overrides": ["data.holdout=39"]}, "less than two pictures to train on"),
+        ({"overrides": ["data.crop=1" + "0" * 30]}, "'data.crop' must be below 2^63"),
+        ({"overrides": ["model.layers=1" + "0" * 30]}, "layers must be below 2^63"),
         ({"max_minutes": -1.0}, "max_minutes must be positive"),
         ({"slice_minutes": math.nan}, "slice_minutes must be positive"),
         ({"size": 3}, "3"),
@@ -359,6 +384,18 @@ def test_bad_input(
     assert said in caught.value.message
     assert "\n" not in caught.value.message
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["", "runs", "figures", "table.md"])
+def test_places_that_are_taken(
+    name: str, recipes: list[str], pictures: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "out"
+    if name:
+        folder.mkdir()
+    (folder / name).mkdir() if name == "table.md" else (folder / name).touch()
+    with pytest.raises(UsageError, match=f"{name or 'out'} is (not )?a folder"):
+        run(recipes, pictures, folder)
 
 
 def test_runs_of_another_budget(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -377,6 +380,65 @@ def test_paths_in_rows_lead_nowhere_else(tmp_path: Path) -> None:
     inside.parent.mkdir()
     secret.rename(inside)
     assert len(load_images(tmp_path / "own", "train")) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "says"), [(None, "it is empty"), ("a\0.png", "embedded null byte")]
+)
+def test_lists_with_names_that_are_none(name: str | None, says: str, tmp_path: Path) -> None:
+    Image.fromarray(noise(1)[0]).save(tmp_path / "a.png")
+    rows = [{"image": "a.png"}, {"image": name}]
+    (tmp_path / "list.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    with pytest.raises(PixelgenError, match=f"row 1 of .* is not a readable picture: {says}"):
+        load_images(tmp_path / "list.jsonl", "train")
+    notes: list[str] = []
+    data = load_images(tmp_path / "list.jsonl", "train", skip_unreadable=True, note=notes.append)
+    assert len(data) == 1
+    assert notes[0].startswith("1 of 2 pictures cannot be read")
+
+
+@pytest.mark.parametrize("text", ["", "image,label\n"])
+def test_lists_without_rows(text: str, tmp_path: Path) -> None:
+    (tmp_path / "list.csv").write_text(text)
+    (tmp_path / "list.jsonl").touch()
+    for file in ("list.csv", "list.jsonl") if text else ("list.jsonl",):
+        with pytest.raises(PixelgenError, match="it has no rows"):
+            load_images(tmp_path / file, "train")
+    for line in ("null", " 5", '"a.png"'):  # the first one ended the process
+        (tmp_path / "list.jsonl").write_text(f"\n{line}\n")
+        with pytest.raises(PixelgenError, match="it does not begin with an object of JSON"):
+            load_images(tmp_path / "list.jsonl", "train")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="of a system whose names are bytes")
+def test_names_that_are_not_utf_8(tmp_path: Path) -> None:
+    Image.fromarray(noise(1)[0]).save(tmp_path / "a.png")
+    os.link(tmp_path / "a.png", os.fsencode(tmp_path) + b"/\xff.png")
+    with pytest.raises(PixelgenError, match=r"the name '.*\.png' in it is not UTF-8"):
+        load_images(tmp_path, "train")
+
+
+def test_pictures_in_archives(tmp_path: Path) -> None:
+    png = io.BytesIO()
+    Image.fromarray(noise(1)[0]).save(png, "PNG")
+    (tmp_path / "zipped").mkdir()
+    archive = tmp_path / "zipped" / "train.zip"
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
+        for name in ("a/1.png", "b/2.png"):
+            file.writestr(name, png.getvalue())
+        file.writestr("bomb.png", bytes(2**20))
+    reader = RowReader(tmp_path / "zipped")
+    data = load_images(tmp_path / "zipped", "train", skip_unreadable=True)
+    assert torch.equal(data.images[1], torch.from_numpy(noise(1)[0]).permute(2, 0, 1))
+    assert len(data) == 2
+    for path, why in {
+        f"zip://c.png::{archive}": "no item named 'c.png'",
+        f"zip://a/1.png::{tmp_path}/other.zip": "outside of the data set",
+        f"zip://a/1.png::{tmp_path}/zipped/none.zip": "No such file",
+        "zip://a/1.png": "outside of the data set",
+    }.items():
+        with pytest.raises(PixelgenError, match=why):
+            reader.read({"bytes": None, "path": path}, "row 0")
 
 
 def test_pictures_of_a_hub_data_set_lie_in_its_cache() -> None:

@@ -12,13 +12,24 @@ from typing import Any
 
 import pytest
 
-from ..conftest import WritePictures
+from pixelgen.models.config import MultiScaleConfig, PixelCNNPPConfig, PixelRNNConfig
+
+from ..conftest import LIVELY, WritePictures
 from .commands import Sensible
 from .pictures import plain
 from .sandbox import TALLY, Sandbox
 
 # Limits and measures of a process are those of Linux.
 collect_ignore_glob = [] if sys.platform == "linux" else ["test_*.py"]
+
+_OTHERS = {
+    "pp": PixelCNNPPConfig(
+        height=4, width=4, features=4, layers=1, resolutions=2, mixtures=2, classes=2
+    ),
+    "multi": MultiScaleConfig(height=4, width=4, context_features=3, classes=2, **LIVELY),
+    "rnn": PixelRNNConfig(height=4, width=4, features=6, layers=1, output_features=6, classes=2),
+}
+"""Networks that no other test file of the folder needs."""
 
 
 def pytest_deselected(items: Sequence[pytest.Item]) -> None:
@@ -45,12 +56,15 @@ def fuzz_root(
     pixel_weights: Path,
     code_weights: Path,
     autoencoders: Path,
+    vae_weights: Path,
     write_pictures: WritePictures,
 ) -> Sandbox:
     """The sandbox of all tests: what commands need, and what they should not be given."""
     import numpy as np
     import torch
 
+    from pixelgen.checkpoints import save_checkpoint
+    from pixelgen.models import build_model
     from pixelgen.pipelines.codes_file import CodesFile
 
     torch.set_num_threads(1)
@@ -66,6 +80,9 @@ def fuzz_root(
     ):
         shutil.copytree(folder, inputs / name)
         shutil.copytree(folder, box.bundled / usual)
+    shutil.copytree(vae_weights, inputs / "vae")
+    for name, config in _OTHERS.items():
+        save_checkpoint(inputs / name, build_model(config), labels=[8, 207])
     plain((24, 20)).save(inputs / "photo.png")
     CodesFile(torch.zeros(2, 2, 4, 4, dtype=torch.int64), levels=5).save(
         inputs / "codes.safetensors"

@@ -133,6 +133,7 @@ def broken_configs(whole: bytes) -> Iterator[tuple[str, bytes]]:
         yield f"just {text.decode()}", text
     places: list[tuple[str, ...]] = [(key,) for key in config]
     places += [("model", key) for key in config["model"]]
+    places += [("model", "pixels", key) for key in config["model"].get("pixels", ())]
     places += [("sampling", key) for key in config["sampling"]]
     for number, place in enumerate(places):
         for step in range(5):

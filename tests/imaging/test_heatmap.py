@@ -44,6 +44,15 @@ def test_extreme_values_do_not_stretch_the_scale() -> None:
     assert Scale.from_maps([np.zeros((2, 2))]).top > 0
 
 
+def test_impossible_values_have_the_last_colour() -> None:
+    values = np.array([[np.inf, 1.0], [1.0, 1.0]])
+    for maps, top in (([values], 1), ([np.full((2, 2), np.inf)], 1)):
+        scale = Scale.from_maps(maps)
+        assert scale.top == pytest.approx(top)
+        assert scale.exceeded
+        assert (np.asarray(scale.colourise(maps[0]))[0, 0] == colours()[255]).all()
+
+
 def test_a_sheet_holds_pictures_beside_their_maps() -> None:
     pictures = [Image.new("RGB", (8, 8), colour) for colour in ("red", "green")]
     maps = [np.arange(16.0).reshape(4, 4), np.full((4, 4), 15.0)]

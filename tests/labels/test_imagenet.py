@@ -109,6 +109,19 @@ def test_what_is_not_among_own_classes_lists_them() -> None:
         many.parse(["40"])
 
 
+def test_names_of_data_are_exact_before_they_are_anything_else() -> None:
+    names = ["1", "10", "2", "1-2", "c", "C++", "C", "a b", "a\tb", "?", "!"]
+    own = ClassCatalogue.named(range(len(names)), names)
+    assert [own.find(name) for name in names] == [*range(len(names))]
+    assert own.find("7") == 7  # a number, as for labels without names
+    assert own.find("A B") is None
+    # What users write is a number where it looks like one, as in the text of pictures.
+    assert own.parse(["1", "1-2", "C++", "C", "c", "a\tb", "?"]) == [1, 1, 2, 5, 6, 4, 8, 9]
+    for ambiguous in ("A B", "ab"):
+        with pytest.raises(PixelgenError, match="ambiguous"):
+            own.parse([ambiguous])
+
+
 def test_names_of_ilsvrc_are_known() -> None:
     every = imagenet()
     assert imagenet_indices(["n02099601", "n01440764"]) == [207, 0]

@@ -49,6 +49,12 @@ def test_round_trip_of_the_baseline() -> None:
     assert isinstance(config_from_dict(values), PixelCNNConfig)
 
 
+@pytest.mark.parametrize("levels", [1, 65537, 2**62])
+def test_levels(levels: int) -> None:
+    with pytest.raises(ValueError, match=r"levels must be at (least 2|most 65536)"):
+        PixelCNNConfig(levels=levels, likelihood="logistic")
+
+
 def test_a_whole_number_is_a_float() -> None:
     config = GatedPixelCNNConfig.from_dict({"output_features": 240, "dropout": 0})
     assert config.dropout == 0

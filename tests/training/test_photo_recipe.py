@@ -15,6 +15,7 @@ from pixelgen.imaging.padding import pad_square
 from pixelgen.training.photo_recipe import PhotoTraining, photo_recipe
 from pixelgen.training.plan import plan_training
 from pixelgen.training.recipe import Recipe
+from pixelgen.training.state import Counters, RunState
 
 
 def summary(pictures: int = 500, classes: int = 5) -> DataSummary:
@@ -140,6 +141,16 @@ def test_a_list_of_files_names_pictures_and_classes(tmp_path: Path) -> None:
     with pytest.raises(PixelgenError, match="has no column 'image'") as caught:
         summarise(folder / "list.csv", image_column="image")
     assert "photo, kind" in caught.value.hint
+
+
+def test_the_recipe_of_a_run_from_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "state.safetensors").touch()
+    state = RunState({"model": {}, "later": 1}, [], Counters(), 0)
+    monkeypatch.setattr("pixelgen.training.plan.read_run", lambda folder: state)
+    with pytest.raises(PixelgenError, match="does not fit: unknown key 'later'"):
+        plan_training(str(tmp_path), tmp_path, resume=True)
 
 
 def test_a_plan_says_what_will_happen(tmp_path: Path) -> None:
