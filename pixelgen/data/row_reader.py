@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 
@@ -93,7 +93,7 @@ class RowReader:
                 open_file(archive).close()
                 self._archive = zipfile.ZipFile(archive)
             with self._archive.open(name) as file:
-                return io.BytesIO(read_up_to(file, _LARGEST_IN_ZIP))
+                return io.BytesIO(read_up_to(cast(BinaryIO, file), _LARGEST_IN_ZIP))
         except (zipfile.BadZipFile, KeyError, NotImplementedError, RuntimeError) as error:
             raise InputError(f"it cannot be read from {Path(archive).name}: {error}") from error
 
