@@ -24,6 +24,8 @@ TOKENIZER = "imagenet64"
 """Weights whose tokenizer makes codes of 64×64 pictures."""
 FROM_NOTHING = "none"
 LARGEST_HOLDOUT = 2000
+_LISTED = 20
+"""Classes that a model card names."""
 SHEET_MINUTES = 5.0
 """Between sheets of samples, at least; a sheet takes seconds."""
 
@@ -207,10 +209,12 @@ def _data(
 
 
 def _card_text(data: DataSummary, recipe: Recipe) -> str:
-    """What the model card says of the pictures."""
-    kinds = f" of {len(data.counts)} classes" if len(data.counts) > 1 else ""
+    """What the model card says of the pictures; how many can be read is known after the run."""
+    names = [*data.counts]
+    listed = ", ".join(names[:_LISTED]) + (", …" if len(names) > _LISTED else "")
+    kinds = f" of {len(names)} classes ({listed})" if len(names) > 1 else ""
     made = f", {_FITTED[recipe.data.fit]}" if recipe.data.fit else ""
-    return f"{data.pictures} pictures{kinds}{made}, {recipe.data.size}×{recipe.data.size}."
+    return f"Pictures{kinds}{made}, {recipe.data.size}×{recipe.data.size}."
 
 
 def _sampling(config: CheckpointConfig | None) -> dict[str, Any]:

@@ -174,8 +174,10 @@ def _recipe_lines(recipe: Recipe, start: str | None) -> tuple[str, ...]:
 
 def _network_line(recipe: Recipe, start: str | None) -> str:
     """The network, what it starts from, and how long it is trained."""
+    from pixelgen.checkpoints.instantiate import parameter_count  # with torch
+
     layers, schedule = getattr(recipe.model, "layers", None), recipe.schedule
-    parameters = _parameters(recipe)
+    parameters = parameter_count(recipe.model)
     parts = [recipe.model.model]
     if layers is not None:
         parts.append(counted(layers, "layer"))
@@ -185,17 +187,3 @@ def _network_line(recipe: Recipe, start: str | None) -> str:
     steps = counted(schedule.steps, "step")
     parts.append(steps if schedule.steps else counted(schedule.minutes, "minute"))
     return ", ".join(parts)
-
-
-def _parameters(recipe: Recipe) -> int | None:
-    """How many the network has; None if it is too large to be built."""
-    import torch
-
-    from pixelgen.models import build_model
-
-    try:
-        with torch.device("meta"):  # without memory, and random numbers
-            network = build_model(recipe.model)
-    except (RuntimeError, OverflowError):
-        return None
-    return sum(parameter.numel() for parameter in network.parameters())

@@ -194,7 +194,9 @@ def test_a_plan_says_what_will_happen(tmp_path: Path) -> None:
         "made 64×64 (crop), 2 of them held out to validate",
         "gated_pixelcnn, 9 layers, 9.30 M parameters, from the weights imagenet64, 5 minutes",
     )
-    assert plan.recipe.card.data == "20 pictures of 2 classes, cropped to their middle, 64×64."
+    assert (
+        plan.recipe.card.data == "Pictures of 2 classes (cat, dog), cropped to their middle, 64×64."
+    )
     short = plan_training(
         str(folder),
         tmp_path / "run",
@@ -210,7 +212,7 @@ def test_a_plan_says_what_will_happen(tmp_path: Path) -> None:
     assert padded.lines[1] == "made 32×32 (pad), 2 of them held out to validate"
     assert padded.recipe.data.fit == "pad"
     assert padded.recipe.card.data == (
-        "20 pictures of 2 classes, padded to squares with the colour of their edges, 32×32."
+        "Pictures of 2 classes (cat, dog), padded to squares with the colour of their edges, 32×32."
     )
     by_recipe = plan_training("imagenet32", tmp_path / "run", overrides=["data.path=x"])
     recipe = by_recipe.recipe
