@@ -139,8 +139,8 @@ def by_picture(
         unread = [name for i, name in enumerate(data.label_names) if i not in labels]
         if unread and len(data.label_names) == config.classes:
             raise PixelgenError(
-                f"none of the pictures of class {unread[0]!r} can be read",
-                "repair them, or remove the class",
+                f"there is no readable picture of class {unread[0]!r}",
+                "add some, or remove the class",
             )
         if len(labels) != config.classes:
             raise PixelgenError(

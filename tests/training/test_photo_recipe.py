@@ -7,14 +7,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
-from pixelgen.data import DataSummary, load_images, summarise
+from pixelgen.data import DataSummary, ImageData, load_images, summarise
 from pixelgen.errors import PixelgenError, UsageError
 from pixelgen.imaging.padding import pad_square
 from pixelgen.training.photo_recipe import PhotoTraining, photo_recipe
 from pixelgen.training.plan import plan_training
 from pixelgen.training.recipe import Recipe
+from pixelgen.training.training_data import by_picture
 
 
 def summary(pictures: int = 500, classes: int = 5) -> DataSummary:
@@ -124,6 +126,14 @@ def test_pictures_of_any_sizes_are_made_square(tmp_path: Path) -> None:
     (tmp_path / "list.csv").write_bytes(b"image\n\xff\xfe\n")
     with pytest.raises(PixelgenError, match=r"cannot read the data set .*csv: .*utf-8"):
         load_images(tmp_path / "list.csv", "train")
+
+
+def test_a_class_without_a_readable_picture_is_named() -> None:
+    recipe = photo_recipe(summary(6, 2), PhotoTraining(start="none", size=32))
+    pictures = torch.zeros(3, 3, 32, 32, dtype=torch.uint8)
+    data = ImageData(pictures, torch.zeros(3, dtype=torch.int64), ("cat", "dog"))
+    with pytest.raises(PixelgenError, match="no readable picture of class 'dog'"):
+        by_picture(recipe, data, pictures[None])
 
 
 def test_a_list_of_files_names_pictures_and_classes(tmp_path: Path) -> None:
