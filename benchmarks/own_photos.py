@@ -105,18 +105,20 @@ def main() -> None:
     weights = pixelgen.load(arguments.weights)
     judge = load_judge()
     judge.size = JUDGE_SIZE
-    size = weights.config.image_shape[1]
-    rows = {
-        "photos": shares(judge, photos_of(arguments.photos, size)),
-        "samples": shares(judge, samples_of(weights, arguments.n, arguments.seed)),
-    }
-    for row in rows.values():
+    rows = {}
+    for name in ("photos", "samples"):
+        if name == "photos":
+            pictures = photos_of(arguments.photos, weights.config.image_shape[1])
+        else:
+            pictures = samples_of(weights, arguments.n, arguments.seed)
+        row = shares(judge, pictures)
         row["all"] = sum(row.values()) / len(row)
+        rows[name] = row
+        if not arguments.json:
+            cells = (f"{kind} {100 * share:.1f} %" for kind, share in row.items())
+            print(f"{name}: {', '.join(cells)}", flush=True)
     if arguments.json:
         print(json.dumps({"samples_of_a_kind": arguments.n, **rows}, indent=1))
-        return
-    for name, row in rows.items():
-        print(f"{name}: " + ", ".join(f"{kind} {100 * share:.1f} %" for kind, share in row.items()))
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pixelgen.checkpoints import read_config, resolve_weights
 from pixelgen.checkpoints.card import check_license
 from pixelgen.data import DataSummary, summarise
 from pixelgen.errors import UsageError, counted, did_you_mean
@@ -132,16 +133,38 @@ def _resumed(
 
 def _lines(recipe: Recipe, data: DataSummary, start: str | None) -> tuple[str, ...]:
     counts, options = data.counts, recipe.data
-    listed = ", ".join(f"{name} ({count})" for name, count in list(counts.items())[:_LISTED])
-    more = ", …" if len(counts) > _LISTED else ""
-    kinds = f" of {len(counts)} classes: {listed}{more}" if len(counts) > 1 else ""
+    listed = _listed([f"{name} ({count})" for name, count in counts.items()])
+    kinds = f" of {len(counts)} classes: {listed}" if len(counts) > 1 else ""
     size = f"{options.size}×{options.size}"
     return (
         f"{counted(data.pictures, 'picture')}{kinds}",
         *_remarks(data),
         f"made {size} ({options.fit}), {options.holdout} of them held out to validate",
         _network_line(recipe, start),
+        *([] if start is None else _known_classes(data, start)),
     )
+
+
+def _known_classes(data: DataSummary, start: str) -> list[str]:
+    """Which classes start as those of the weights, as `LikelihoodTask.warm_start` finds them."""
+    from pixelgen.training.tasks.likelihood import class_keys  # with torch
+
+    source = resolve_weights(start)
+    config = read_config(source.path, source.name)
+    names = list(data.counts)
+    old = {*class_keys(config.labels, config.class_names)}
+    keys = zip(names, class_keys(range(len(names)), names), strict=True)
+    known = [name for name, key in keys if key in old]
+    if not names or not old:
+        return []
+    if not known:
+        return [f"{start} knows none of these classes by name: they start as a mean of its own"]
+    others = "; others start as a mean of its own" if len(known) < len(names) else ""
+    return [f"classes that start as those of {start}: {_listed(known)}{others}"]
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:_LISTED]) + (", …" if len(names) > _LISTED else "")
 
 
 def _remarks(data: DataSummary) -> list[str]:

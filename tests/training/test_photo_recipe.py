@@ -203,6 +203,12 @@ def test_a_plan_says_what_will_happen(tmp_path: Path) -> None:
         "20 pictures of 2 classes: cat (12), dog (8)",
         "made 64×64 (crop), 2 of them held out to validate",
         "gated_pixelcnn, 9 layers, 9.30 M parameters, from the weights imagenet64, 5 minutes",
+        "imagenet64 knows none of these classes by name: they start as a mean of its own",
+    )
+    (folder / "cat").rename(folder / "Tabby cat")
+    known = plan_training(str(folder), tmp_path / "run").lines[-1]
+    assert known == (
+        "classes that start as those of imagenet64: Tabby cat; others start as a mean of its own"
     )
     assert (
         plan.recipe.card.data == "Pictures of 2 classes (cat, dog), cropped to their middle, 64×64."
@@ -218,6 +224,7 @@ def test_a_plan_says_what_will_happen(tmp_path: Path) -> None:
     network, layers, parameters, *rest = short.lines[2].split(", ")
     assert (network, layers, rest) == ("gated_pixelcnn", "1 layer", ["from nothing", "1 minute"])
     assert parameters.endswith(" M parameters")
+    (folder / "Tabby cat").rename(folder / "cat")
     padded = plan_training(str(folder), tmp_path / "run", minutes=5.0, size=32, fit="pad")
     assert padded.lines[1] == "made 32×32 (pad), 2 of them held out to validate"
     assert padded.recipe.data.fit == "pad"
