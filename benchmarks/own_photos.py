@@ -25,6 +25,7 @@ from PIL import Image
 import pixelgen
 from pixelgen.data.images import open_dataset
 from pixelgen.imaging import load_photo, square
+from pixelgen.labels import parse_classes
 from pixelgen.metrics.judge import Judge, load_judge
 from pixelgen.pipelines.conversion import to_tensor
 
@@ -59,8 +60,7 @@ def write_photos(folder: Path, data: str) -> None:
 
 def shares(judge: Judge, pictures: dict[str, list[Image.Image]]) -> dict[str, float]:
     """The share of the pictures of each kind that the judge assigns to it."""
-    catalogue = pixelgen.labels.imagenet_catalogue()
-    numbers = [torch.tensor(catalogue.parse(names)) for names in KINDS.values()]
+    numbers = [torch.tensor(parse_classes(names)) for names in KINDS.values()]
     result = {}
     for number, kind in enumerate(KINDS):
         logits = judge.logits(to_tensor(pictures[kind]))  # [N, 1000]

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from pixelgen.training.logs import RunProgress
 
 _OWN = "Own pictures"
+_ENDINGS = {"max-minutes": "stopped after --max-minutes"}
+"""What a message calls the reasons for which a run ended, if not by their names."""
 PLAIN_SECONDS = 30.0
 """Between two lines of progress where stderr is not a terminal."""
 
@@ -158,7 +160,7 @@ def train(
         )
         counters = outcome.counters
         display.note(
-            f"{outcome.reason}: {counted(counters.step, 'step')}, "
+            f"{_ENDINGS.get(outcome.reason, outcome.reason)}: {counted(counters.step, 'step')}, "
             f"{counted(counters.images, 'picture')}, "
             f"{counted(counters.seconds / 60, 'minute', 1)}; state saved in {output}"
         )

@@ -166,8 +166,15 @@ def test_columns_are_guessed_and_said(tmp_path: Path) -> None:
         "pictures from column 'Picture File', classes from 'What'; not used: 'Who'",
     )
     notes: list[str] = []
-    options = {"image_column": "Picture File", "skip_unreadable": True, "note": notes.append}
-    loaded = load_images(folder / "list.csv", "train", size=8, fit="crop", **options)
+    loaded = load_images(
+        folder / "list.csv",
+        "train",
+        size=8,
+        fit="crop",
+        image_column="Picture File",
+        skip_unreadable=True,
+        note=notes.append,
+    )
     assert len(loaded) == 3
     assert notes == ["1 of 4 pictures cannot be read and are left out: row 2"]
     (folder / "list.csv").write_text("Who;Picture File\n")
