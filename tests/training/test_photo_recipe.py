@@ -160,7 +160,7 @@ def test_columns_are_guessed_and_said(tmp_path: Path) -> None:
     (folder / "list.csv").write_text("\n".join(["Who;Picture File;What", *rows]))
     data = summarise(folder / "list.csv")
     assert (data.image_column, data.label_column) == ("Picture File", "What")
-    plan = plan_training(str(folder / "list.csv"), tmp_path / "run")
+    plan = plan_training(str(folder / "list.csv"), tmp_path / "run", start="none", size=32)
     assert plan.lines[:2] == (
         "4 pictures of 2 classes: cat (2), dog (2)",
         "pictures from column 'Picture File', classes from 'What'; not used: 'Who'",
