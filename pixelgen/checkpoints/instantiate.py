@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 # A network of up to this many values is built in any case, so that an error can name the tensors
 # that do not fit.
 _ALWAYS = 1 << 25
+_UNKNOWN_MEMORY = 1 << 28  # values of the largest network whose parameters are counted there
 _FACTORIES = {torch.empty, torch.zeros, torch.ones, torch.full, torch.rand, torch.randn}
 _COMPARISONS = {Tensor.__lt__, Tensor.__le__, Tensor.lt, Tensor.le}
 _INITIALISERS = {Tensor.normal_, Tensor.uniform_}
@@ -48,6 +49,16 @@ def initialised_network(config: AnyConfig) -> AnyNetwork:
     if memory is None:
         return build_model(config)
     return _build(config, _Bounded(memory // 8, "larger than the memory allows", initialise=True))
+
+
+def parameter_count(config: AnyConfig) -> int | None:
+    """How many parameters the network of `config` has; None if it is too large to be built."""
+    limit = _UNKNOWN_MEMORY if (memory := memory_size()) is None else memory // 8
+    try:
+        network = _build(config, _Bounded(limit, "larger than the memory", initialise=False))
+    except ValueError:
+        return None
+    return sum(parameter.numel() for parameter in network.parameters())
 
 
 def _build(config: AnyConfig, bound: _Bounded) -> AnyNetwork:

@@ -136,7 +136,8 @@ def _usage_hint(error: Any, context: Any) -> str:
     """What to do about a wrong command line."""
     extra = _EXTRA_WORDS.search(str(error.format_message()))
     if extra and any("--class" in param.opts for param in context.command.get_params(context)):
-        return _class_options(extra[1])
+        files = any(os.path.exists(word) for word in (extra[1], *extra[1].split(" ")))
+        return "" if files else _class_options(extra[1])
     return f"`{context.command_path} --help`"
 
 

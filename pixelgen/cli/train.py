@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from pixelgen.training.logs import RunProgress
 
 _OWN = "Own pictures"
+_ENDINGS = {"max-minutes": "stopped after --max-minutes"}
+"""What a message calls the reasons for which a run ended, if not by their names."""
 PLAIN_SECONDS = 30.0
 """Between two lines of progress where stderr is not a terminal."""
 
@@ -157,10 +160,11 @@ def train(
         )
         counters = outcome.counters
         display.note(
-            f"{outcome.reason}: {counted(counters.step, 'step')}, "
-            f"{counted(counters.images, 'picture')}, {counters.seconds / 60:.1f} minutes; "
-            f"state saved in {output}"
+            f"{_ENDINGS.get(outcome.reason, outcome.reason)}: {counted(counters.step, 'step')}, "
+            f"{counted(counters.images, 'picture')}, "
+            f"{counted(counters.seconds / 60, 'minute', 1)}; state saved in {output}"
         )
+        display.note(_next_step(outcome.reason, output))
     if as_json and main_process:
         result = {
             "folder": str(output),
@@ -214,10 +218,16 @@ class TrainingDisplay:
         terminal.status(text, self._quiet, self._console)
 
 
+def _next_step(reason: str, output: Path) -> str:
+    """What to do after a run that ended for `reason`."""
+    export = f"`pixelgen export {shlex.quote(str(output))} -o FOLDER` makes weights of it"
+    return export if reason == "finished" else f"the same command with --resume continues; {export}"
+
+
 def describe(progress: RunProgress) -> str:
     """One line: steps, speed, time left and loss."""
-    minutes = round(progress.seconds_left / 60)
-    left = f"{minutes // 60}:{minutes % 60:02d}"
+    hours, minutes = divmod(round(progress.seconds_left / 60), 60)
+    left = f"{hours} h {minutes} min" if hours else f"{minutes} min"
     skipped = f" · {progress.skipped} skipped" if progress.skipped else ""
     return (
         f"step {progress.step} · {progress.images} pictures · "

@@ -37,8 +37,10 @@ _READER_VERSION = 2  # of splits in the cache; another one if the same files giv
 _CHUNK_PIXELS = 2**23  # of the pictures that are decoded at a time
 _CHUNK_VALUES = 2**26  # that are averaged at a time
 _MOST_ROWS = 500
-_MOST_NAMED = 100
+_NAMED = 20
 """Unreadable pictures that a note names."""
+_LONGEST_HEADER = 2**16
+_ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".7z", ".rar")
 
 
 @dataclass(frozen=True)
@@ -193,10 +195,11 @@ def load_images(
     pixels, kept = _pixels(rows, f"{dataset._fingerprint}-{image_column}", reader, progress)
     if len(kept) < len(rows):
         lost = sorted({*range(len(rows))} - {*kept.tolist()})
+        names = [rows.name(i) for i in lost[:_NAMED]]
+        more = f" and {len(lost) - _NAMED} more" if len(lost) > _NAMED else ""
         note(
             f"{len(lost)} of {len(rows)} pictures cannot be read and are left out: "
-            + ", ".join(_row_name(rows.part(i, i + 1)[0], i) for i in lost[:_MOST_NAMED])
-            + ", …" * (len(lost) > _MOST_NAMED)
+            f"{', '.join(names)}{more}"
         )
     if remarks := reader.rows.remarks:
         others = f" ({len(remarks)} such rows)" if len(remarks) > 1 else ""
@@ -283,9 +286,12 @@ def open_dataset(ref: str | Path, split: str) -> Dataset:
             f"no data folder {text}", "give a folder of pictures, or a Hub id owner/name"
         )
     if local and not path.is_dir() and path.suffix.lower() not in LISTS:
+        archive = any(path.name.lower().endswith(ending) for ending in _ARCHIVES)
         raise UsageError(
             f"{text} is neither a folder of pictures nor a file that lists them",
-            f"give a folder, or a file of {', '.join(LISTS)}",
+            "unpack the archive, and give its folder"
+            if archive
+            else f"give a folder, or a file of {', '.join(LISTS)}",
         )
     datasets.disable_progress_bars()
     try:
@@ -302,11 +308,21 @@ def open_dataset(ref: str | Path, split: str) -> Dataset:
             # The description is a part of the names of the library's caches, and of the
             # fingerprint.
             return datasets.load_dataset(folder, split=split, description=key)
+    except FileNotFoundError as error:
+        if not local:
+            raise _unreadable(text, error, local) from error
+        raise PixelgenError(f"there are no pictures in {text}") from error
     except ValueError as error:
+        if path.is_file() and "no data" in str(error):
+            raise PixelgenError(f"{text} has no rows") from error
         raise PixelgenError(f"cannot read split {split!r} of {text}: {_reason(error)}") from error
     except Exception as error:  # `datasets` lets through whatever its readers and the network raise
-        hint = "" if local else "is the id right, and the network reachable?"
-        raise PixelgenError(f"cannot read the data set {text}: {_reason(error)}", hint) from error
+        raise _unreadable(text, error, local) from error
+
+
+def _unreadable(text: str, error: Exception, local: bool) -> PixelgenError:
+    hint = "" if local else "is the id right, and the network reachable?"
+    return PixelgenError(f"cannot read the data set {text}: {_reason(error)}", hint)
 
 
 SAVED_BY_DATASETS = ("dataset_dict.json", "state.json")
@@ -320,10 +336,19 @@ def _listed_in_file(path: Path) -> Dataset:
     import datasets
 
     kind = LISTS[path.suffix.lower()]
-    more = {"sep": "\t"} if path.suffix.lower() == ".tsv" else {}
+    separator = _separator(path) if kind == "csv" else ","
+    more = {} if separator == "," else {"sep": separator}
     file = str(path.resolve())
     key = _content_key({"train": [file]})
     return datasets.load_dataset(kind, data_files=file, split="train", description=key, **more)
+
+
+def _separator(path: Path) -> str:
+    """What separates the columns of a file of `LISTS`: of tab, semicolon and comma, the most
+    frequent in its first line. Spreadsheets of many countries write semicolons."""
+    with open_file(path) as file:
+        first = file.readline(_LONGEST_HEADER).decode(errors="replace")
+    return max(("\t" if path.suffix.lower() == ".tsv" else ",", ";", "\t"), key=first.count)
 
 
 def _content_key(data_files: Mapping[Any, Iterable[str]] | None) -> str:
@@ -372,30 +397,38 @@ def _reason(error: BaseException) -> str:
     return lines[0] if lines else type(error).__name__
 
 
-def _only_class_folder(dataset: Dataset, ref: str | Path, column: str) -> str | None:
-    """The name of the class folder that holds all pictures of a folder of pictures.
-
-    `datasets` makes labels of class folders only if there are several. None if the pictures lie in
-    several folders or in none but that of their split, and for data sets of other kinds.
-    """
+def picture_folders(dataset: Dataset, ref: str | Path, column: str) -> list[Path]:
+    """The folders in which the pictures of a folder `ref` lie, within it and in alphabetical order;
+    none for data sets of other kinds."""
     from datasets import Image as ImageFeature
-    from datasets.data_files import SPLIT_KEYWORDS
 
     if not isinstance(dataset.features[column], ImageFeature):
-        return None
+        return []
     rows: Any = dataset.select_columns([column]).cast_column(column, ImageFeature(decode=False))
     root = expanded(ref).resolve()
     folders: set[Path] = set()
     for row in rows:
         path = row[column]["path"]
         if row[column]["bytes"] or not path or not Path(path).is_relative_to(root):
-            return None
-        folders.add(Path(path).parent)
-        if len(folders) > 1:
-            return None
+            return []
+        folders.add(Path(path).parent.relative_to(root))
+    return sorted(folders)
+
+
+def _only_class_folder(dataset: Dataset, ref: str | Path, column: str) -> str | None:
+    """The name of the class folder that holds all pictures of a folder of pictures.
+
+    `datasets` makes labels of class folders only if there are several. None if the pictures lie in
+    several folders or in none but that of their split, and for data sets of other kinds.
+    """
+    from datasets.data_files import SPLIT_KEYWORDS
+
+    folders = picture_folders(dataset, ref, column)
+    if len(folders) != 1:
+        return None
     (folder,) = folders
     not_classes = {word for words in SPLIT_KEYWORDS.values() for word in words} | {"data"}
-    return None if folder == root or folder.name in not_classes else folder.name
+    return None if folder.name in {"", *not_classes} else folder.name
 
 
 class _Rows:
@@ -407,11 +440,10 @@ class _Rows:
 
         self._column = column
         self._rows: Any = dataset.select_columns([column])
-        self._root: Path | None = None
-        if getattr(dataset.features[column], "dtype", "") in ("string", "large_string"):
-            path = expanded(ref).resolve()
-            self._root = path.parent if path.is_file() else path
-        else:
+        path = expanded(ref).resolve()
+        self._folder = path.parent if path.is_file() else path
+        self._of_paths = holds_texts(dataset, column)
+        if not self._of_paths:
             try:
                 self._rows = self._rows.cast_column(column, ImageFeature(decode=False))
             except Exception as error:  # `datasets` and Arrow raise many kinds
@@ -423,15 +455,23 @@ class _Rows:
     def part(self, start: int, stop: int) -> list[dict[str, Any]]:
         """Rows `start` … `stop` - 1."""
         values: list[Any] = self._rows[start:stop][self._column]
-        if self._root is None:
+        if not self._of_paths:
             return values
-        return [
-            {"bytes": None, "path": str(self._root / name) if name else None} for name in values
-        ]
+        paths = (str(self._folder / name) if name else None for name in values)
+        return [{"bytes": None, "path": path} for path in paths]
+
+    def name(self, number: int) -> str:
+        """The path of a row in the data set, or else its number."""
+        path = Path(self.part(number, number + 1)[0]["path"] or "")
+        if not path.name:
+            return f"row {number}"
+        inside = path.is_relative_to(self._folder)
+        return (path.relative_to(self._folder) if inside else path).as_posix()
 
 
-def _row_name(row: dict[str, Any], number: int) -> str:
-    return Path(row["path"]).name if row["path"] else f"row {number}"
+def holds_texts(dataset: Dataset, column: str) -> bool:
+    """Whether the column holds texts, such as paths."""
+    return getattr(dataset.features[column], "dtype", "") in ("string", "large_string")
 
 
 def _pixels(

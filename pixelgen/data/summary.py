@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pixelgen.data.images import open_dataset, read_labels
+from pixelgen.data.images import holds_texts, open_dataset, picture_folders, read_labels
 from pixelgen.errors import PixelgenError
+from pixelgen.imaging.formats import picture_endings
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 IMAGE_COLUMNS = ("image", "img", "picture", "photo", "file", "file_name", "filename", "path")
 LABEL_COLUMNS = ("label", "labels", "class", "category", "kind", "fine_label", "target")
 """Names of columns that are taken where the data set does not say what a column is."""
+_LOOKED_AT = 100
+"""Rows in which names of pictures are looked for."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,11 @@ class DataSummary:
     label_column: str = "label"
     counts: Mapping[str, int] = field(default_factory=dict)
     """Pictures of every class, in the order of their numbers; empty without labels."""
+    columns: tuple[str, ...] = ()
+    """All columns of the data set."""
+    folders: tuple[Path, ...] = ()
+    """Where in a folder its pictures lie, if they lie at different depths, and so have no
+    classes."""
     dataset: Dataset | None = field(default=None, compare=False, repr=False)
     """The split itself, open."""
 
@@ -42,7 +50,7 @@ def summarise(
     guessed. Raises PixelgenError for a data set, split or column that does not exist."""
     dataset = open_dataset(ref, split)
     name = f"{ref} ({split})"
-    images = image_column or _guess(dataset, IMAGE_COLUMNS, "Image")
+    images = image_column or _guess(dataset, IMAGE_COLUMNS, "Image") or _column_of_files(dataset)
     if not images or images not in dataset.column_names:
         raise PixelgenError(
             f"{name} has no column " + (repr(images) if images else "of pictures"),
@@ -55,13 +63,29 @@ def summarise(
             f"set label_column to one of: {', '.join(dataset.column_names)}",
             code="which-column",
         )
-    labels_in = label_column or _guess(dataset, LABEL_COLUMNS, "ClassLabel") or "label"
+    labels_in = label_column or _guess(dataset, LABEL_COLUMNS, "ClassLabel")
+    if not labels_in and holds_texts(dataset, images):
+        labels_in = _column_of_classes(dataset, images)
+    labels_in = labels_in or "label"
     labels = read_labels(dataset, ref, images, labels_in)
     counts: dict[str, int] = {}
-    if labels is not None:
+    folders: list[Path] = []
+    if labels is None:
+        folders = picture_folders(dataset, ref, images)
+    else:
         found = Counter(labels.values.tolist())
         counts = {labels.name(number): found[number] for number in sorted(found)}
-    return DataSummary(str(ref), split, len(dataset), images, labels_in, counts, dataset)
+    return DataSummary(
+        str(ref),
+        split,
+        len(dataset),
+        images,
+        labels_in,
+        counts,
+        tuple(dataset.column_names),
+        tuple(folders) if len(folders) > 1 else (),
+        dataset,
+    )
 
 
 def _guess(dataset: Dataset, names: tuple[str, ...], kind: str) -> str:
@@ -71,3 +95,23 @@ def _guess(dataset: Dataset, names: tuple[str, ...], kind: str) -> str:
             return str(column)
     lower = {column.casefold(): column for column in dataset.column_names}
     return next((lower[name] for name in names if name in lower), "")
+
+
+def _column_of_files(dataset: Dataset) -> str:
+    """The first column whose texts end as the names of pictures do, or empty."""
+    endings = tuple(picture_endings())
+    for column in dataset.column_names:
+        texts = dataset[:_LOOKED_AT][column] if holds_texts(dataset, column) else []
+        if any(texts) and all(text.lower().endswith(endings) for text in texts if text):
+            return str(column)
+    return ""
+
+
+def _column_of_classes(dataset: Dataset, images: str) -> str:
+    """The first other column of texts than `images` with one of a few in every row, or empty."""
+    for column in dataset.column_names:
+        if column != images and holds_texts(dataset, column):
+            texts = dataset[:][column]
+            if all(texts) and 2 * len({*texts}) <= len(texts):
+                return str(column)
+    return ""

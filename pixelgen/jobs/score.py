@@ -84,8 +84,8 @@ class ScoreReport(Report):
         among = f"ranked as if each picture were of one of the {self.ranked} classes"
         if (measured := self.classification) is None:
             return (
-                f"{among}; how often that is right was not measured for these weights, and their "
-                "own probabilities are far too sure",
+                f"{among}; how often that is right was not measured for these weights, and models "
+                "of their kind are far too sure as a rule",
             )
         return (
             f"{among}; of {measured.pictures} pictures that are, the first class was right for "

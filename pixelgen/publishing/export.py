@@ -81,7 +81,7 @@ def export(
     card = card_of(
         folder.resolve().name,
         [Training(run.recipe, of_run) for run, of_run in zip(runs, facts, strict=True)],
-        first.state.labels,
+        first.state.class_names or first.state.labels,
         (shown.height, shown.width),
         report,
         parts,

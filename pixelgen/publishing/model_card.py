@@ -54,14 +54,14 @@ def read_evaluation(path: Path) -> EvaluationReport:
 def card_of(
     name: str,
     runs: Sequence[Training],
-    labels: Sequence[int],
+    classes: Sequence[int | str],
     picture: tuple[int, int],
     evaluation: EvaluationReport | None,
     parts: Mapping[str, Mapping[str, Any]],
     sheet: bool,
 ) -> ModelCard:
-    """The card of the weights `name`, trained by `runs`, of the classes `labels`, for images of
-    `picture` rows and columns.
+    """The card of the weights `name`, trained by `runs`, of `classes` (names or numbers), for
+    images of `picture` rows and columns.
 
     `parts` says by kind how the submodels were trained; with `sheet` there is a sheet of samples
     beside the card.
@@ -81,7 +81,7 @@ def card_of(
             if given := task.held_out_condition(run.recipe):
                 where = f"{given}, {where}"
             figures.append(Figure(f"{task.figure_unit}, {where}", f"{figure:.4f}"))
-    text = task.card_text([run.recipe for run in runs], name, size, labels)
+    text = task.card_text([run.recipe for run in runs], name, size, classes)
     candidates = recipe.sampling.candidates
     best = "most similar" if recipe.data.embedder else "most clearly of its class"
     selected = f"each the {best} of {candidates}" if candidates > 1 else "not selected"
@@ -90,13 +90,20 @@ def card_of(
         summary=card.summary or text.summary,
         license=card.license,
         license_text=card.license_text,
-        data=card.data,
+        data=card.data and " ".join((card.data, *_pictures(runs[0]))),
         recipe=_trainings(runs, parts),
         figures=tuple(figures),
         usage=text.usage,
         samples=(((card.sheet or f"{text.sheet}, {size}, {selected}.", SHEET),) if sheet else ()),
         limits=card.limits,
     )
+
+
+def _pictures(run: Training) -> list[str]:
+    """How many pictures there were; nothing for weights of earlier versions, which do not say."""
+    if (pictures := run.facts.get("pictures")) is None:
+        return []
+    return [f"{counted(pictures, 'picture')}, {run.recipe.data.holdout} of them held out."]
 
 
 def card_from_config(config: CheckpointConfig, name: str, sheet: bool) -> ModelCard:
@@ -114,7 +121,8 @@ def card_from_config(config: CheckpointConfig, name: str, sheet: bool) -> ModelC
         evaluation = training.get("evaluation")
         report = None if evaluation is None else EvaluationReport.from_dict(evaluation)
         parts = training.get("parts", {})
-        return card_of(name, runs, config.labels, (rows, columns), report, parts, sheet)
+        classes = config.class_names or config.labels
+        return card_of(name, runs, classes, (rows, columns), report, parts, sheet)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise PixelgenError(
             f"no card can be made of the recipe and figures in config.json: {error}",

@@ -60,6 +60,8 @@ class TrainedRun:
             "class_dropout": self.recipe.data.class_dropout,
             "recipe": recipe_text(self.recipe),
         }
+        if self.state.pictures:
+            facts["pictures"] = self.state.pictures
         if self.state.started_from:
             facts["started_from"] = self.state.started_from
             facts["before"] = self.state.history

@@ -59,6 +59,11 @@ class TimeLimit(NamedTuple):
         """When it stops, by `time.perf_counter`; called before its first step."""
         return (time.perf_counter() if self.began is None else self.began) + self.seconds
 
+    def minutes_left(self) -> float:
+        """How long the steps of this part may take; without end where it is only to stop after its
+        steps, a turn among others."""
+        return math.inf if self.began is None else (self.end() - time.perf_counter()) / 60
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -168,7 +173,7 @@ def _train(
         else:
             run.begin(init)
         with StopSignals(deferred=True) as stop:
-            return run.go(stop, limit.end())
+            return run.go(stop, limit.end(), limit.minutes_left())
     except BaseException:
         if saved is None and accelerator.is_main_process:
             clean_up(folder)
@@ -305,11 +310,12 @@ class TrainingRun:
                 self.folder, state, self.model, self.ema.module, self.optimiser, self.task.critic
             )
 
-    def go(self, stop: StopSignals, end: float) -> Outcome:
-        """Steps until the schedule, the time `end` of `time.perf_counter`, or a signal ends it."""
+    def go(self, stop: StopSignals, end: float, minutes_left: float) -> Outcome:
+        """Steps until the schedule, the time `end` of `time.perf_counter`, or a signal ends it.
+        With less than `minutes_left`, compiling may not pay."""
         self.flops = self._count_flops()
         compiled = self.recipe.compute.compile and compiling_pays(
-            self.recipe, self.flops, self.accelerator.device.type
+            self.recipe, self.flops, self.accelerator.device.type, minutes_left
         )
         if compiled:
             self.objective = torch.compile(self.objective, dynamic=False)
@@ -334,7 +340,7 @@ class TrainingRun:
             if compiled:
                 self.watcher.note("compiling the network, which takes a minute or two")
             elif self.recipe.compute.compile:
-                self.watcher.note("the network is not compiled: the schedule is too short")
+                self.watcher.note("the network is not compiled: the run is too short")
             reason, number = self._loop(stop, end, throughput)
             self.save(last=True)
             if number is None:

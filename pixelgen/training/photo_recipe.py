@@ -24,6 +24,10 @@ TOKENIZER = "imagenet64"
 """Weights whose tokenizer makes codes of 64×64 pictures."""
 FROM_NOTHING = "none"
 LARGEST_HOLDOUT = 2000
+_LISTED = 20
+"""Classes that a model card names."""
+SHEET_MINUTES = 5.0
+"""Between sheets of samples, at least; a sheet takes seconds."""
 
 _PRESETS: dict[str, dict[str, Any]] = {
     "tiny": {"features": 64, "layers": 5, "output_features": 96, "head_features": 48},
@@ -87,12 +91,14 @@ def photo_recipe(
     """
     if data.pictures < 2:
         raise PixelgenError(f"{data.path} has one picture: training needs at least two")
-    for name, count in data.counts.items():
-        if count < 2 and len(data.counts) > 1:
-            raise PixelgenError(
-                f"class {name!r} of {data.path} has one picture",
-                "a class needs at least two: add pictures, or remove it",
-            )
+    single = [name for name, count in data.counts.items() if count < 2]
+    if single and len(data.counts) > 1:
+        more = f", and so have {len(single) - 1} others" if len(single) > 2 else ""
+        more = f", and so has {single[1]!r}" if len(single) == 2 else more
+        raise PixelgenError(
+            f"class {single[0]!r} of {data.path} has one picture{more}",
+            "a class needs at least two: add pictures, or remove it",
+        )
     start = options.starts_from
     config = None
     if start is not None:
@@ -110,6 +116,7 @@ def photo_recipe(
             "compile": options.minutes >= COMPILE_MINUTES,
             "channels_last": True,
         },
+        "intervals": {"samples": max(options.minutes / 4, SHEET_MINUTES)},
         "sampling": _sampling(config),
         "card": {"license": options.license} if options.license else {},
     }
@@ -202,10 +209,12 @@ def _data(
 
 
 def _card_text(data: DataSummary, recipe: Recipe) -> str:
-    """What the model card says of the pictures."""
-    kinds = f" of {len(data.counts)} classes" if len(data.counts) > 1 else ""
+    """What the model card says of the pictures; how many can be read is known after the run."""
+    names = [*data.counts]
+    listed = ", ".join(names[:_LISTED]) + (", …" if len(names) > _LISTED else "")
+    kinds = f" of {len(names)} classes ({listed})" if len(names) > 1 else ""
     made = f", {_FITTED[recipe.data.fit]}" if recipe.data.fit else ""
-    return f"{data.pictures} pictures{kinds}{made}, {recipe.data.size}×{recipe.data.size}."
+    return f"Pictures{kinds}{made}, {recipe.data.size}×{recipe.data.size}."
 
 
 def _sampling(config: CheckpointConfig | None) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pixelgen.checkpoints import read_config, resolve_weights
 from pixelgen.checkpoints.card import check_license
 from pixelgen.data import DataSummary, summarise
 from pixelgen.errors import PixelgenError, UsageError, counted, did_you_mean
@@ -71,7 +72,8 @@ def plan_training(
                 code="photo-option-with-recipe",
             )
         changes = [*overrides, *([f"card.license={license}"] if license else [])]
-        return Plan(load_recipe(path, changes), start)
+        recipe = load_recipe(path, changes)
+        return Plan(recipe, start, _recipe_lines(recipe, start))
     if resume and state_path(folder) is not None:
         return Plan(_resumed(folder, overrides, given.pop("minutes", None), given))
     known = {name: value for name, value in columns.items() if value is not None}
@@ -96,10 +98,18 @@ def _recipe_path(source: str) -> Path | None:
         return known[source]
     if source.count("/") != 1 or source.startswith((".", "/", "~")):
         raise UsageError(
-            f"no pictures and no recipe {source!r}{did_you_mean(source, known)}",
+            f"no pictures and no recipe {source!r}{did_you_mean(source, [*known, *_folders()])}",
             "give a folder of pictures, a recipe, or a data set of the Hub owner/name",
         )
     return None
+
+
+def _folders() -> list[str]:
+    """The names of the folders in the current folder."""
+    try:
+        return [entry.name for entry in os.scandir() if entry.is_dir()]
+    except OSError:
+        return []
 
 
 def _resumed(
@@ -126,15 +136,80 @@ def _resumed(
 
 def _lines(recipe: Recipe, data: DataSummary, start: str | None) -> tuple[str, ...]:
     counts, options = data.counts, recipe.data
-    listed = ", ".join(f"{name} ({count})" for name, count in list(counts.items())[:_LISTED])
-    more = ", …" if len(counts) > _LISTED else ""
-    kinds = f" of {len(counts)} classes: {listed}{more}" if len(counts) > 1 else ""
+    listed = _listed([f"{name} ({count})" for name, count in counts.items()])
+    kinds = f" of {len(counts)} classes: {listed}" if len(counts) > 1 else ""
     size = f"{options.size}×{options.size}"
-    begins = f"from the weights {start}" if start else "from nothing"
-    layers = getattr(recipe.model, "layers", None)
-    depth = "" if layers is None else f"{counted(layers, 'layer')}, "
     return (
         f"{counted(data.pictures, 'picture')}{kinds}",
+        *_remarks(data),
         f"made {size} ({options.fit}), {options.holdout} of them held out to validate",
-        f"{recipe.model.model}, {depth}{begins}, {counted(recipe.schedule.minutes, 'minute')}",
+        _network_line(recipe, start),
+        *([] if start is None else _known_classes(data, start)),
     )
+
+
+def _known_classes(data: DataSummary, start: str) -> list[str]:
+    """Which classes start as those of the weights, as `LikelihoodTask.warm_start` finds them."""
+    from pixelgen.training.tasks.likelihood import class_keys  # with torch
+
+    source = resolve_weights(start)
+    config = read_config(source.path, source.name)
+    names = list(data.counts)
+    old = {*class_keys(config.labels, config.class_names)}
+    keys = zip(names, class_keys(range(len(names)), names), strict=True)
+    known = [name for name, key in keys if key in old]
+    if not names or not old:
+        return []
+    if not known:
+        return [f"{start} knows none of these classes by name: they start as a mean of its own"]
+    others = "; others start as a mean of its own" if len(known) < len(names) else ""
+    return [f"classes that start as those of {start}: {_listed(known)}{others}"]
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:_LISTED]) + (", …" if len(names) > _LISTED else "")
+
+
+def _remarks(data: DataSummary) -> list[str]:
+    """How columns were chosen, and why there are no classes where some may be expected."""
+    remarks = []
+    if others := {*data.columns} - {data.image_column, data.label_column}:
+        classes = f"classes from {data.label_column!r}" if data.counts else "no classes"
+        ignored = ", ".join(map(repr, sorted(others)))
+        remarks.append(
+            f"pictures from column {data.image_column!r}, {classes}; not used: {ignored}"
+        )
+    if data.folders:
+        first, last = (Path(data.path) / folder for folder in (data.folders[0], data.folders[-1]))
+        remarks.append(
+            f"no classes, since pictures lie at different depths, in {first} and in {last}: move "
+            "each into the folder of its class"
+        )
+    return remarks
+
+
+def _recipe_lines(recipe: Recipe, start: str | None) -> tuple[str, ...]:
+    data = recipe.data
+    size = f", made {data.size}×{data.size}" if data.size else ""
+    held_out = f"{data.holdout} of them held out to validate"
+    return (
+        f"pictures of {data.path} ({data.split}){size}, {held_out}",
+        _network_line(recipe, start),
+    )
+
+
+def _network_line(recipe: Recipe, start: str | None) -> str:
+    """The network, what it starts from, and how long it is trained."""
+    from pixelgen.checkpoints.instantiate import parameter_count  # with torch
+
+    layers, schedule = getattr(recipe.model, "layers", None), recipe.schedule
+    parameters = parameter_count(recipe.model)
+    parts = [recipe.model.model]
+    if layers is not None:
+        parts.append(counted(layers, "layer"))
+    if parameters is not None:
+        parts.append(f"{parameters / 1e6:.2f} M parameters")
+    parts.append(f"from the weights {start}" if start else "from nothing")
+    steps = counted(schedule.steps, "step")
+    parts.append(steps if schedule.steps else counted(schedule.minutes, "minute"))
+    return ", ".join(parts)

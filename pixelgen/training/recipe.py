@@ -329,7 +329,7 @@ class ComputeRecipe:
     """Precision of convolutions and matrix products; weights, their average and the log-likelihood
     are always fp32. A processor without fast bf16 trains in fp32."""
     compile: bool = False
-    """Compile the network, unless the schedule is too short to win back the minutes that this takes
+    """Compile the network, unless the run is too short to win back the minutes that this takes
     (needs a C++ compiler on a CPU)."""
     channels_last: bool = False
     """Use the channels-last memory format."""

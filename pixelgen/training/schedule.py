@@ -36,10 +36,15 @@ def learning_rate(
     return optimiser.lr * rise * fall
 
 
-def compiling_pays(recipe: Recipe, flops: float, device: str) -> bool:
-    """Whether all parts of a run together last `COMPILE_MINUTES`. `flops`: floating-point
-    operations per picture, `device`: the type of the device."""
+def compiling_pays(
+    recipe: Recipe, flops: float, device: str, part_minutes: float = math.inf
+) -> bool:
+    """Whether all parts of a run together last `COMPILE_MINUTES`, and this part of it does, too,
+    which lasts `part_minutes`. A run of given steps is compiled in all of its parts or in none, so
+    that its results do not depend on where it was stopped. `flops`: floating-point operations per
+    picture, `device`: the type of the device."""
     schedule = recipe.schedule
+    if schedule.minutes:
+        return min(schedule.minutes, part_minutes) >= COMPILE_MINUTES
     work = schedule.steps * recipe.optimiser.batch * flops
-    minutes = schedule.minutes or work / _SPEED.get(device, _OTHER_SPEED) / 60
-    return minutes >= COMPILE_MINUTES
+    return work / _SPEED.get(device, _OTHER_SPEED) / 60 >= COMPILE_MINUTES

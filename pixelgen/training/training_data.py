@@ -136,10 +136,16 @@ def by_picture(
                 f"label {labels[0]} of the data is not a class",
                 "label -1 marks splits without labels: take another, or set model.classes = 0",
             )
+        unread = [name for i, name in enumerate(data.label_names) if i not in labels]
+        if unread and len(data.label_names) == config.classes:
+            raise PixelgenError(
+                f"there is no readable picture of class {unread[0]!r}",
+                "add some, or remove the class",
+            )
         if len(labels) != config.classes:
             raise PixelgenError(
                 f"model.classes is {config.classes}, the data has {counted(len(labels), 'label')}",
-                "none of the pictures of a class may be readable, or set model.classes",
+                "set model.classes",
             )
         classes = data.rows(labels)
     check_data(options, data)

@@ -162,6 +162,11 @@ def test_a_class_without_its_option(run: Run, words: list[str], hint: str) -> No
     assert outcome.err.endswith(f"({hint})\n")
 
 
+def test_a_file_is_not_taken_for_a_class(run: Run) -> None:
+    Path("lion").touch()
+    assert "--class" not in run("sample", "lion").err
+
+
 def test_grid_and_scale(run: Run, weights: Path) -> None:
     words = ["sample", "--class", 8, "--class", 207, "-n", 3, "--seed", 1, "--weights", weights]
     run(*words, "-o", "a.png")

@@ -263,7 +263,7 @@ def test_errors_say_what_is_wrong(tmp_path: Path, write_pictures: WritePictures)
     cases: list[tuple[tuple[Any, str], str]] = [
         ((tmp_path / "nowhere", "train"), "no data folder"),
         (("", "train"), "no data set is named"),
-        ((tmp_path / "empty", "train"), "cannot read the data set"),
+        ((tmp_path / "empty", "train"), "there are no pictures in"),
         ((tmp_path / "a", "test"), "train"),
         ((tmp_path / "b", "train"), "row 2"),
         (("someone/nothing", "train"), "someone/nothing"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -73,7 +74,7 @@ def test_no_path_of_this_computer_is_exported(recipe_file: Path, tmp_path: Path)
 
 def test_figures_and_samples_enter_the_card(recipe_file: Path, tmp_path: Path) -> None:
     run, folder = tmp_path / "run", tmp_path / "weights"
-    train(load_recipe(recipe_file, ["schedule.steps=1"]), run)
+    train(load_recipe(recipe_file, ["schedule.steps=1", "card.data=Squares."]), run)
     figure = {"bits_per_dim": 3.21, "standard_error": 0.01}
     measured = {"data": "d", "split": "s", "images": 9, "conditional": figure}
     measured |= {"reconstruction": {"psnr": 20.5, "ssim": 0.7, "perceptual": None}}
@@ -82,6 +83,7 @@ def test_figures_and_samples_enter_the_card(recipe_file: Path, tmp_path: Path) -
     export(run, folder, evaluation=tmp_path / "e.json", sheet=tmp_path / "s.png")
     card = (folder / "README.md").read_text(encoding="utf-8")
     assert "3.2100 ± 0.0100" in card
+    assert re.search(r"\n\nSquares\. \d+ pictures, \d+ of them held out\.\n", card)
     assert "| dB PSNR of reconstructions, s split, 9 pictures | 20.50 |" in card
     assert "pixelgen evaluate weights --data d --split s" in card
     assert (folder / "samples.png").read_bytes() == PNG

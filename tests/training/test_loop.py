@@ -126,11 +126,14 @@ def test_a_short_schedule_is_not_compiled(
     short, long = Notes(), Notes()
     run(recipe_file, tmp_path / "a", "compute.compile=true", "schedule.steps=1", watcher=short)
     assert not compiled
-    assert "the network is not compiled: the schedule is too short" in short.texts
+    assert "the network is not compiled: the run is too short" in short.texts
     minutes = ("compute.compile=true", "schedule.steps=0", "schedule.minutes=60")
     run(recipe_file, tmp_path / "b", *minutes, max_minutes=0, watcher=long)
     assert len(compiled) == 1
     assert any(text.startswith("compiling") for text in long.texts)
+    began = time.perf_counter()
+    run(recipe_file, tmp_path / "c", *minutes, max_minutes=1e-9, began=began)
+    assert len(compiled) == 1  # for a command that ends before that pays
 
 
 def test_an_open_data_set_is_not_opened_again(

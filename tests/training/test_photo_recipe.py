@@ -7,15 +7,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
-from pixelgen.data import DataSummary, load_images, summarise
+from pixelgen.data import DataSummary, ImageData, load_images, summarise
 from pixelgen.errors import PixelgenError, UsageError
 from pixelgen.imaging.padding import pad_square
 from pixelgen.training.photo_recipe import PhotoTraining, photo_recipe
 from pixelgen.training.plan import plan_training
 from pixelgen.training.recipe import Recipe
 from pixelgen.training.state import Counters, RunState
+from pixelgen.training.training_data import by_picture
 
 
 def summary(pictures: int = 500, classes: int = 5) -> DataSummary:
@@ -27,7 +29,7 @@ def photos(folder: Path, counts: dict[str, int]) -> Path:
     """Pictures of many sizes in class folders."""
     draw = np.random.default_rng(0)
     for name, count in counts.items():
-        (folder / name).mkdir(parents=True)
+        (folder / name).mkdir(parents=True, exist_ok=True)
         for i in range(count):
             height, width = draw.integers(20, 90, 2)
             pixels = draw.integers(0, 256, (height, width, 3), dtype=np.uint8)
@@ -87,6 +89,7 @@ def test_classes_of_one_picture_each_say_what_is_missing() -> None:
     with pytest.raises(PixelgenError, match="class 'cat' of photos has one picture") as caught:
         photo_recipe(lonely, PhotoTraining())
     assert "at least two" in caught.value.hint
+    assert caught.value.message.endswith(", and so has 'dog'")
     with pytest.raises(PixelgenError, match="has one picture"):
         photo_recipe(DataSummary("photos", "train", 1), PhotoTraining())
 
@@ -104,7 +107,7 @@ def test_pictures_of_any_sizes_are_made_square(tmp_path: Path) -> None:
     assert data.images.shape == again.images.shape == (9, 3, 32, 32)
     assert data.labels is not None
     assert data.labels.tolist() == [0] * 5 + [1] * 4
-    expected = "1 of 10 pictures cannot be read and are left out: broken.jpg"
+    expected = "1 of 10 pictures cannot be read and are left out: cat/broken.jpg"
     assert notes == [expected, expected]
     padded = load_images(folder, "train", size=32, fit="pad", skip_unreadable=True)
     with Image.open(folder / "dog" / "1.jpg") as photo:
@@ -124,6 +127,14 @@ def test_pictures_of_any_sizes_are_made_square(tmp_path: Path) -> None:
     (tmp_path / "list.csv").write_bytes(b"image\n\xff\xfe\n")
     with pytest.raises(PixelgenError, match=r"cannot read the data set .*csv: .*utf-8"):
         load_images(tmp_path / "list.csv", "train")
+
+
+def test_a_class_without_a_readable_picture_is_named() -> None:
+    recipe = photo_recipe(summary(6, 2), PhotoTraining(start="none", size=32))
+    pictures = torch.zeros(3, 3, 32, 32, dtype=torch.uint8)
+    data = ImageData(pictures, torch.zeros(3, dtype=torch.int64), ("cat", "dog"))
+    with pytest.raises(PixelgenError, match="no readable picture of class 'dog'"):
+        by_picture(recipe, data, pictures[None])
 
 
 def test_a_list_of_files_names_pictures_and_classes(tmp_path: Path) -> None:
@@ -153,6 +164,54 @@ def test_the_recipe_of_a_run_from_elsewhere(
         plan_training(str(tmp_path), tmp_path, resume=True)
 
 
+def test_columns_are_guessed_and_said(tmp_path: Path) -> None:
+    folder = photos(tmp_path / "mine", {"a": 4})
+    # A spreadsheet's file: semicolons, names of its own, and a row without a picture.
+    rows = ["A;a/0.jpg;cat", "B;a/1.jpg;cat", "C;;dog", "D;a/3.jpg;dog"]
+    (folder / "list.csv").write_text("\n".join(["Who;Picture File;What", *rows]))
+    data = summarise(folder / "list.csv")
+    assert (data.image_column, data.label_column) == ("Picture File", "What")
+    plan = plan_training(str(folder / "list.csv"), tmp_path / "run", start="none", size=32)
+    assert plan.lines[:2] == (
+        "4 pictures of 2 classes: cat (2), dog (2)",
+        "pictures from column 'Picture File', classes from 'What'; not used: 'Who'",
+    )
+    notes: list[str] = []
+    loaded = load_images(
+        folder / "list.csv",
+        "train",
+        size=8,
+        fit="crop",
+        image_column="Picture File",
+        skip_unreadable=True,
+        note=notes.append,
+    )
+    assert len(loaded) == 3
+    assert notes == ["1 of 4 pictures cannot be read and are left out: row 2"]
+    (folder / "list.csv").write_text("Who;Picture File\n")
+    with pytest.raises(PixelgenError, match=r"list.csv has no rows"):
+        summarise(folder / "list.csv")
+
+
+def test_places_without_pictures(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(PixelgenError, match="there are no pictures in"):
+        summarise(tmp_path / "empty")
+    (tmp_path / "photos.zip").touch()
+    with pytest.raises(UsageError, match="neither a folder of pictures nor") as caught:
+        summarise(tmp_path / "photos.zip")
+    assert "unpack the archive" in caught.value.hint
+
+
+def test_pictures_at_different_depths_have_no_classes(tmp_path: Path) -> None:
+    folder = photos(tmp_path / "mine", {"": 2, "cat": 2})
+    plan = plan_training(str(folder), tmp_path / "run")
+    assert plan.lines[1] == (
+        f"no classes, since pictures lie at different depths, in {folder} and in {folder / 'cat'}: "
+        "move each into the folder of its class"
+    )
+
+
 def test_a_plan_says_what_will_happen(tmp_path: Path) -> None:
     folder = photos(tmp_path / "mine", {"cat": 12, "dog": 8})
     plan = plan_training(str(folder), tmp_path / "run", minutes=5.0)
@@ -161,9 +220,17 @@ def test_a_plan_says_what_will_happen(tmp_path: Path) -> None:
     assert plan.lines == (
         "20 pictures of 2 classes: cat (12), dog (8)",
         "made 64×64 (crop), 2 of them held out to validate",
-        "gated_pixelcnn, 9 layers, from the weights imagenet64, 5 minutes",
+        "gated_pixelcnn, 9 layers, 9.30 M parameters, from the weights imagenet64, 5 minutes",
+        "imagenet64 knows none of these classes by name: they start as a mean of its own",
     )
-    assert plan.recipe.card.data == "20 pictures of 2 classes, cropped to their middle, 64×64."
+    (folder / "cat").rename(folder / "Tabby cat")
+    known = plan_training(str(folder), tmp_path / "run").lines[-1]
+    assert known == (
+        "classes that start as those of imagenet64: Tabby cat; others start as a mean of its own"
+    )
+    assert (
+        plan.recipe.card.data == "Pictures of 2 classes (cat, dog), cropped to their middle, 64×64."
+    )
     short = plan_training(
         str(folder),
         tmp_path / "run",
@@ -172,14 +239,22 @@ def test_a_plan_says_what_will_happen(tmp_path: Path) -> None:
         start="none",
         size=32,
     )
-    assert short.lines[2] == "gated_pixelcnn, 1 layer, from nothing, 1 minute"
+    network, layers, parameters, *rest = short.lines[2].split(", ")
+    assert (network, layers, rest) == ("gated_pixelcnn", "1 layer", ["from nothing", "1 minute"])
+    assert parameters.endswith(" M parameters")
+    (folder / "Tabby cat").rename(folder / "cat")
     padded = plan_training(str(folder), tmp_path / "run", minutes=5.0, size=32, fit="pad")
     assert padded.lines[1] == "made 32×32 (pad), 2 of them held out to validate"
     assert padded.recipe.data.fit == "pad"
     assert padded.recipe.card.data == (
-        "20 pictures of 2 classes, padded to squares with the colour of their edges, 32×32."
+        "Pictures of 2 classes (cat, dog), padded to squares with the colour of their edges, 32×32."
     )
-    recipe = plan_training("imagenet32", tmp_path / "run", overrides=["data.path=x"]).recipe
+    by_recipe = plan_training("imagenet32", tmp_path / "run", overrides=["data.path=x"])
+    recipe = by_recipe.recipe
+    assert by_recipe.lines == (
+        "pictures of x (train), made 32×32, 2000 of them held out to validate",
+        "gated_pixelcnn, 8 layers, 2.92 M parameters, from nothing, 92 minutes",
+    )
     assert recipe.data.path == "x"
     assert recipe.card.summary == ""
     for source, options, says in (

@@ -34,6 +34,8 @@ def test_only_long_runs_are_compiled() -> None:
 
     assert not compiling_pays(recipe(minutes=2), 1e15, "cpu")
     assert compiling_pays(recipe(minutes=20), 1, "cpu")
+    assert not compiling_pays(recipe(minutes=20), 1, "cpu", part_minutes=1)
+    assert compiling_pays(recipe(steps=10000), 1e9, "cpu", part_minutes=1)  # as in other parts
     assert not compiling_pays(recipe(steps=100), 1e9, "cpu")
     assert compiling_pays(recipe(steps=10000), 1e9, "cpu")
     assert not compiling_pays(recipe(steps=10000), 1e9, "cuda")  # where they take seconds

@@ -36,3 +36,9 @@ def test_one_task_fits(path: Path) -> None:
     text = kind_of_task(recipe).card_text([recipe], "mine", "8×8", [3])
     assert "8×8" in text.summary
     assert "mine" in text.usage
+
+
+def test_a_card_names_classes() -> None:
+    recipe = load_recipe(RECIPES / "imagenet32.toml")
+    text = kind_of_task(recipe).card_text([recipe], "mine", "8×8", ["frog pond", "ship"])
+    assert text.usage == "pixelgen sample --weights mine --class 'frog pond'"

@@ -148,7 +148,7 @@ class AutoencoderTask(Task):
 
     @classmethod
     def card_text(
-        cls, recipes: Sequence[Recipe], name: str, size: str, labels: Sequence[int]
+        cls, recipes: Sequence[Recipe], name: str, size: str, classes: Sequence[int | str]
     ) -> CardText:
         """See `Task`."""
         configs = (recipe.model for recipe in recipes)

@@ -92,10 +92,10 @@ class Task(ABC):
     @classmethod
     @abstractmethod
     def card_text(
-        cls, recipes: Sequence[Recipe], name: str, size: str, labels: Sequence[int]
+        cls, recipes: Sequence[Recipe], name: str, size: str, classes: Sequence[int | str]
     ) -> CardText:
-        """For the weights `name`, trained by `recipes`, for images of `size`, of the classes
-        `labels`."""
+        """For the weights `name`, trained by `recipes`, for images of `size`, of `classes`: their
+        names, or their numbers where they are those of ILSVRC."""
 
     @classmethod
     def held_out_condition(cls, recipe: Recipe) -> str:

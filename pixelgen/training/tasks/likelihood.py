@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -93,7 +94,7 @@ class LikelihoodTask(Task):
 
     @classmethod
     def card_text(
-        cls, recipes: Sequence[Recipe], name: str, size: str, labels: Sequence[int]
+        cls, recipes: Sequence[Recipe], name: str, size: str, classes: Sequence[int | str]
     ) -> CardText:
         """See `Task`."""
         recipe = recipes[0]
@@ -107,7 +108,8 @@ class LikelihoodTask(Task):
         return CardText(
             summary=f"{kind} autoregressive model ({recipe.model.model}) of {size} pictures.",
             sheet="Samples",
-            usage=f"pixelgen sample --weights {name}" + (f" --class {labels[0]}" if labels else ""),
+            usage=f"pixelgen sample --weights {name}"
+            + (f" --class {shlex.quote(str(classes[0]))}" if classes else ""),
         )
 
     @classmethod

@@ -59,7 +59,7 @@ class PixelVAETask(AutoencoderTask):
 
     @classmethod
     def card_text(
-        cls, recipes: Sequence[Recipe], name: str, size: str, labels: Sequence[int]
+        cls, recipes: Sequence[Recipe], name: str, size: str, classes: Sequence[int | str]
     ) -> CardText:
         """See `Task`."""
         config = recipes[0].model

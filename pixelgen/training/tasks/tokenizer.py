@@ -160,7 +160,7 @@ class TokenizerTask(Task):
 
     @classmethod
     def card_text(
-        cls, recipes: Sequence[Recipe], name: str, size: str, labels: Sequence[int]
+        cls, recipes: Sequence[Recipe], name: str, size: str, classes: Sequence[int | str]
     ) -> CardText:
         """See `Task`."""
         return CardText(
