@@ -121,8 +121,9 @@ SHOTS = (
         "-o completed.png",
         "completed.png",
         "The original, what is known of it, and five completions by the weights for faces. They "
-        "go on with the face, without details. Weights with a tokenizer draw the known half from "
-        "its codes, so that it is not quite what it was; without `--raw` it is, to the bit.",
+        "go on with the face, but distort it: these weights learned from faces that fill the "
+        "picture. Weights with a tokenizer draw the known half from its codes, so that it is not "
+        "quite what it was; without `--raw` it is, to the bit.",
     ),
     Shot(
         "Where the surprise is",
