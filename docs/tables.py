@@ -63,5 +63,5 @@ if __name__ == "__main__":
         sys.exit(__doc__)
     try:
         main(Path(sys.argv[1]), sys.argv[2])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError) as error:
         sys.exit(f"{sys.argv[1]}: {error}")

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from pixelgen.evaluation.results import BitsPerDim
+from pixelgen.evaluation.results import BitsPerDim, result_from_dict
 
 Kind = Literal["closed form", "trained", "published"]
 
@@ -82,13 +82,8 @@ class Comparison:
 
     @staticmethod
     def from_dict(values: Mapping[str, Any]) -> Comparison:
-        """Inverse of `to_dict`. Raises KeyError and TypeError for something else."""
-        rows = []
-        for row in values["rows"]:
-            bits = {name: row[name] and BitsPerDim(**row[name]) for name in ("test", "train")}
-            curve = tuple((flops, figure) for flops, figure in row["curve"])
-            rows.append(Row(**{**row, **bits, "curve": curve}))
-        return Comparison(**{**values, "rows": tuple(rows)})
+        """Inverse of `to_dict`. Raises ValueError for something else."""
+        return result_from_dict(Comparison, values)
 
 
 COLUMNS = (

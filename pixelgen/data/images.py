@@ -286,7 +286,7 @@ def open_dataset(ref: str | Path, split: str) -> Dataset:
             f"no data folder {text}", "give a folder of pictures, or a Hub id owner/name"
         )
     if local and not path.is_dir() and path.suffix.lower() not in LISTS:
-        archive = any(path.name.lower().endswith(ending) for ending in _ARCHIVES)
+        archive = path.name.lower().endswith(_ARCHIVES)
         raise UsageError(
             f"{text} is neither a folder of pictures nor a file that lists them",
             "unpack the archive, and give its folder"

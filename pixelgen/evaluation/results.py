@@ -356,9 +356,9 @@ def _value(expected: Any, value: object, key: str) -> Any:
         if value in get_args(expected):
             return value
     elif get_origin(expected) is tuple:
-        if isinstance(value, list | tuple):
-            item = get_args(expected)[0]
-            return tuple(_value(item, each, f"{key}[{i}]") for i, each in enumerate(value))
+        items = get_args(expected)  # of one type: as many as these, or, with `...`, any number
+        if isinstance(value, list | tuple) and (items[-1] is ... or len(value) == len(items)):
+            return tuple(_value(items[0], each, f"{key}[{i}]") for i, each in enumerate(value))
     elif is_dataclass(expected):
         return result_from_dict(expected, value, key)  # type: ignore[arg-type]
     elif expected is float:
