@@ -99,6 +99,15 @@ def test_show(run: Run, hub: Hub, weights: Path) -> None:
     assert Path(facts["path"]).is_dir()
 
 
+def test_show_says_what_the_training_started_from(run: Run, weights: Path) -> None:
+    assert "started from" not in run("weights", "show", weights).out
+    config = json.loads((weights / "config.json").read_text())
+    config["training"] = {"steps": 5, "started_from": "owner/base"}
+    (weights / "config.json").write_text(json.dumps(config))
+    out = run("weights", "show", weights).out
+    assert "trained       5 steps\nstarted from  owner/base\n" in out
+
+
 def test_path(run: Run, hub: Hub, weights: Path) -> None:
     assert run("weights", "path", "tiny").out == f"{weights}\n"
     hub.add("owner/name", weights)

@@ -144,6 +144,7 @@ def _print_details(facts: dict[str, Any], config: CheckpointConfig, as_json: boo
         + f", {sampling.candidates} candidates"
         * (sampling.candidates > 1),
         "trained": ", ".join(trained),
+        "started from": str(training.get("started_from", "")),
         "revision": facts["revision"],
         "files": ", ".join(f"{name} {size_text(size)}" for name, size in facts["files"].items()),
         "path": facts["path"]
