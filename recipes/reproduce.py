@@ -69,7 +69,7 @@ LARGE = ("optimiser.batch=256", "optimiser.ema=0.998")
 MODELS = (
     Model(
         "decoder", "tokenizer64", "imagenet64", "imagenet64", settings=DECODER,
-        gpu=("optimiser.batch=128", "losses.perceptual_share=1", "optimiser.lr=1e-3"),
+        gpu=("losses.decoder_only=false", "losses.classifier=0.2", "optimiser.batch=128"),
     ),
     Model("embedder", "embedder64", "faces64", share=0.3),
     Model(
@@ -78,13 +78,20 @@ MODELS = (
     ),
     Model(
         "faces", "faces64", "faces64", "imagenet64", needs=("embedder", "face-tokenizer"),
-        gpu=LARGE, inputs={"data.tokenizer": "face-tokenizer", "data.embedder": "embedder"},
+        gpu=(*LARGE, "optimiser.lr=1.2e-3", "model.dropout=0.1"),
+        inputs={"data.tokenizer": "face-tokenizer", "data.embedder": "embedder"},
     ),
-    Model("imagenet32", "imagenet32", "imagenet64", "imagenet32", gpu=LARGE),
+    Model(
+        "imagenet32", "imagenet32", "imagenet64", "imagenet32",
+        settings=("data.vectors=imagenet32",),
+        gpu=("optimiser.batch=192", "optimiser.lr=1.2e-3", "schedule.decay_from=0.1"),
+    ),
     Model("autoencoder32", "autoencoder32", "imagenet64", "autoencoder32", gpu=LARGE),
     Model(
         "prior", "imagenet64", "imagenet64", "imagenet64", needs=("decoder",),
-        settings=("schedule.steps=0",), inputs={"data.tokenizer": "decoder"},
+        settings=("schedule.steps=0", "data.vectors=imagenet64"),
+        gpu=("optimiser.lr=1.5e-3", "data.jitter=3", "model.dropout=0.1"),
+        inputs={"data.tokenizer": "decoder"},
     ),
 )  # fmt: skip
 """In the order in which they start where not all can."""
