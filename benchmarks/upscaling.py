@@ -2,12 +2,17 @@
 
     python benchmarks/upscaling.py PHOTO|FOLDER ... [--tokenizer WEIGHTS] [--small FOLDER]
         [--also NAME=FOLDER ...] [--json]
+    python benchmarks/upscaling.py --data PATH_OR_HUB_ID [--pictures N] [--json]
 
 The middle square of each photo of at least 256×256 pixels is resized to 256×256, the truth, and
 that to 64×64. The latter is enlarged four times and compared with the truth, and both again at
 128×128. `--tokenizer` has the small pictures encoded and decoded first, as pictures of codes are;
 `--small` writes them to a folder, for other programs, whose results `--also` reads from a folder
 under the same names. The perceptual distance needs the extra `train`.
+
+With `--data`, N square pictures of a data set, at least 64×64, take the place of photos: they are
+resized to 64×64, the truth, and that to 32×32, which is enlarged four times and halved again. The
+figure is the distance of all of them to the truth as a set, KID. It needs the extra `train`.
 """
 
 from __future__ import annotations
@@ -57,6 +62,28 @@ def measure(real: Pictures, enlarged: Pictures) -> dict[str, float | None]:
     return row
 
 
+def set_distances(path: str, count: int) -> dict[str, dict[str, float | None]]:
+    """KID and its standard error of each method, on `count` pictures of a data set."""
+    from pixelgen.data import load_images
+    from pixelgen.metrics.judge import SIDES, load_judge
+    from pixelgen.metrics.kid import kernel_distance
+
+    truth = load_images(path, "validation", size=SMALL, limit=count).images
+    real = [Image.fromarray(image.permute(1, 2, 0).numpy()) for image in truth]
+    half = [image.resize((SMALL // 2, SMALL // 2), Image.Resampling.BOX) for image in real]
+    judge = load_judge()
+    judge.size = SIDES[-1]
+    features = judge.see(truth)[1]
+    rows: dict[str, dict[str, float | None]] = {}
+    for method in METHODS:
+        enlarged = tensor([enlarge(one, SCALE, method) for one in half], SMALL)
+        kid = kernel_distance(features, judge.see(enlarged)[1])
+        if kid is None:
+            raise SystemExit("error: too few pictures for KID, raise --pictures")
+        rows[method] = {"kid": kid.mean, "standard_error": kid.standard_error}
+    return rows
+
+
 def timed(small: Pictures, method: Resample) -> tuple[Pictures, float]:
     """The pictures enlarged, and the seconds for each."""
     enlarge(small[0], SCALE, method)  # loads the network
@@ -65,8 +92,11 @@ def timed(small: Pictures, method: Resample) -> tuple[Pictures, float]:
     return result, (time.perf_counter() - start) / len(result)
 
 
-def report(rows: dict[str, dict[str, float | None]]) -> None:
-    """One line for each method."""
+def show(rows: dict[str, dict[str, float | None]], pictures: int, as_json: bool) -> None:
+    """Prints one line for each method, or JSON."""
+    if as_json:
+        print(json.dumps({"pictures": pictures, "methods": rows}, indent=1))
+        return
     names = list(next(iter(rows.values())))
     print("".join(f"{name:>15}" for name in ["", *names]))
     for method, row in rows.items():
@@ -78,12 +108,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("photos", nargs="+", type=Path)
+    parser.add_argument("photos", nargs="*", type=Path)
+    parser.add_argument("--data", metavar="PATH_OR_HUB_ID")
+    parser.add_argument("--pictures", type=int, default=1000, metavar="N")
     parser.add_argument("--tokenizer", metavar="WEIGHTS")
     parser.add_argument("--small", type=Path, metavar="FOLDER")
     parser.add_argument("--also", action="append", default=[], metavar="NAME=FOLDER")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
+    if bool(arguments.photos) == bool(arguments.data):
+        parser.error("give photos, or --data")
+    if arguments.data:
+        show(set_distances(arguments.data, arguments.pictures), arguments.pictures, arguments.json)
+        return
 
     real: Pictures = []
     names: list[str] = []
@@ -113,10 +150,7 @@ def main() -> None:
         name, _, folder = other.partition("=")
         result = [load_photo(Path(folder) / file) for file in names]
         rows[name] = measure(real, result) | {"seconds": None}
-    if arguments.json:
-        print(json.dumps({"pictures": len(real), "methods": rows}, indent=1))
-    else:
-        report(rows)
+    show(rows, len(real), arguments.json)
 
 
 if __name__ == "__main__":
