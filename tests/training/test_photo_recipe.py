@@ -253,7 +253,7 @@ def test_a_plan_says_what_will_happen(tmp_path: Path) -> None:
     recipe = by_recipe.recipe
     assert by_recipe.lines == (
         "pictures of x (train), made 32×32, 2000 of them held out to validate",
-        "gated_pixelcnn, 8 layers, 2.92 M parameters, from nothing, 92 minutes",
+        "gated_pixelcnn, 8 layers, 3.38 M parameters, from nothing, 92 minutes",
     )
     assert recipe.data.path == "x"
     assert recipe.card.summary == ""
