@@ -34,8 +34,8 @@ Every picture on this page was drawn by the command above it, with the bundled w
 on a processor. Nothing is selected by hand: all seeds are 1. The metadata of each file hold
 weights, seed and parameters. `python docs/gallery.py` draws them again.
 
-The weights are small. Of pictures of classes, about every second one looks right at a glance;
-faces, limbs and small parts seldom do.
+The weights are small. Of pictures of classes, most look right at a glance; faces, limbs and small
+parts seldom do.
 """
 
 
@@ -67,8 +67,8 @@ SHOTS = (
         "A row each: lion, bell pepper, alp, monarch, Chihuahua; 64×64 pixels, shown twice as "
         "large. Each is the one of eight candidates that is most clearly of its class. Alps are "
         "landscapes, bell peppers have their shape and gloss, monarchs their wings, on flowers. "
-        "Most lions have a head with a mane, but distorted faces. Of the Chihuahuas one or two "
-        "look like dogs.",
+        "Most lions have a head with a mane, but distorted faces. Three or four of the "
+        "Chihuahuas look like dogs.",
     ),
     Shot(
         "The model itself",
