@@ -14,10 +14,11 @@ from pixelgen.imaging import DataFit
 from pixelgen.models.config import GatedPixelCNNConfig
 from pixelgen.training.recipe import Recipe, recipe_from_dict
 from pixelgen.training.recipe_tables import override
-from pixelgen.training.schedule import COMPILE_MINUTES
+from pixelgen.training.schedule import COMPILE_MINUTES, operations_in
 
 Preset = Literal["auto", "tiny", "small", "base"]
-"""Size of a network that starts from nothing; "auto" follows the number of pictures."""
+"""Size of a network that starts from nothing; "auto" follows the number of pictures, and what the
+device computes in the minutes of the run."""
 START = {32: "imagenet32", 64: "imagenet64"}
 """Bundled weights that a run starts from, by the size of pictures."""
 TOKENIZER = "imagenet64"
@@ -41,6 +42,10 @@ _FITTED: dict[DataFit, str] = {
 }
 _SMALL_FROM, _BASE_FROM = 3000, 30000
 """Pictures from which on "auto" takes the preset."""
+_OPERATIONS = {"tiny": 1.1e9, "small": 3.0e9, "base": 13.5e9}
+"""Of training on one picture, about."""
+_SEEN_AT_LEAST = 20000
+"""Pictures that a run should have time for, or all of them once if they are fewer."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,8 +166,7 @@ def _model(
         return model.to_dict()
     preset = options.preset
     if preset == "auto":
-        many = (data.pictures >= _SMALL_FROM) + (data.pictures >= _BASE_FROM)
-        preset = ("tiny", "small", "base")[many]
+        preset = _auto_preset(data.pictures, options.minutes)
     grid: dict[str, Any] = (
         {"height": 32, "width": 32, "patch": 2, "likelihood": "logistic", "head_linear_mean": True,
          "input_skip": True}
@@ -183,6 +187,20 @@ def _model(
         "classes": classes,
         **_PRESETS[preset],
     }
+
+
+def _auto_preset(pictures: int, minutes: float) -> str:
+    """The largest network that this many pictures are enough for, and the minutes."""
+    import torch
+
+    gpu = torch.cuda.is_available() or torch.backends.mps.is_available()
+    budget = operations_in(minutes, "gpu" if gpu else "cpu")
+    seen = min(pictures, _SEEN_AT_LEAST)
+    small, base = (
+        pictures >= least and _OPERATIONS[name] * seen <= budget
+        for name, least in (("small", _SMALL_FROM), ("base", _BASE_FROM))
+    )
+    return "base" if base else "small" if small else "tiny"
 
 
 def _data(

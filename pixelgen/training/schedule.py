@@ -36,6 +36,11 @@ def learning_rate(
     return optimiser.lr * rise * fall
 
 
+def operations_in(minutes: float, device: str) -> float:
+    """Floating-point operations, about, of a run on a device of this type."""
+    return 60 * minutes * _SPEED.get(device, _OTHER_SPEED)
+
+
 def compiling_pays(
     recipe: Recipe, flops: float, device: str, part_minutes: float = math.inf
 ) -> bool:

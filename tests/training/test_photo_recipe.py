@@ -54,14 +54,31 @@ def test_a_run_starts_from_the_bundled_weights() -> None:
 
 
 @pytest.mark.parametrize(
-    ("pictures", "preset", "features"),
-    [(500, "auto", 64), (5000, "auto", 96), (50000, "auto", 192), (500, "base", 192)],
+    ("pictures", "minutes", "gpu", "preset", "features"),
+    [
+        (500, 20, False, "auto", 64),
+        (5000, 20, False, "auto", 96),
+        (5000, 2, False, "auto", 64),
+        (50000, 20, False, "auto", 96),
+        (50000, 60, False, "auto", 192),
+        (50000, 2, True, "auto", 192),
+        (5000, 60, True, "auto", 96),
+        (500, 20, False, "base", 192),
+    ],
 )
 @pytest.mark.parametrize("size", [32, 64])
-def test_a_network_from_nothing_follows_the_number_of_pictures(
-    pictures: int, preset: Any, features: int, size: Any
+def test_a_network_from_nothing_follows_pictures_and_time(
+    pictures: int,
+    minutes: float,
+    gpu: bool,
+    preset: Any,
+    features: int,
+    size: Any,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    options = PhotoTraining(start="none", preset=preset, size=size)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: gpu)
+    monkeypatch.setattr("torch.backends.mps.is_available", lambda: False)
+    options = PhotoTraining(start="none", preset=preset, size=size, minutes=minutes)
     recipe = photo_recipe(summary(pictures), options)
     assert isinstance(recipe, Recipe)
     assert getattr(recipe.model, "features", 0) == features
