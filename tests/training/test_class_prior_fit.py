@@ -303,8 +303,8 @@ def test_a_run_begins_with_weights_that_knew_no_vectors(recipe_file: Path, tmp_p
         (["data.vectors=imagenet32"], "data.vectors needs model.vector_features"),
         ([*GIVEN, "model.vector_features=7"], "vector_features is 7, the classifier has 1280"),
         (
-            [*GIVEN, "model.vector_features=1280", "data.vectors=imagenet32"],
-            "imagenet32 has no projection from classifier features",
+            [*GIVEN, "model.vector_features=1280", "data.vectors=faces64"],
+            "faces64 has no projection from classifier features",
         ),
         ([*GIVEN, "data.vector_dropout=2"], "vector_dropout must lie in 0 … 1"),
         ([*GIVEN, "model.vector=4000"], "model.vector"),
