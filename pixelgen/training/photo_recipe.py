@@ -189,7 +189,7 @@ def _model(
     }
 
 
-def _auto_preset(pictures: int, minutes: float) -> str:
+def _auto_preset(pictures: int, minutes: float) -> Preset:
     """The largest network that this many pictures are enough for, and the minutes."""
     import torch
 
