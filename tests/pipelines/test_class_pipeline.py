@@ -87,14 +87,13 @@ def test_weights_say_how_many_candidates_a_few_pictures_have(loaded: Weights) ->
 
 
 def test_pictures_depend_on_the_seed_alone_where_rounding_tells() -> None:
-    """A product of one row is rounded otherwise than one of four: seen with this seed."""
+    """A product of one row is rounded otherwise than one of four: seen with this seed, of earlier
+    weights."""
     loaded = pixelgen.load("imagenet32", "cpu")
-    first, second = (
-        pixels(loaded.sample(classes=[400], n=4, seed=3487, batch_size=size).images)
-        for size in (4, 1)
-    )
+    draw: dict[str, Any] = {"classes": [400], "n": 4, "seed": 3487, "candidates": 1}
+    first, second = (pixels(loaded.sample(**draw, batch_size=size).images) for size in (4, 1))
     assert (first == second).all()
-    picked = loaded.sample(classes=[400], n=4, seed=3487, pick=4).images
+    picked = loaded.sample(**draw, pick=4).images
     assert (pixels(picked) == first[3:]).all()
 
 
