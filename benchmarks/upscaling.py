@@ -67,10 +67,11 @@ def set_distances(path: str, count: int) -> dict[str, dict[str, float | None]]:
     from pixelgen.data import load_images
     from pixelgen.metrics.judge import SIDES, load_judge
     from pixelgen.metrics.kid import kernel_distance
+    from pixelgen.pipelines.conversion import to_images
 
     truth = load_images(path, "validation", size=SMALL, limit=count).images
-    real = [Image.fromarray(image.permute(1, 2, 0).numpy()) for image in truth]
-    half = [image.resize((SMALL // 2, SMALL // 2), Image.Resampling.BOX) for image in real]
+    small = (SMALL // 2, SMALL // 2)
+    half = [image.resize(small, Image.Resampling.BOX) for image in to_images(truth, 256)]
     judge = load_judge()
     judge.size = SIDES[-1]
     features = judge.see(truth)[1]

@@ -40,10 +40,9 @@ _FITTED: dict[DataFit, str] = {
     "stretch": "stretched to squares",
     "pad": "padded to squares with the colour of their edges",
 }
-_SMALL_FROM, _BASE_FROM = 3000, 30000
-"""Pictures from which on "auto" takes the preset."""
-_OPERATIONS = {"tiny": 1.1e9, "small": 3.0e9, "base": 13.5e9}
-"""Of training on one picture, about."""
+_AUTO: tuple[tuple[Preset, int, float], ...] = (("base", 30000, 13.5e9), ("small", 3000, 3.0e9))
+"""What "auto" takes instead of "tiny", the largest first: the preset, the pictures from which on it
+does, and the floating-point operations of training on one of them, about."""
 _SEEN_AT_LEAST = 20000
 """Pictures that a run should have time for, or all of them once if they are fewer."""
 
@@ -196,11 +195,10 @@ def _auto_preset(pictures: int, minutes: float) -> Preset:
     gpu = torch.cuda.is_available() or torch.backends.mps.is_available()
     budget = operations_in(minutes, "gpu" if gpu else "cpu")
     seen = min(pictures, _SEEN_AT_LEAST)
-    small, base = (
-        pictures >= least and _OPERATIONS[name] * seen <= budget
-        for name, least in (("small", _SMALL_FROM), ("base", _BASE_FROM))
-    )
-    return "base" if base else "small" if small else "tiny"
+    for preset, least, operations in _AUTO:
+        if pictures >= least and operations * seen <= budget:
+            return preset
+    return "tiny"
 
 
 def _data(

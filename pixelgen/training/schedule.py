@@ -52,4 +52,4 @@ def compiling_pays(
     if schedule.minutes:
         return min(schedule.minutes, part_minutes) >= COMPILE_MINUTES
     work = schedule.steps * recipe.optimiser.batch * flops
-    return work / _SPEED.get(device, _OTHER_SPEED) / 60 >= COMPILE_MINUTES
+    return work >= operations_in(COMPILE_MINUTES, device)
