@@ -16,7 +16,7 @@ from pixelgen.checkpoints.classification import ClassificationScores
 from pixelgen.errors import PixelgenError, UsageError, counted, install_hint
 from pixelgen.files import read_file
 from pixelgen.json_text import check_unicode, finite, parse_json
-from pixelgen.labels import ClassCatalogue, imagenet_catalogue
+from pixelgen.labels import ClassCatalogue, imagenet, imagenet_catalogue
 from pixelgen.models.config import (
     AnyConfig,
     AutoencoderConfig,
@@ -127,6 +127,12 @@ class CheckpointConfig:
         if self.class_names:
             return ClassCatalogue.named(self.labels, self.class_names)
         return imagenet_catalogue()
+
+    @property
+    def has_imagenet_classes(self) -> bool:
+        """Whether the classes are classes of ILSVRC, which a classifier of these can judge."""
+        known = len(imagenet())
+        return bool(self.labels) and not self.class_names and max(self.labels) < known
 
     @property
     def classification(self) -> ClassificationScores | None:

@@ -49,7 +49,7 @@ def doctor(as_json: options.Json = False, quiet: options.Quiet = False) -> None:
     """Check the installation, and say how to repair it.
 
     Checks versions, settings, devices, the cache of the Hub, the digests of the bundled weights,
-    the face detector and the upscaler, and draws a picture.
+    the face detector, the upscaler and the classifier of candidates, and draws a picture.
 
     Nothing is downloaded and nothing changed. Exit code 1 if there is a problem.
 
@@ -226,6 +226,15 @@ def _upscaler() -> Iterator[Finding]:
     yield Finding("upscaler", "ok", "the upscaler works")
 
 
+def _classifier() -> Iterator[Finding]:
+    from PIL import Image
+
+    from pixelgen.imaging.image_classifier import class_log_probs
+
+    class_log_probs([Image.new("RGB", (8, 8), "grey")], [0])
+    yield Finding("classifier", "ok", "the classifier of candidates works")
+
+
 def _picture() -> Iterator[Finding]:
     """Draws a picture with the bundled weights of the smallest pictures."""
     from pixelgen.pipelines import load
@@ -261,6 +270,7 @@ CHECKS: dict[str, Callable[[], Iterator[Finding]]] = {
     "weights": _weights,
     "faces": _faces,
     "upscaler": _upscaler,
+    "classifier": _classifier,
     "picture": _picture,
 }
 """In this order."""

@@ -25,6 +25,7 @@ from pixelgen.pipelines.sample_request import SampleRequest
 if TYPE_CHECKING:
     import torch
     from PIL import Image
+    from torch import Tensor
 
     from pixelgen.models.conditioning import Condition
 
@@ -114,13 +115,11 @@ class ClassPipeline(Pretrained):
         only: Sequence[int],
         on_step: OnStep | None,
     ) -> SampledImages:
-        """Of every `request.candidates` pictures the one with the greatest log p(x | condition) -
-        log p(x), which says most clearly what it is conditioned on."""
-        import torch
-
+        """Of every `request.candidates` pictures the one that is most clearly of its class."""
         from pixelgen.models.likelihood import bits_per_dim
 
-        grids, bits = [], list[float]()
+        images: list[Image.Image] = []
+        bits: list[float] = []
         self._scores = list[float]()
         drawn = self.sampler.sample_grids(
             request.candidate_count,
@@ -130,15 +129,35 @@ class ClassPipeline(Pretrained):
             on_step=on_step,
         )
         for x, log_prob in drawn:
-            # Fewer rows would be rounded differently: see `LEAST_ROWS`.
-            rows = torch.arange(max(len(x), LEAST_ROWS)) % len(x)
-            with torch.inference_mode():
-                unconditional = self.model.log_prob(x[rows])[: len(x)]  # [B, C, H, W]
-            self._scores += (log_prob - unconditional).flatten(1).sum(1).tolist()
+            shown = self.sampler.show(x)
+            batch = only[len(images) : len(images) + len(shown)]
+            labels = [request.classes[i // (request.n * request.candidates)] for i in batch]
+            self._scores += self._clarity(x, log_prob, shown, labels)
+            images += shown
             bits += bits_per_dim(log_prob).tolist()
-            grids.append(x)
         chosen = best_of_each(self._scores, request.candidates)
-        return SampledImages(self.sampler.show(torch.cat(grids)[chosen]), [bits[i] for i in chosen])
+        return SampledImages([images[i] for i in chosen], [bits[i] for i in chosen])
+
+    def _clarity(
+        self, x: Tensor, log_prob: Tensor, images: Sequence[Image.Image], labels: Sequence[int]
+    ) -> list[float]:
+        """How clearly pictures of the classes `labels` are of these: grids `x` [B, C, H, W] with
+        log p(x | condition) of every value, shown as `images`. For classes of ImageNet it is a
+        classifier's log p(class | picture), as for VQ-VAE-2 (Razavi, van den Oord, Vinyals 2019,
+        "Classifier Based Rejection Sampling"); for others log p(x | condition) - log p(x)."""
+        import torch
+
+        if self.checkpoint.config.has_imagenet_classes:
+            from pixelgen.imaging.image_classifier import class_log_probs
+
+            known = self.checkpoint.config.labels
+            return class_log_probs(images, labels, known if len(known) > 1 else ())
+        # Fewer rows would be rounded differently: see `LEAST_ROWS`.
+        rows = torch.arange(max(len(x), LEAST_ROWS)) % len(x)
+        with torch.inference_mode():
+            unconditional = self.model.log_prob(x[rows])[: len(x)]  # [B, C, H, W]
+        gain: list[float] = (log_prob - unconditional).flatten(1).sum(1).tolist()
+        return gain
 
     def _class_vectors(
         self, rows: torch.Tensor, request: SampleRequest, *, one_stream: bool = False

@@ -51,7 +51,8 @@ class SamplingOptions:
     """Multiplies the variance of the condition vectors of classes, where the model draws them."""
     candidates: int = 1
     """Pictures drawn for each that is kept: the portrait most similar to the person, or the picture
-    with the greatest log p(x | class) - log p(x)."""
+    most clearly of its class, by a classifier's log p(class | x) for classes of ImageNet, otherwise
+    by log p(x | class) - log p(x)."""
 
     def __post_init__(self) -> None:
         _ = self.guidance_interval

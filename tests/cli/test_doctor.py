@@ -43,6 +43,7 @@ def test_all_is_well(run: Run) -> None:
     assert run("doctor", "--quiet").out == ""
     found = findings(run)
     assert [f["state"] for f in found["upscaler"]] == ["ok"]
+    assert [f["state"] for f in found["classifier"]] == ["ok"]
     assert [f["state"] for f in found["picture"]] == ["ok"]
     assert set(found["picture"][0]) == {"check", "state", "found", "do"}  # as docs/output.md says
 

@@ -14,6 +14,7 @@ from PIL import Image
 import pixelgen
 from pixelgen.checkpoints import load_checkpoint, save_checkpoint
 from pixelgen.errors import PixelgenError, UsageError
+from pixelgen.imaging.image_classifier import class_log_probs
 from pixelgen.models import GatedPixelCNNConfig, build_model
 from pixelgen.models.conditioning import Condition
 from pixelgen.models.likelihood import bits_per_dim
@@ -57,21 +58,34 @@ def test_of_candidates_the_one_most_clearly_of_its_class_is_kept(loaded: Weights
     drawn = loaded.sample(classes=[8, 207], n=6, seed=1)
     kept = loaded.sample(classes=[8, 207], n=2, seed=1, candidates=3)
     assert kept.parameters == drawn.parameters | {"n": 2, "candidates": 3}
-    x = torch.from_numpy(pixels(drawn.images)).permute(0, 3, 1, 2).long()
-    rows = Condition(classes=torch.tensor([0] * 6 + [1] * 6))
-    model = loaded.checkpoint.model
-    gain = (model.log_prob(x, rows) - model.log_prob(x)).flatten(1).sum(1)
-    best = [3 * group + int(gain[3 * group : 3 * group + 3].argmax()) for group in range(4)]
+    scores = torch.tensor(class_log_probs(drawn.images, [8] * 6 + [207] * 6, [8, 207]))
+    best = [3 * group + int(scores[3 * group : 3 * group + 3].argmax()) for group in range(4)]
     assert (pixels(kept.images) == pixels(drawn.images)[best]).all()
     assert kept.bits_per_dim == pytest.approx([drawn.bits_per_dim[i] for i in best], abs=1e-6)
     assert kept.classes == [8, 8, 207, 207]
     for size in (1, 5):
         again = loaded.sample(classes=[8, 207], n=2, seed=1, candidates=3, batch_size=size)
         assert (pixels(again.images) == pixels(kept.images)).all()
+    picked = loaded.sample(classes=[8, 207], n=2, seed=1, candidates=3, pick=3)
+    assert (pixels(picked.images) == pixels(kept.images)[2:3]).all()
     plain = loaded.sample(classes=[8], n=2, seed=1, candidates=1)
     assert "candidates" not in plain.parameters
     with pytest.raises(UsageError, match="candidates has no effect"):
         loaded.sample(n=2, candidates=2)
+
+
+def test_candidates_of_own_classes_are_compared_by_what_the_class_adds(loaded: Weights) -> None:
+    """The classifier knows ImageNet's classes only."""
+    own = replace(loaded.checkpoint.config, labels=(0, 1), class_names=("bus", "cat"))
+    loaded = Weights(replace(loaded.checkpoint, config=own), loaded.device)
+    drawn = loaded.sample(classes=["bus", "cat"], n=6, seed=1)
+    kept = loaded.sample(classes=["bus", "cat"], n=2, seed=1, candidates=3)
+    x = torch.from_numpy(pixels(drawn.images)).permute(0, 3, 1, 2).long()
+    rows = Condition(classes=torch.tensor([0] * 6 + [1] * 6))
+    model = loaded.checkpoint.model
+    gain = (model.log_prob(x, rows) - model.log_prob(x)).flatten(1).sum(1)
+    best = [3 * group + int(gain[3 * group : 3 * group + 3].argmax()) for group in range(4)]
+    assert (pixels(kept.images) == pixels(drawn.images)[best]).all()
 
 
 def test_weights_say_how_many_candidates_a_few_pictures_have(loaded: Weights) -> None:
