@@ -41,7 +41,7 @@ MEANINGS = {
     "codes": "what `encode` returned, a tensor [N, C, h, w], or a file",
     "cut": 'how photos are fitted to the network: "crop", "stretch" or "patches"',
     "device": '"auto", "cpu", "cuda", "cuda:1" or "mps"',
-    "dtype": '"float16" halves the files',
+    "dtype": '"float16" halves the files, "int8" halves them again',
     "embedder": "computes the condition vector of a model of faces",
     "face": "number of the face in every photo, from 1, the largest first",
     "fail_fast": "raise the error of the first job that fails",

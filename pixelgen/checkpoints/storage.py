@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 from pixelgen.checkpoints.config import CONFIG_FILE, CheckpointConfig, read_config
 from pixelgen.checkpoints.digests import sha256_of
@@ -30,6 +30,7 @@ from pixelgen.checkpoints.weights_cache import active_cache, file_signature
 from pixelgen.errors import PixelgenError, UsageError
 from pixelgen.files import open_file, write_atomically
 from pixelgen.models.config import AnyConfig
+from pixelgen.models.quantization import LARGEST, dequantize, quantize, scale_name, scale_shape
 from pixelgen.models.state_renames import renamed_state
 from pixelgen.sampling import SamplingOptions
 
@@ -46,7 +47,12 @@ if TYPE_CHECKING:
 
 
 _log = logging.getLogger(__name__)
-StorageType = Literal["float16", "float32"]
+StorageType = Literal["float16", "float32", "int8"]
+"""How tensors are stored. In "int8" the large parameters are whole numbers with a scale for each
+row (`models/quantization.py`), all other tensors are in float16."""
+_SMALLEST_QUANTIZED = 4096
+"""Values of the smallest parameter that "int8" stores as whole numbers."""
+_FLOATS = ("F16", "BF16", "F32", "F64")
 
 
 @dataclass(frozen=True)
@@ -156,7 +162,7 @@ def save_checkpoint(
     training: Mapping[str, Any] | None = None,
     data: Mapping[str, Any] | None = None,
     card_text: str = "",
-    dtype: StorageType = "float16",
+    dtype: StorageType | Mapping[str, StorageType] = "float16",
     extra: Mapping[str, bytes] | None = None,
     check: Callable[[str], None] | None = None,
 ) -> Path:
@@ -165,11 +171,12 @@ def save_checkpoint(
     `labels` are the numbers of the classes, and `class_names` their names; without names they are
     ILSVRC class indices.
 
-    Tensors are stored in `dtype`, or in float32 where their values exceed it. `extra` has the
-    content of further files, by name. All files replace old ones together: a kill at any time
+    Tensors are stored in `dtype`, or in float32 where their values exceed it. A mapping gives the
+    types of files, such as `{TOKENIZER_FILE: "int8"}`; those of the others are float16. `extra` has
+    the content of further files, by name. All files replace old ones together: a kill at any time
     leaves the old weights or the new ones. `check` is called with the revision of the new files
     before that, and may raise to prevent it. Raises ValueError for labels or networks that do not
-    fit the model, PixelgenError if the folder cannot be written.
+    fit the model, UsageError for an unknown `dtype`, PixelgenError if the folder cannot be written.
     """
     if not isinstance(sampling, SamplingOptions):
         sampling = SamplingOptions.from_dict(sampling or {})
@@ -187,9 +194,14 @@ def save_checkpoint(
     if embedder is not None:
         networks[EMBEDDER_FILE] = embedder
     networks |= {autoencoder_file(other.config.bottleneck): other for other in others}
+    types = dtype if isinstance(dtype, Mapping) else dict.fromkeys(networks, dtype)
+    for given in types.values():
+        if given not in get_args(StorageType):
+            names = ", ".join(get_args(StorageType))
+            raise UsageError(f"tensors are stored in one of {names}, not in {given!r}")
     with new_version(folder) as staged:
         for file, network in networks.items():
-            tensors = {name: _to_storage(t, dtype) for name, t in network.state_dict().items()}
+            tensors = _stored_tensors(network, types.get(file, "float16"))
             write_tensors(staged / file, tensors, {"format": "pt"})
         config = replace(config, sha256={file: sha256_of(staged / file) for file in networks})
         write_atomically(staged / CONFIG_FILE, config.to_json())
@@ -215,15 +227,57 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[s
     write_atomically(path, write)
 
 
-def _to_storage(tensor: Tensor, dtype: StorageType) -> Tensor:
+def _stored_tensors(network: nn.Module, dtype: StorageType) -> dict[str, Tensor]:
+    """The tensors that a file of `network` holds."""
+    # Buffers are measured, not trained, and less robust: a covariance has to stay invertible.
+    parameters = {name for name, _ in network.named_parameters(remove_duplicate=False)}
+    tensors: dict[str, Tensor] = {}
+    for name, tensor in network.state_dict().items():
+        tensor = tensor.detach().cpu().contiguous()
+        if dtype == "int8" and name in parameters and tensor.numel() >= _SMALLEST_QUANTIZED:
+            tensors |= _quantized(name, tensor)
+        else:
+            tensors[name] = _in_type(tensor, "float16" if dtype == "int8" else dtype)
+    return tensors
+
+
+def _quantized(name: str, tensor: Tensor) -> dict[str, Tensor]:
+    """The tensor `name` as whole numbers and their scale; as it would be in float16 if it has no
+    rows, or values that whole numbers cannot give."""
+    if tensor.is_floating_point() and tensor.dim() >= 2:
+        values, scale = quantize(tensor)
+        if scale.mul(LARGEST).isfinite().all():
+            return {name: values, scale_name(name): scale}
+    return {name: _in_type(tensor, "float16")}
+
+
+def _in_type(tensor: Tensor, dtype: Literal["float16", "float32"]) -> Tensor:
     """`tensor` in `dtype`; in float32 if that would make values infinite."""
     import torch
 
-    tensor = tensor.detach().cpu().contiguous()
     if not tensor.is_floating_point():
         return tensor
     narrow = tensor.to(getattr(torch, dtype))
     return narrow if torch.equal(narrow.isfinite(), tensor.isfinite()) else tensor.float()
+
+
+def storage_types(loaded: LoadedCheckpoint) -> dict[str, StorageType]:
+    """How each file of weights is stored, by its name. Raises PixelgenError if one cannot be
+    read."""
+    return {file: _storage_type(loaded, file) for file in network_configs(loaded.config)}
+
+
+def _storage_type(loaded: LoadedCheckpoint, file: str) -> StorageType:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(loaded.path / file, framework="pt") as tensors:
+            types = {tensors.get_slice(name).get_dtype() for name in tensors.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise PixelgenError(f"weights {loaded.name}: {file}: {error}") from error
+    if "I8" in types:
+        return "int8"
+    return "float16" if "F16" in types else "float32"
 
 
 def load_checkpoint(
@@ -320,26 +374,58 @@ def _read_network(path: Path, config: AnyConfig) -> AnyNetwork:
         with safe_open(path, framework="pt") as file:
             stored = renamed_state({name: name for name in [*file.keys()]})
             slices = {name: file.get_slice(old) for name, old in stored.items()}
+            types = {name: part.get_dtype() for name, part in slices.items()}
+            scales = {scale_name(name) for name, dtype in types.items() if dtype == "I8"}
             shapes = {name: tuple(part.get_shape()) for name, part in slices.items()}
-            network = network_for(config, shapes.values())
+            values = {name: shape for name, shape in shapes.items() if name not in scales}
+            network = network_for(config, values.values())
             expected = {k: tuple(v.shape) for k, v in network.state_dict().items()}
-            _check_names(expected, shapes)
+            _check_names(expected, values)
             tensors = {}
             for name, shape in expected.items():
-                dtype, actual = slices[name].get_dtype(), shapes[name]
-                if actual != shape:
-                    raise ValueError(
-                        f"tensor {name} has shape {list(actual)}, the model needs {list(shape)}"
-                    )
-                if dtype not in ("F16", "BF16", "F32", "F64"):
-                    raise ValueError(f"tensor {name} has type {dtype}, not a floating-point type")
-                tensors[name] = file.get_tensor(stored[name]).to(torch.float32)
+                _check_tensor(name, shape, types, shapes)
+                tensor = file.get_tensor(stored[name])
+                if types[name] == "I8":
+                    scale = file.get_tensor(stored[scale_name(name)])
+                    _check_scale(scale_name(name), scale)
+                    tensors[name] = dequantize(tensor, scale)
+                else:
+                    tensors[name] = tensor.to(torch.float32)
                 if not _is_finite(tensors[name]):
                     raise ValueError(f"tensor {name} holds values that are not finite")
             network.load_state_dict(tensors, assign=True)
             return network
     except SafetensorError as error:
         raise ValueError(f"not a readable safetensors file ({error})") from error
+
+
+def _check_tensor(
+    name: str,
+    needed: tuple[int, ...],
+    types: Mapping[str, str],
+    shapes: Mapping[str, tuple[int, ...]],
+) -> None:
+    """Raises ValueError if the tensor `name`, or its scale, has another shape than the model needs,
+    or a type that it cannot have. `types` and `shapes` are those of all tensors of the file."""
+    wanted: dict[str, tuple[tuple[int, ...], Collection[str]]]
+    wanted = {name: (needed, (*_FLOATS, "I8"))}
+    if types[name] == "I8":
+        if (scale := scale_name(name)) not in types:
+            raise ValueError(f"tensor {name} has type I8, but there is no tensor {scale}")
+        wanted[scale] = scale_shape(needed), _FLOATS
+    for stored, (shape, allowed) in wanted.items():
+        if shapes[stored] != shape:
+            raise ValueError(
+                f"tensor {stored} has shape {list(shapes[stored])}, the model needs {list(shape)}"
+            )
+        if types[stored] not in allowed:
+            raise ValueError(f"tensor {stored} has type {types[stored]}, not a floating-point type")
+
+
+def _check_scale(name: str, scale: Tensor) -> None:
+    """Raises ValueError for a scale that is negative or not finite."""
+    if scale.numel() and not (_is_finite(scale) and scale.min() >= 0):
+        raise ValueError(f"tensor {name} holds values that are negative or not finite")
 
 
 def _is_finite(tensor: Tensor) -> bool:

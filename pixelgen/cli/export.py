@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -41,6 +41,17 @@ def export(
             help="Replace the tokenizer by these weights: a better decoder for the same encoder."
         ),
     ] = None,
+    storage: Annotated[
+        Literal["float16", "int8"] | None,
+        typer.Option(
+            help="Store the model in half precision, or in 8-bit whole numbers: half the space. "
+            "Default: float16 for a run, for weights as they are."
+        ),
+    ] = None,
+    tokenizer_storage: Annotated[
+        Literal["float16", "int8"] | None,
+        typer.Option(help="The same for the tokenizer of a model of codes."),
+    ] = None,
     as_json: options.Json = False,
     force: Annotated[
         bool, typer.Option("--force", help="Write into a folder that is not empty.")
@@ -53,6 +64,7 @@ def export(
       pixelgen export runs/mine -o my-weights
       pixelgen export runs/auto10 runs/auto100 -o my-autoencoder --sheet sheet.png
       pixelgen export imagenet64 --tokenizer my-decoder -o imagenet64-sharper
+      pixelgen export imagenet64 --storage int8 -o imagenet64-small
     """
     from pixelgen.publishing.export import export as export_run
     from pixelgen.publishing.export import export_weights
@@ -62,6 +74,8 @@ def export(
         "evaluation": evaluation,
         "sheet": sheet,
         "tokenizer": tokenizer,
+        "storage": storage,
+        "tokenizer_storage": tokenizer_storage,
         "overwrite": force,
     }
     source = None if others else resolve_local(run)

@@ -37,6 +37,7 @@ HINTS: dict[str, str] = {
     "no-run": "start a run with pixelgen train",
     "no-such-face": "--face N",
     "no-such-picture": "give -n and all other options as in the call that drew it",
+    "no-tokenizer-to-store": "--storage is for the model itself",
     "one-photo": "-n 1, --pick N or --raw",
     "one-picture": "--grid",
     "only-reconstructs": "`pixelgen reconstruct`",

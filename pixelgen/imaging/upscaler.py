@@ -16,6 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from pixelgen.errors import REINSTALL_HINT, PixelgenError
+from pixelgen.models.quantization import dequantize, scale_name
 from pixelgen.models.upscaler import REACH, SCALE, Upscaler
 from pixelgen.sampling.threads import threads
 
@@ -63,10 +64,11 @@ def _load_network() -> Upscaler:
     """The network, on the processor."""
     try:
         stored = load_file(_WEIGHTS)
+        scales = {name: stored[scale_name(name)] for name in stored if scale_name(name) in stored}
         tensors = {
-            name: tensor.float() * stored.get(f"{name}.scale", torch.ones(()))
+            name: dequantize(tensor, scales[name]) if name in scales else tensor.float()
             for name, tensor in stored.items()
-            if not name.endswith(".scale")
+            if name not in map(scale_name, scales)
         }
         with torch.device("meta"):  # no random numbers are drawn
             network = Upscaler()

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 
-from pixelgen.checkpoints import load_checkpoint, save_checkpoint
+from pixelgen.checkpoints import LoadedCheckpoint, load_checkpoint, save_checkpoint
+from pixelgen.checkpoints.layout import (
+    EMBEDDER_FILE,
+    TOKENIZER_FILE,
+    WEIGHTS_FILE,
+    autoencoder_file,
+)
 from pixelgen.checkpoints.replacement import is_left_over
+from pixelgen.checkpoints.storage import StorageType, storage_types
 from pixelgen.errors import InputError, PixelgenError, UsageError
 from pixelgen.evaluation.results import EvaluationReport
 from pixelgen.files import public_path, read_file
@@ -46,16 +52,20 @@ def export(
     evaluation: Path | None = None,
     sheet: Path | None = None,
     tokenizer: str | None = None,
+    storage: StorageType | None = None,
+    tokenizer_storage: StorageType | None = None,
     overwrite: bool = False,
 ) -> Path:
-    """Writes the averaged weights of `run`, in half precision, as the checkpoint `folder`.
+    """Writes the averaged weights of `run` as the checkpoint `folder`.
 
     `others` are runs of auto-encoders with other bottlenecks, for the same folder. `evaluation`,
     the JSON of `EvaluationReport.to_dict`, and `sheet`, a PNG of samples, go into the model card.
     The weights `tokenizer` replace the one that a model of codes was trained with: the encoder must
-    be the same, the decoder may be better. Paths of this computer are left out. Raises
-    PixelgenError for a run without a state, runs that do not belong together, a folder in use, and
-    a tokenizer of other codes.
+    be the same, the decoder may be better. `storage` is how the model is stored, "int8" in half the
+    space, and `tokenizer_storage` how its tokenizer is; both are "float16" unless they are given.
+    Paths of this computer are left out. Raises PixelgenError for a run without a state, runs that
+    do not belong together, a folder in use, a tokenizer of other codes, and a `tokenizer_storage`
+    without a tokenizer.
     """
     runs = _in_order([TrainedRun.read(path) for path in (run, *others)])
     check_folder(folder, overwrite)
@@ -67,7 +77,12 @@ def export(
     codec = run_tokenizer(first.folder) if recipe.data.tokenizer else None
     parts = submodel_histories(first.folder)
     if tokenizer is not None:
-        codec, parts[TOKENIZER] = _same_codes(codec, tokenizer)
+        other = _same_codes(codec, tokenizer)
+        codec, parts[TOKENIZER] = other.codec, submodel_history(other.config, TOKENIZER)
+    autoencoders = [run.model for run in runs[1:] if isinstance(run.model, Autoencoder)]
+    files = [WEIGHTS_FILE, *(autoencoder_file(each.config.bottleneck) for each in autoencoders)]
+    files += [] if codec is None else [TOKENIZER_FILE]
+    types = _changed_types(dict.fromkeys(files, "float16"), storage, tokenizer_storage)
     embedder = run_embedder(first.folder) if recipe.data.embedder else None
     facts = [without_local_paths(run.facts()) for run in runs]
     parts = without_local_paths(parts)
@@ -92,7 +107,7 @@ def export(
         first.model,
         tokenizer=codec,
         embedder=embedder,
-        others=[run.model for run in runs[1:] if isinstance(run.model, Autoencoder)],
+        others=autoencoders,
         labels=first.state.labels,
         class_names=first.state.class_names,
         sampling=recipe.sampling,
@@ -107,6 +122,7 @@ def export(
             **({"features_scale": recipe.data.features_scale} if vectors else {}),
         },
         card_text=str(card),
+        dtype=types,
         extra={} if sheet_png is None else {SHEET: sheet_png},
         check=_last_check(folder, overwrite, report, evaluation),
     )
@@ -121,23 +137,30 @@ def export_weights(
     evaluation: Path | None = None,
     sheet: Path | None = None,
     tokenizer: str | None = None,
+    storage: StorageType | None = None,
+    tokenizer_storage: StorageType | None = None,
     overwrite: bool = False,
 ) -> Path:
     """Writes `weights` (bundled name, folder or Hub id) as the checkpoint `folder`, with a model
     card of their own history and the figures of `evaluation` instead of those that they have.
 
-    `evaluation`, `sheet` and `tokenizer` are those of `export`, and so is what is raised.
+    `evaluation`, `sheet` and `tokenizer` are those of `export`, and so is what is raised. What
+    `storage` and `tokenizer_storage` do not change is stored as it was.
     """
     loaded = load_checkpoint(weights)
     config, codec = public_config(loaded.config), loaded.tokenizer
+    types = storage_types(loaded)
     check_folder(folder, overwrite)
     report = None if evaluation is None else read_evaluation(evaluation)
     sheet_png = None if sheet is None else _read_sheet(sheet)
     training = {name: value for name, value in config.training.items() if name != "evaluation"}
     if tokenizer is not None:
-        codec, history = _same_codes(codec, tokenizer)
-        history = without_local_paths(history)
+        other = _same_codes(codec, tokenizer)
+        codec, history = other.codec, without_local_paths(submodel_history(other.config, TOKENIZER))
+        file = WEIGHTS_FILE if other.config.tokenizer is None else TOKENIZER_FILE
+        types[TOKENIZER_FILE] = storage_types(other)[file]
         training["parts"] = {**training.get("parts", {}), TOKENIZER: history}
+    types = _changed_types(types, storage, tokenizer_storage)
     if report is not None:
         training["evaluation"] = report.to_dict()
     config = replace(config, training=training, tokenizer=None if codec is None else codec.config)
@@ -153,6 +176,7 @@ def export_weights(
         training=training,
         data=config.data,
         card_text=str(card_from_config(config, folder.resolve().name, sheet is not None)),
+        dtype=types,
         extra={} if sheet_png is None else {SHEET: sheet_png},
         check=_last_check(folder, overwrite, report, evaluation),
     )
@@ -219,20 +243,36 @@ def _last_check(
     return check
 
 
-def _same_codes(codec: Tokenizer | None, ref: str) -> tuple[Tokenizer, dict[str, Any]]:
-    """The tokenizer of the weights `ref`, and how it was trained. Raises UsageError if it does not
-    encode as `codec` does."""
+def _changed_types(
+    types: Mapping[str, StorageType],
+    storage: StorageType | None,
+    tokenizer_storage: StorageType | None,
+) -> dict[str, StorageType]:
+    """The `types` of files, changed to what is given for the model and for its tokenizer. Raises
+    UsageError where there is no tokenizer to change."""
+    if tokenizer_storage is not None and TOKENIZER_FILE not in types:
+        raise UsageError(
+            f"no tokenizer beside the model could be stored in {tokenizer_storage}",
+            "storage is for the model itself",
+            code="no-tokenizer-to-store",
+        )
+    given = {TOKENIZER_FILE: tokenizer_storage, EMBEDDER_FILE: None}
+    return {file: given.get(file, storage) or stored for file, stored in types.items()}
+
+
+def _same_codes(codec: Tokenizer | None, ref: str) -> LoadedCheckpoint:
+    """The weights `ref`, whose tokenizer encodes as `codec` does. Raises UsageError if it does
+    not."""
     if codec is None:
         raise UsageError("tokenizer requires a model of codes, this one models pixels")
     loaded = load_checkpoint(ref)
-    other = loaded.codec
-    ours, theirs = codec.encoder.state_dict(), other.encoder.state_dict()
+    ours, theirs = codec.encoder.state_dict(), loaded.codec.encoder.state_dict()
     if ours.keys() != theirs.keys() or not all(torch.equal(ours[n], theirs[n]) for n in ours):
         raise UsageError(
             f"{ref} has another encoder than the tokenizer of this model",
             "its codes differ: give weights of a run with losses.decoder_only = true",
         )
-    return other, submodel_history(loaded.config, TOKENIZER)
+    return loaded
 
 
 def _in_order(runs: list[TrainedRun]) -> list[TrainedRun]:

@@ -48,8 +48,9 @@ def save(
     numbers: by default 0, 1, …; without names they are ILSVRC class indices. Without either, the
     classes are called "class 0", "class 1" and so on. `tokenizer` decodes what a model of codes
     samples, `embedder` computes the condition vector of a model of faces, `sampling` has the
-    defaults for sampling, such as `{"temperature": 0.9}`. `dtype="float16"` halves the files. What
-    `torch.compile` or DistributedDataParallel have wrapped is unwrapped.
+    defaults for sampling, such as `{"temperature": 0.9}`. `dtype="float16"` halves the files,
+    "int8", whole numbers for large parameters, halves them again. What `torch.compile` or
+    DistributedDataParallel have wrapped is unwrapped.
 
     Returns the folder. Raises UsageError for a network that is neither of `pixelgen.models` nor
     known by `register_network`, for values that do not fit it, and for a folder in use unless it is

@@ -8,6 +8,7 @@ import shutil
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,9 @@ from safetensors.torch import load_file, save_file
 
 from pixelgen.checkpoints import load_checkpoint, save_checkpoint
 from pixelgen.checkpoints.digests import sha256_of
-from pixelgen.checkpoints.storage import watch_loading
+from pixelgen.checkpoints.storage import storage_types, watch_loading
 from pixelgen.cli.errors import exit_code_of
-from pixelgen.errors import PixelgenError
+from pixelgen.errors import PixelgenError, UsageError
 from pixelgen.models import (
     AutoencoderConfig,
     GatedPixelCNNConfig,
@@ -27,6 +28,8 @@ from pixelgen.models import (
     PixelCNNConfig,
     build_model,
 )
+from pixelgen.models.masked_conv import MaskedConv2d
+from pixelgen.models.quantization import dequantize, quantize
 
 CONFIGS: list[GridConfig] = [
     GatedPixelCNNConfig(height=4, width=4, features=6, layers=1, output_features=6, classes=2),
@@ -81,6 +84,185 @@ def test_values_beyond_half_precision_survive(tmp_path: Path) -> None:
     assert load_checkpoint(tmp_path).network.state_dict()["out_1x1.weight"][0, 0] == 1e6
 
 
+WIDE = GatedPixelCNNConfig(height=4, width=4, features=24, layers=1, classes=2)
+"""Of some tensors that are large enough for whole numbers, and others that are not."""
+LARGE = "layers.0.vertical.weight"
+
+
+@pytest.fixture
+def whole_numbers(tmp_path: Path) -> Path:
+    """Weights of which the large tensors are whole numbers."""
+    torch.manual_seed(0)
+    folder = tmp_path / "whole"
+    return save_checkpoint(folder, build_model(WIDE), labels=[0, 1], dtype="int8")
+
+
+def test_whole_numbers_come_back(whole_numbers: Path, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = build_model(WIDE)
+    half = save_checkpoint(tmp_path / "half", model, labels=[0, 1]) / "model.safetensors"
+    stored = load_file(whole_numbers / "model.safetensors")
+    loaded = load_checkpoint(whole_numbers).model.state_dict()
+    kinds = set()
+    for name, tensor in model.state_dict().items():
+        kinds.add(stored[name].dtype)
+        if stored[name].dtype == torch.int8:
+            scale = stored[f"{name}.scale"]
+            assert tensor.dim() >= 2
+            assert tensor.numel() >= 4096
+            assert scale.dtype == torch.float32
+            assert scale.shape == (len(tensor), *[1] * (tensor.dim() - 1))
+            assert ((loaded[name] - tensor).abs() <= scale / 2 * (1 + 1e-5)).all()
+            assert (loaded[name][tensor == 0] == 0).all()
+        else:
+            assert tensor.dim() < 2 or tensor.numel() < 4096
+            assert torch.equal(loaded[name], tensor.half().float())
+    assert kinds == {torch.int8, torch.float16}
+    assert (whole_numbers / "model.safetensors").stat().st_size < 0.7 * half.stat().st_size
+    assert storage_types(load_checkpoint(whole_numbers)) == {"model.safetensors": "int8"}
+    assert storage_types(load_checkpoint(half.parent)) == {"model.safetensors": "float16"}
+
+
+def test_whole_numbers_are_stored_again_as_they_are(whole_numbers: Path, tmp_path: Path) -> None:
+    loaded = load_checkpoint(whole_numbers)
+    again = save_checkpoint(tmp_path / "again", loaded.network, labels=[0, 1], dtype="int8")
+    before, after = (f / "model.safetensors" for f in (whole_numbers, again))
+    assert after.read_bytes() == before.read_bytes()
+    assert load_checkpoint(again).revision == loaded.revision
+
+
+def test_masked_weights_stay_masked(tmp_path: Path) -> None:
+    model = build_model(WIDE)
+    with torch.no_grad():
+        for module in model.modules():
+            if isinstance(module, MaskedConv2d):
+                module.weight *= module.mask
+    save_checkpoint(tmp_path, model, labels=[0, 1], dtype="int8")
+    masked = 0
+    for name, module in load_checkpoint(tmp_path).network.named_modules():
+        if isinstance(module, MaskedConv2d) and module.weight.numel() >= 4096:
+            masked += int((module.mask == 0).sum())
+            assert torch.equal(module.weight, module.masked_weight()), name
+    assert masked > 0
+
+
+def test_values_that_whole_numbers_cannot_give_are_stored_as_floats(tmp_path: Path) -> None:
+    model = build_model(WIDE)
+    largest = torch.finfo(torch.float32).max
+    with torch.no_grad():
+        model.get_parameter(LARGE).view(-1)[0] = largest
+    save_checkpoint(tmp_path, model, labels=[0, 1], dtype="int8")
+    assert load_file(tmp_path / "model.safetensors")[LARGE].dtype == torch.float32
+    weight = load_checkpoint(tmp_path).network.get_parameter(LARGE)
+    assert weight.view(-1)[0] == largest
+
+
+def test_buffers_are_no_whole_numbers(tmp_path: Path) -> None:
+    config = replace(WIDE, vector=64, vector_components=1)
+    save_checkpoint(tmp_path, build_model(config), labels=[0, 1], dtype="int8")
+    stored = load_file(tmp_path / "model.safetensors")
+    assert stored["class_prior.scale"].shape == (64, 64)
+    assert stored["class_prior.scale"].dtype == torch.float16
+    load_checkpoint(tmp_path)
+
+
+def test_every_file_may_have_its_own_type(code_weights: Path, tmp_path: Path) -> None:
+    loaded = load_checkpoint(code_weights)
+    save_checkpoint(
+        tmp_path,
+        loaded.network,
+        tokenizer=loaded.codec,
+        labels=[8, 207],
+        dtype={"tokenizer.safetensors": "float32"},
+    )
+    types = storage_types(load_checkpoint(tmp_path))
+    assert types == {"model.safetensors": "float16", "tokenizer.safetensors": "float32"}
+
+
+def test_an_unknown_type_is_refused(tmp_path: Path) -> None:
+    for dtype in ("int4", torch.float16, {"model.safetensors": "half"}):
+        with pytest.raises(UsageError, match="stored in one of float16, float32, int8, not in "):
+            save_checkpoint(tmp_path / "w", build_model(WIDE), labels=[0, 1], dtype=dtype)  # type: ignore[arg-type]
+    assert not (tmp_path / "w").exists()
+
+
+SCALE = f"{LARGE}.scale"
+BROKEN_NUMBERS: dict[str, tuple[Callable[[dict[str, torch.Tensor]], object], str]] = {
+    "no scale": (
+        lambda t: t.pop(SCALE),
+        f"tensor {LARGE} has type I8, but there is no tensor {SCALE}",
+    ),
+    "only a scale": (lambda t: t.pop(LARGE), f"tensor {LARGE} is missing"),
+    "a scale of floats": (
+        lambda t: t.update({LARGE: t[LARGE].half()}),
+        f"tensor {SCALE} does not belong to the model",
+    ),
+    "a foreign scale": (
+        lambda t: t.update({"x.scale": torch.ones(1)}),
+        "tensor x.scale does not belong to the model",
+    ),
+    "one scale for all": (
+        lambda t: t.update({SCALE: torch.ones(1, 1, 1, 1)}),
+        f"tensor {SCALE} has shape [1, 1, 1, 1], the model needs [48, 1, 1, 1]",
+    ),
+    "a flat scale": (
+        lambda t: t.update({SCALE: t[SCALE].flatten()}),
+        f"tensor {SCALE} has shape [48], the model needs [48, 1, 1, 1]",
+    ),
+    "a scale of integers": (
+        lambda t: t.update({SCALE: t[SCALE].long()}),
+        f"tensor {SCALE} has type I64, not a floating-point type",
+    ),
+    "a scale of whole numbers": (
+        lambda t: t.update({SCALE: t[SCALE].to(torch.int8)}),
+        f"tensor {SCALE} has type I8, not a floating-point type",
+    ),
+    "a negative scale": (
+        lambda t: t[SCALE].view(-1)[-1:].fill_(-1),
+        f"tensor {SCALE} holds values that are negative or not finite",
+    ),
+    "a scale that is no number": (
+        lambda t: t[SCALE].view(-1)[-1:].fill_(torch.nan),
+        f"tensor {SCALE} holds values that are negative or not finite",
+    ),
+    "an infinite scale": (
+        lambda t: t[SCALE].view(-1)[-1:].fill_(torch.inf),
+        f"tensor {SCALE} holds values that are negative or not finite",
+    ),
+    "too large a scale": (
+        lambda t: t[SCALE].fill_(3e38),
+        f"tensor {LARGE} holds values that are not finite",
+    ),
+    "another shape": (
+        lambda t: t.update({LARGE: t[LARGE][:2].clone()}),
+        f"tensor {LARGE} has shape [2, ",
+    ),
+    "other whole numbers": (
+        lambda t: t.update({LARGE: t[LARGE].view(torch.uint8)}),
+        f"tensor {SCALE} does not belong to the model",
+    ),
+}
+
+
+@pytest.mark.parametrize(("breakage", "says"), BROKEN_NUMBERS.values(), ids=BROKEN_NUMBERS)
+def test_broken_whole_numbers(
+    breakage: Callable[[dict[str, torch.Tensor]], object], says: str, whole_numbers: Path
+) -> None:
+    tensor_change(breakage)(whole_numbers)
+    with pytest.raises(PixelgenError) as caught:
+        load_checkpoint(whole_numbers)
+    assert caught.value.message.startswith(f"weights whole: model.safetensors: {says}")
+    assert "\n" not in caught.value.message
+
+
+def test_scales_do_not_count_as_tensors_of_the_network(whole_numbers: Path) -> None:
+    """A configuration cannot claim more layers than there are tensors without them."""
+    count = len(load_checkpoint(whole_numbers).network.state_dict())
+    config_change(lambda c: c["model"].update(layers=count + 1))(whole_numbers)
+    with pytest.raises(PixelgenError, match=f"{count} tensors cannot make a model"):
+        load_checkpoint(whole_numbers)
+
+
 def test_weights_with_the_names_of_earlier_versions_load(tmp_path: Path) -> None:
     model = build_model(CONFIGS[0])
     save_checkpoint(tmp_path, model, labels=[0, 1], dtype="float32")
@@ -97,6 +279,12 @@ def test_weights_with_the_names_of_earlier_versions_load(tmp_path: Path) -> None
     loaded = load_checkpoint(tmp_path).model.state_dict()
     assert loaded.keys() == tensors.keys()
     assert all(torch.equal(loaded[name], tensor) for name, tensor in tensors.items())
+
+    values, scale = quantize(tensors[MIX])
+    save_file({**old, "mix.weight": values, "mix.weight.scale": scale}, path)
+    config_change(lambda c: c["sha256"].update({path.name: sha256_of(path)}))(tmp_path)
+    loaded = load_checkpoint(tmp_path).model.state_dict()
+    assert torch.equal(loaded[MIX], dequantize(values, scale))
 
     save_file({**old, MIX: tensors[MIX].clone()}, path)
     config_change(lambda c: c["sha256"].update({path.name: sha256_of(path)}))(tmp_path)

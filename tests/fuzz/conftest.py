@@ -12,7 +12,12 @@ from typing import Any
 
 import pytest
 
-from pixelgen.models.config import MultiScaleConfig, PixelCNNPPConfig, PixelRNNConfig
+from pixelgen.models.config import (
+    GatedPixelCNNConfig,
+    MultiScaleConfig,
+    PixelCNNPPConfig,
+    PixelRNNConfig,
+)
 
 from ..conftest import LIVELY, WritePictures
 from .commands import Sensible
@@ -83,6 +88,8 @@ def fuzz_root(
     shutil.copytree(vae_weights, inputs / "vae")
     for name, config in _OTHERS.items():
         save_checkpoint(inputs / name, build_model(config), labels=[8, 207])
+    whole = build_model(GatedPixelCNNConfig(height=4, width=4, features=24, layers=1))
+    save_checkpoint(inputs / "whole", whole, dtype="int8")
     plain((24, 20)).save(inputs / "photo.png")
     CodesFile(torch.zeros(2, 2, 4, 4, dtype=torch.int64), levels=5).save(
         inputs / "codes.safetensors"

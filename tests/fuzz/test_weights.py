@@ -50,7 +50,7 @@ def folder(box: Sandbox) -> Iterator[Path]:
 
 
 @pytest.mark.parametrize(
-    "file", ["tiny/model", "coded/tokenizer", "faces/embedder", "auto/autoencoder-5"]
+    "file", ["tiny/model", "whole/model", "coded/tokenizer", "faces/embedder", "auto/autoencoder-5"]
 )
 def test_tensors(file: str, box: Sandbox, folder: Path) -> None:
     kind, name = file.split("/")
@@ -61,6 +61,7 @@ def test_tensors(file: str, box: Sandbox, folder: Path) -> None:
     photo = box.inputs / "photo.png"
     commands: dict[str, list[object]] = {
         "tiny": ["sample", "--seed", "1", "--class", "8", "--weights"],
+        "whole": ["sample", "--seed", "1", "-n", "1", "--weights"],
         "coded": ["decode", box.inputs / "codes.safetensors", "-o", "out.png", "--weights"],
         "faces": ["portrait", photo, "--no-align", "-n", "1", "--weights"],
         "auto": ["reconstruct", photo, "-n", "1", "--weights"],

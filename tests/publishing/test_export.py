@@ -14,10 +14,12 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from pixelgen.checkpoints import load_checkpoint
+from pixelgen.checkpoints import load_checkpoint, save_checkpoint
+from pixelgen.checkpoints.storage import StorageType, storage_types
 from pixelgen.cli.app import main
 from pixelgen.errors import PixelgenError
 from pixelgen.files import public_path
+from pixelgen.models import build_model
 from pixelgen.publishing.export import export, export_weights
 from pixelgen.publishing.model_card import card_from_config
 from pixelgen.training.loop import train
@@ -205,6 +207,54 @@ def test_identity_enters_the_card(recipe_file: Path, tmp_path: Path) -> None:
     export(run, folder, evaluation=tmp_path / "e.json", overwrite=True)
     card = (folder / "README.md").read_text(encoding="utf-8")
     assert "of 8 portraits, 4 people (report half) of the s split" in card
+
+
+def test_a_run_as_whole_numbers(recipe_file: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    train(load_recipe(recipe_file, ["schedule.steps=1", "model.features=24"]), run)
+    half, whole = export(run, tmp_path / "half"), export(run, tmp_path / "whole", storage="int8")
+    first, second = load_checkpoint(half), load_checkpoint(whole)
+    assert first.config.training == second.config.training
+    assert storage_types(first) == {"model.safetensors": "float16"}
+    assert storage_types(second) == {"model.safetensors": "int8"}
+    expected = first.network.state_dict()
+    for name, tensor in second.network.state_dict().items():
+        torch.testing.assert_close(tensor, expected[name], atol=4e-3, rtol=0.01)
+    with pytest.raises(PixelgenError, match="no tokenizer beside the model"):
+        export(run, tmp_path / "no", tokenizer_storage="int8")
+    assert not (tmp_path / "no").exists()
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "int8"])
+def test_weights_are_stored_as_before(
+    dtype: StorageType, face_weights: Path, tmp_path: Path
+) -> None:
+    loaded = load_checkpoint(face_weights)
+    codec = build_model(replace(loaded.codec.config, wide_features=24))
+    before = save_checkpoint(
+        tmp_path / "before",
+        loaded.network,
+        tokenizer=codec,
+        embedder=loaded.embedder,
+        dtype={"model.safetensors": "float32", "tokenizer.safetensors": dtype},
+    )
+    again = export_weights(str(before), tmp_path / "again")
+    for path in before.glob("*.safetensors"):
+        assert (again / path.name).read_bytes() == path.read_bytes()
+    other = export_weights(
+        str(before), tmp_path / "other", storage="float16", tokenizer_storage="int8"
+    )
+    types = storage_types(load_checkpoint(other))
+    assert types == {
+        "model.safetensors": "float16",
+        "tokenizer.safetensors": "int8",
+        "embedder.safetensors": "float16",
+    }
+    # The tokenizer of other weights is stored as it is there.
+    if dtype != "float16":
+        save_checkpoint(tmp_path / "codec", load_checkpoint(before).codec, dtype=dtype)
+        same = export_weights(str(before), tmp_path / "same", tokenizer=str(tmp_path / "codec"))
+        assert storage_types(load_checkpoint(same))["tokenizer.safetensors"] == dtype
 
 
 def test_errors(recipe_file: Path, tmp_path: Path) -> None:
