@@ -13,10 +13,8 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 
-from pixelgen.errors import REINSTALL_HINT, PixelgenError
+from pixelgen.imaging.bundled_network import load_bundled_network
 from pixelgen.models.efficientnet import EfficientNetLite0, enlarged
 from pixelgen.sampling.threads import threads
 
@@ -47,21 +45,5 @@ def class_log_probs(
 
 @lru_cache(maxsize=1)
 def _load_network() -> EfficientNetLite0:
-    """The network, on the processor."""
-    try:
-        stored = load_file(_WEIGHTS)
-        tensors = {
-            name: tensor.float() * stored.get(f"{name}.scale", torch.ones(()))
-            for name, tensor in stored.items()
-            if not name.endswith(".scale")
-        }
-        with torch.device("meta"):  # no random numbers are drawn
-            network = EfficientNetLite0()
-        network.load_state_dict(tensors, assign=True)
-    except (OSError, SafetensorError, RuntimeError) as error:
-        raise PixelgenError(
-            f"the classifier of candidates does not load: {' '.join(str(error).split())}",
-            REINSTALL_HINT,
-        ) from error
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return network.requires_grad_(False).eval()
+    network = load_bundled_network(_WEIGHTS, EfficientNetLite0, "the classifier of candidates")
+    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

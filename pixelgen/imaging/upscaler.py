@@ -12,11 +12,8 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 
-from pixelgen.errors import REINSTALL_HINT, PixelgenError
-from pixelgen.models.quantization import dequantize, scale_name
+from pixelgen.imaging.bundled_network import load_bundled_network
 from pixelgen.models.upscaler import REACH, SCALE, Upscaler
 from pixelgen.sampling.threads import threads
 
@@ -61,21 +58,4 @@ def _enlarge(network: Upscaler, pixels: np.ndarray) -> np.ndarray:
 
 @lru_cache(maxsize=1)
 def _load_network() -> Upscaler:
-    """The network, on the processor."""
-    try:
-        stored = load_file(_WEIGHTS)
-        scales = {name: stored[scale_name(name)] for name in stored if scale_name(name) in stored}
-        tensors = {
-            name: dequantize(tensor, scales[name]) if name in scales else tensor.float()
-            for name, tensor in stored.items()
-            if name not in map(scale_name, scales)
-        }
-        with torch.device("meta"):  # no random numbers are drawn
-            network = Upscaler()
-        network.load_state_dict(tensors, assign=True)
-    except (OSError, SafetensorError, RuntimeError) as error:
-        raise PixelgenError(
-            f"the upscaler does not load: {' '.join(str(error).split())}",
-            REINSTALL_HINT,
-        ) from error
-    return network.requires_grad_(False).eval()
+    return load_bundled_network(_WEIGHTS, Upscaler, "the upscaler")
