@@ -48,6 +48,23 @@ def test_labels_are_counted_in_words(classes: int, labels: tuple[int, ...], says
         CheckpointConfig(model=model, labels=labels)
 
 
+@pytest.mark.parametrize(
+    ("labels", "names", "of_imagenet"),
+    [
+        ((), (), False),
+        ((8, 207), (), True),
+        ((0, 1), ("bus", "cat"), False),
+        ((8, 1000), (), False),
+    ],
+)
+def test_classes_of_imagenet_have_its_numbers_and_no_names(
+    labels: tuple[int, ...], names: tuple[str, ...], of_imagenet: bool
+) -> None:
+    model = GatedPixelCNNConfig(classes=len(labels))
+    config = CheckpointConfig(model=model, labels=labels, class_names=names)
+    assert config.has_imagenet_classes == of_imagenet
+
+
 def test_a_newer_format_asks_for_a_newer_pixelgen(weights: Path, tmp_path: Path) -> None:
     values = json.loads((weights / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps(values | {"format": 2}))
