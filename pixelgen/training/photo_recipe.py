@@ -233,10 +233,15 @@ def _card_text(data: DataSummary, recipe: Recipe) -> str:
     return f"Pictures{kinds}{made}, {recipe.data.size}×{recipe.data.size}."
 
 
+_VECTOR_TEMPERATURE = 0.3
+
+
 def _sampling(config: CheckpointConfig | None) -> dict[str, Any]:
     """Defaults that favour what is typical, as for the weights that it starts from."""
     if config is None:
         return {"temperature": 0.9, "guidance": 2.0}
     values = asdict(config.sampling)
+    # Varied vectors need the classifier of candidates, which does not know classes of one's own.
+    values["vector_temperature"] = min(values["vector_temperature"], _VECTOR_TEMPERATURE)
     names = ("temperature", "guidance", "vector_temperature", "candidates")
     return {name: values[name] for name in names}

@@ -45,6 +45,7 @@ def test_a_run_starts_from_the_bundled_weights() -> None:
     assert recipe.schedule.minutes == 20
     assert recipe.compute.compile
     assert recipe.card.license == "unknown"
+    assert recipe.sampling.vector_temperature == 0.3  # no classifier knows these classes
     small = photo_recipe(summary(), PhotoTraining(size=32, minutes=2, license="cc0-1.0"))
     assert (small.model.height, small.data.tokenizer, small.data.size) == (32, "", 32)
     assert not small.compute.compile
