@@ -67,8 +67,8 @@ SHOTS = (
         "A row each: lion, bell pepper, alp, monarch, Chihuahua; 64×64 pixels, shown twice as "
         "large. Each is the one of eight candidates that is most clearly of its class. Alps are "
         "landscapes, bell peppers have their shape and gloss, monarchs their wings, on flowers. "
-        "Lions have a mane, but distorted faces. All of the Chihuahuas have eyes and ears of a dog, "
-        "the rest is partly melted.",
+        "Lions have a mane, but distorted faces. All of the Chihuahuas have eyes and ears of a "
+        "dog, the rest is partly melted.",
     ),
     Shot(
         "The model itself",
