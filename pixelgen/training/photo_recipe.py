@@ -234,6 +234,7 @@ def _card_text(data: DataSummary, recipe: Recipe) -> str:
 
 
 _VECTOR_TEMPERATURE = 0.3
+"""The highest that is typical enough without a classifier of candidates."""
 
 
 def _sampling(config: CheckpointConfig | None) -> dict[str, Any]:
@@ -241,7 +242,7 @@ def _sampling(config: CheckpointConfig | None) -> dict[str, Any]:
     if config is None:
         return {"temperature": 0.9, "guidance": 2.0}
     values = asdict(config.sampling)
-    # Varied vectors need the classifier of candidates, which does not know classes of one's own.
+    # The classifier, with which higher ones were chosen, does not know classes of one's own.
     values["vector_temperature"] = min(values["vector_temperature"], _VECTOR_TEMPERATURE)
     names = ("temperature", "guidance", "vector_temperature", "candidates")
     return {name: values[name] for name in names}
