@@ -147,7 +147,7 @@ def test_no_figure_of_weights_that_were_trained_further(
     longer = load_recipe(recipe_file, ["schedule.steps=4000"])
     with monkeypatch.context() as patched:  # as after a signal
         patched.setattr(TrainingRun, "_validate", lambda self: None)
-        assert train(longer, run, resume=True, max_minutes=0.001).counters.step > 2
+        assert train(longer, run, resume=True, max_minutes=0.02).counters.step > 2
     assert TrainedRun.read(run).facts()["held_out_bits_per_dim"] is None
     assert "pictures held out" not in (export(run, tmp_path / "w") / "README.md").read_text()
     train(longer, run, resume=True, max_minutes=0.001)
