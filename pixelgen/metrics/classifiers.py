@@ -12,12 +12,12 @@ from importlib import import_module
 from typing import Any, Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from pixelgen.errors import PixelgenError, install_hint
 from pixelgen.metrics.shared_batches import in_batches
+from pixelgen.models.efficientnet import enlarged
 
 Variant = Literal["lite0", "lite2"]
 
@@ -65,8 +65,7 @@ class Classifier:
 
     def _pooled(self, images: Tensor) -> Tensor:
         """Pooled features of a batch, on the network's device."""
-        x = images.to(next(self.head.parameters()).device).float()
-        x = F.interpolate(x, (self.size, self.size), mode="bicubic").clamp(0, 255)
+        x = enlarged(images.to(next(self.head.parameters()).device), self.size)
         pooled: Tensor = self.trunk((x - 127) / 128)
         return pooled
 

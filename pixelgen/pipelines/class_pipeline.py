@@ -116,10 +116,11 @@ class ClassPipeline(Pretrained):
         on_step: OnStep | None,
     ) -> SampledImages:
         """Of every `request.candidates` pictures the one that is most clearly of its class."""
+        import torch
+
         from pixelgen.models.likelihood import bits_per_dim
 
-        images: list[Image.Image] = []
-        bits: list[float] = []
+        grids, bits = [], list[float]()
         self._scores = list[float]()
         drawn = self.sampler.sample_grids(
             request.candidate_count,
@@ -129,21 +130,18 @@ class ClassPipeline(Pretrained):
             on_step=on_step,
         )
         for x, log_prob in drawn:
-            shown = self.sampler.show(x)
-            batch = only[len(images) : len(images) + len(shown)]
+            batch = only[len(bits) : len(bits) + len(x)]
             labels = [request.classes[i // (request.n * request.candidates)] for i in batch]
-            self._scores += self._clarity(x, log_prob, shown, labels)
-            images += shown
+            self._scores += self._clarity(x, log_prob, labels)
             bits += bits_per_dim(log_prob).tolist()
+            grids.append(x)
         chosen = best_of_each(self._scores, request.candidates)
-        return SampledImages([images[i] for i in chosen], [bits[i] for i in chosen])
+        return SampledImages(self.sampler.show(torch.cat(grids)[chosen]), [bits[i] for i in chosen])
 
-    def _clarity(
-        self, x: Tensor, log_prob: Tensor, images: Sequence[Image.Image], labels: Sequence[int]
-    ) -> list[float]:
+    def _clarity(self, x: Tensor, log_prob: Tensor, labels: Sequence[int]) -> list[float]:
         """How clearly pictures of the classes `labels` are of these: grids `x` [B, C, H, W] with
-        log p(x | condition) of every value, shown as `images`. For classes of ImageNet it is a
-        classifier's log p(class | picture), as for VQ-VAE-2 (Razavi, van den Oord, Vinyals 2019,
+        log p(x | condition) of every value. For classes of ImageNet it is a classifier's
+        log p(class | picture), as for VQ-VAE-2 (Razavi, van den Oord, Vinyals 2019,
         "Classifier Based Rejection Sampling"); for others log p(x | condition) - log p(x)."""
         import torch
 
@@ -151,7 +149,7 @@ class ClassPipeline(Pretrained):
             from pixelgen.imaging.image_classifier import class_log_probs
 
             known = self.checkpoint.config.labels
-            return class_log_probs(images, labels, known if len(known) > 1 else ())
+            return class_log_probs(self.sampler.show(x), labels, known if len(known) > 1 else ())
         # Fewer rows would be rounded differently: see `LEAST_ROWS`.
         rows = torch.arange(max(len(x), LEAST_ROWS)) % len(x)
         with torch.inference_mode():
