@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,11 @@ from pixelgen.files import IfExists, open_file, write_file
 from pixelgen.imaging.provenance import XMP_KEYWORD, xmp_packet
 
 _SHARE, _PIXELS = "drawn", "pixels"
+
+# Of `allow_any_size`: how many contexts are open, and Pillow's limit outside of them.
+_lock = threading.Lock()
+_users = 0
+_limit: int | None = None
 
 
 def png_bytes(image: Image.Image, text: Mapping[str, str]) -> bytes:
@@ -36,13 +42,22 @@ def text_chunks(text: Mapping[str, str]) -> PngImagePlugin.PngInfo:
 
 @contextmanager
 def allow_any_size() -> Iterator[None]:
-    """Let Pillow open pictures of any size. Check the size before loading pixels."""
-    limit = Image.MAX_IMAGE_PIXELS
-    Image.MAX_IMAGE_PIXELS = None
+    """Let Pillow open pictures of any size. Check the size before loading pixels.
+
+    Pillow's limit is one for all threads: the first to come lifts it, the last to go restores it.
+    """
+    global _users, _limit
+    with _lock:
+        if not _users:
+            _limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        _users += 1
     try:
         yield
     finally:
-        Image.MAX_IMAGE_PIXELS = limit
+        with _lock:
+            _users -= 1
+            if not _users:
+                Image.MAX_IMAGE_PIXELS = _limit
 
 
 def png_text(path: Path) -> dict[str, str]:

@@ -9,6 +9,7 @@ from PIL import Image
 
 from pixelgen.errors import PixelgenError
 from pixelgen.imaging import png_bytes, png_text, save_png
+from pixelgen.imaging.png import allow_any_size
 
 RED = Image.new("RGB", (3, 2), "red")
 TEXT = {"seed": "7", "weights": "größe", "parameters": '{"a": 1}'}
@@ -39,3 +40,16 @@ def test_an_existing_file(tmp_path: Path) -> None:
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(PixelgenError, match="cannot write"):
         save_png(tmp_path / "no" / "a.png", RED, {})
+
+
+def test_the_limit_of_pillow_is_restored_whoever_leaves_last() -> None:
+    limit = Image.MAX_IMAGE_PIXELS
+    first, second = allow_any_size(), allow_any_size()
+    # As in two threads: the second comes before the first has gone, and goes after it.
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert Image.MAX_IMAGE_PIXELS is None
+    second.__exit__(None, None, None)
+    assert limit == Image.MAX_IMAGE_PIXELS
+    assert limit is not None
