@@ -52,6 +52,14 @@ def export(
         Literal["float16", "int8"] | None,
         typer.Option(help="The same for the tokenizer of a model of codes."),
     ] = None,
+    smoothing: Annotated[
+        float | None,
+        typer.Option(
+            metavar="0…1",
+            help="Let the tokenizer smooth what it decodes by this share of a 3×3 filter: it takes "
+            "the grain off single pixels.",
+        ),
+    ] = None,
     as_json: options.Json = False,
     force: Annotated[
         bool, typer.Option("--force", help="Write into a folder that is not empty.")
@@ -76,6 +84,7 @@ def export(
         "tokenizer": tokenizer,
         "storage": storage,
         "tokenizer_storage": tokenizer_storage,
+        "smoothing": smoothing,
         "overwrite": force,
     }
     source = None if others else resolve_local(run)

@@ -479,6 +479,9 @@ class TokenizerConfig(SquareConfig):
     wide stage and adds to the maps of full size. 0: there is none."""
     fine_blocks: int = 3
     """Residual blocks of the fine stage."""
+    smoothing: float = 0.0
+    """Share, 0 … 1, of a 3×3 binomial filter in what the decoder puts out: it takes away the grain
+    of single pixels that perceptual losses and discriminators leave."""
     code_size: int = 8
     """Rows and columns of the grid of codes: those of the deep or of the wide stage. In the second
     case the deep stage is a branch that runs beside the wide one."""
@@ -494,6 +497,9 @@ class TokenizerConfig(SquareConfig):
         require(
             2 <= self.levels <= 256,  # codes are stored in bytes
             f"levels must be at least 2 and at most 256, not {self.levels}",
+        )
+        require(
+            0 <= self.smoothing <= 1, f"smoothing must lie between 0 and 1, not {self.smoothing:g}"
         )
         for name in ("fine_features", "fine_blocks"):
             require(getattr(self, name) >= 0, f"{name} must not be negative")

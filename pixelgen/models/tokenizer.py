@@ -12,8 +12,10 @@ and most parameters belong to the smallest grid.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pixelgen.models.config import TokenizerConfig
@@ -25,6 +27,15 @@ from pixelgen.models.likelihood import to_signed
 def to_bytes(images: Tensor) -> Tensor:
     """Pictures of -1 … 1 → uint8 of 0 … 255: the inverse of `to_signed`, and clamped."""
     return ((images.float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+
+
+def binomial_filter(pictures: Tensor) -> Tensor:
+    """Pictures [B, C, S, S], each pixel a mean of 3×3 with the weights 1, 2, 1 along both sides;
+    outside of a picture its outermost pixels go on."""
+    channels = pictures.shape[1]
+    side = pictures.new_tensor([0.25, 0.5, 0.25])
+    kernel = torch.outer(side, side).expand(channels, 1, 3, 3)
+    return F.conv2d(F.pad(pictures, (1, 1, 1, 1), "replicate"), kernel, groups=channels)
 
 
 class ScalarQuantizer(nn.Module):
@@ -137,6 +148,7 @@ class Decoder(nn.Module):
         )
         self.fine = FineStage(config) if config.fine_features else None
         self.out = nn.Conv2d(config.output_features, config.channels, 3, padding=1)
+        self.smoothing = config.smoothing
 
     def forward(self, z: Tensor) -> Tensor:
         x = self.stem(z)
@@ -145,8 +157,8 @@ class Decoder(nn.Module):
         maps = self.patches(x)  # [B, O, S, S]
         if self.fine is not None:
             maps = maps + self.fine(x)
-        picture: Tensor = self.out(maps)
-        return picture.float()
+        picture: Tensor = self.out(maps).float()
+        return picture.lerp(binomial_filter(picture), self.smoothing) if self.smoothing else picture
 
 
 class Tokenizer(nn.Module, HubMethods):
@@ -158,6 +170,11 @@ class Tokenizer(nn.Module, HubMethods):
         self.encoder = Encoder(config)
         self.quantizer = ScalarQuantizer(config.levels)
         self.decoder = Decoder(config)
+
+    def set_smoothing(self, share: float) -> None:
+        """Change `TokenizerConfig.smoothing`. Raises ValueError for a share outside of 0 … 1."""
+        self.config = replace(self.config, smoothing=share)
+        self.decoder.smoothing = share
 
     def encode(self, images: Tensor) -> Tensor:
         """Pictures [B, 3, S, S] of -1 … 1 → codes int64 [B, C, h, w] of 0 … levels - 1."""

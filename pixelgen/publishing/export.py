@@ -54,6 +54,7 @@ def export(
     tokenizer: str | None = None,
     storage: StorageType | None = None,
     tokenizer_storage: StorageType | None = None,
+    smoothing: float | None = None,
     overwrite: bool = False,
 ) -> Path:
     """Writes the averaged weights of `run` as the checkpoint `folder`.
@@ -63,9 +64,9 @@ def export(
     The weights `tokenizer` replace the one that a model of codes was trained with: the encoder must
     be the same, the decoder may be better. `storage` is how the model is stored, "int8" in half the
     space, and `tokenizer_storage` how its tokenizer is; both are "float16" unless they are given.
-    Paths of this computer are left out. Raises PixelgenError for a run without a state, runs that
-    do not belong together, a folder in use, a tokenizer of other codes, and a `tokenizer_storage`
-    without a tokenizer.
+    `smoothing` replaces that of the tokenizer (`TokenizerConfig`). Paths of this computer are left
+    out. Raises PixelgenError for a run without a state, runs that do not belong together, a folder
+    in use, a tokenizer of other codes, and options of a tokenizer where there is none.
     """
     runs = _in_order([TrainedRun.read(path) for path in (run, *others)])
     check_folder(folder, overwrite)
@@ -79,6 +80,8 @@ def export(
     if tokenizer is not None:
         other = _same_codes(codec, tokenizer)
         codec, parts[TOKENIZER] = other.codec, submodel_history(other.config, TOKENIZER)
+    if smoothing is not None:
+        _smooth(first.model if codec is None else codec, smoothing)
     autoencoders = [run.model for run in runs[1:] if isinstance(run.model, Autoencoder)]
     files = [WEIGHTS_FILE, *(autoencoder_file(each.config.bottleneck) for each in autoencoders)]
     files += [] if codec is None else [TOKENIZER_FILE]
@@ -139,13 +142,14 @@ def export_weights(
     tokenizer: str | None = None,
     storage: StorageType | None = None,
     tokenizer_storage: StorageType | None = None,
+    smoothing: float | None = None,
     overwrite: bool = False,
 ) -> Path:
     """Writes `weights` (bundled name, folder or Hub id) as the checkpoint `folder`, with a model
     card of their own history and the figures of `evaluation` instead of those that they have.
 
-    `evaluation`, `sheet` and `tokenizer` are those of `export`, and so is what is raised. What
-    `storage` and `tokenizer_storage` do not change is stored as it was.
+    `evaluation`, `sheet`, `tokenizer` and `smoothing` are those of `export`, and so is what is
+    raised. What `storage` and `tokenizer_storage` do not change is stored as it was.
     """
     loaded = load_checkpoint(weights)
     config, codec = public_config(loaded.config), loaded.tokenizer
@@ -161,6 +165,10 @@ def export_weights(
         types[TOKENIZER_FILE] = storage_types(other)[file]
         training["parts"] = {**training.get("parts", {}), TOKENIZER: history}
     types = _changed_types(types, storage, tokenizer_storage)
+    if smoothing is not None:
+        _smooth(loaded.network if codec is None else codec, smoothing)
+        if codec is None:
+            config = replace(config, model=loaded.network.config)
     if report is not None:
         training["evaluation"] = report.to_dict()
     config = replace(config, training=training, tokenizer=None if codec is None else codec.config)
@@ -258,6 +266,19 @@ def _changed_types(
         )
     given = {TOKENIZER_FILE: tokenizer_storage, EMBEDDER_FILE: None}
     return {file: given.get(file, storage) or stored for file, stored in types.items()}
+
+
+def _smooth(network: torch.nn.Module, smoothing: float) -> None:
+    """Change the smoothing of a tokenizer. Raises UsageError for other networks, and for a share
+    outside of 0 … 1."""
+    if not isinstance(network, Tokenizer):
+        raise UsageError(
+            "smoothing requires a tokenizer, this model draws pixels", code="nothing-to-smooth"
+        )
+    try:
+        network.set_smoothing(smoothing)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
 
 
 def _same_codes(codec: Tokenizer | None, ref: str) -> LoadedCheckpoint:

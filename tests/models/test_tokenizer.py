@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pixelgen.models import TokenizerConfig, build_model, config_from_dict
 from pixelgen.models.likelihood import to_signed
-from pixelgen.models.tokenizer import ScalarQuantizer, to_bytes
+from pixelgen.models.tokenizer import ScalarQuantizer, binomial_filter, to_bytes
 
 SMALL = {
     "size": 16,
@@ -24,9 +24,9 @@ SMALL = {
 }
 
 
-def tokenizer(**options: int):  # type: ignore[no-untyped-def]
+def tokenizer(**options: float):  # type: ignore[no-untyped-def]
     torch.manual_seed(0)
-    return build_model(TokenizerConfig(**{**SMALL, "code_size": 2, **options}))
+    return build_model(TokenizerConfig(**{**SMALL, "code_size": 2, **options}))  # type: ignore[arg-type]
 
 
 @settings(deadline=None)
@@ -88,6 +88,32 @@ def test_the_codes_of_a_place_are_of_that_place() -> None:
     differ = (model.encoder(images) != model.encoder(other)).any(1)[0]
     assert differ[0, 0]
     assert not differ[3, 3]
+
+
+def test_smoothing_is_a_mean_of_neighbours() -> None:
+    pictures = torch.rand(2, 3, 4, 5) * 2 - 1
+    padded = torch.nn.functional.pad(pictures, (1, 1, 1, 1), "replicate")
+    expected = torch.zeros_like(pictures)
+    for down, row in enumerate((1, 2, 1)):
+        for right, column in enumerate((1, 2, 1)):
+            shifted = padded[:, :, down : down + 4, right : right + 5]
+            expected += row * column / 16 * shifted
+    torch.testing.assert_close(binomial_filter(pictures), expected)
+
+
+def test_a_decoder_smooths_by_a_share() -> None:
+    plain, smooth = tokenizer(), tokenizer(smoothing=0.25)
+    codes = torch.randint(0, 8, (2, 3, 2, 2))
+    z = plain.quantizer.values(codes)
+    before = plain.decoder(z)
+    expected = 0.75 * before + 0.25 * binomial_filter(before)
+    torch.testing.assert_close(smooth.decoder(z), expected)
+    plain.set_smoothing(0.25)
+    assert torch.equal(plain.decoder(z), smooth.decoder(z))
+    assert plain.config == smooth.config
+    assert config_from_dict(plain.config.to_dict()) == plain.config
+    with pytest.raises(ValueError, match="smoothing must lie between 0 and 1, not 2"):
+        plain.set_smoothing(2)
 
 
 def test_bytes_there_and_back() -> None:

@@ -257,6 +257,27 @@ def test_weights_are_stored_as_before(
         assert storage_types(load_checkpoint(same))["tokenizer.safetensors"] == dtype
 
 
+def test_smoothing(face_weights: Path, recipe_file: Path, tmp_path: Path) -> None:
+    smooth = load_checkpoint(export_weights(str(face_weights), tmp_path / "smooth", smoothing=0.5))
+    assert smooth.config.tokenizer is not None
+    assert smooth.config.tokenizer.smoothing == smooth.codec.decoder.smoothing == 0.5
+    # The tokenizer alone, and smoothed again.
+    save_checkpoint(tmp_path / "codec", smooth.codec)
+    again = load_checkpoint(
+        export_weights(str(tmp_path / "codec"), tmp_path / "again", smoothing=0.25)
+    )
+    assert again.codec.config.smoothing == 0.25
+    kept = load_checkpoint(export_weights(str(tmp_path / "codec"), tmp_path / "kept"))
+    assert kept.codec.config.smoothing == 0.5
+    with pytest.raises(PixelgenError, match=r"smoothing must lie between 0 and 1, not 1\.5"):
+        export_weights(str(face_weights), tmp_path / "no", smoothing=1.5)
+    run = tmp_path / "run"
+    train(load_recipe(recipe_file, ["schedule.steps=1"]), run)
+    with pytest.raises(PixelgenError, match="smoothing requires a tokenizer"):
+        export(run, tmp_path / "no", smoothing=0.5)
+    assert not (tmp_path / "no").exists()
+
+
 def test_errors(recipe_file: Path, tmp_path: Path) -> None:
     run, folder = tmp_path / "run", tmp_path / "weights"
     with pytest.raises(PixelgenError, match="no run in"):
