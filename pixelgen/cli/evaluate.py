@@ -112,6 +112,15 @@ def evaluate(
             help="With auto-encoders: pictures to reconstruct, spread evenly. Default: 1000.",
         ),
     ] = None,
+    code_steps: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            metavar="N",
+            help="Improve the codes of reconstructions in this many gradient steps (`reconstruct` "
+            "takes 6). Default: 0.",
+        ),
+    ] = None,
     importance_samples: options.ImportanceSamples = None,
     portraits: Annotated[
         int | None,
@@ -183,6 +192,7 @@ def evaluate(
         "no_likelihood": no_likelihood or None,
         "samples_per_class": samples_per_class,
         "reconstructions": reconstructions,
+        "code_steps": code_steps,
         "importance_samples": importance_samples,
         "portraits": portraits,
         "candidates": candidates,
@@ -272,6 +282,8 @@ def _check(chosen: Mapping[str, object], name: str, config: CheckpointConfig) ->
             raise UsageError(f"{_flag(option)} has no effect here", what)
     if "reconstructions" in chosen and not config.bottlenecks:
         raise UsageError("--reconstructions requires auto-encoders", what)
+    if "code_steps" in chosen and not config.can_encode:
+        raise UsageError("--code-steps requires a tokenizer", what)
     if "importance_samples" in chosen and not config.has_prior:
         raise UsageError("--importance-samples requires a PixelVAE", what)
     if "classify" in chosen and not (config.labels and config.can_sample):
@@ -299,7 +311,7 @@ def _measure(
         from pixelgen.evaluation.identity import measure_identity
 
         people = ("portraits", "candidates", "people", "part")
-        identity = measure_identity(weights, **arguments(*people, *_SAMPLING))
+        identity = measure_identity(weights, **arguments("code_steps", *people, *_SAMPLING))
         if not likelihood:
             return Evaluation(identity.photos), None, identity, ranked
     elif weights.config.bottlenecks:
@@ -312,12 +324,17 @@ def _measure(
         from pixelgen.evaluation.quality import measure_quality
 
         classes = ("samples_per_class", "vector_temperature", "part", "candidates")
-        quality = measure_quality(weights, **arguments(*classes, *_SAMPLING))
+        quality = measure_quality(weights, **arguments("code_steps", *classes, *_SAMPLING))
         if not likelihood:
             return Evaluation(quality.real.pictures), quality, None, ranked
     elif ranked is not None and not likelihood:
         return Evaluation(ranked.pictures), None, None, ranked
-    return measure_likelihood(weights, **arguments("unconditional")), quality, identity, ranked
+    return (
+        measure_likelihood(weights, **arguments("unconditional", "code_steps")),
+        quality,
+        identity,
+        ranked,
+    )
 
 
 @contextmanager

@@ -53,6 +53,15 @@ def reconstruct(
             help=f"With --patches: shrink longer photos to this many pixels first ({LONGEST}).",
         ),
     ] = None,
+    code_steps: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            metavar="N",
+            help="With a tokenizer: improve the codes of each picture in this many gradient steps. "
+            "Default: 6 with ImageNet's classes, which take half a second, else 0.",
+        ),
+    ] = None,
     device: options.Device = "auto",
     batch_size: options.BatchSize = 32,
     output: options.Output = None,
@@ -85,6 +94,7 @@ def reconstruct(
         resize=resize,
         patches=patches,
         max_side=max_side,
+        code_steps=code_steps,
         device=device,
         batch_size=batch_size,
         output=output,

@@ -9,9 +9,10 @@ from pixelgen.errors import PixelgenError
 from pixelgen.evaluation.autoencoders import measure_autoencoders
 from pixelgen.evaluation.dataset import label_column, load_matching_images
 from pixelgen.evaluation.likelihood import Likelihoods, measure_likelihood
+from pixelgen.evaluation.reconstructions import reconstruct_with
 from pixelgen.evaluation.results import Evaluation
 from pixelgen.metrics.progress import OnNote, OnPartProgress, ignore_note, part_progress
-from pixelgen.metrics.reconstruction import measure_reconstruction, reconstruct
+from pixelgen.metrics.reconstruction import measure_reconstruction
 from pixelgen.metrics.verification import Verification, embed, verify
 
 
@@ -23,6 +24,7 @@ def evaluate(
     limit: int | None = None,
     batch: int = 64,
     unconditional: bool = False,
+    code_steps: int = 0,
     note: OnNote = ignore_note,
     progress: OnPartProgress | None = None,
 ) -> Evaluation:
@@ -31,7 +33,8 @@ def evaluate(
 
     With a tokenizer, the likelihood is that of the codes. Images are cropped and downscaled as for
     the training. `limit` takes at most that many images, evenly spread. With `unconditional`,
-    class-conditional weights are measured without classes only. `progress(part, done, total)` is
+    class-conditional weights are measured without classes only. Reconstructions are of codes that
+    are improved in `code_steps` steps. `progress(part, done, total)` is
     called after every batch. Raises PixelgenError where the data do not fit the weights.
     """
     config = weights.config
@@ -59,7 +62,9 @@ def evaluate(
     reconstruction = None
     if config.can_encode:
         codec = weights.codec
-        decoded = reconstruct(codec, images.images, batch, progress=of_part("reconstruction"))
+        decoded = reconstruct_with(
+            codec, images.images, batch, code_steps, of_part("reconstruction")
+        )
         device = next(codec.parameters()).device
         reconstruction = measure_reconstruction(images.images, decoded, device, batch)
     likelihoods = Likelihoods()
@@ -70,6 +75,7 @@ def evaluate(
     return Evaluation(
         images=len(images),
         reconstruction=reconstruction,
+        code_steps=code_steps,
         verification=verification,
         **likelihoods._asdict(),
     )

@@ -18,6 +18,7 @@ from pixelgen.checkpoints import LoadedCheckpoint
 from pixelgen.errors import PixelgenError, UsageError
 from pixelgen.evaluation.dataset import Part, label_column, load_matching_images
 from pixelgen.evaluation.identity_split import IdentitySplit
+from pixelgen.evaluation.reconstructions import reconstruct_with
 from pixelgen.evaluation.results import Identity, IdentityScores, PortraitSamplingSettings
 from pixelgen.evaluation.shared_samples import draw_shared
 from pixelgen.metrics.bootstrap import Estimate, mean
@@ -36,7 +37,6 @@ from pixelgen.metrics.judge import Judge, load_judge
 from pixelgen.metrics.kid import kernel_distance
 from pixelgen.metrics.lightness import face_lightness, match_lightness
 from pixelgen.metrics.progress import OnNote, OnPartProgress, OnProgress, ignore_note, part_progress
-from pixelgen.metrics.reconstruction import reconstruct
 from pixelgen.models.conditioning import Condition
 from pixelgen.pipelines import PortraitPipeline, PortraitRequest
 from pixelgen.pipelines.conversion import to_images
@@ -58,6 +58,7 @@ def measure_identity(
     seed: int = 0,
     limit: int | None = None,
     batch: int = 64,
+    code_steps: int = 0,
     judge: FaceJudge | None = None,
     critic: Judge | None = None,
     note: OnNote = ignore_note,
@@ -69,7 +70,8 @@ def measure_identity(
     `seed` draws the source photo among those of a person; people with a single photo are in the
     gallery only. `people` takes at most that many, evenly spread over the part; the gallery always
     holds everybody. Sampling options that are None take the weights' defaults. `limit` takes at
-    most that many images of the split, evenly spread. `judge` is by default that of
+    most that many images of the split, evenly spread. Reconstructions are of codes that are
+    improved in `code_steps` steps. `judge` is by default that of
     `load_face_judge`; `critic`, whose features KID compares, that of `load_judge`.
     `progress(part, done, total)` is called after every batch. Raises UsageError for weights that
     draw no portraits, and PixelgenError for data without labels of people.
@@ -102,7 +104,7 @@ def measure_identity(
     )
     reconstructed = None
     if config.can_encode:
-        decoded = reconstruct(weights.codec, sources, batch)
+        decoded = reconstruct_with(weights.codec, sources, batch, code_steps)
         reconstructed = comparison.scores("reconstructed", decoded)
     options = request.drawing.options
     return Identity(
@@ -125,6 +127,7 @@ def measure_identity(
             guidance=options.guidance,
             seed=request.drawing.seed,
         ),
+        code_steps=code_steps,
     )
 
 

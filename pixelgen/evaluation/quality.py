@@ -14,13 +14,13 @@ from torch import Tensor
 from pixelgen.checkpoints import LoadedCheckpoint
 from pixelgen.errors import PixelgenError, UsageError
 from pixelgen.evaluation.dataset import Part, classes_of, load_matching_images
+from pixelgen.evaluation.reconstructions import reconstruct_with
 from pixelgen.evaluation.results import ClassSamplingSettings, Quality, QualityScores
 from pixelgen.evaluation.shared_samples import draw_shared
 from pixelgen.labels import imagenet
 from pixelgen.metrics.judge import CALIBRATION_IMAGES, Judge, best_labels, load_judge
 from pixelgen.metrics.kid import kernel_distance
 from pixelgen.metrics.progress import OnNote, OnPartProgress, OnProgress, ignore_note, part_progress
-from pixelgen.metrics.reconstruction import reconstruct
 from pixelgen.pipelines import ClassPipeline, SampleRequest
 from pixelgen.sampling import SamplingOverrides
 
@@ -38,6 +38,7 @@ def measure_quality(
     seed: int = 0,
     limit: int | None = None,
     batch: int = 64,
+    code_steps: int = 0,
     judge: Judge | None = None,
     note: OnNote = ignore_note,
     progress: OnPartProgress | None = None,
@@ -48,9 +49,10 @@ def measure_quality(
 
     Sampling options that are None take the weights' defaults. A tokenizer draws no samples; its
     classes are those that occur in the split. Labels are ILSVRC indices. `limit` takes at most that
-    many images of the split, evenly spread; classes without an image are left out. `judge` is by
-    default that of `load_judge`. `progress(part, done, total)` is called after every batch. Raises
-    UsageError for weights without classes, and PixelgenError for data without labels.
+    many images of the split, evenly spread; classes without an image are left out. Reconstructions
+    are of codes that are improved in `code_steps` steps. `judge` is by default that of
+    `load_judge`. `progress(part, done, total)` is called after every batch. Raises UsageError for
+    weights without classes, and PixelgenError for data without labels.
     """
     config, name = weights.config, weights.name
     device = next(weights.network.parameters()).device
@@ -112,7 +114,9 @@ def measure_quality(
     real = judged("real", images, labels)
     reconstructed = samples = None
     if config.can_encode:
-        decoded = reconstruct(weights.codec, images, batch, progress=of_part("reconstruction"))
+        decoded = reconstruct_with(
+            weights.codec, images, batch, code_steps, of_part("reconstruction")
+        )
         reconstructed = _scores(judged("reconstructed", decoded, labels), real, known)
     if request is not None:
         drawn = _sample(ClassPipeline(weights, device), request, of_part("samples"))
@@ -126,6 +130,7 @@ def measure_quality(
         reconstructed=reconstructed,
         samples=samples,
         sampling=None if request is None else _sampling_settings(request),
+        code_steps=code_steps,
     )
 
 

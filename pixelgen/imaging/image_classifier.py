@@ -32,7 +32,7 @@ def class_log_probs(
 
     Raises PixelgenError if the weights are missing or broken.
     """
-    network = _load_network()
+    network = load_image_classifier()
     known = torch.tensor(among or range(network.classify.out_features))
     scores = []
     with torch.inference_mode(), threads(1):
@@ -44,6 +44,7 @@ def class_log_probs(
 
 
 @lru_cache(maxsize=1)
-def _load_network() -> EfficientNetLite0:
+def load_image_classifier() -> EfficientNetLite0:
+    """The network, on the processor. Raises PixelgenError if its weights are missing or broken."""
     network = load_bundled_network(_WEIGHTS, EfficientNetLite0, "the classifier of candidates")
     return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -81,6 +81,8 @@ class AgainJob(Job):
         known = options_of(kind)
         if "raw" in known:  # said only of completions at full size
             said.setdefault("raw", True)
+        if "code-steps" in known:  # earlier pictures are of the encoder's codes
+            said.setdefault("code-steps", 0)
         for key in _PHOTO_KEYS:
             if key in known and key in said:
                 photos = self._photos(said[key])

@@ -13,7 +13,7 @@ from pixelgen.errors import UsageError, counted
 from pixelgen.files import IfExists, expanded, write_file
 from pixelgen.imaging import Fit, square
 from pixelgen.jobs.context import JobContext
-from pixelgen.jobs.job import Job, option
+from pixelgen.jobs.job import Job, check_range, option
 from pixelgen.jobs.output import check_folder, check_name, check_written, file_exists
 from pixelgen.jobs.photos import check_photos, photo_name, read_photo
 from pixelgen.jobs.report import Report, json_field
@@ -63,9 +63,14 @@ class EncodeJob(Job):
     weights: str = DEFAULT_WEIGHTS
     fit: Fit = "crop"
     """How pictures are made square."""
+    code_steps: int = 0
+    """Gradient steps that improve the codes of each picture."""
     device: str = "auto"
     force: bool = False
     """Whether an existing file is replaced."""
+
+    def __post_init__(self) -> None:
+        check_range("code_steps", self.code_steps, 0)
 
     def run(self, context: JobContext | None = None) -> EncodeReport:
         """Encode and write them; see `Job.run`."""
@@ -91,7 +96,13 @@ class EncodeJob(Job):
         pipe = CodecPipeline.from_pretrained(source, self.device)
         names = [Path(photo_name(image)).name for image in self.images]
         with context.meter("encoding") as meter:
-            codes = pipe.encode_file(squares, weights=self.weights, files=names, progress=meter)
+            codes = pipe.encode_file(
+                squares,
+                weights=self.weights,
+                files=names,
+                progress=meter,
+                code_steps=self.code_steps,
+            )
         if not codes.stored_weights:
             context.note(
                 "the codes do not name their weights, whose folder is not below the current one: "

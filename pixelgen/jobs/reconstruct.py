@@ -125,9 +125,13 @@ class ReconstructionJob(DrawingJob):
     """Reconstruct the photo in patches of the size of the network."""
     max_side: int | None = None
     """With `patches`: shrink longer photos to this many pixels first; None: 256."""
+    code_steps: int | None = None
+    """With a tokenizer: gradient steps that improve the codes of each picture; None: 6 for weights
+    of ImageNet's classes, else 0."""
 
     def __post_init__(self) -> None:
         check_range("max_side", self.max_side, 1)
+        check_range("code_steps", self.code_steps, 0)
 
     def run(self, context: JobContext | None = None) -> ReconstructionReport:
         """Draw and write them; see `Job.run`."""
@@ -141,6 +145,7 @@ class ReconstructionJob(DrawingJob):
             source.name,
             bottlenecks=self.bottlenecks,
             n=self.n,
+            code_steps=self.code_steps,
             **self.drawing_options(),
         )
         preview.check_steps(request.drawing is not None, source.name)
@@ -171,8 +176,12 @@ class ReconstructionJob(DrawingJob):
         def unfinished(drawn: Sequence[Image.Image]) -> Image.Image:
             return sheet(pipe.unfinished(request, pictures, drawn), view.preview())
 
-        with preview.follow(unfinished, context) as on_step:
-            result = pipe.run(request, pictures, on_step)
+        if request.drawing is None:
+            with context.meter("encoding") as meter:
+                result = pipe.run(request, pictures, progress=meter)
+        else:
+            with preview.follow(unfinished, context) as on_step:
+                result = pipe.run(request, pictures, on_step)
         rows = result.rows()
         every = [image for row in rows for image in row]
         all_rows = cache(lambda: sheet(rows, view))  # a learned one takes seconds

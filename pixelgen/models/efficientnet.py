@@ -7,6 +7,7 @@ Batch normalisation is folded into the convolutions: this network is for inferen
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch.nn.functional as F
@@ -81,11 +82,18 @@ class EfficientNetLite0(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Pictures uint8 or float [B, 3, H, W] of 0 … 255 → logits [B, K]."""
-        x = (images.float() - 127) / 128  # as in its training
-        x = self.blocks(F.relu6(self.stem(x)))  # [B, 320, H/32, W/32]
+        return self.see(images)[1]
+
+    def see(self, images: Tensor, depths: Sequence[int] = ()) -> tuple[list[Tensor], Tensor]:
+        """The maps [B, F, h, w] that the blocks at `depths` put out, and the logits [B, K]."""
+        x = F.relu6(self.stem((images.float() - 127) / 128))  # as in its training
+        maps = []
+        for depth, block in enumerate(self.blocks):
+            x = block(x)
+            if depth in depths:
+                maps.append(x)
         pooled = F.relu6(self.head(x)).mean((2, 3))  # [B, 1280]
-        logits: Tensor = self.classify(pooled)
-        return logits
+        return maps, self.classify(pooled)
 
 
 def enlarged(images: Tensor, side: int) -> Tensor:

@@ -12,7 +12,9 @@ from pixelgen.errors import InputError
 from pixelgen.imaging import Fit, Photo, load_photo, square
 from pixelgen.pipelines.codes_file import CodesFile
 from pixelgen.pipelines.conversion import PictureCallback, decode_images, encode_images
+from pixelgen.pipelines.drawing import check_whole
 from pixelgen.pipelines.pretrained import Pretrained
+from pixelgen.pipelines.reconstruct_request import default_code_steps
 
 if TYPE_CHECKING:
     import torch
@@ -28,18 +30,24 @@ class CodecPipeline(Pretrained):
         self.codec = checkpoint.codec.to(device)
 
     def encode(
-        self, images: Sequence[Photo], fit: Fit = "crop", progress: PictureCallback | None = None
+        self,
+        images: Sequence[Photo],
+        fit: Fit = "crop",
+        progress: PictureCallback | None = None,
+        code_steps: int = 0,
     ) -> Tensor:
         """Pictures or paths, of any size and mode, made square as `fit` says → codes int64
-        [N, C, h, w] of 0 … levels - 1. Those of a picture do not depend on the others.
-        `progress(done, total)` is called before every picture."""
+        [N, C, h, w] of 0 … levels - 1, improved in `code_steps` steps (`optimise_codes`). Those of
+        a picture do not depend on the others. `progress(done, total)` is called before every
+        picture. Raises UsageError for a negative number of steps."""
         import torch
 
+        check_whole("code_steps", code_steps, 0)
         if not images:
             return torch.empty((0, *self.codec.config.code_shape), dtype=torch.int64)
         size = self.codec.config.size
         squares = [square(load_photo(image), size, fit) for image in images]
-        return encode_images(self.codec, squares, progress)
+        return encode_images(self.codec, squares, progress, code_steps)
 
     def encode_file(
         self,
@@ -49,11 +57,12 @@ class CodecPipeline(Pretrained):
         weights: str = "",
         files: Sequence[str] = (),
         progress: PictureCallback | None = None,
+        code_steps: int = 0,
     ) -> CodesFile:
         """What `encode` returns, with the metadata of a file of codes: the names of the pictures'
         `files`, and the reference `weights` by which the tokenizer is loaded again."""
         return CodesFile(
-            codes=self.encode(images, fit, progress),
+            codes=self.encode(images, fit, progress, code_steps),
             levels=self.codec.config.levels,
             weights=weights,
             revision=self.checkpoint.revision,
@@ -72,9 +81,13 @@ class CodecPipeline(Pretrained):
         whole = self._checked(codes)
         return decode_images(self.codec, whole, progress) if len(whole) else []
 
-    def reconstruct(self, images: Sequence[Photo], fit: Fit = "crop") -> list[Image.Image]:
-        """Pictures encoded and decoded again."""
-        return self.decode(self.encode(images, fit))
+    def reconstruct(
+        self, images: Sequence[Photo], fit: Fit = "crop", code_steps: int | None = None
+    ) -> list[Image.Image]:
+        """Pictures encoded and decoded again; `code_steps` None: `default_code_steps`."""
+        if code_steps is None:
+            code_steps = default_code_steps(self.checkpoint.config)
+        return self.decode(self.encode(images, fit, code_steps=code_steps))
 
     def _check_levels(self, stored: CodesFile) -> None:
         levels, name = self.codec.config.levels, self.checkpoint.name

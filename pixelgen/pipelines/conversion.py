@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from PIL import Image
@@ -103,21 +104,28 @@ def _shape_error(what: str, shapes: str, array: np.ndarray) -> UsageError:
 
 
 def encode_images(
-    tokenizer: Tokenizer, images: Sequence[Image.Image], progress: PictureCallback | None = None
+    tokenizer: Tokenizer,
+    images: Sequence[Image.Image],
+    progress: PictureCallback | None = None,
+    code_steps: int = 0,
 ) -> Tensor:
     """RGB pictures of the tokenizer's size → codes int64 [N, C, h, w], one picture after the other:
-    the codes of a picture do not depend on the others."""
+    the codes of a picture do not depend on the others. They are improved in `code_steps` steps
+    (`optimise_codes`)."""
     import torch
 
     from pixelgen.models.likelihood import to_signed
+    from pixelgen.pipelines.optimised_codes import optimise_codes
+    from pixelgen.sampling.threads import threads
 
     device = next(tokenizer.parameters()).device
-    with torch.inference_mode():
-        codes = [
-            tokenizer.encode(to_signed(to_tensor([image]).to(device), 256)).cpu()
-            for image in _counted(images, progress)
-        ]
-    return torch.cat(codes).clone()
+    codes = []
+    # The gradients of one picture: more threads gain little, and rounding depends on their number.
+    with torch.no_grad(), threads(1) if code_steps else nullcontext():
+        for image in _counted(images, progress):
+            picture = to_signed(to_tensor([image]).to(device), 256)
+            codes.append(optimise_codes(tokenizer, picture, code_steps).cpu())
+    return torch.cat(codes)
 
 
 def decode_images(

@@ -20,7 +20,13 @@ from pixelgen.imaging import (
     tile_count,
     to_rgb,
 )
-from pixelgen.pipelines.conversion import decode_images, encode_images, to_images, to_tensor
+from pixelgen.pipelines.conversion import (
+    PictureCallback,
+    decode_images,
+    encode_images,
+    to_images,
+    to_tensor,
+)
 from pixelgen.pipelines.drawing import DrawingParameters
 from pixelgen.pipelines.image_sampler import (
     ImageSampler,
@@ -77,16 +83,18 @@ class ReconstructPipeline(Pretrained):
         request: ReconstructRequest,
         images: Sequence[Image.Image],
         on_step: OnStep | None = None,
+        progress: PictureCallback | None = None,
     ) -> ReconstructResult:
         """Carry out a request that was made for these weights, on RGB pictures as `fit_photo`
-        returns them. Raises UsageError where there is no sample of the number that was picked."""
+        returns them. `progress(done, total)` is called before a tokenizer encodes a patch. Raises
+        UsageError where there is no sample of the number that was picked."""
         started = time.perf_counter()
         selection = request.selection(len(images))
         sources = [images[i] for i in selection.pictures]
         patches = [tile for image in sources for tile in cut_tiles(image, self.size)]
         columns: list[list[Reconstruction]] = []
         if patches and request.drawing is None:
-            columns = [self._by_codec(sources, patches)]
+            columns = [self._by_codec(request, sources, patches, progress)]
         elif patches:
             columns = [
                 self._by_bottleneck(request, selection, turn, images, patches, on_step)
@@ -156,11 +164,16 @@ class ReconstructPipeline(Pretrained):
         )
 
     def _by_codec(
-        self, images: Sequence[Image.Image], patches: Sequence[Image.Image]
+        self,
+        request: ReconstructRequest,
+        images: Sequence[Image.Image],
+        patches: Sequence[Image.Image],
+        progress: PictureCallback | None,
     ) -> list[Reconstruction]:
         """Every picture by the tokenizer."""
         assert self.codec is not None
-        decoded = decode_images(self.codec, encode_images(self.codec, patches))
+        codes = encode_images(self.codec, patches, progress, request.code_steps)
+        decoded = decode_images(self.codec, codes)
         return [
             Reconstruction(
                 source,

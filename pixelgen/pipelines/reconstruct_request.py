@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pixelgen.checkpoints import CheckpointConfig
 from pixelgen.errors import UsageError
-from pixelgen.pipelines.drawing import DrawingArguments, DrawingParameters
+from pixelgen.pipelines.drawing import DrawingArguments, DrawingParameters, check_whole
 from pixelgen.pipelines.request_checks import check_guidance
 
 if TYPE_CHECKING:
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 DEFAULT_SAMPLES = 3
 """Of each picture and bottleneck, where the user does not say."""
+CODE_STEPS = 6
+"""See `default_code_steps`."""
 
 
 class Selection(NamedTuple):
@@ -48,6 +50,8 @@ class ReconstructRequest:
     """Samples of each picture and bottleneck."""
     drawing: DrawingParameters | None
     """How they are drawn; None for a tokenizer, which draws nothing."""
+    code_steps: int = 0
+    """Steps in which a tokenizer's codes are improved (`optimise_codes`)."""
 
     @classmethod
     def from_options(
@@ -57,6 +61,7 @@ class ReconstructRequest:
         *,
         bottlenecks: Sequence[int] | None = None,
         n: int | None = None,
+        code_steps: int | None = None,
         **drawing: Unpack[DrawingArguments],
     ) -> ReconstructRequest:
         """The request, completed by the defaults of the weights and, without `seed`, a random one.
@@ -72,7 +77,13 @@ class ReconstructRequest:
                     raise UsageError(
                         f"{name} requires auto-encoders, {weights} reconstructs by its tokenizer",
                     )
-            return cls((), 0, None)
+            code_steps = default_code_steps(config) if code_steps is None else code_steps
+            check_whole("code_steps", code_steps, 0)
+            return cls((), 0, None, int(code_steps))
+        if code_steps:
+            raise UsageError(
+                f"code_steps requires a tokenizer, {weights} reconstructs by its auto-encoders"
+            )
         chosen = tuple(sorted(set(bottlenecks or config.bottlenecks)))
         for bottleneck in chosen:
             _check_bottleneck(config, weights, bottleneck)
@@ -98,7 +109,7 @@ class ReconstructRequest:
     def parameters(self) -> dict[str, Any]:
         """What, beside pictures, weights, seed, pick and device, decides how they come out."""
         if self.drawing is None:
-            return {}
+            return {"code_steps": self.code_steps}
         own = {"bottlenecks": list(self.bottlenecks), "n": self.n}
         return own | self.drawing.parameters()
 
@@ -115,6 +126,12 @@ class ReconstructRequest:
                 for i in selection.samples
             ]
         return columns
+
+
+def default_code_steps(config: CheckpointConfig) -> int:
+    """Steps in which the codes of a picture to look at are improved: none where the pictures are of
+    other things than the classifier knows, such as faces alone."""
+    return CODE_STEPS if config.has_imagenet_classes else 0
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ def evaluation_figures(report: EvaluationReport, name: str, unit: str) -> list[F
     if result.verification is not None:
         figures += _verification(result.verification, where, command)
     if result.reconstruction is not None:
-        figures += _reconstruction(result.reconstruction, where, command)
+        figures += _reconstruction(result.reconstruction, where, command, result.code_steps)
     if result.autoencoders is not None:
         figures += _autoencoders(result.autoencoders, where, split, command)
     if result.bound is not None:
@@ -74,8 +74,11 @@ def _verification(verification: Verification, where: str, command: str) -> list[
     ]
 
 
-def _reconstruction(scores: ReconstructionScores, where: str, command: str) -> list[Figure]:
-    what = f"of reconstructions, {where}"
+def _reconstruction(
+    scores: ReconstructionScores, where: str, command: str, code_steps: int
+) -> list[Figure]:
+    what = f"of {_reconstructions(code_steps)}, {where}"
+    command += _code_steps(code_steps)
     figures = [
         Figure(f"dB PSNR {what}", f"{scores.psnr:.2f}", command),
         Figure(f"SSIM {what}", f"{scores.ssim:.4f}", command),
@@ -138,13 +141,14 @@ def _quality(quality: Quality, split: str, command: str) -> list[Figure]:
     where = f"{quality.classes} classes{part} of the {split}"
     command += f" --quality --no-likelihood --part {quality.part}"
     command += _options({} if quality.sampling is None else asdict(quality.sampling))
+    command += _code_steps(quality.code_steps)
     samples = "samples"
     if quality.sampling is not None and quality.sampling.candidates is not None:
         samples += f", each the most clearly of its class of {quality.sampling.candidates}"
     figures = []
     for images, scores in (
         ("real pictures", quality.real),
-        ("reconstructions", quality.reconstructed),
+        (_reconstructions(quality.code_steps), quality.reconstructed),
         (samples, quality.samples),
     ):
         if scores is None:
@@ -164,13 +168,14 @@ def _identity(identity: Identity, split: str, command: str) -> list[Figure]:
     sampling, judge = identity.sampling, identity.judge
     where = f"{sampling.people} people{part} of the {split}"
     command += f" --identity --no-likelihood --part {identity.part}{_options(asdict(sampling))}"
+    command += _code_steps(identity.code_steps)
     portraits = "portraits"
     if sampling.candidates > 1:
         portraits += f", each the nearest of {sampling.candidates}"
     figures = []
     for images, scores in (
         (portraits, identity.portraits),
-        ("reconstructions of photos", identity.reconstructed),
+        (_reconstructions(identity.code_steps, " of photos"), identity.reconstructed),
         ("real photos", identity.sources),
     ):
         if scores is None:
@@ -195,6 +200,18 @@ def _identity(identity: Identity, split: str, command: str) -> list[Figure]:
                 label = "L* between the face and other photos, darkest fifth of people / others"
                 figures.append(Figure(f"{label}, {what}", value, command))
     return figures
+
+
+def _reconstructions(code_steps: int, of: str = "") -> str:
+    """What reconstructions are called whose codes were improved in so many steps."""
+    return f"reconstructions{of}" + (
+        f", codes improved in {code_steps} steps" if code_steps else ""
+    )
+
+
+def _code_steps(number: int) -> str:
+    """The option of a command."""
+    return f" --code-steps {number}" if number else ""
 
 
 def _kid(kid: Kid | None, what: str, command: str) -> list[Figure]:

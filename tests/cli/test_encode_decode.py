@@ -86,6 +86,17 @@ def test_through_files_is_as_in_memory(
     assert [Image.open(f"x-{i}.png").tobytes() for i in (1, 2, 3)] == expected
 
 
+def test_codes_are_improved_where_asked(run: Run, near: Path, photos: Sequence[Path]) -> None:
+    words = ["encode", photos[1], "--weights", near, "-o"]
+    assert run(*words, "plain.safetensors").code == 0
+    assert run(*words, "better.safetensors", "--code-steps", 5).code == 0
+    plain, better = (load_file(f"{name}.safetensors")["codes"] for name in ("plain", "better"))
+    expected = CodecPipeline.from_pretrained(near, "cpu").encode([photos[1]], code_steps=5)
+    assert torch.equal(better.long(), expected)
+    assert plain.shape == better.shape
+    assert run(*words, "none.safetensors", "--code-steps", -1).code == 2
+
+
 def test_one_by_one_is_as_together(
     run: Run, near: Path, photos: Sequence[Path], expected: list[bytes]
 ) -> None:

@@ -15,10 +15,12 @@ from PIL import Image
 
 import pixelgen
 from pixelgen.checkpoints import save_checkpoint
-from pixelgen.imaging import ReconstructionMetrics, png_text, read_image, square
+from pixelgen.imaging import ReconstructionMetrics, png_text, read_image, save_png, square
 from pixelgen.models import TokenizerConfig, build_model
 
 from .conftest import Pipe, Run
+
+ASSETS = Path(__file__).parents[1] / "assets"
 
 
 @pytest.fixture(scope="module")
@@ -206,6 +208,34 @@ def test_by_a_tokenizer(run: Run, folder: Path, tmp_path: Path) -> None:
     outcome = run("reconstruct", folder / "a.png", "--weights", tok, "-n", 2)
     assert outcome.code == 2
     assert outcome.err == "error: n requires auto-encoders, tok reconstructs by its tokenizer\n"
+    outcome = run(
+        "reconstruct", folder / "a.png", "--weights", tok, "--code-steps", 3, "-o", "y.png"
+    )
+    assert outcome.code == 0, outcome.err
+    assert json.loads(png_text(Path("y.png"))["parameters"])["code_steps"] == 3
+    (row,) = pixelgen.load(tok, "cpu").reconstruct(folder / "a.png", code_steps=3).rows()
+    assert (pixels("y.png")[:, 18:] == np.asarray(row[1])).all()
+
+
+def test_codes_are_improved_for_pictures_that_the_classifier_knows(run: Run) -> None:
+    shutil.copy(ASSETS / "female-6.jpg", ".")
+    words = ["reconstruct", "female-6.jpg", "--weights", "imagenet64", "-o"]
+    assert run(*words, "default.png").code == 0
+    assert run(*words, "six.png", "--code-steps", 6).code == 0
+    assert run(*words, "none.png", "--code-steps", 0).code == 0
+    assert (pixels("default.png") == pixels("six.png")).all()
+    assert (pixels("default.png") != pixels("none.png")).any()
+    outcome = run("again", "default.png", "-o", "again.png")
+    assert (outcome.code, outcome.err) == (0, outcome.err)
+    assert (pixels("again.png") == pixels("default.png")).all()
+    # A picture of before this option says nothing of it.
+    text = png_text(Path("none.png"))
+    parameters = json.loads(text["parameters"])
+    assert parameters.pop("code_steps") == 0
+    with Image.open("none.png") as image:
+        save_png(Path("old.png"), image, text | {"parameters": json.dumps(parameters)})
+    assert run("again", "old.png", "-o", "old-again.png").code == 0
+    assert (pixels("old-again.png") == pixels("none.png")).all()
 
 
 @pytest.mark.parametrize(

@@ -20,8 +20,11 @@ from pixelgen.errors import PixelgenError, UsageError
 from pixelgen.evaluation import quality as module
 from pixelgen.evaluation.dataset import Part, classes_of
 from pixelgen.evaluation.quality import measure_quality
+from pixelgen.evaluation.reconstructions import reconstruct_with
 from pixelgen.evaluation.results import Quality
 from pixelgen.metrics.judge import Judge
+from pixelgen.metrics.reconstruction import reconstruct
+from pixelgen.publishing.figures import _quality
 
 from .conftest import KNOWN, grey_judge
 
@@ -98,6 +101,27 @@ def test_no_figure_depends_on_the_batches(
 
     first = measured(5)
     assert measured(64) == pytest.approx(first, abs=1e-4)
+
+
+def test_codes_of_reconstructions_are_improved(
+    grey: Path, coded: LoadedCheckpoint, judge: Judge
+) -> None:
+    codec = coded.codec
+    images = torch.randint(0, 256, (5, 3, codec.config.size, codec.config.size)).to(torch.uint8)
+    improved = reconstruct_with(codec, images, 2, 3)
+    assert improved.dtype == torch.uint8
+    assert improved.shape == images.shape
+    plain = reconstruct_with(codec, images, 2, 0)
+    assert torch.equal(plain, reconstruct(codec, images, 2))
+    result = measure_quality(
+        coded, grey, "validation", samples_per_class=1, judge=judge, code_steps=1
+    )
+    assert result.code_steps == 1
+    assert result.reconstructed is not None
+    figures = _quality(result, "validation split", "pixelgen evaluate w")
+    shown = [figure for figure in figures if "codes improved in 1 steps" in figure.what]
+    assert shown
+    assert all(figure.command.endswith(" --code-steps 1") for figure in figures)
 
 
 def _numbers(result: Quality) -> dict[str, float]:

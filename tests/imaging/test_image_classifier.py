@@ -21,9 +21,9 @@ CELL = 64
 
 @pytest.fixture
 def forget_network() -> Iterator[None]:
-    image_classifier._load_network.cache_clear()
+    image_classifier.load_image_classifier.cache_clear()
     yield
-    image_classifier._load_network.cache_clear()
+    image_classifier.load_image_classifier.cache_clear()
 
 
 @pytest.fixture(scope="module")

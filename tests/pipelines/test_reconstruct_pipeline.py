@@ -180,7 +180,7 @@ def test_by_a_tokenizer(tokenizer: Path) -> None:
     ((made,),) = result.by_source
     assert made.image.tobytes() == expected[0].tobytes()
     assert (made.bottleneck, made.samples, made.bits_per_dim) == (None, [], None)
-    assert (result.seed, result.parameters) == (None, {})
+    assert (result.seed, result.parameters) == (None, {"code_steps": 0})
     assert loaded.reconstruct([image], cut="patches").rows()[0][1].size == (20, 13)
     with pytest.raises(PixelgenError, match="n requires auto-encoders, tok reconstructs by its"):
         loaded.reconstruct([image], n=2)
