@@ -54,6 +54,8 @@ class Model:
     """KEY=VALUE for the recipe on a GPU, where launching costs more than computing."""
     inputs: dict[str, str] = field(default_factory=dict)
     """Recipe keys that name weights, with the model that makes these."""
+    smoothing: float | None = None
+    """Of an exported tokenizer."""
 
 
 DECODER = (
@@ -68,13 +70,13 @@ LARGE = ("optimiser.batch=256", "optimiser.ema=0.998")
 
 MODELS = (
     Model(
-        "decoder", "tokenizer64", "imagenet64", "imagenet64", settings=DECODER,
+        "decoder", "tokenizer64", "imagenet64", "imagenet64", settings=DECODER, smoothing=0.4,
         gpu=("losses.decoder_only=false", "losses.classifier=0.2", "optimiser.batch=128"),
     ),
     Model("embedder", "embedder64", "faces64", share=0.3),
     Model(
         "face-tokenizer", "tokenizer64-faces", "faces64", "imagenet64", needs=("embedder",),
-        share=0.5, gpu=LARGE[:1], inputs={"losses.embedder": "embedder"},
+        share=0.5, gpu=LARGE[:1], inputs={"losses.embedder": "embedder"}, smoothing=0.3,
     ),
     Model(
         "faces", "faces64", "faces64", "imagenet64", needs=("embedder", "face-tokenizer"),
@@ -150,7 +152,10 @@ class Run:
             return True
         weights = self.output / f"{self.model.name}-weights"
         run = str(self.output / self.model.name)
-        self.process = pixelgen(["export", run, "-o", str(weights), "--force"], self.log)
+        words = ["export", run, "-o", str(weights), "--force"]
+        if self.model.smoothing is not None:
+            words += ["--smoothing", str(self.model.smoothing)]
+        self.process = pixelgen(words, self.log)
         self.exporting = True
         return False
 
