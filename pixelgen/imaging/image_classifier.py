@@ -46,5 +46,6 @@ def class_log_probs(
 @lru_cache(maxsize=1)
 def load_image_classifier() -> EfficientNetLite0:
     """The network, on the processor. Raises PixelgenError if its weights are missing or broken."""
-    network = load_bundled_network(_WEIGHTS, EfficientNetLite0, "the classifier of candidates")
+    with torch.inference_mode(False):  # gradients pass through it, whoever loads it first
+        network = load_bundled_network(_WEIGHTS, EfficientNetLite0, "the classifier of candidates")
     return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

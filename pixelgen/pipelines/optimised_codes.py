@@ -10,6 +10,8 @@ Meierhans, Djelouah, Schroers, "Content Adaptive Optimization for Neural Image C
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import deepcopy
+from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
@@ -45,7 +47,7 @@ def optimise_codes(tokenizer: Tokenizer, images: Tensor, steps: int) -> Tensor:
 
 
 def _optimise(tokenizer: Tokenizer, images: Tensor, steps: int) -> Tensor:
-    classifier = load_image_classifier().to(images.device)
+    classifier = _load_classifier(images.device)
     with torch.no_grad():
         encoded = tokenizer.encoder(images)
         target = _see(classifier, images)
@@ -65,6 +67,12 @@ def _optimise(tokenizer: Tokenizer, images: Tensor, steps: int) -> Tensor:
             optimiser.param_groups[0]["lr"] = _RATE * (1 - step / steps)
             optimiser.step()
     return best
+
+
+@lru_cache(maxsize=1)
+def _load_classifier(device: torch.device) -> EfficientNetLite0:
+    """A copy on `device`: that which chooses among candidates stays on the processor."""
+    return deepcopy(load_image_classifier()).to(device)
 
 
 def _see(classifier: EfficientNetLite0, images: Tensor) -> tuple[list[Tensor], Tensor]:
