@@ -76,7 +76,7 @@ MODELS = (
     Model("embedder", "embedder64", "faces64", share=0.3),
     Model(
         "face-tokenizer", "tokenizer64-faces", "faces64", "imagenet64", needs=("embedder",),
-        share=0.5, gpu=LARGE[:1], inputs={"losses.embedder": "embedder"}, smoothing=0.3,
+        share=0.5, gpu=LARGE[:1], inputs={"losses.embedder": "embedder"},
     ),
     Model(
         "faces", "faces64", "faces64", "imagenet64", needs=("embedder", "face-tokenizer"),
