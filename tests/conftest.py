@@ -33,16 +33,6 @@ os.environ |= {
 }
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: Sequence[pytest.Item]) -> None:
-    """Of several processes (`-n`) one runs all tests of a file, which share what is made once, and
-    one all of tests/fuzz, which count what they try."""
-    if not config.pluginmanager.hasplugin("xdist"):
-        return
-    for item in items:
-        fuzz = "fuzz" in item.path.relative_to(config.rootpath).parts
-        item.add_marker(pytest.mark.xdist_group("fuzz" if fuzz else str(item.path)))
-
-
 def pytest_unconfigure() -> None:
     """Removes what was cached for the tests."""
     _home.cleanup()

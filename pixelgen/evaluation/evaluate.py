@@ -75,7 +75,7 @@ def evaluate(
     return Evaluation(
         images=len(images),
         reconstruction=reconstruction,
-        code_steps=code_steps,
+        code_steps=code_steps or None,
         verification=verification,
         **likelihoods._asdict(),
     )

@@ -127,7 +127,7 @@ def measure_identity(
             guidance=options.guidance,
             seed=request.drawing.seed,
         ),
-        code_steps=code_steps,
+        code_steps=code_steps or None,
     )
 
 

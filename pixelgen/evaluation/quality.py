@@ -130,7 +130,7 @@ def measure_quality(
         reconstructed=reconstructed,
         samples=samples,
         sampling=None if request is None else _sampling_settings(request),
-        code_steps=code_steps,
+        code_steps=code_steps or None,
     )
 
 

@@ -171,8 +171,8 @@ class Quality:
     """None for a tokenizer."""
     sampling: ClassSamplingSettings | None
     """None for a tokenizer."""
-    code_steps: int = 0
-    """Gradient steps that improved the codes of reconstructions."""
+    code_steps: int | None = None
+    """Gradient steps that improved the codes of reconstructions; None: they are the encoder's."""
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready dictionary, without `candidates` where one picture is drawn for each."""
@@ -250,8 +250,8 @@ class Identity:
     model pixels."""
     portraits: IdentityScores
     sampling: PortraitSamplingSettings
-    code_steps: int = 0
-    """Gradient steps that improved the codes of reconstructions."""
+    code_steps: int | None = None
+    """Gradient steps that improved the codes of reconstructions; None: they are the encoder's."""
 
 
 @dataclass(frozen=True)
@@ -268,8 +268,8 @@ class Evaluation:
     """Without a condition; None for weights that draw nothing."""
     reconstruction: ReconstructionScores | None = None
     """Of the tokenizer; None for weights that model pixels."""
-    code_steps: int = 0
-    """Gradient steps that improved the codes of reconstructions."""
+    code_steps: int | None = None
+    """Gradient steps that improved the codes of reconstructions; None: they are the encoder's."""
     verification: Verification | None = None
     """How well the face embedder tells people apart; None for other weights."""
     autoencoders: AutoencoderScores | None = None

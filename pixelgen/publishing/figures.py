@@ -75,7 +75,7 @@ def _verification(verification: Verification, where: str, command: str) -> list[
 
 
 def _reconstruction(
-    scores: ReconstructionScores, where: str, command: str, code_steps: int
+    scores: ReconstructionScores, where: str, command: str, code_steps: int | None
 ) -> list[Figure]:
     what = f"of {_reconstructions(code_steps)}, {where}"
     command += _code_steps(code_steps)
@@ -202,14 +202,14 @@ def _identity(identity: Identity, split: str, command: str) -> list[Figure]:
     return figures
 
 
-def _reconstructions(code_steps: int, of: str = "") -> str:
+def _reconstructions(code_steps: int | None, of: str = "") -> str:
     """What reconstructions are called whose codes were improved in so many steps."""
     return f"reconstructions{of}" + (
         f", codes improved in {code_steps} steps" if code_steps else ""
     )
 
 
-def _code_steps(number: int) -> str:
+def _code_steps(number: int | None) -> str:
     """The option of a command."""
     return f" --code-steps {number}" if number else ""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pixelgen.cli.errors import exit_code_of
@@ -57,6 +57,7 @@ def test_an_ambiguous_name_means_the_one_that_was_trained() -> None:
         parse_classes(["panda"], trained=[387, 388])
 
 
+@settings(deadline=None)  # the first call reads the classes
 @given(st.text(max_size=20))
 def test_any_text_is_a_class_or_one_error(text: str) -> None:
     code = 0
