@@ -22,6 +22,7 @@ from pixelgen.cli.global_options import largest_picture
 from pixelgen.errors import UsageError
 from pixelgen.jobs.process_share import ProcessShare
 from pixelgen.pipelines.devices import check_device_name
+from pixelgen.pipelines.reconstruct_request import CODE_STEPS
 
 if TYPE_CHECKING:
     from pixelgen.checkpoints import LoadedCheckpoint
@@ -118,7 +119,7 @@ def evaluate(
             min=0,
             metavar="N",
             help="Improve the codes of reconstructions in this many gradient steps (`reconstruct` "
-            "takes 6). Default: 0.",
+            f"takes {CODE_STEPS}). Default: 0.",
         ),
     ] = None,
     importance_samples: options.ImportanceSamples = None,

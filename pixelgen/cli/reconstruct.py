@@ -18,6 +18,7 @@ from pixelgen.cli.option_groups import (
 from pixelgen.cli.run import run_and_print
 from pixelgen.jobs.reconstruct import ReconstructionJob
 from pixelgen.pipelines.reconstruct_pipeline import LONGEST
+from pixelgen.pipelines.reconstruct_request import CODE_STEPS
 
 
 @with_option_groups
@@ -59,7 +60,7 @@ def reconstruct(
             min=0,
             metavar="N",
             help="With a tokenizer: improve the codes of each picture in this many gradient steps. "
-            "Default: 6 with ImageNet's classes, which take half a second, else 0.",
+            f"Default: {CODE_STEPS} with ImageNet's classes, which take half a second, else 0.",
         ),
     ] = None,
     device: options.Device = "auto",

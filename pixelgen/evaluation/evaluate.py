@@ -34,8 +34,8 @@ def evaluate(
     With a tokenizer, the likelihood is that of the codes. Images are cropped and downscaled as for
     the training. `limit` takes at most that many images, evenly spread. With `unconditional`,
     class-conditional weights are measured without classes only. Reconstructions are of codes that
-    are improved in `code_steps` steps. `progress(part, done, total)` is
-    called after every batch. Raises PixelgenError where the data do not fit the weights.
+    are improved in `code_steps` steps. `progress(part, done, total)` is called after every batch.
+    Raises PixelgenError where the data do not fit the weights.
     """
     config = weights.config
     if config.bottlenecks:

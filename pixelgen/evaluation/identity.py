@@ -71,10 +71,10 @@ def measure_identity(
     gallery only. `people` takes at most that many, evenly spread over the part; the gallery always
     holds everybody. Sampling options that are None take the weights' defaults. `limit` takes at
     most that many images of the split, evenly spread. Reconstructions are of codes that are
-    improved in `code_steps` steps. `judge` is by default that of
-    `load_face_judge`; `critic`, whose features KID compares, that of `load_judge`.
-    `progress(part, done, total)` is called after every batch. Raises UsageError for weights that
-    draw no portraits, and PixelgenError for data without labels of people.
+    improved in `code_steps` steps. `judge` is by default that of `load_face_judge`; `critic`, whose
+    features KID compares, that of `load_judge`. `progress(part, done, total)` is called after every
+    batch. Raises UsageError for weights that draw no portraits, and PixelgenError for data without
+    labels of people.
     """
     config, name = weights.config, weights.name
     device = next(weights.network.parameters()).device

@@ -7,7 +7,6 @@ EfficientNet-lite0, small enough for a processor; its weights come from a packag
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -15,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pixelgen.metrics.classifiers import fused, fused_block, load_efficientnet
+from pixelgen.models.efficientnet import feature_distance
 from pixelgen.models.face_embedder import FaceEmbedder
 
 DEPTHS = (0, 2, 4, 10)
@@ -74,24 +74,7 @@ class PerceptualDistance(nn.Module):
         first."""
         with torch.no_grad():
             target = self.features(others)
-        return distance(self.features(images), target)
-
-
-def distance(
-    features: Sequence[Tensor], others: Sequence[Tensor], places: Tensor | None = None
-) -> Tensor:
-    """Two lists of features [B, F, s, s] of length 1, one entry per depth → distances [B].
-
-    `places` [1, 1, S, S], of mean 1, are weights of the places of an image; None: all equal.
-    """
-    total = []
-    for a, b in zip(features, others, strict=True):
-        difference = (a - b).square().sum(1)  # [B, s, s]
-        if places is not None:
-            height, width = difference.shape[1:]
-            difference = difference * F.adaptive_avg_pool2d(places, (height, width))[0]
-        total.append(difference.mean((1, 2)))
-    return torch.stack(total).mean(0)
+        return feature_distance(self.features(images), target)
 
 
 class FaceDistance(nn.Module):
@@ -120,7 +103,7 @@ class FaceDistance(nn.Module):
             target, target_embedding = self._see(others)
         features, embedding = self._see(faces)
         apart = (embedding - target_embedding).square().sum(1)
-        return distance(features, target) + apart
+        return feature_distance(features, target) + apart
 
 
 def class_divergence(logits: Tensor, others: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -99,3 +100,20 @@ class EfficientNetLite0(nn.Module):
 def enlarged(images: Tensor, side: int) -> Tensor:
     """Pictures uint8 [B, 3, H, W] → float32 [B, 3, side, side] of 0 … 255, bicubic."""
     return F.interpolate(images.float(), (side, side), mode="bicubic").clamp(0, 255)
+
+
+def feature_distance(
+    features: Sequence[Tensor], others: Sequence[Tensor], places: Tensor | None = None
+) -> Tensor:
+    """Two lists of features [B, F, s, s] of length 1, one entry per depth → distances [B].
+
+    `places` [1, 1, S, S], of mean 1, are weights of the places of an image; None: all equal.
+    """
+    total = []
+    for a, b in zip(features, others, strict=True):
+        difference = (a - b).square().sum(1)  # [B, s, s]
+        if places is not None:
+            height, width = difference.shape[1:]
+            difference = difference * F.adaptive_avg_pool2d(places, (height, width))[0]
+        total.append(difference.mean((1, 2)))
+    return torch.stack(total).mean(0)

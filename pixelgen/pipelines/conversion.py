@@ -121,7 +121,7 @@ def encode_images(
     device = next(tokenizer.parameters()).device
     codes = []
     # The gradients of one picture: more threads gain little, and rounding depends on their number.
-    with torch.no_grad(), threads(1) if code_steps else nullcontext():
+    with threads(1) if code_steps else nullcontext():
         for image in _counted(images, progress):
             picture = to_signed(to_tensor([image]).to(device), 256)
             codes.append(optimise_codes(tokenizer, picture, code_steps).cpu())

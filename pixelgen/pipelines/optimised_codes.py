@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pixelgen.imaging.image_classifier import load_image_classifier
-from pixelgen.models.efficientnet import EfficientNetLite0
+from pixelgen.models.efficientnet import EfficientNetLite0, feature_distance
 from pixelgen.models.tokenizer import Tokenizer
 
 _RATE = 0.05
@@ -90,9 +90,7 @@ def _loss(
     target: tuple[Sequence[Tensor], Tensor],
 ) -> Tensor:
     """What is lost of each of `images` [B, 3, S, S], [B]."""
-    features = [
-        (a - b).square().sum(1).mean((1, 2)) for a, b in zip(seen[0], target[0], strict=True)
-    ]
+    features = feature_distance(seen[0], target[0])
     classes = F.kl_div(seen[1], target[1], reduction="none", log_target=True).sum(1)
     pixels = (pictures - images).abs().mean((1, 2, 3))
-    return pixels + _FEATURES * torch.stack(features).mean(0) + _CLASSES * classes
+    return pixels + _FEATURES * features + _CLASSES * classes

@@ -97,7 +97,7 @@ def test_bundled_weights_keep_more_of_a_photo() -> None:
     assert float(near) > 20  # dB: what the classifier sees is not all
 
 
-def test_steps_by_the_pipeline(tmp_path: Path, tokenizer: Tokenizer) -> None:
+def test_steps_by_the_pipeline() -> None:
     loaded = pixelgen.load("imagenet64", "cpu")
     pipe = CodecPipeline(loaded.checkpoint)
     photo = read_image(PORTRAIT)

@@ -16,11 +16,11 @@ from pixelgen.errors import PixelgenError
 from pixelgen.metrics.perceptual import (
     FaceDistance,
     class_divergence,
-    distance,
     load_perceptual,
 )
 from pixelgen.models import build_model
 from pixelgen.models.config import FaceEmbedderConfig, TokenizerConfig
+from pixelgen.models.efficientnet import feature_distance
 from pixelgen.models.face_embedder import FaceEmbedder
 from pixelgen.publishing.export import export
 from pixelgen.training.discriminator import Discriminator
@@ -164,7 +164,7 @@ def test_the_face_distance_is_that_of_features_and_embeddings() -> None:
         [torch.nn.functional.normalize(x, dim=1) for x in embedder.features(images)]
         for images in (faces, others)
     )
-    torch.testing.assert_close(distances, distance(features, other_features) + apart)
+    torch.testing.assert_close(distances, feature_distance(features, other_features) + apart)
     distances.sum().backward()
     assert faces.grad is not None
     assert faces.grad.abs().max() > 0
@@ -183,11 +183,13 @@ def test_eyes_and_mouth_count_more_and_the_mean_stays() -> None:
     weighted = pixel_loss(difference, "l1", weights)
     torch.testing.assert_close(weighted, (difference.abs() * weights).mean())
     a, b = torch.rand(2, 3, 5, 4, 4)
-    equal = distance([a], [b], torch.ones(1, 1, 64, 64))
-    torch.testing.assert_close(equal, distance([a], [b]))
+    equal = feature_distance([a], [b], torch.ones(1, 1, 64, 64))
+    torch.testing.assert_close(equal, feature_distance([a], [b]))
     places = torch.zeros(1, 1, 8, 8)
     places[:, :, 2:4, 4:6] = 16  # of the features: row 1, column 2
-    torch.testing.assert_close(distance([a], [b], places), (a - b)[:, :, 1, 2].square().sum(1))
+    torch.testing.assert_close(
+        feature_distance([a], [b], places), (a - b)[:, :, 1, 2].square().sum(1)
+    )
 
 
 def test_faces_are_compared_by_an_embedder(recipe_file: Path, tmp_path: Path) -> None:

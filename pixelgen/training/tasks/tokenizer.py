@@ -17,12 +17,12 @@ from pixelgen.metrics.perceptual import (
     FaceDistance,
     PerceptualDistance,
     class_divergence,
-    distance,
     load_perceptual,
 )
 from pixelgen.metrics.reconstruction import psnr, reconstruct
 from pixelgen.models.conditioning import Condition
 from pixelgen.models.config import TokenizerConfig
+from pixelgen.models.efficientnet import feature_distance
 from pixelgen.models.likelihood import to_signed
 from pixelgen.models.tokenizer import Tokenizer
 from pixelgen.random_streams import RandomStream, mix
@@ -80,7 +80,7 @@ class TokenizerLoss(nn.Module):
             fake, fake_logits = self.perceptual.see(reconstruction[some])
             with torch.no_grad():
                 real, real_logits = self.perceptual.see(images[some])
-            loss = loss + self.losses.perceptual * distance(fake, real, self.places).mean()
+            loss = loss + self.losses.perceptual * feature_distance(fake, real, self.places).mean()
             if fake_logits is not None and real_logits is not None:
                 loss = loss + self.losses.classifier * class_divergence(fake_logits, real_logits)
             if self.discriminator is not None:
