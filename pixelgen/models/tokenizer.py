@@ -150,7 +150,8 @@ class Decoder(nn.Module):
         self.out = nn.Conv2d(config.output_features, config.channels, 3, padding=1)
         self.smoothing = config.smoothing
 
-    def forward(self, z: Tensor) -> Tensor:
+    def forward(self, z: Tensor, smooth: bool = True) -> Tensor:
+        """Without `smooth` the picture is not smoothed, whatever the configuration says."""
         x = self.stem(z)
         deep = self.deep(x)
         x = self.wide(x + deep if self.parallel else deep)  # [B, W, S/p, S/p]
@@ -158,7 +159,9 @@ class Decoder(nn.Module):
         if self.fine is not None:
             maps = maps + self.fine(x)
         picture: Tensor = self.out(maps).float()
-        return picture.lerp(binomial_filter(picture), self.smoothing) if self.smoothing else picture
+        if not smooth or not self.smoothing:
+            return picture
+        return picture.lerp(binomial_filter(picture), self.smoothing)
 
 
 class Tokenizer(nn.Module, HubMethods):
@@ -180,9 +183,9 @@ class Tokenizer(nn.Module, HubMethods):
         """Pictures [B, 3, S, S] of -1 … 1 → codes int64 [B, C, h, w] of 0 … levels - 1."""
         return self.quantizer.codes(self.encoder(images))
 
-    def decode(self, codes: Tensor) -> Tensor:
-        """Codes [B, C, h, w] → pictures [B, 3, S, S] of -1 … 1."""
-        picture: Tensor = self.decoder(self.quantizer.values(codes))
+    def decode(self, codes: Tensor, smooth: bool = True) -> Tensor:
+        """Codes [B, C, h, w] → pictures [B, 3, S, S] of -1 … 1; `smooth` is that of `Decoder`."""
+        picture: Tensor = self.decoder(self.quantizer.values(codes), smooth)
         return picture.clamp(-1, 1)
 
     def forward(self, images: Tensor, noise: float = 0.0) -> tuple[Tensor, Tensor]:

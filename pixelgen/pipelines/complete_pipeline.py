@@ -44,7 +44,8 @@ class CompletePipeline(Pretrained):
     def __init__(self, checkpoint: LoadedCheckpoint, device: torch.device | str = "cpu") -> None:
         self.checkpoint = checkpoint
         self.device = device
-        self.sampler = ImageSampler(checkpoint, device)
+        # Beside a sharp photo smoothing shows.
+        self.sampler = ImageSampler(checkpoint, device, smooth=False)
 
     def run(
         self, request: CompletionRequest, hole: Hole, on_step: OnStep | None = None

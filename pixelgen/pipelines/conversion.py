@@ -129,10 +129,13 @@ def encode_images(
 
 
 def decode_images(
-    tokenizer: Tokenizer, codes: Tensor, progress: PictureCallback | None = None
+    tokenizer: Tokenizer,
+    codes: Tensor,
+    progress: PictureCallback | None = None,
+    smooth: bool = True,
 ) -> list[Image.Image]:
     """Codes [N, C, h, w] → pictures, one after the other: a picture does not depend on the others,
-    not even in how sums are rounded."""
+    not even in how sums are rounded. `smooth` is that of `Tokenizer.decode`."""
     import torch
 
     from pixelgen.models.tokenizer import to_bytes
@@ -140,7 +143,7 @@ def decode_images(
     device = next(tokenizer.parameters()).device
     with torch.inference_mode():
         pictures = [
-            to_bytes(tokenizer.decode(one[None].to(device)))
+            to_bytes(tokenizer.decode(one[None].to(device), smooth))
             for one in _counted(list(codes), progress)
         ]
     return to_images(torch.cat(pictures), 256)

@@ -142,10 +142,13 @@ class ImageSampler:
         checkpoint: LoadedCheckpoint,
         device: torch.device | str = "cpu",
         model: GridNetwork | None = None,
+        smooth: bool = True,
     ) -> None:
-        """`model` is one of several that the checkpoint holds; by default the only one."""
+        """`model` is one of several that the checkpoint holds; by default the only one. `smooth` is
+        that of `Tokenizer.decode`."""
         self.checkpoint = checkpoint
         self.device = device
+        self.smooth = smooth
         self.model = (checkpoint.model if model is None else model).to(device)
         self.tokenizer = checkpoint.tokenizer and checkpoint.tokenizer.to(device)
         self.height = checkpoint.config.image_shape[1]
@@ -249,7 +252,7 @@ class ImageSampler:
         """Grids [B, C, H, W] as pictures."""
         if self.tokenizer is None:
             return to_images(x, self.model.config.levels)
-        return decode_images(self.tokenizer, x)
+        return decode_images(self.tokenizer, x, smooth=self.smooth)
 
     def _step_callback(
         self, on_step: OnStep, first: int, batch: int, total: int, known: KnownValues | None

@@ -19,6 +19,7 @@ from pixelgen.models import GatedPixelCNNConfig, build_model
 from pixelgen.models.likelihood import bits_per_dim
 from pixelgen.pipelines import CodecPipeline, CompletePipeline, CompletionRequest, Weights
 from pixelgen.pipelines.conversion import to_tensor
+from pixelgen.publishing.export import export_weights
 
 DRAW = np.random.default_rng(0)
 PHOTO = Image.fromarray(DRAW.integers(0, 256, (24, 40, 3), dtype=np.uint8))
@@ -146,6 +147,21 @@ def test_codes_outside_of_the_hole_are_kept(codes: Weights, code_weights: Path) 
     grids = pipe._sample_and_choose(request, known, None).grids
     for grid in grids:
         assert torch.equal(grid[known.mask], known.values[known.mask])
+
+
+def test_what_is_drawn_is_not_smoothed(codes: Weights, code_weights: Path, tmp_path: Path) -> None:
+    smoothed = pixelgen.load(
+        export_weights(str(code_weights), tmp_path / "w", smoothing=1.0), "cpu"
+    )
+    options: dict[str, Any] = {"seed": 0, "temperature": 0.5}
+    plain, others = (
+        raw(w.complete(PHOTO, box=(4, 4, 8, 8), raw=True, **options).images)
+        for w in (codes, smoothed)
+    )
+    assert plain == others
+    # Samples are.
+    plain, others = (raw(w.sample(207, **options).images) for w in (codes, smoothed))
+    assert plain != others
 
 
 def test_what_is_hidden_has_no_influence(loaded: Weights, codes: Weights) -> None:
