@@ -60,6 +60,20 @@ def export(
             "the grain off single pixels.",
         ),
     ] = None,
+    ensemble: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="WEIGHTS",
+            help="Let the face embedder be the mean of itself and that of these weights; may be "
+            "repeated.",
+        ),
+    ] = None,
+    faces: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DATA", help="With --ensemble: the data set of faces to align embedders by."
+        ),
+    ] = None,
     as_json: options.Json = False,
     force: Annotated[
         bool, typer.Option("--force", help="Write into a folder that is not empty.")
@@ -73,6 +87,7 @@ def export(
       pixelgen export runs/auto10 runs/auto100 -o my-autoencoder --sheet sheet.png
       pixelgen export imagenet64 --tokenizer my-decoder -o imagenet64-sharper
       pixelgen export imagenet64 --storage int8 -o imagenet64-small
+      pixelgen export faces64 --ensemble my-embedder --faces ../faces -o my-faces
     """
     from pixelgen.publishing.export import export as export_run
     from pixelgen.publishing.export import export_weights
@@ -94,7 +109,12 @@ def export(
             f"give the folder of a run or of weights, or a bundled name: {', '.join(bundled())}",
         )
     if source is not None and (source.path / CONFIG_FILE).is_file():
-        folder = export_weights(run, output, **shared)
+        folder = export_weights(run, output, **shared, ensemble=ensemble or (), faces=faces)
+    elif ensemble or faces is not None:
+        raise UsageError(
+            "--ensemble and --faces are for weights, not for runs",
+            "export the run without them, then export what that writes",
+        )
     else:
         folder = export_run(Path(run), output, others=[Path(other) for other in others], **shared)
     if as_json:

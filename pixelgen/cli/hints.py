@@ -9,6 +9,7 @@ HINTS: dict[str, str] = {
     "data-changed": "restore them, or `pixelgen export` this run and start another with --init",
     "decoder-only-without-init": "add --init WEIGHTS",
     "device-unavailable": "--device cpu",
+    "ensemble-without-faces": "give both --ensemble WEIGHTS and --faces DATA",
     "evaluate-without-labels": "add --unconditional to measure without them",
     "evaluation-of-other-weights": "export without --evaluation, evaluate that, and export again",
     "export-folder-not-empty": "add --force to write into it",

@@ -544,12 +544,29 @@ class FaceEmbedderConfig(SquareConfig):
     """Dimensions of an embedding."""
     mirror: bool = False
     """After training, embed a face together with its mirror image."""
+    ensemble: tuple[FaceEmbedderConfig, ...] = ()
+    """Further networks: an embedding is the mean of theirs and of this one's, of length 1."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         for name in ("place_features", "embedding"):
             require(getattr(self, name) >= 1, f"{name} must be at least 1")
         require(0 <= self.dropout < 1, "dropout must lie in 0 … 1, 1 excluded")
+        for other in self.ensemble:
+            require(
+                (other.size, other.embedding) == (self.size, self.embedding),
+                "the networks of an ensemble must have the same size and embedding",
+            )
+            require(not other.ensemble, "a network of an ensemble cannot be an ensemble itself")
+
+    @classmethod
+    def checked(cls, values: Mapping[str, Any]) -> dict[str, Any]:
+        """See `Config`."""
+        others = values.get("ensemble", ())
+        if not isinstance(others, list | tuple) or not all(isinstance(o, dict) for o in others):
+            raise ValueError("ensemble must be a list of configurations of face embedders")
+        ensemble = tuple(cls.from_dict(other) for other in others)
+        return super().checked({**values, "ensemble": ensemble})
 
     @property
     def layers(self) -> int:

@@ -7,7 +7,7 @@ Schroff, Kalenichenko, Philbin, "FaceNet", 2015 (arXiv 1503.03832): the f of van
 from __future__ import annotations
 
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from pixelgen.models.config import FaceEmbedderConfig
 from pixelgen.models.encoder import VectorEncoder
@@ -18,14 +18,25 @@ class FaceEmbedder(VectorEncoder, HubMethods):
     """Aligned faces [B, 3, S, S] of -1 … 1 → embeddings [B, D] of length 1.
 
     With `config.mirror` a face and its mirror image have the same embedding in evaluation mode: the
-    mean of both.
+    mean of both. With `config.ensemble` the embedding is the mean over several networks, of
+    length 1; features are those of the first.
     """
 
     def __init__(self, config: FaceEmbedderConfig) -> None:
         super().__init__(config, config.place_features, config.embedding, config.dropout)
         self.config = config
+        self.ensemble = nn.ModuleList(FaceEmbedder(other) for other in config.ensemble)
 
     def forward(self, images: Tensor) -> Tensor:
+        embeddings = self._embed(images)
+        if not self.ensemble:
+            return embeddings
+        for other in self.ensemble:
+            embeddings = embeddings + other(images)
+        return F.normalize(embeddings, dim=1)
+
+    def _embed(self, images: Tensor) -> Tensor:
+        """By this network alone."""
         embeddings = super().forward(images)
         if self.training or not self.config.mirror:
             return embeddings

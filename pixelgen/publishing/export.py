@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -18,6 +19,7 @@ from pixelgen.checkpoints.layout import (
 from pixelgen.checkpoints.replacement import is_left_over
 from pixelgen.checkpoints.storage import StorageType, storage_types
 from pixelgen.errors import InputError, PixelgenError, UsageError
+from pixelgen.evaluation.dataset import load_matching_images
 from pixelgen.evaluation.results import EvaluationReport
 from pixelgen.files import public_path, read_file
 from pixelgen.models import AutoencoderConfig
@@ -32,7 +34,9 @@ from pixelgen.publishing.model_card import (
     read_evaluation,
 )
 from pixelgen.publishing.trained_run import TrainedRun
+from pixelgen.training.embedder_alignment import ALIGNMENT_FACES, average_embedders
 from pixelgen.training.submodels import (
+    EMBEDDER,
     TOKENIZER,
     run_embedder,
     run_tokenizer,
@@ -143,6 +147,8 @@ def export_weights(
     storage: StorageType | None = None,
     tokenizer_storage: StorageType | None = None,
     smoothing: float | None = None,
+    ensemble: Sequence[str] = (),
+    faces: str | Path | None = None,
     overwrite: bool = False,
 ) -> Path:
     """Writes `weights` (bundled name, folder or Hub id) as the checkpoint `folder`, with a model
@@ -150,6 +156,10 @@ def export_weights(
 
     `evaluation`, `sheet`, `tokenizer` and `smoothing` are those of `export`, and so is what is
     raised. What `storage` and `tokenizer_storage` do not change is stored as it was.
+
+    The face embedder becomes an ensemble of itself and those of the weights `ensemble`, aligned by
+    the training split of the data set `faces` (`training.embedder_alignment`). Raises UsageError
+    for embedders of other sizes, and where one of the two options is missing.
     """
     loaded = load_checkpoint(weights)
     config, codec = public_config(loaded.config), loaded.tokenizer
@@ -164,6 +174,9 @@ def export_weights(
         file = WEIGHTS_FILE if other.config.tokenizer is None else TOKENIZER_FILE
         types[TOKENIZER_FILE] = storage_types(other)[file]
         training["parts"] = {**training.get("parts", {}), TOKENIZER: history}
+    if ensemble or faces is not None:
+        loaded, histories = _with_ensemble(loaded, ensemble, faces)
+        training["parts"] = {**training.get("parts", {}), **histories}
     types = _changed_types(types, storage, tokenizer_storage)
     if smoothing is not None:
         _smooth(loaded.network if codec is None else codec, smoothing)
@@ -279,6 +292,33 @@ def _smooth(network: torch.nn.Module, smoothing: float) -> None:
         network.set_smoothing(smoothing)
     except ValueError as error:
         raise UsageError(str(error)) from None
+
+
+def _with_ensemble(
+    loaded: LoadedCheckpoint, ensemble: Sequence[str], faces: str | Path | None
+) -> tuple[LoadedCheckpoint, dict[str, dict[str, Any]]]:
+    """`loaded` with an ensemble as its face embedder (see `export_weights`), and how its further
+    networks were trained, as parts of the weights."""
+    if not ensemble or faces is None:
+        raise UsageError(
+            "an ensemble requires further face embedders, and faces to align them by",
+            "set both ensemble and faces",
+            code="ensemble-without-faces",
+        )
+    others = [load_checkpoint(ref) for ref in ensemble]
+    embedders = [loaded.embedder, *(other.embedder for other in others)]
+    images = load_matching_images(loaded, faces, "train", ALIGNMENT_FACES).images
+    try:
+        averaged = average_embedders(embedders, images)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    histories = {
+        f"{EMBEDDER} {number}": without_local_paths(submodel_history(other.config, EMBEDDER))
+        for number, other in enumerate(others, 2 + len(loaded.embedder.ensemble))
+    }
+    if loaded.config.kind == "face-embedder":
+        return replace(loaded, network=averaged), histories
+    return replace(loaded, face_embedder=averaged), histories
 
 
 def _same_codes(codec: Tokenizer | None, ref: str) -> LoadedCheckpoint:

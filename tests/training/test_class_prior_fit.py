@@ -22,9 +22,10 @@ from pixelgen.models.conditioning import Condition
 from pixelgen.publishing.export import export
 from pixelgen.training.batches import Batches, ConditionVectors
 from pixelgen.training.class_prior_fit import VECTORS, fit_class_prior, principal
+from pixelgen.training.embedder_alignment import rotation_between
 from pixelgen.training.loop import train
 from pixelgen.training.recipe import load_recipe
-from pixelgen.training.tasks.likelihood import rotation_between, with_rotated_vectors, with_vectors
+from pixelgen.training.tasks.likelihood import with_rotated_vectors, with_vectors
 
 from .conftest import dark_and_bright, recipe_at
 

@@ -27,6 +27,7 @@ from pixelgen.models.gated_pixelcnn import GatedPixelCNN
 from pixelgen.models.tokenizer import Tokenizer
 from pixelgen.training.class_prior_fit import ClassVectors, fit_class_vectors
 from pixelgen.training.codes import AT_ONCE, EncodedBatches, check_size, encoded_views
+from pixelgen.training.embedder_alignment import ALIGNMENT_FACES, rotation_between
 from pixelgen.training.recipe import Recipe
 from pixelgen.training.sample_sheets import portrait_sheet, sample_grid
 from pixelgen.training.submodels import run_embedder, run_tokenizer
@@ -41,8 +42,6 @@ from pixelgen.training.tasks.base import (
 )
 from pixelgen.training.training_data import FaceConditioning, TrainingData, by_picture
 
-ALIGNMENT_FACES = 2000
-"""Faces that align the embeddings of one embedder to those of another."""
 READ_H = ("condition.linear.weight", "condition.map.weight")
 """Tensors of every layer that read the condition vector h and the map made from it."""
 PROCESS_H = ("null_", "map_network.", "class_prior.")
@@ -372,12 +371,3 @@ def with_rotated_vectors(weights: dict[str, Tensor], rotation: Tensor) -> dict[s
         if name == "null_vector" or name.endswith((READ_H[0], "map_network.project.weight")):
             rotated[name] = tensor @ rotation.to(tensor)
     return rotated
-
-
-def rotation_between(new: Tensor, old: Tensor) -> Tensor:
-    """The orthogonal matrix [D, D] that rotates the vectors `new` [N, D] as near to `old` [N, D] as
-    possible: old ≈ new @ rotationᵀ (Schönemann, "A generalized solution of the orthogonal
-    Procrustes problem", 1966)."""
-    u, _, v = torch.linalg.svd(old.double().T @ new.double())
-    rotation: Tensor = (u @ v).float()
-    return rotation
