@@ -56,6 +56,8 @@ class Model:
     """Recipe keys that name weights, with the model that makes these."""
     smoothing: float | None = None
     """Of an exported tokenizer."""
+    ensemble: tuple[str, ...] = ()
+    """Models whose face embedders are averaged with that of the exported one."""
 
 
 DECODER = (
@@ -66,6 +68,7 @@ DECODER = (
     "optimiser.lr=8e-4",
     "optimiser.ema=0.998",
 )
+SMALL_EMBEDDER = ("model.patch=4", "model.place_features=32")
 LARGE = ("optimiser.batch=256", "optimiser.ema=0.998")
 
 MODELS = (
@@ -75,11 +78,20 @@ MODELS = (
     ),
     Model("embedder", "embedder64", "faces64", share=0.3),
     Model(
+        "embedder-2", "embedder64", "faces64", share=0.3, settings=(*SMALL_EMBEDDER, "seed=2"),
+    ),
+    Model(
+        "embedder-3", "embedder64", "faces64", share=0.3,
+        settings=(*SMALL_EMBEDDER, "model.deep_features=160", "seed=3"),
+    ),
+    Model(
         "face-tokenizer", "tokenizer64-faces", "faces64", "imagenet64", needs=("embedder",),
         share=0.5, gpu=LARGE[:1], inputs={"losses.embedder": "embedder"},
     ),
     Model(
-        "faces", "faces64", "faces64", "imagenet64", needs=("embedder", "face-tokenizer"),
+        "faces", "faces64", "faces64", "imagenet64",
+        needs=("embedder", "embedder-2", "embedder-3", "face-tokenizer"),
+        ensemble=("embedder-2", "embedder-3"),
         gpu=(*LARGE, "optimiser.lr=1.2e-3", "model.dropout=0.1"),
         inputs={"data.tokenizer": "face-tokenizer", "data.embedder": "embedder"},
     ),
@@ -116,6 +128,20 @@ def command(model: Model, output: Path, data: Path, minutes: float, gpu: bool) -
     return words + [word for setting in settings for word in ("--set", setting)]
 
 
+def exports(model: Model, output: Path, data: Path) -> list[list[str]]:
+    """The words of the commands that export a model, one after the other."""
+    weights = str(output / f"{model.name}-weights")
+    words = ["export", str(output / model.name), "-o", weights, "--force"]
+    if model.smoothing is not None:
+        words += ["--smoothing", str(model.smoothing)]
+    if not model.ensemble:
+        return [words]
+    again = ["export", weights, "-o", weights, "--force", "--faces", str(data / model.data)]
+    for other in model.ensemble:
+        again += ["--ensemble", str(output / f"{other}-weights")]
+    return [words, again]
+
+
 def minutes_trained(run: Path) -> float:
     """Minutes of training that a run has behind it, by its log."""
     lines = (run / "log.jsonl").read_text().splitlines()
@@ -134,29 +160,23 @@ def pixelgen(words: list[str], log: Path) -> subprocess.Popen[bytes]:
 class Run:
     """A model on its way: training, then export."""
 
-    def __init__(self, model: Model, output: Path, words: list[str]) -> None:
-        self.model, self.output = model, output
+    def __init__(self, model: Model, output: Path, commands: list[list[str]]) -> None:
+        """`commands` are the words of `pixelgen`, one call after the other."""
+        self.model, self.commands = model, commands[1:]
         self.log = output / f"{model.name}.log"
-        self.exporting = False
-        self.process = pixelgen(words, self.log)
+        self.process = pixelgen(commands[0], self.log)
 
     def done(self) -> bool:
-        """Whether the model is exported; starts the export when training has ended. Raises
-        RuntimeError where a command failed."""
+        """Whether all commands have run; starts the next one when one has ended. Raises
+        RuntimeError where one failed."""
         code = self.process.poll()
         if code is None:
             return False
         if code:
             raise RuntimeError(f"{self.model.name} failed, see {self.log}")
-        if self.exporting:
+        if not self.commands:
             return True
-        weights = self.output / f"{self.model.name}-weights"
-        run = str(self.output / self.model.name)
-        words = ["export", run, "-o", str(weights), "--force"]
-        if self.model.smoothing is not None:
-            words += ["--smoothing", str(self.model.smoothing)]
-        self.process = pixelgen(words, self.log)
-        self.exporting = True
+        self.process = pixelgen(self.commands.pop(0), self.log)
         return False
 
 
@@ -217,7 +237,7 @@ def main(
                 elif model.start and not fresh:
                     words += ["--init", model.start]
                 typer.echo(f"{model.name}: {budget:.1f} minutes", err=True)
-                running.append(Run(model, output, words))
+                running.append(Run(model, output, [words, *exports(model, output, data)]))
             if waiting and not running:
                 missing = ", ".join({n for m in waiting for n in m.needs} - exported)
                 raise RuntimeError(f"these models are needed first: {missing}")

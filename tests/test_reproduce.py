@@ -43,9 +43,20 @@ def test_every_model_has_a_recipe_that_takes_its_settings(reproduce: ModuleType,
         assert recipe.intervals.checkpoint == 1
         assert recipe.data.path == str(Path("data") / model.data)
         assert earlier.issuperset(model.needs), "a model comes after those that it needs"
-        assert set(model.inputs.values()) == set(model.needs)
+        assert {*model.inputs.values(), *model.ensemble} == set(model.needs)
         assert not model.start or model.start in bundled()
         earlier.add(model.name)
+
+
+def test_models_are_exported_with_what_belongs_to_them(reproduce: ModuleType) -> None:
+    of = {model.name: reproduce.exports(model, Path("o"), Path("d")) for model in reproduce.MODELS}
+    assert all(words[0][:2] == ["export", str(Path("o", name))] for name, words in of.items())
+    assert of["decoder"][0][-2:] == ["--smoothing", "0.4"]
+    _, ensemble = of["faces"]
+    weights = str(Path("o", "faces-weights"))
+    assert ensemble[:4] == ["export", weights, "-o", weights]
+    assert ensemble[ensemble.index("--faces") + 1] == str(Path("d", "faces64"))
+    assert str(Path("o", "embedder-3-weights")) in ensemble
 
 
 def test_minutes_trained_are_read_from_the_log(reproduce: ModuleType, tmp_path: Path) -> None:

@@ -39,6 +39,7 @@ HINTS: dict[str, str] = {
     "no-such-face": "--face N",
     "no-such-picture": "give -n and all other options as in the call that drew it",
     "no-tokenizer-to-store": "--storage is for the model itself",
+    "nothing-to-smooth": "leave out --smoothing",
     "one-photo": "-n 1, --pick N or --raw",
     "one-picture": "--grid",
     "only-reconstructs": "`pixelgen reconstruct`",

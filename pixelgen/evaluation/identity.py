@@ -203,15 +203,17 @@ def _sample(
 ) -> Tensor:
     """Portraits uint8 [P · n, 3, S, S] from source photos uint8 [P, 3, S, S], n of each."""
     candidates = request.drawing.options.candidates
-    h = pipe.embed(to_images(sources, 256)).repeat_interleave(request.candidate_count, dim=0)
+    photos, count = to_images(sources, 256), request.candidate_count
+    h = pipe.conditions(photos).repeat_interleave(count, dim=0)
+    people = pipe.embed(photos).repeat_interleave(count, dim=0)
 
     def draw(rows: range, on_step: OnStep | None) -> list[Image.Image]:
         only = range(rows.start * candidates, rows.stop * candidates)
-        part = h[only.start : only.stop]
+        part = slice(only.start, only.stop)
         sampled = pipe.sampler.sample(
-            len(h), Condition(vector=part), request.drawing, only=only, on_step=on_step
+            len(h), Condition(vector=h[part]), request.drawing, only=only, on_step=on_step
         )
-        chosen, _ = pipe.choose(sampled.images, part, candidates)
+        chosen, _ = pipe.choose(sampled.images, people[part], candidates)
         return [sampled.images[i] for i in chosen]
 
     batch = max(request.drawing.batch_size // candidates, 1)

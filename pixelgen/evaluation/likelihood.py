@@ -91,7 +91,7 @@ def _condition(
     rows = (others != every).nonzero()[:, 0]
     if not len(rows):
         return None, rows
-    embeddings = embed(weights.embedder, images.images, batch)
+    embeddings = embed(weights.embedder.first(), images.images, batch)
     return Condition(vector=embeddings[others[rows]]), rows
 
 

@@ -99,8 +99,8 @@ class PortraitJob(DrawingJob):
             return portrait_sheet(view.enlarge(sources), view.enlarge(drawn), gap=view.gap)
 
         def choose(images: Sequence[Image.Image]) -> list[Image.Image]:
-            h = pipe.person(pipe.embed(crops))
-            return [images[i] for i in pipe.choose(images, h, candidates)[0]]
+            who = pipe.person(pipe.embed(crops))
+            return [images[i] for i in pipe.choose(images, who, candidates)[0]]
 
         pipe = PortraitPipeline.from_pretrained(source, self.device)
         result, written = self.draw(

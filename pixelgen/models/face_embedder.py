@@ -6,6 +6,8 @@ Schroff, Kalenichenko, Philbin, "FaceNet", 2015 (arXiv 1503.03832): the f of van
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -41,6 +43,17 @@ class FaceEmbedder(VectorEncoder, HubMethods):
         if self.training or not self.config.mirror:
             return embeddings
         return F.normalize(embeddings + super().forward(images.flip(-1)), dim=1)
+
+    def first(self) -> FaceEmbedder:
+        """The first network of an ensemble by itself, with the same parameters. Models are
+        conditioned on its embeddings: those that they were trained with."""
+        if not self.ensemble:
+            return self
+        alone = FaceEmbedder(replace(self.config, ensemble=()))
+        own = self.state_dict().items()
+        state = {name: x for name, x in own if not name.startswith("ensemble.")}
+        alone.load_state_dict(state, assign=True)
+        return alone.train(self.training)
 
     def vector(self, deep: Tensor) -> Tensor:
         """See `VectorEncoder`; of length 1."""

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+    from pixelgen.models.face_embedder import FaceEmbedder
+
 
 class PortraitPipeline(Pretrained):
     """Draws people from photos of them."""
@@ -40,6 +42,7 @@ class PortraitPipeline(Pretrained):
         self.checkpoint = checkpoint
         self.device = device
         self.embedder = checkpoint.embedder.to(device)
+        self.conditioner = self.embedder.first()
         self.sampler = ImageSampler(checkpoint, device)
         self.cropper = FaceCropper(self.embedder.config.size, detector)
 
@@ -57,14 +60,23 @@ class PortraitPipeline(Pretrained):
         return self.cropper.crop(load_photo(photo), face=face, aligned=aligned, name=name).image
 
     def embed(self, crops: Sequence[Image.Image]) -> Tensor:
-        """Aligned crops → embeddings [N, D] of length 1. One does not depend on the others."""
+        """Aligned crops → embeddings [N, D] of length 1, which tell people apart. One does not
+        depend on the others."""
+        return self._embed(self.embedder, crops)
+
+    def conditions(self, crops: Sequence[Image.Image]) -> Tensor:
+        """Aligned crops → condition vectors [N, D] of length 1: their embeddings, of an ensemble
+        those by its first network."""
+        return self._embed(self.conditioner, crops)
+
+    def _embed(self, embedder: FaceEmbedder, crops: Sequence[Image.Image]) -> Tensor:
         import torch
 
         from pixelgen.models.likelihood import to_signed
 
-        squares = [square(crop, self.embedder.config.size) for crop in crops]
+        squares = [square(crop, embedder.config.size) for crop in crops]
         with torch.inference_mode():
-            each = [self.embedder(to_signed(to_tensor([s]).to(self.device), 256)) for s in squares]
+            each = [embedder(to_signed(to_tensor([s]).to(self.device), 256)) for s in squares]
         return torch.cat(each).cpu().clone()
 
     def person(self, points: Tensor) -> Tensor:
@@ -73,22 +85,23 @@ class PortraitPipeline(Pretrained):
         return _unit(points.mean(0, keepdim=True))
 
     def choose(
-        self, images: Sequence[Image.Image], h: Tensor, candidates: int
+        self, images: Sequence[Image.Image], people: Tensor, candidates: int
     ) -> tuple[list[int], list[float]]:
-        """Of every `candidates` consecutive pictures the one whose embedding is nearest to `h`
-        [N, D], or [1, D]: their indices, and their cosines, up to 1."""
+        """Of every `candidates` consecutive pictures the one whose embedding is nearest to that in
+        `people` [N, D], or [1, D]: their indices, and their cosines, up to 1."""
         if not images:
             return [], []
-        cosines: list[float] = (self.embed(images) * _unit(h)).sum(1).tolist()
+        cosines: list[float] = (self.embed(images) * _unit(people)).sum(1).tolist()
         chosen = best_of_each(cosines, candidates)
         return chosen, [cosines[i] for i in chosen]
 
     def choose_stream(
-        self, images: Sequence[Image.Image], h: Tensor, candidates: int
+        self, images: Sequence[Image.Image], people: Tensor, candidates: int
     ) -> tuple[list[int], list[float]]:
         """Of `candidates` paths, whose pictures at one step are consecutive, the one that is
-        nearest to `h` [N, D] on average: the indices of its pictures, and their cosines."""
-        cosines = (self.embed(images) * _unit(h)).sum(1).view(-1, candidates)  # [steps, candidates]
+        nearest to `people` [N, D] on average: the indices of its pictures, and their cosines."""
+        cosines = (self.embed(images) * _unit(people)).sum(1)
+        cosines = cosines.view(-1, candidates)  # [steps, candidates]
         best = int(cosines.mean(0).argmax())
         return [*range(best, len(images), candidates)], cosines[:, best].tolist()
 
@@ -111,16 +124,12 @@ class PortraitPipeline(Pretrained):
         if len(crops) != request.photos:
             raise ValueError(f"{len(crops)} crops for a request of {request.photos} photos")
         started = time.perf_counter()
-        points, candidates = self.embed(crops), request.drawing.options.candidates
+        candidates = request.drawing.options.candidates
         picks, choosing = request.picks, request.path and candidates > 1
         drawn = range(1, request.count + 1) if choosing else picks
         only = candidate_indices(drawn, candidates)
-        if request.path:
-            h = interpolate_path(points, request.count, request.slerp)  # [steps, D]
-            h = h.repeat_interleave(candidates, dim=0)  # [steps · candidates, D]
-        else:
-            h = self.person(points).expand(request.candidate_count, -1)  # [n · candidates, D]
-        h = h[only]
+        h = self._of_candidates(request, self.conditions(crops))[only]
+        people = self._of_candidates(request, self.embed(crops))[only]
         sampled = self.sampler.sample(
             request.candidate_count,
             Condition(vector=h),
@@ -130,7 +139,7 @@ class PortraitPipeline(Pretrained):
             on_step=on_step,
         )
         choose = self.choose_stream if request.path else self.choose
-        chosen, similarity = choose(sampled.images, h, candidates)
+        chosen, similarity = choose(sampled.images, people, candidates)
         sources, seed = list(crops), request.drawing.seed
         return PortraitResult(
             items=[
@@ -145,6 +154,13 @@ class PortraitPipeline(Pretrained):
             parameters=request.parameters(),
             sources=sources,
         )
+
+    def _of_candidates(self, request: PortraitRequest, points: Tensor) -> Tensor:
+        """The vectors [n · candidates, D] of all candidates, given those of the photos [N, D]."""
+        if request.path:
+            steps = interpolate_path(points, request.count, request.slerp)
+            return steps.repeat_interleave(request.drawing.options.candidates, dim=0)
+        return self.person(points).expand(request.candidate_count, -1)
 
 
 def _unit(h: Tensor) -> Tensor:

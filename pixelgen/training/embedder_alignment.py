@@ -30,13 +30,14 @@ def rotation_between(new: Tensor, old: Tensor) -> Tensor:
 def average_embedders(embedders: Sequence[FaceEmbedder], faces: Tensor) -> FaceEmbedder:
     """An ensemble of all networks of `embedders`, which may be ensembles: its embedding of a face
     is the mean of theirs, of length 1. All but the first are rotated onto the first, as their
-    embeddings of `faces` uint8 [N, 3, S, S] say; so what was trained with embeddings of the first
-    takes those of the ensemble.
+    embeddings of `faces` uint8 [N, 3, S, S] say.
 
     Raises ValueError for embedders of different sizes, and for fewer faces than an embedding has
     dimensions.
     """
-    networks = [network for embedder in embedders for network in _networks(embedder)]
+    networks: list[FaceEmbedder] = []
+    for embedder in embedders:
+        networks += [embedder.first(), *(cast("FaceEmbedder", n) for n in embedder.ensemble)]
     first, *others = networks
     config = replace(first.config, ensemble=tuple(other.config for other in others))
     if len(faces) < config.embedding:
@@ -51,11 +52,3 @@ def average_embedders(embedders: Sequence[FaceEmbedder], faces: Tensor) -> FaceE
     average = FaceEmbedder(config)
     average.load_state_dict(state)
     return average.eval()
-
-
-def _networks(embedder: FaceEmbedder) -> list[FaceEmbedder]:
-    """The networks of an ensemble, or of one, each by itself."""
-    alone = FaceEmbedder(replace(embedder.config, ensemble=()))
-    own = embedder.state_dict().items()
-    alone.load_state_dict({name: x for name, x in own if not name.startswith("ensemble.")})
-    return [alone.eval(), *(cast("FaceEmbedder", other) for other in embedder.ensemble)]

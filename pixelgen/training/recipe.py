@@ -399,6 +399,11 @@ class Recipe:
             )
         if isinstance(config, TokenizerConfig | FaceEmbedderConfig):
             require(self.sampling == SamplingOptions(), f"[sampling] does not apply to {what}")
+        if isinstance(config, FaceEmbedderConfig):
+            require(
+                not config.ensemble,
+                "an ensemble is not trained as one: `pixelgen export --ensemble` makes it",
+            )
         require(
             not self.data.vectors or config.vector_features > 0,
             "data.vectors needs model.vector_features",

@@ -15,12 +15,14 @@ from accelerate import Accelerator
 from pixelgen.checkpoints import load_checkpoint, save_checkpoint
 from pixelgen.data import cut, load_images
 from pixelgen.data.same_person_index import SamePersonIndex
-from pixelgen.errors import PixelgenError
+from pixelgen.errors import PixelgenError, UsageError
 from pixelgen.evaluation.evaluate import evaluate
 from pixelgen.metrics.verification import embed
 from pixelgen.models import FaceEmbedderConfig, TokenizerConfig, build_model
+from pixelgen.models.face_embedder import FaceEmbedder
 from pixelgen.publishing.export import export
 from pixelgen.training.batches import Batches, ConditionVectors
+from pixelgen.training.embedder_alignment import average_embedders
 from pixelgen.training.logs import SilentWatcher
 from pixelgen.training.loop import TrainingRun, train
 from pixelgen.training.recipe import load_recipe
@@ -233,6 +235,36 @@ def test_weights_go_on_with_another_embedder(
         return float(run.task.held_out(run.model, run.data.held, run.data.held_condition).mean())
 
     assert bits("other", tmp_path / "turned") == pytest.approx(bits("same", weights), abs=1e-3)
+
+
+def test_an_ensemble_conditions_by_its_first_network(
+    recipe_file: Path, faces: Path, parts: Path, tmp_path: Path
+) -> None:
+    first = load_checkpoint(parts / "embedder").embedder
+    torch.manual_seed(4)
+    other = FaceEmbedder(first.config).eval()
+    faces_seen = cut(load_images(faces, "train").images, 8)
+    save_checkpoint(tmp_path / "both", average_embedders([first, other], faces_seen))
+    run, weights = tmp_path / "run", tmp_path / "weights"
+    train(load_recipe(recipe_file, ["schedule.steps=1", f"data.embedder={tmp_path}/both"]), run)
+    loaded = load_checkpoint(export(run, weights))
+    assert len(loaded.embedder.ensemble) == 1
+
+    def held(name: str, given: Path) -> torch.Tensor:
+        run = begun(recipe_file, tmp_path / name, faces, str(weights), f"data.embedder={given}")
+        assert run.data.held_condition is not None
+        assert run.data.held_condition.vector is not None
+        for key, tensor in loaded.network.state_dict().items():  # not rotated
+            assert torch.equal(run.model.state_dict()[key], tensor)
+        return run.data.held_condition.vector
+
+    torch.testing.assert_close(held("a", tmp_path / "both"), held("b", parts / "embedder"))
+    text = (
+        f'[model]\nmodel = "face_embedder"\n[data]\npath = "{faces}"\nlabel = "label"\n'
+        "[[model.ensemble]]\npatch = 2\n"
+    )
+    with pytest.raises(UsageError, match="an ensemble is not trained as one"):
+        load_recipe(recipe_at(tmp_path / "ensemble.toml", text))
 
 
 @pytest.mark.parametrize("kind", ["embedder", "tokenizer"])

@@ -207,8 +207,8 @@ class FaceEmbedderTask(Task):
     def warm_start(
         self, checkpoint: LoadedCheckpoint, model: nn.Module, data: TrainingData
     ) -> WarmStart:
-        """From a face embedder, alone or beside a model."""
-        network = checkpoint.embedder
+        """From a face embedder, alone or beside a model; of an ensemble from the first network."""
+        network = checkpoint.embedder.first()
         self.check_network(checkpoint, network, model)
         weights = float_weights(network)
         unchanged = shapes(weights) == shapes(model.state_dict())

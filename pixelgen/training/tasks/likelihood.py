@@ -134,7 +134,7 @@ class LikelihoodTask(Task):
         """`views` [V, N, …] of the images with the condition vectors that the recipe asks for."""
         if not self.recipe.data.embedder:
             return by_picture(self.recipe, data, views, fit_vectors=self._fit_vectors(data, run))
-        embedder = self._embedder(data, run.folder)
+        embedder = self._embedder(data, run.folder).first()
         faces = cut(data.images, embedder.config.size)
         run.note(f"embedding {len(faces)} faces")
         embeddings = embed(embedder.to(run.device), faces, 250)
@@ -215,7 +215,8 @@ class LikelihoodTask(Task):
                 weights, unchanged = without_classes(weights), False
             weights = with_vectors(weights, model)
             if data.face_conditioning is not None and checkpoint.face_embedder is not None:
-                weights = _with_embedder(weights, checkpoint.face_embedder, data.face_conditioning)
+                old_embedder = checkpoint.face_embedder.first()
+                weights = _with_embedder(weights, old_embedder, data.face_conditioning)
         return WarmStart(weights, checkpoint.config.training, unchanged)
 
 
