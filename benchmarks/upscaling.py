@@ -120,6 +120,8 @@ def main() -> None:
     if bool(arguments.photos) == bool(arguments.data):
         parser.error("give photos, or --data")
     if arguments.data:
+        if arguments.tokenizer or arguments.small or arguments.also:
+            parser.error("--tokenizer, --small and --also are for photos, not for --data")
         show(set_distances(arguments.data, arguments.pictures), arguments.pictures, arguments.json)
         return
 
