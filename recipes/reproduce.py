@@ -68,7 +68,9 @@ DECODER = (
     "optimiser.lr=8e-4",
     "optimiser.ema=0.998",
 )
-SMALL_EMBEDDER = ("model.patch=4", "model.place_features=32")
+SMALL_EMBEDDER = (
+    "model.patch=4", "model.place_features=32", "model.deep_features=160", "seed=3",
+)  # fmt: skip
 LARGE = ("optimiser.batch=256", "optimiser.ema=0.998")
 
 MODELS = (
@@ -78,11 +80,7 @@ MODELS = (
     ),
     Model("embedder", "embedder64", "faces64", share=0.3),
     Model(
-        "embedder-2", "embedder64", "faces64", share=0.3, settings=(*SMALL_EMBEDDER, "seed=2"),
-    ),
-    Model(
-        "embedder-3", "embedder64", "faces64", share=0.3,
-        settings=(*SMALL_EMBEDDER, "model.deep_features=160", "seed=3"),
+        "embedder-2", "embedder64", "faces64", share=0.3, settings=SMALL_EMBEDDER,
     ),
     Model(
         "face-tokenizer", "tokenizer64-faces", "faces64", "imagenet64", needs=("embedder",),
@@ -90,8 +88,7 @@ MODELS = (
     ),
     Model(
         "faces", "faces64", "faces64", "imagenet64",
-        needs=("embedder", "embedder-2", "embedder-3", "face-tokenizer"),
-        ensemble=("embedder-2", "embedder-3"),
+        needs=("embedder", "embedder-2", "face-tokenizer"), ensemble=("embedder-2",),
         gpu=(*LARGE, "optimiser.lr=1.2e-3", "model.dropout=0.1"),
         inputs={"data.tokenizer": "face-tokenizer", "data.embedder": "embedder"},
     ),

@@ -56,7 +56,7 @@ def test_models_are_exported_with_what_belongs_to_them(reproduce: ModuleType) ->
     weights = str(Path("o", "faces-weights"))
     assert ensemble[:4] == ["export", weights, "-o", weights]
     assert ensemble[ensemble.index("--faces") + 1] == str(Path("d", "faces64"))
-    assert str(Path("o", "embedder-3-weights")) in ensemble
+    assert str(Path("o", "embedder-2-weights")) in ensemble
 
 
 def test_minutes_trained_are_read_from_the_log(reproduce: ModuleType, tmp_path: Path) -> None:
