@@ -525,6 +525,9 @@ class TokenizerConfig(SquareConfig):
         return self.code_channels, self.code_size, self.code_size
 
 
+_NESTED = "a network of an ensemble cannot be an ensemble itself"
+
+
 @dataclass(frozen=True)
 class FaceEmbedderConfig(SquareConfig):
     """A convolutional network from aligned faces to points on a sphere (Schroff et al. 2015)."""
@@ -557,7 +560,7 @@ class FaceEmbedderConfig(SquareConfig):
                 (other.size, other.embedding) == (self.size, self.embedding),
                 "the networks of an ensemble must have the same size and embedding",
             )
-            require(not other.ensemble, "a network of an ensemble cannot be an ensemble itself")
+            require(not other.ensemble, _NESTED)
 
     @classmethod
     def checked(cls, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -565,6 +568,8 @@ class FaceEmbedderConfig(SquareConfig):
         others = values.get("ensemble", ())
         if not isinstance(others, list | tuple) or not all(isinstance(o, dict) for o in others):
             raise ValueError("ensemble must be a list of configurations of face embedders")
+        for other in others:  # before the next level is read, however deep they are
+            require(not other.get("ensemble"), _NESTED)
         ensemble = tuple(cls.from_dict(other) for other in others)
         return super().checked({**values, "ensemble": ensemble})
 

@@ -104,6 +104,11 @@ def test_configurations_of_ensembles() -> None:
         replace(CONFIG, ensemble=(replace(CONFIG, embedding=5),))
     with pytest.raises(ValueError, match="cannot be an ensemble itself"):
         replace(CONFIG, ensemble=(config,))
+    nested: dict[str, Any] = CONFIG.to_dict()
+    for _ in range(2000):
+        nested = {**CONFIG.to_dict(), "ensemble": [nested]}
+    with pytest.raises(ValueError, match="cannot be an ensemble itself"):
+        FaceEmbedderConfig.from_dict(nested)
     for bad in (3, "x", [3]):
         with pytest.raises(ValueError, match="ensemble must be a list of configurations"):
             FaceEmbedderConfig.from_dict({**CONFIG.to_dict(), "ensemble": bad})
