@@ -79,7 +79,7 @@ def test_an_ensemble_is_the_mean_of_aligned_embeddings() -> None:
     total = total + third @ rotation_between(third, first).t()
     torch.testing.assert_close(see(average), F.normalize(total, dim=1), atol=1e-5, rtol=0)
     torch.testing.assert_close(see(average).norm(dim=1), torch.ones(24))
-    # Pairwise, and in another order.
+    # An ensemble and a third network are one ensemble of three.
     pair = average_embedders(networks[:2], FACES)
     step = average_embedders([pair, networks[2]], FACES)
     assert [other.config.patch for other in step.ensemble] == [2, 4]
