@@ -203,9 +203,10 @@ def _sample(
 ) -> Tensor:
     """Portraits uint8 [P · n, 3, S, S] from source photos uint8 [P, 3, S, S], n of each."""
     candidates = request.drawing.options.candidates
-    photos, count = to_images(sources, 256), request.candidate_count
-    h = pipe.conditions(photos).repeat_interleave(count, dim=0)
-    people = pipe.embed(photos).repeat_interleave(count, dim=0)
+    h, people = (
+        points.repeat_interleave(request.candidate_count, dim=0)
+        for points in pipe.conditions_and_embeddings(to_images(sources, 256))
+    )
 
     def draw(rows: range, on_step: OnStep | None) -> list[Image.Image]:
         only = range(rows.start * candidates, rows.stop * candidates)

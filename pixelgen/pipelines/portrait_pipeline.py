@@ -64,10 +64,11 @@ class PortraitPipeline(Pretrained):
         depend on the others."""
         return self._embed(self.embedder, crops)
 
-    def conditions(self, crops: Sequence[Image.Image]) -> Tensor:
-        """Aligned crops → condition vectors [N, D] of length 1: their embeddings, of an ensemble
-        those by its first network."""
-        return self._embed(self.conditioner, crops)
+    def conditions_and_embeddings(self, crops: Sequence[Image.Image]) -> tuple[Tensor, Tensor]:
+        """Aligned crops → their condition vectors [N, D], and what `embed` returns: the same, but
+        for an ensemble, whose first network computes the former."""
+        h = self._embed(self.conditioner, crops)
+        return h, h if self.conditioner is self.embedder else self.embed(crops)
 
     def _embed(self, embedder: FaceEmbedder, crops: Sequence[Image.Image]) -> Tensor:
         import torch
@@ -128,8 +129,10 @@ class PortraitPipeline(Pretrained):
         picks, choosing = request.picks, request.path and candidates > 1
         drawn = range(1, request.count + 1) if choosing else picks
         only = candidate_indices(drawn, candidates)
-        h = self._of_candidates(request, self.conditions(crops))[only]
-        people = self._of_candidates(request, self.embed(crops))[only]
+        h, people = (
+            self._of_candidates(request, points)[only]
+            for points in self.conditions_and_embeddings(crops)
+        )
         sampled = self.sampler.sample(
             request.candidate_count,
             Condition(vector=h),
