@@ -70,6 +70,38 @@ def test_minutes_trained_are_read_from_the_log(reproduce: ModuleType, tmp_path: 
     assert reproduce.minutes_trained(tmp_path) == 1.5
 
 
+def test_only_cifar10_may_be_missing(
+    reproduce: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import typer
+
+    app = typer.Typer()
+    app.command()(reproduce.main)
+    monkeypatch.setattr(
+        reproduce,
+        "MODELS",
+        [reproduce.MODELS[0], next(m for m in reproduce.MODELS if m.name == "cifar10")],
+    )
+    started: list[str] = []
+
+    class Done:
+        def __init__(self, model: object, *_: object) -> None:
+            self.model = model
+            started.append(model.name)  # type: ignore[attr-defined]
+
+        def done(self) -> bool:
+            return True
+
+    monkeypatch.setattr(reproduce, "Run", Done)
+    (tmp_path / "imagenet64").mkdir()
+    words = [str(tmp_path / "out"), "--data", str(tmp_path)]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 0, result.output
+    assert started == ["decoder"]
+    assert "cifar10: left out" in result.output
+    assert CliRunner().invoke(app, [*words, "--only", "cifar10"]).exit_code == 2
+
+
 def test_wrong_input_is_refused_before_anything_runs(reproduce: ModuleType, tmp_path: Path) -> None:
     import typer
 

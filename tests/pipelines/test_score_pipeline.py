@@ -138,9 +138,10 @@ def test_what_cannot_be_done(loaded: Weights, tmp_path: Path) -> None:
     assert len(strict.score(PHOTOS, label=8).scores) == 5
 
 
-def test_bundled_weights() -> None:
+@pytest.mark.parametrize("name", ["imagenet32", "cifar10"])
+def test_bundled_weights(name: str) -> None:
     photo = Image.open(Path(__file__).parents[1] / "assets" / "male-12.jpg")
-    (score,) = pixelgen.load("imagenet32", "cpu").score([photo])
+    (score,) = pixelgen.load(name, "cpu").score([photo])
     assert 2.5 < score.bits_per_dim < 4.5
     # A plain background is no surprise, hair and face are.
     assert score.surprise[:8, :8].mean() < score.surprise[8:24, 10:22].mean() / 2
