@@ -11,6 +11,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from pixelgen.checkpoints import bundled
@@ -29,6 +30,13 @@ def reproduce() -> Iterator[ModuleType]:
     spec.loader.exec_module(module)
     yield module
     del sys.modules["reproduce"]
+
+
+@pytest.fixture
+def app(reproduce: ModuleType) -> typer.Typer:
+    app = typer.Typer()
+    app.command()(reproduce.main)
+    return app
 
 
 @pytest.mark.parametrize("gpu", [False, True])
@@ -71,17 +79,10 @@ def test_minutes_trained_are_read_from_the_log(reproduce: ModuleType, tmp_path: 
 
 
 def test_only_cifar10_may_be_missing(
-    reproduce: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    reproduce: ModuleType, app: typer.Typer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import typer
-
-    app = typer.Typer()
-    app.command()(reproduce.main)
-    monkeypatch.setattr(
-        reproduce,
-        "MODELS",
-        [reproduce.MODELS[0], next(m for m in reproduce.MODELS if m.name == "cifar10")],
-    )
+    kept = [model for model in reproduce.MODELS if model.name in ("decoder", "cifar10")]
+    monkeypatch.setattr(reproduce, "MODELS", kept)
     started: list[str] = []
 
     class Done:
@@ -102,11 +103,7 @@ def test_only_cifar10_may_be_missing(
     assert CliRunner().invoke(app, [*words, "--only", "cifar10"]).exit_code == 2
 
 
-def test_wrong_input_is_refused_before_anything_runs(reproduce: ModuleType, tmp_path: Path) -> None:
-    import typer
-
-    app = typer.Typer()
-    app.command()(reproduce.main)
+def test_wrong_input_is_refused_before_anything_runs(app: typer.Typer, tmp_path: Path) -> None:
     out = tmp_path / "out"
     for words, says in (
         (["--data", str(tmp_path)], "no folder"),
