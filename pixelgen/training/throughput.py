@@ -5,8 +5,10 @@ from __future__ import annotations
 import copy
 import math
 import time
+from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -90,6 +92,27 @@ def training_flops(objective: nn.Module, x: Tensor, *more: Tensor | None) -> flo
     """Floating-point operations per image of a forward and a backward pass, counted on the inputs
     `x` [B, …] and `more` of the objective."""
     objective = copy.deepcopy(objective)
-    with FlopCounterMode(display=False) as counter:
+    formulas = {torch.ops.aten.convolution_backward: _convolution_backward_flops}
+    with FlopCounterMode(display=False, custom_mapping=formulas) as counter:
         objective(x, *more).backward()
     return counter.get_total_flops() / len(x)
+
+
+def _convolution_backward_flops(
+    grad_out: Sequence[int],
+    x: Sequence[int],
+    weight: Sequence[int],
+    _bias: object,
+    _stride: object,
+    _padding: object,
+    _dilation: object,
+    transposed: bool,
+    _output_padding: object,
+    _groups: int,
+    mask: Sequence[bool],
+    **_more: object,
+) -> int:
+    """Of the gradients of input and weight that `mask` asks for, each as many as the convolution
+    itself; the formula of torch takes grouped weights for as large as ungrouped ones."""
+    batch, _, *positions = x if transposed else grad_out
+    return 2 * batch * math.prod(positions) * math.prod(weight) * sum(mask[:2])
