@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import unicodedata
 from collections.abc import Iterable
 
 _CREDENTIALS = re.compile(r"(?<=://)[^/\s]*@|\bhf_[A-Za-z0-9]{20,}\b")
@@ -13,6 +14,17 @@ def without_credentials(text: str) -> str:
     """`text` without user names and passwords in its web addresses, and without tokens of the
     Hub."""
     return _CREDENTIALS.sub("", text)
+
+
+def harmless(text: str, keep: str = "") -> str:
+    """`text` with ? for every character that a terminal would act on or cannot show, unless it is
+    in `keep`: control characters, line breaks, escape sequences, marks of direction, lone
+    surrogates. Spaces of all kinds stay, and what joins emoji: names of files have them."""
+    return "".join(c if _is_harmless(c) or c in keep else "?" for c in text)
+
+
+def _is_harmless(c: str) -> bool:
+    return c.isprintable() or c == "\u200d" or unicodedata.category(c) == "Zs"
 
 
 class PixelgenError(Exception):

@@ -11,6 +11,7 @@ from pixelgen.cli import options, terminal
 from pixelgen.cli.errors import SIGNAL_OFFSET
 from pixelgen.cli.global_options import largest_picture
 from pixelgen.errors import UsageError
+from pixelgen.files import expanded
 from pixelgen.jobs.process_share import ProcessShare
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def compare(
         typer.Option(
             "-o",
             "--output",
-            help="Folder for runs, table and curves; an interrupted comparison there goes on.",
+            help="Folder for runs, table and curves; an interrupted comparison in it is continued.",
             show_default=False,
         ),
     ],
@@ -104,7 +105,7 @@ def compare(
     measured on all pictures of the split. The table also has the published
     figures, and the uniform and Gaussian distributions as baselines.
 
-    Ctrl-C, SIGTERM and SIGHUP save the state; the same command goes on.
+    Ctrl-C, SIGTERM and SIGHUP save the state; the same command continues.
 
     \b
     Examples:
@@ -113,7 +114,7 @@ def compare(
       pixelgen compare pixelcnn --data owner/name --size 32 --budget 1h -o mine
     """
     from pixelgen.cli.memory import keep_freed_memory
-    from pixelgen.cli.train import TrainingDisplay
+    from pixelgen.cli.train import ENDINGS, TrainingDisplay
     from pixelgen.comparison.compare import compare as run_comparison
     from pixelgen.data.row_reader import pictures_up_to
 
@@ -122,6 +123,7 @@ def compare(
     for flag, value in (("--slice", slice_minutes), ("--max-minutes", max_minutes)):
         if value is not None and not value > 0:
             raise UsageError(f"{flag} must be positive, not {value:g}", "leave it out")
+    output = expanded(output)
     keep_freed_memory()
     with TrainingDisplay(quiet or as_json) as display, pictures_up_to(largest_picture()):
         outcome = run_comparison(
@@ -143,7 +145,9 @@ def compare(
         )
     comparison = outcome.comparison
     if comparison is None:
-        terminal.status(f"{outcome.reason}; the same command goes on", quiet)
+        terminal.status(
+            f"{ENDINGS.get(outcome.reason, outcome.reason)}: the same command continues", quiet
+        )
     if as_json:
         finished: dict[str, Any] = {} if comparison is None else comparison.to_dict()
         terminal.json({"folder": str(output), "reason": outcome.reason, **finished})
@@ -162,7 +166,7 @@ def _named(peers: list[str]) -> dict[str, Path]:
             raise UsageError(f"--peer {text!r} is not NAME=PATH", "for example their=../PixelCNN")
         if name in found:
             raise UsageError(f"two peers are called {name!r}")
-        found[name] = Path(path)
+        found[name] = expanded(path)
     return found
 
 

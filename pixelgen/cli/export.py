@@ -93,9 +93,10 @@ def export(
     from pixelgen.publishing.export import export_weights
 
     run, *others = runs
+    output = expanded(output)
     shared: dict[str, Any] = {
-        "evaluation": evaluation,
-        "sheet": sheet,
+        "evaluation": evaluation and expanded(evaluation),
+        "sheet": sheet and expanded(sheet),
         "tokenizer": tokenizer,
         "storage": storage,
         "tokenizer_storage": tokenizer_storage,
@@ -116,7 +117,9 @@ def export(
             "export the run without them, then export what that writes",
         )
     else:
-        folder = export_run(Path(run), output, others=[Path(other) for other in others], **shared)
+        folder = export_run(
+            expanded(run), output, others=[expanded(other) for other in others], **shared
+        )
     if as_json:
         terminal.json({"folder": str(folder)})
     else:

@@ -30,7 +30,7 @@ def recipes(
     if name is not None:
         if name not in known:
             raise UsageError(f"no recipe {name!r}{did_you_mean(name, known)}", "`pixelgen recipes`")
-        terminal.line(known[name].read_text(encoding="utf-8").rstrip())
+        terminal.document(known[name].read_text(encoding="utf-8"))
         return
     loaded = {key: load_recipe(path) for key, path in known.items()}
     if as_json:

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, Literal, TextIO
 
 import typer
 
-from pixelgen.errors import InputError, UsageError, without_credentials
+from pixelgen.errors import InputError, UsageError, harmless, without_credentials
 from pixelgen.json_text import finite
 
 _CELL = (8, 16)
@@ -26,16 +26,8 @@ Colours = Literal["auto", "always", "never"]
 """When to use colours: on terminals that have them, everywhere, nowhere."""
 
 
-def harmless(text: str) -> str:
-    """`text` with ? for every character that a terminal would act on or cannot show: control
-    characters, escape sequences, lone surrogates. Line breaks and tabs stay."""
-    return "".join(c if c.isprintable() or c in "\n\t" else "?" for c in text)
-
-
-def one_line(text: str) -> str:
-    """`harmless` for a text that is not to begin a line or a cell of its own: with ? for line
-    breaks and tabs too."""
-    return harmless(text).replace("\n", "?").replace("\t", "?")
+_BREAKS = "\n\t"
+"""Stay in texts that may have lines and cells of their own."""
 
 
 def escape_markup(text: str) -> str:
@@ -50,6 +42,11 @@ def escape_markup(text: str) -> str:
 def line(text: str, *, label: str = "", colour: str = "") -> None:
     """Print a line of the result on stdout, after a `label` in `colour`. Tabs stay."""
     _write(text.replace("\n", "?"), sys.stdout, label, colour)
+
+
+def document(text: str) -> None:
+    """Print a text of several lines, such as a file, on stdout."""
+    _write(text.rstrip("\n"), sys.stdout)
 
 
 def path(file: str | os.PathLike[str]) -> None:
@@ -85,7 +82,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], align: str =
     """
     from rich.cells import cell_len
 
-    texts = [["–" if cell is None else one_line(str(cell)) for cell in row] for row in rows]
+    texts = [["–" if cell is None else harmless(str(cell)) for cell in row] for row in rows]
     if columns:
         texts.insert(0, [*columns])
     lengths = [[cell_len(cell) for cell in row] for row in texts]
@@ -103,28 +100,28 @@ def status(text: str, quiet: bool = False, console: Any = None) -> None:
     if quiet:
         return
     if console is None:
-        _write(one_line(text), sys.stderr)
+        _write(harmless(text), sys.stderr)
     else:
         # Rich would make colours of [red] in a name, and a picture of :cat:.
         plain = {"markup": False, "emoji": False, "highlight": False}
         with stderr_may_be_gone():
-            console.print(one_line(text), soft_wrap=True, **plain)
+            console.print(harmless(text), soft_wrap=True, **plain)
 
 
 def note(text: str, quiet: bool = False) -> None:
     """Print a line on stderr about something unexpected, unless `quiet`."""
     if not quiet:
-        _write(one_line(text), sys.stderr, "note:", "yellow")
+        _write(harmless(text), sys.stderr, "note:", "yellow")
 
 
 def error(text: str, label: str = "error:") -> None:
     """Print a line on stderr about what failed."""
-    _write(one_line(text), sys.stderr, label, "red")
+    _write(harmless(text), sys.stderr, label, "red")
 
 
 def log(text: str, stream: TextIO | None) -> None:
     """Print a line of the log of `--verbose` on `stream`."""
-    _write(one_line(text), stream, "log:", "blue")
+    _write(harmless(text), stream, "log:", "blue")
 
 
 def traceback(failure: BaseException) -> None:
@@ -134,7 +131,7 @@ def traceback(failure: BaseException) -> None:
 
 def confirm(question: str) -> bool:
     """Ask on stderr whether to go on; stdin answers."""
-    return typer.confirm(one_line(question), err=True)
+    return typer.confirm(harmless(question), err=True)
 
 
 def write_bytes(data: bytes) -> None:
@@ -178,7 +175,7 @@ def _write(
     """Print harmless text on a stream, which is None where it is closed."""
     if stream is None:
         return
-    text, coloured = harmless(without_credentials(text)), has_colours(stream)
+    text, coloured = harmless(without_credentials(text), _BREAKS), has_colours(stream)
     if label:
         text = f"{typer.style(label, fg=colour, bold=True) if coloured else label} {text}"
     elif bold and coloured:

@@ -14,6 +14,7 @@ from pixelgen.cli import options, terminal
 from pixelgen.cli.errors import SIGNAL_OFFSET
 from pixelgen.cli.global_options import largest_picture
 from pixelgen.errors import counted
+from pixelgen.files import expanded
 from pixelgen.imaging import DataFit
 from pixelgen.jobs.process_share import ProcessShare
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from pixelgen.training.logs import RunProgress
 
 _OWN = "Own pictures"
-_ENDINGS = {"max-minutes": "stopped after --max-minutes"}
+ENDINGS = {"max-minutes": "stopped after --max-minutes"}
 """What a message calls the reasons for which a run ended, if not by their names."""
 PLAIN_SECONDS = 30.0
 """Between two lines of progress where stderr is not a terminal."""
@@ -55,7 +56,7 @@ def train(
     fit: Annotated[
         DataFit | None,
         typer.Option(
-            help="Make pictures square: cut out the middle, stretch all, or pad the shorter side "
+            help="Make pictures square: crop to the centre, stretch, or pad the shorter side "
             "with the colour of the edges. Default: crop.",
             rich_help_panel=_OWN,
         ),
@@ -69,13 +70,13 @@ def train(
             "--from",
             "--init",
             help="Start from these weights: a bundled name, a folder, or a Hub id owner/name. For "
-            "pictures by default imagenet64 or imagenet32; none: from nothing.",
+            "pictures by default imagenet64 or imagenet32; none: from scratch.",
         ),
     ] = None,
     preset: Annotated[
         str | None,
         typer.Option(
-            help="Size of a network that starts from nothing: tiny, small or base.",
+            help="Size of a network that starts from scratch: tiny, small or base.",
             rich_help_panel=_OWN,
         ),
     ] = None,
@@ -122,6 +123,7 @@ def train(
     """
     began = time.perf_counter()  # the imports below take seconds
     main_process = ProcessShare.of_this_process().rank == 0
+    output = expanded(output)
     with TrainingDisplay(quiet or as_json or not main_process) as display, ExitStack() as limits:
         from pixelgen.cli.memory import keep_freed_memory
         from pixelgen.data.row_reader import pictures_up_to
@@ -160,7 +162,7 @@ def train(
         )
         counters = outcome.counters
         display.note(
-            f"{_ENDINGS.get(outcome.reason, outcome.reason)}: {counted(counters.step, 'step')}, "
+            f"{ENDINGS.get(outcome.reason, outcome.reason)}: {counted(counters.step, 'step')}, "
             f"{counted(counters.images, 'picture')}, "
             f"{counted(counters.seconds / 60, 'minute', 1)}; state saved in {output}"
         )
@@ -220,7 +222,7 @@ class TrainingDisplay:
 
 def _next_step(reason: str, output: Path) -> str:
     """What to do after a run that ended for `reason`."""
-    export = f"`pixelgen export {shlex.quote(str(output))} -o FOLDER` makes weights of it"
+    export = f"`pixelgen export {shlex.quote(str(output))} -o FOLDER` exports its weights"
     return export if reason == "finished" else f"the same command with --resume continues; {export}"
 
 

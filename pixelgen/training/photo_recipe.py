@@ -11,13 +11,13 @@ from pixelgen.checkpoints import CheckpointConfig, read_config, resolve_weights
 from pixelgen.data import DataSummary
 from pixelgen.errors import PixelgenError, UsageError
 from pixelgen.imaging import DataFit
-from pixelgen.models.config import GatedPixelCNNConfig
+from pixelgen.models.config import AnyConfig, GatedPixelCNNConfig
 from pixelgen.training.recipe import Recipe, recipe_from_dict
 from pixelgen.training.recipe_tables import override
 from pixelgen.training.schedule import COMPILE_MINUTES, operations_in
 
 Preset = Literal["auto", "tiny", "small", "base"]
-"""Size of a network that starts from nothing; "auto" follows the number of pictures, and what the
+"""Size of a network that starts from scratch; "auto" follows the number of pictures, and what the
 device computes in the minutes of the run."""
 START = {32: "imagenet32", 64: "imagenet64"}
 """Bundled weights that a run starts from, by the size of pictures."""
@@ -30,7 +30,7 @@ _LISTED = 20
 SHEET_MINUTES = 5.0
 """Between sheets of samples, at least; a sheet takes seconds."""
 
-_PRESETS: dict[str, dict[str, Any]] = {
+_PRESETS: dict[Preset, dict[str, Any]] = {
     "tiny": {"features": 64, "layers": 5, "output_features": 96, "head_features": 48},
     "small": {"features": 96, "layers": 7, "output_features": 160, "head_features": 64},
     "base": {"features": 192, "layers": 9, "output_features": 256, "head_features": 96},
@@ -56,9 +56,9 @@ class PhotoTraining:
     fit: DataFit = "crop"
     """How pictures are made square."""
     start: str | None = None
-    """Weights that the run starts from; None: those of `START`; "none": from nothing."""
+    """Weights that the run starts from; None: those of `START`; "none": from scratch."""
     preset: Preset = "auto"
-    """Size of the network if it starts from nothing."""
+    """Size of the network if it starts from scratch."""
     minutes: float = 20.0
     """Length of the run."""
     license: str = ""
@@ -73,7 +73,7 @@ class PhotoTraining:
             raise UsageError(f"no preset {self.preset!r}: auto, {', '.join(_PRESETS)}")
         if self.preset != "auto" and self.start != FROM_NOTHING:
             raise UsageError(
-                "a preset is the size of a network that starts from nothing",
+                "a preset is the size of a network that starts from scratch",
                 'set start = "none"',
                 code="preset-needs-nothing",
             )
@@ -124,7 +124,7 @@ def photo_recipe(
         "sampling": _sampling(config),
         "card": {"license": options.license} if options.license else {},
     }
-    # What is known already needs small steps; what starts from nothing large ones.
+    # What is known already needs small steps; what starts from scratch large ones.
     rate = {"lr": 2e-3, "warmup": 200} if config is None else {"lr": 8e-4, "warmup": 50}
     table["optimiser"] |= rate
     for text in overrides:
@@ -186,6 +186,12 @@ def _model(
         "classes": classes,
         **_PRESETS[preset],
     }
+
+
+def preset_of(model: AnyConfig) -> Preset:
+    """The preset that the network of a run has; "auto" where it has none."""
+    values = model.to_dict().items()
+    return next((name for name, preset in _PRESETS.items() if preset.items() <= values), "auto")
 
 
 def _auto_preset(pictures: int, minutes: float) -> Preset:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ from pixelgen.checkpoints.card import check_license
 from pixelgen.data import DataSummary, summarise
 from pixelgen.errors import PixelgenError, UsageError, counted, did_you_mean
 from pixelgen.files import expanded
-from pixelgen.training.photo_recipe import PhotoTraining, photo_recipe
+from pixelgen.training.photo_recipe import FROM_NOTHING, PhotoTraining, photo_recipe, preset_of
 from pixelgen.training.recipe import Recipe, load_recipe, recipe_from_dict
 from pixelgen.training.recipe_files import bundled_recipes
 from pixelgen.training.recipe_tables import override
@@ -56,13 +56,15 @@ def plan_training(
 
     `options` are those of `PhotoTraining`; for a recipe all must be None, but for `start` and
     `license`. With `resume`, pictures are trained on as the run in `folder` was started, but for
-    `overrides` and `minutes`. Raises UsageError and PixelgenError for a source that does not exist,
-    and for options that do not fit.
+    `overrides`, `minutes` and `license`; other arguments may only repeat what it was started with.
+    Raises UsageError and PixelgenError for a source that does not exist, and for arguments that do
+    not fit.
     """
     check_license(license or "")
     path = _recipe_path(source)
     given = {name: value for name, value in options.items() if value is not None}
     columns = {"image_column": image_column, "label_column": label_column}
+    resumed = resume and state_path(folder) is not None
     if path is not None:
         wrong = next(iter([*given, *(n for n, v in columns.items() if v is not None)]), None)
         if wrong is not None:
@@ -73,10 +75,14 @@ def plan_training(
             )
         changes = [*overrides, *([f"card.license={license}"] if license else [])]
         recipe = load_recipe(path, changes)
+        if resumed and start is not None:
+            _check_unchanged({"start": start}, {"start": read_run(folder).started_from})
+            start = None
         return Plan(recipe, start, _recipe_lines(recipe, start))
-    if resume and state_path(folder) is not None:
-        return Plan(_resumed(folder, overrides, given.pop("minutes", None), given))
     known = {name: value for name, value in columns.items() if value is not None}
+    if resumed:
+        given |= {name: value for name, value in (("start", start), ("license", license)) if value}
+        return Plan(_resumed(folder, source, overrides, given | known))
     data = summarise(source, **known)
     training = PhotoTraining(start=start, license=license or "", **given)
     recipe = photo_recipe(data, training, overrides)
@@ -112,26 +118,50 @@ def _folders() -> list[str]:
         return []
 
 
-def _resumed(
-    folder: Path, overrides: Sequence[str], minutes: float | None, options: dict[str, Any]
-) -> Recipe:
-    """The recipe of the run in `folder`, with changes."""
-    if options:
-        raise UsageError(
-            f"{next(iter(options))} cannot change while a run is resumed",
-            "leave it out, or start a new run",
-            code="option-while-resuming",
-        )
+def _resumed(folder: Path, source: str, overrides: Sequence[str], given: dict[str, Any]) -> Recipe:
+    """The recipe of the run in `folder`, with changes; `given` are the arguments of
+    `plan_training`."""
+    run = read_run(folder)
     try:
-        table = recipe_from_dict(read_run(folder).recipe).to_dict()
+        recipe = recipe_from_dict(run.recipe)
     except ValueError as error:
         raise PixelgenError(f"the recipe saved in {folder} does not fit: {error}") from error
-    for text in (*overrides, *([] if minutes is None else [f"schedule.minutes={minutes}"])):
+    data = recipe.data
+    if os.path.abspath(expanded(source)) != os.path.abspath(expanded(data.path)):
+        raise UsageError(
+            f"the run in {folder} trains on {data.path}, not on {source}",
+            "name those pictures, or start a new run in another folder",
+        )
+    changes = {"minutes": "schedule.minutes", "license": "card.license"}
+    saved = {
+        "size": data.size,
+        "fit": data.fit,
+        "image_column": data.image,
+        "label_column": data.label,
+        "start": run.started_from or FROM_NOTHING,
+        "preset": preset_of(recipe.model),
+    }
+    _check_unchanged({name: x for name, x in given.items() if name not in changes}, saved)
+    texts = [f"{key}={given[name]}" for name, key in changes.items() if name in given]
+    table = recipe.to_dict()
+    for text in (*overrides, *texts):
         override(table, text)
     try:
         return recipe_from_dict(table)
     except ValueError as error:
         raise UsageError(str(error)) from error
+
+
+def _check_unchanged(given: Mapping[str, Any], saved: Mapping[str, Any]) -> None:
+    """Raises UsageError for an option that the run was started with another value of."""
+    for name, value in given.items():
+        if value != saved[name] and value != "auto":
+            raise UsageError(
+                f"{name} cannot change while a run is resumed: this one was started with "
+                f"{saved[name] or 'none'}",
+                "leave it out, or start a new run",
+                code="option-while-resuming",
+            )
 
 
 def _lines(recipe: Recipe, data: DataSummary, start: str | None) -> tuple[str, ...]:
@@ -161,8 +191,8 @@ def _known_classes(data: DataSummary, start: str) -> list[str]:
     if not names or not old:
         return []
     if not known:
-        return [f"{start} knows none of these classes by name: they start as a mean of its own"]
-    others = "; others start as a mean of its own" if len(known) < len(names) else ""
+        return [f"{start} has none of these classes: each starts from the mean of its own"]
+    others = "; others from the mean of its own" if len(known) < len(names) else ""
     return [f"classes that start as those of {start}: {_listed(known)}{others}"]
 
 
@@ -209,7 +239,7 @@ def _network_line(recipe: Recipe, start: str | None) -> str:
         parts.append(counted(layers, "layer"))
     if parameters is not None:
         parts.append(f"{parameters / 1e6:.2f} M parameters")
-    parts.append(f"from the weights {start}" if start else "from nothing")
+    parts.append(f"from the weights {start}" if start else "from scratch")
     steps = counted(schedule.steps, "step")
     parts.append(steps if schedule.steps else counted(schedule.minutes, "minute"))
     return ", ".join(parts)

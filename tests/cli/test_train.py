@@ -14,6 +14,7 @@ from PIL import Image
 
 from pixelgen.errors import PixelgenError
 from pixelgen.training.plan import Plan
+from pixelgen.training.recipe_files import bundled_recipes
 
 from .conftest import Run
 
@@ -101,3 +102,45 @@ def test_max_minutes_counts_from_the_start_of_the_command(
     assert "opening photos" in outcome.err
     assert "2.0 minutes" in outcome.err
     assert start < times[0] < times[1]
+
+
+def test_a_recipe_is_printed_as_its_file(run: Run) -> None:
+    outcome = run("recipes", "imagenet32")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert outcome.out == bundled_recipes()["imagenet32"].read_text(encoding="utf-8")
+    names = [line.split()[0] for line in run("recipes").out.splitlines()]
+    assert names == [entry["name"] for entry in json.loads(run("recipes", "--json").out)]
+    assert "did you mean imagenet32" in run("recipes", "imagenet23").err
+
+
+def test_the_same_command_resumes(
+    run: Run, write_pictures: Callable[..., Path], tmp_path: Path
+) -> None:
+    draw = np.random.default_rng(0)
+    pictures = [draw.integers(0, 256, (4, 4, 3)).astype(np.uint8) for _ in range(12)]
+    data = write_pictures(tmp_path / "data", "train", pictures, [4, 7] * 6)
+    recipe = tmp_path / "recipe.toml"
+    model = f'model = "pixelcnn"\n{SMALL}'
+    recipe.write_text(RECIPE.format(model=model, data=data.as_posix()), encoding="utf-8")
+    assert run("train", recipe, "-o", "first").code == 0
+    assert run("export", "first", "-o", "weights").code == 0
+    command = ("train", recipe, "-o", "run", "--init", "./weights")
+    assert run(*command, "--max-minutes", 1e-9).code == 0
+    outcome = run(*command, "--resume")
+    assert outcome.code == 0, outcome.err
+    assert "finished: 3 steps" in outcome.err
+    outcome = run("train", recipe, "-o", "run", "--init", "imagenet32", "--resume")
+    assert outcome.code == 2
+    assert "start cannot change while a run is resumed: this one was started with ./weights" in (
+        outcome.err
+    )
+
+
+def test_a_tilde_is_the_home_folder(
+    run: Run, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    assert run("export", weights, "--output=~/copy").code == 0
+    assert (tmp_path / "copy" / "config.json").is_file()
+    assert not Path("~").exists()

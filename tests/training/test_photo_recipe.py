@@ -91,7 +91,7 @@ def test_a_network_from_nothing_follows_pictures_and_time(
     [
         ({"size": 48}, "no size 48"),
         ({"minutes": 0}, "minutes must be a positive number"),
-        ({"preset": "small"}, "starts from nothing"),
+        ({"preset": "small"}, "starts from scratch"),
         ({"preset": "huge", "start": "none"}, "no preset 'huge'"),
         ({"start": "faces64"}, "training cannot start from it"),
         ({"start": "imagenet32"}, "draws pictures of 32×32 pixels, not 64×64"),
@@ -182,6 +182,28 @@ def test_the_recipe_of_a_run_from_elsewhere(
         plan_training(str(tmp_path), tmp_path, resume=True)
 
 
+def test_a_run_of_pictures_resumes_with_the_options_that_it_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = photos(tmp_path / "mine", {"cat": 12, "dog": 8})
+    first: dict[str, Any] = {"size": 32, "fit": "pad", "start": "none", "preset": "tiny"}
+    run = tmp_path / "run"
+    recipe = plan_training(str(folder), run, minutes=5.0, **first).recipe
+    run.mkdir()
+    (run / "state.safetensors").touch()
+    state = RunState(recipe.to_dict(), [], Counters(), 0)
+    monkeypatch.setattr("pixelgen.training.plan.read_run", lambda folder: state)
+    again = plan_training(f"{folder}/", run, resume=True, **first)
+    assert (again.recipe, again.start) == (recipe, None)
+    changed = plan_training(str(folder), run, resume=True, minutes=9.0, license="cc0-1.0").recipe
+    assert (changed.schedule.minutes, changed.card.license) == (9.0, "cc0-1.0")
+    for options in ({"size": 64}, {"fit": "crop"}, {"start": "imagenet32"}, {"preset": "base"}):
+        with pytest.raises(UsageError, match="cannot change while a run is resumed"):
+            plan_training(str(folder), run, resume=True, **options)
+    with pytest.raises(UsageError, match=r"trains on .*mine, not on "):
+        plan_training(str(tmp_path), run, resume=True)
+
+
 def test_columns_are_guessed_and_said(tmp_path: Path) -> None:
     folder = photos(tmp_path / "mine", {"a": 4})
     # A spreadsheet's file: semicolons, names of its own, and a row without a picture.
@@ -239,12 +261,12 @@ def test_a_plan_says_what_will_happen(tmp_path: Path) -> None:
         "20 pictures of 2 classes: cat (12), dog (8)",
         "made 64×64 (crop), 2 of them held out to validate",
         "gated_pixelcnn, 9 layers, 9.30 M parameters, from the weights imagenet64, 5 minutes",
-        "imagenet64 knows none of these classes by name: they start as a mean of its own",
+        "imagenet64 has none of these classes: each starts from the mean of its own",
     )
     (folder / "cat").rename(folder / "Tabby cat")
     known = plan_training(str(folder), tmp_path / "run").lines[-1]
     assert known == (
-        "classes that start as those of imagenet64: Tabby cat; others start as a mean of its own"
+        "classes that start as those of imagenet64: Tabby cat; others from the mean of its own"
     )
     assert (
         plan.recipe.card.data == "Pictures of 2 classes (cat, dog), cropped to their middle, 64×64."
@@ -258,7 +280,7 @@ def test_a_plan_says_what_will_happen(tmp_path: Path) -> None:
         size=32,
     )
     network, layers, parameters, *rest = short.lines[2].split(", ")
-    assert (network, layers, rest) == ("gated_pixelcnn", "1 layer", ["from nothing", "1 minute"])
+    assert (network, layers, rest) == ("gated_pixelcnn", "1 layer", ["from scratch", "1 minute"])
     assert parameters.endswith(" M parameters")
     (folder / "Tabby cat").rename(folder / "cat")
     padded = plan_training(str(folder), tmp_path / "run", minutes=5.0, size=32, fit="pad")
@@ -271,7 +293,7 @@ def test_a_plan_says_what_will_happen(tmp_path: Path) -> None:
     recipe = by_recipe.recipe
     assert by_recipe.lines == (
         "pictures of x (train), made 32×32, 2000 of them held out to validate",
-        "gated_pixelcnn, 8 layers, 3.38 M parameters, from nothing, 92 minutes",
+        "gated_pixelcnn, 8 layers, 3.38 M parameters, from scratch, 92 minutes",
     )
     assert recipe.data.path == "x"
     assert recipe.card.summary == ""
