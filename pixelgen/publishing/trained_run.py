@@ -50,7 +50,9 @@ class TrainedRun:
         counters = self.state.counters
         # Omit a figure of earlier weights, or on images that were trained on before.
         stale = counters.held_out_step not in (None, counters.step)
-        valid = not stale and not holdout_may_leak(self.recipe, self.state.history)
+        valid = not stale and not holdout_may_leak(
+            self.recipe, self.state.history, self.state.pictures
+        )
         facts: dict[str, Any] = {
             "steps": counters.step,
             "images": counters.images,

@@ -10,20 +10,21 @@ from pixelgen.toml import parse_toml
 from pixelgen.training.recipe import Recipe, recipe_from_dict
 
 
-def holdout_may_leak(recipe: Recipe, history: Mapping[str, Any]) -> bool:
-    """Whether images that a run of `recipe` holds out may be among those that its weights were
-    trained on before, by their `history` ("training" of a configuration).
+def holdout_may_leak(recipe: Recipe, history: Mapping[str, Any], pictures: int) -> bool:
+    """Whether images that a run of `recipe` holds out of `pictures` may be among those that its
+    weights were trained on before, by their `history` ("training" of a configuration).
 
-    Under the same seed, a smaller held-out set is part of a larger one. Folders of the same name
-    count as one data set: they may have been moved.
+    Under the same seed, a smaller held-out set is part of a larger one, among as many pictures.
+    Folders of the same name count as one data set: they may have been moved.
     """
     mine = recipe.data
-    for before in _recipes(history):
+    for before, count in _parts(history):
         theirs = before.data
         same = (_name(theirs.path), theirs.split) == (_name(mine.path), mine.split)
         same_holdout = (
             before.seed == recipe.seed
             and theirs.holdout >= mine.holdout
+            and count in (None, pictures)
             and _whole_people(before) == _whole_people(recipe)
         )
         if same and not same_holdout:
@@ -40,8 +41,9 @@ def _whole_people(recipe: Recipe) -> str:
     return recipe.data.label if recipe.of_people else ""
 
 
-def _recipes(history: Mapping[str, Any]) -> Iterator[Recipe]:
-    """The recipes of all parts of the training, the last first, without unreadable ones."""
+def _parts(history: Mapping[str, Any]) -> Iterator[tuple[Recipe, int | None]]:
+    """The recipes of all parts of the training, the last first, without unreadable ones, and the
+    number of pictures in the data of each, if it is known."""
     part: Any = history
     while isinstance(part, Mapping):
         try:
@@ -49,5 +51,5 @@ def _recipes(history: Mapping[str, Any]) -> Iterator[Recipe]:
         except ValueError:
             pass
         else:
-            yield recipe
+            yield recipe, part.get("pictures")
         part = part.get("before")

@@ -86,8 +86,9 @@ class RunLog:
             for name, value in values.items()
             if isinstance(value, (int, float))
         }
-        for name, value in numbers.items():
-            self._board.add_scalar(name, value, step)
+        with suppress(OSError):  # that of its writer thread, at the next call
+            for name, value in numbers.items():
+                self._board.add_scalar(name, value, step)
         if self._track is not None and numbers:
             self._track(numbers, step)
 
@@ -98,11 +99,12 @@ class RunLog:
 
     def sheet(self, path: Path, step: int) -> None:
         """Shows a sheet of images in TensorBoard."""
-        with Image.open(path) as image:
+        with suppress(OSError), Image.open(path) as image:
             self._board.add_image("samples", np.asarray(image), step, dataformats="HWC")
 
     def close(self) -> None:
         """Flushes and closes both."""
         with suppress(OSError):
             self._file.close()
-        self._board.close()
+        with suppress(OSError):
+            self._board.close()

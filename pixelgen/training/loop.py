@@ -20,7 +20,7 @@ from pixelgen.models.precision import autocast, bf16_is_fast
 from pixelgen.random_streams import RandomStream, mix
 from pixelgen.sampling.threads import threads_for
 from pixelgen.signals import StopSignals
-from pixelgen.training.batches import network_seed
+from pixelgen.training.batches import Batch, network_seed
 from pixelgen.training.folder import check_folder, clean_up, locked, mark_start, unmark_start
 from pixelgen.training.holdout_leakage import holdout_may_leak
 from pixelgen.training.launch import launch_error
@@ -117,12 +117,12 @@ def train(
         )
     except Exception as error:  # it reads dozens of variables, and raises whatever these cause
         raise launch_error(error) from error
-    if tracker is not None:
-        accelerator.init_trackers("pixelgen", {"recipe": recipe_text(recipe)})
     watcher = watcher if watcher is not None and accelerator.is_main_process else SilentWatcher()
     with locked(folder) if accelerator.is_main_process else nullcontext():
         saved = check_folder(recipe, folder, resume, init)
         accelerator.wait_for_everyone()  # before the first of them writes
+        if tracker is not None:
+            accelerator.init_trackers("pixelgen", {"recipe": recipe_text(recipe)})
         limit = TimeLimit(math.inf if max_minutes is None else 60 * max_minutes, began)
         try:
             return _train(recipe, folder, saved, init, limit, dataset, accelerator, watcher)
@@ -138,9 +138,11 @@ def _tracking(tracker: str | None) -> dict[str, Any]:
         return {}
     from accelerate.tracking import LOGGER_TYPE_TO_CLASS, get_available_trackers
 
-    known = sorted(map(str, LOGGER_TYPE_TO_CLASS))
+    kinds = {str(name): kind for name, kind in LOGGER_TYPE_TO_CLASS.items()}
+    known = sorted(n for n, kind in kinds.items() if not kind.requires_logging_directory)
     if tracker not in known:
-        raise UsageError(f"no tracker {tracker!r}", f"one of: {', '.join(known)}")
+        always = "; TensorBoard's files are always written" * (tracker == "tensorboard")
+        raise UsageError(f"no tracker {tracker!r}", f"one of: {', '.join(known)}{always}")
     if tracker not in map(str, get_available_trackers()):
         raise UsageError(f"the tracker {tracker} is not installed", f"`pip install {tracker}`")
     return {"log_with": tracker}
@@ -173,7 +175,7 @@ def _train(
         else:
             run.begin(init)
         with StopSignals(deferred=True) as stop:
-            return run.go(stop, limit.end(), limit.minutes_left())
+            return run.go(stop, limit)
     except BaseException:
         if saved is None and accelerator.is_main_process:
             clean_up(folder)
@@ -226,7 +228,8 @@ class TrainingRun:
         self.ema = averaged(self.model, recipe.optimiser.ema)
         self.optimiser = build_optimiser(self.model, recipe.optimiser, self.task.critic)
         self._plain_objective = self.task.objective(self.model)
-        self.objective = accelerator.prepare(self._plain_objective)
+        self._prepared_objective = accelerator.prepare(self._plain_objective)
+        self.objective = self._prepared_objective
         self._failures = 0
         self.flops = 0.0
         """Floating-point operations of a step per picture; counted when the steps begin."""
@@ -285,7 +288,7 @@ class TrainingRun:
             self.history.pop(other, None)
         extended = "" if start.unchanged else ", with new parts"
         self.watcher.note(f"started from {ref}{extended}")
-        if self.recipe.data.holdout and holdout_may_leak(self.recipe, start.history):
+        if self.recipe.data.holdout and holdout_may_leak(self.recipe, start.history, self.pictures):
             self.watcher.note(
                 f"{ref} may have been trained on pictures that are held out now: the card will "
                 "omit the held-out figure (seed and data.holdout decide which are held out)"
@@ -310,15 +313,16 @@ class TrainingRun:
                 self.folder, state, self.model, self.ema.module, self.optimiser, self.task.critic
             )
 
-    def go(self, stop: StopSignals, end: float, minutes_left: float) -> Outcome:
-        """Steps until the schedule, the time `end` of `time.perf_counter`, or a signal ends it.
-        With less than `minutes_left`, compiling may not pay."""
+    def go(self, stop: StopSignals, limit: TimeLimit) -> Outcome:
+        """Steps until the schedule, `limit`, or a signal ends it. In a short time compiling may not
+        pay."""
+        end, minutes_left = limit.end(), limit.minutes_left()
         self.flops = self._count_flops()
         compiled = self.recipe.compute.compile and compiling_pays(
             self.recipe, self.flops, self.accelerator.device.type, minutes_left
         )
         if compiled:
-            self.objective = torch.compile(self.objective, dynamic=False)
+            self._compile()
         if not self.accelerator.is_main_process:
             reason, number = self._loop(stop, end, None)
             self.accelerator.wait_for_everyone()
@@ -427,7 +431,7 @@ class TrainingRun:
         actions = {
             "validation": self._validate,
             "samples": self._sample,
-            "checkpoint": self.save,
+            "checkpoint": self._checkpoint,
         }
         for name, action in actions.items():
             interval = 60 * getattr(self.recipe.intervals, name)
@@ -438,23 +442,52 @@ class TrainingRun:
                 else:
                     stop.unless_stopped(action)
 
+    def _checkpoint(self) -> None:
+        """Saves the state; a failure, such as a disk that is full for a while, is only noted."""
+        try:
+            self.save()
+        except PixelgenError as error:
+            self.watcher.note(f"{error.message}: training goes on")
+
+    def _compile(self) -> None:
+        try:
+            self.objective = torch.compile(self.objective, dynamic=False)
+        except RuntimeError as error:  # of a system or a Python that torch cannot compile for
+            self._goes_on_uncompiled(error)
+
+    def _goes_on_uncompiled(self, error: Exception) -> None:
+        self.objective = self._prepared_objective
+        why = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        self.watcher.note(f"training without compiling, which fails here: {why}")
+
+    def _gradients(self, batch: Batch) -> Tensor:
+        """The loss of a batch; its gradients are added to those of the parameters."""
+        try:
+            return self._loss_and_gradients(batch)
+        except Exception as error:
+            of_the_compiler = type(error).__module__.startswith(
+                ("torch._dynamo", "torch._inductor")
+            )
+            if not of_the_compiler or self.objective is self._prepared_objective:
+                raise
+            self._goes_on_uncompiled(error)
+        self.optimiser.zero_grad()
+        return self._loss_and_gradients(batch)
+
+    def _loss_and_gradients(self, batch: Batch) -> Tensor:
+        rank = self.accelerator.process_index
+        torch.manual_seed(network_seed(self.recipe.seed, self.counters.step, rank))
+        with autocast(self.accelerator.device, self.recipe.compute.precision):
+            loss: Tensor = self.objective(*batch.inputs(self.accelerator.device))
+        self.accelerator.backward(loss)
+        return loss
+
     def _step(self, lr: float) -> tuple[float, float]:
         """One update; returns the loss and the gradient's norm."""
         recipe, counters = self.recipe.optimiser, self.counters
         rank, ranks = self.accelerator.process_index, self.accelerator.num_processes
         batch = self.batches.draw(counters.step, counters.images, recipe.batch, rank, ranks)
-        torch.manual_seed(network_seed(self.recipe.seed, counters.step, rank))
-        try:
-            with autocast(self.accelerator.device, self.recipe.compute.precision):
-                loss = self.objective(*batch.inputs(self.accelerator.device))
-        except Exception as error:
-            if not type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
-                raise
-            raise PixelgenError(
-                f"the network cannot be compiled here: {str(error).strip().splitlines()[0]}",
-                "set compute.compile = false",
-            ) from error
-        self.accelerator.backward(loss)
+        loss = self._gradients(batch)
         limit = recipe.clip if recipe.clip else math.inf
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), limit)
         if self.task.critic is not None:

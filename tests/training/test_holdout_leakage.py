@@ -82,7 +82,7 @@ def test_a_run_of_other_classes(recipe_file: Path, tmp_path: Path) -> None:
     config = folder / "config.json"
     told = json.loads(config.read_text(encoding="utf-8"))
     told["labels"] = [7, 9]  # and not 4 and 7, as the data have them
-    told["class_names"] = ["class 7", "class 9"]
+    told["class_names"] = ["7", "9"]
     config.write_text(json.dumps(told), encoding="utf-8")
     once = load_recipe(recipe_file, ["schedule.steps=1"])
     train(once, tmp_path / "new", init=str(folder), max_minutes=0)
@@ -115,10 +115,17 @@ def test_what_was_trained_on_before(recipe_file: Path, before: str, known: bool)
     text = before.replace("DATA", path.as_posix()).replace("NAME", path.name) + MODEL
     if "embedder" in text:
         text += "\nvector = 4"
-    assert holdout_may_leak(recipe, {"recipe": text}) == known
+    assert holdout_may_leak(recipe, {"recipe": text}, 40) == known
+    assert holdout_may_leak(recipe, {"recipe": text, "pictures": 40}, 40) == known
     part = {"recipe": 'seed = 9\n[data]\npath = "other"' + MODEL, "before": {"recipe": text}}
-    assert holdout_may_leak(recipe, part) == known
-    assert not holdout_may_leak(recipe, {})
+    assert holdout_may_leak(recipe, part, 40) == known
+    assert not holdout_may_leak(recipe, {}, 40)
+
+
+def test_more_pictures_hold_out_others(recipe_file: Path) -> None:
+    recipe = load_recipe(recipe_file)
+    text = f'seed = 3\n[data]\npath = "{Path(recipe.data.path).as_posix()}"\nholdout = 8{MODEL}'
+    assert holdout_may_leak(recipe, {"recipe": text, "pictures": 39}, 40)
 
 
 def test_no_figure_of_pictures_that_were_trained_on(recipe_file: Path, tmp_path: Path) -> None:

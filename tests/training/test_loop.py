@@ -578,3 +578,60 @@ def test_the_average_warms_up() -> None:
     # The first update copies; then the decay is 2/11 and 3/12.
     second = 2 / 11 * 1.0 + 9 / 11 * 2.0
     assert values == pytest.approx([1.0, second, 3 / 12 * second + 9 / 12 * 4.0])
+
+
+class InductorError(Exception):
+    """Of a machine without a C++ compiler."""
+
+    __module__ = "torch._inductor.exc"
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_where_nothing_can_be_compiled_the_run_goes_on(
+    recipe_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once: bool
+) -> None:
+    def fail(*_: object, **__: object) -> Tensor:
+        raise InductorError("no compiler\nat all")
+
+    def compile_nothing(module: Any, **_: object) -> Any:
+        if at_once:
+            raise RuntimeError("no compiler")
+        return fail
+
+    monkeypatch.setattr(torch, "compile", compile_nothing)
+    monkeypatch.setattr(loop, "compiling_pays", lambda *_: True)
+    notes = Notes()
+    run(recipe_file, tmp_path / "a", "compute.compile=true", watcher=notes)
+    assert "training without compiling, which fails here: no compiler" in notes.texts
+    run(recipe_file, tmp_path / "b")
+    assert same(tmp_path / "a", tmp_path / "b")
+
+
+def test_a_disk_that_is_full_for_a_while_stops_nothing(
+    recipe_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save, calls = loop.save_state, list[int]()
+
+    def full_at_first(*arguments: Any) -> None:
+        calls.append(1)
+        if len(calls) == 2:  # the first is before the first step
+            raise PixelgenError("cannot save the run's state: No space left on device")
+        save(*arguments)
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(loop, "save_state", full_at_first)
+    monkeypatch.setattr("torch.utils.tensorboard.SummaryWriter.add_scalar", full)
+    notes = Notes()
+    assert run(recipe_file, tmp_path / "run", "intervals.checkpoint=1e-9", watcher=notes).step == 30
+    assert len(calls) > 3
+    assert "cannot save the run's state: No space left on device: training goes on" in notes.texts
+    assert read_state(tmp_path / "run")[0].counters.step == 30
+
+
+def test_trackers_that_want_a_folder_are_not_offered(recipe_file: Path, tmp_path: Path) -> None:
+    with pytest.raises(PixelgenError, match="no tracker 'tensorboard'") as caught:
+        run(recipe_file, tmp_path / "run", tracker="tensorboard")
+    assert "wandb" in caught.value.hint
+    assert "TensorBoard's files are always written" in caught.value.hint
