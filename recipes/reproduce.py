@@ -7,7 +7,7 @@
 A model starts as soon as those that it builds on are exported; on a GPU, models that do not depend
 on each other train side by side. The budget counts from the start of the script: each model gets
 what is left when it starts, shared with those that wait for it. Models with bundled weights of the
-same build start from them; with --fresh from nothing. States are saved every minute, so a run that
+same build start from them; with --fresh from scratch. States are saved every minute, so a run that
 is cut short can be resumed, with the budget that is left, and exported. Every model is exported in
 half precision to OUTPUT/NAME-weights, beside its log and its run folder OUTPUT/NAME.
 
@@ -191,7 +191,7 @@ def main(
     jobs: Annotated[
         int, typer.Option(min=0, help="Models side by side. Default: all on a GPU, 1 elsewhere.")
     ] = 0,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Start from nothing.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Start from scratch.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the runs in OUTPUT.")] = False,
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="For every recipe.")
@@ -234,7 +234,8 @@ def main(
                 going_on = resume and (output / model.name / "state.safetensors").exists()
                 before = minutes_trained(output / model.name) if going_on else 0.0
                 words = command(model, output, data, before + budget, gpu)
-                words += [word for setting in settings or () for word in ("--set", setting)]
+                fixed = ["losses.decoder_only=false"] if fresh and model.name == "decoder" else []
+                words += [word for key in (*fixed, *(settings or ())) for word in ("--set", key)]
                 if going_on:
                     words.append("--resume")
                 elif model.start and not fresh:

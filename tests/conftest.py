@@ -164,7 +164,7 @@ def write_pictures() -> WritePictures:
         features: dict[str, Any] = {"image": datasets.Image()}
         if labels is not None:
             columns["label"] = list(labels)
-            features["label"] = datasets.ClassLabel(names=[f"class {i}" for i in range(classes)])
+            features["label"] = datasets.ClassLabel(names=[str(i) for i in range(classes)])
         (folder / "data").mkdir(parents=True, exist_ok=True)
         datasets.disable_progress_bars()
         datasets.Dataset.from_dict(columns, features=datasets.Features(features)).to_parquet(

@@ -26,6 +26,7 @@ from pixelgen.files import read_file, write_atomically
 from pixelgen.imaging import read_image
 from pixelgen.imaging.grid import stack_rows
 from pixelgen.json_text import parse_json
+from pixelgen.labels import ClassCatalogue
 from pixelgen.metrics.gaussian import fit_gaussian
 from pixelgen.metrics.latents import conditions_given
 from pixelgen.metrics.progress import OnNote
@@ -114,6 +115,9 @@ def measure_trained(
 
         def bits(images: ImageData) -> BitsPerDim:
             found = []
+            # Another split, or a part of it, may number its classes anew.
+            if entry.labels and state.class_names:
+                images = images.relabelled(ClassCatalogue.named(state.labels, state.class_names))
             for start in range(0, len(images), _AT_ONCE):
                 part = images.subset(torch.arange(start, min(start + _AT_ONCE, len(images))))
                 rows = part.rows(entry.labels) if entry.labels else None
@@ -121,7 +125,7 @@ def measure_trained(
                 found.append(task.held_out(network, part.images, condition))
             every = torch.cat(found)
             if every.isnan().any():
-                raise PixelgenError(f"the network of {run} gives no numbers: it was trained badly")
+                raise PixelgenError(f"the network of {run} gives NaN: its training diverged")
             return BitsPerDim.of(every)
 
         unseen = unseen_pictures(recipe, split, note)

@@ -1,7 +1,23 @@
 """Data sets for training and evaluation, read through Hugging Face `datasets`."""
 
 from pixelgen.data.crops import cut
-from pixelgen.data.images import ImageData, average_down, load_images
-from pixelgen.data.summary import DataSummary, summarise
+from pixelgen.data.images import (
+    IMAGE_COLUMN,
+    ImageData,
+    average_down,
+    load_images,
+    open_dataset,
+)
+from pixelgen.data.summary import DataSummary, guess_image_column, summarise
 
-__all__ = ["DataSummary", "ImageData", "average_down", "cut", "load_images", "summarise"]
+__all__ = [
+    "IMAGE_COLUMN",
+    "DataSummary",
+    "ImageData",
+    "average_down",
+    "cut",
+    "guess_image_column",
+    "load_images",
+    "open_dataset",
+    "summarise",
+]

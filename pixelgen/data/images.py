@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 Progress = Callable[[int, int], None]
+IMAGE_COLUMN = "image"
+"""The column of pictures, unless another one is named."""
 
 _READER_VERSION = 2  # of splits in the cache; another one if the same files give other pixels
 _CHUNK_PIXELS = 2**23  # of the pictures that are decoded at a time
@@ -78,18 +80,13 @@ class ImageData:
         return replace(self, labels=labels, label_names=(name,), ilsvrc=False)
 
     def relabelled(self, classes: ClassCatalogue) -> ImageData:
-        """The same with the numbers that `classes` give to the names of the labels. Where none of
-        the names is known, or labels have no names, the numbers stay.
-
-        Raises PixelgenError where some names are known and others are not.
-        """
+        """The same with the numbers that `classes` give to the names of the labels; without names
+        the numbers stay. Raises PixelgenError for a name that is none of theirs."""
         labels, names = self.occurring_labels(), self.class_names()
         if self.labels is None or not self.label_names:
             return self
         found = {label: classes.find(name) for label, name in zip(labels, names, strict=True)}
         numbers = {label: number for label, number in found.items() if number is not None}
-        if not numbers:
-            return self
         if len(numbers) < len(labels):
             unknown = next(names[i] for i, label in enumerate(labels) if label not in numbers)
             raise PixelgenError(
@@ -154,7 +151,7 @@ def load_images(
     size: int | None = None,
     fit: DataFit | None = None,
     limit: int | None = None,
-    image_column: str = "image",
+    image_column: str = IMAGE_COLUMN,
     label_column: str = "label",
     skip_unreadable: bool = False,
     note: Callable[[str], None] = lambda text: None,
@@ -186,13 +183,15 @@ def load_images(
     total = len(dataset)
     if total == 0:
         raise PixelgenError(f"{name} has no rows")
+    labels = read_labels(dataset, ref, image_column, label_column)  # texts are numbered among all
     if limit is not None and limit < total:
-        dataset = dataset.select([i * total // limit for i in range(limit)])
-
-    labels = read_labels(dataset, ref, image_column, label_column)
+        chosen = [i * total // limit for i in range(limit)]
+        dataset = dataset.select(chosen)
+        labels = labels and replace(labels, values=labels.values[chosen])
     rows = _Rows(dataset, ref, image_column)
     reader = _Reader(name, RowReader(ref), size, fit, skip_unreadable)
-    pixels, kept = _pixels(rows, f"{dataset._fingerprint}-{image_column}", reader, progress)
+    key = f"{dataset._fingerprint}-{image_column}{rows.listed_content()}"
+    pixels, kept = _pixels(rows, key, reader, progress)
     if len(kept) < len(rows):
         lost = sorted({*range(len(rows))} - {*kept.tolist()})
         names = [rows.name(i) for i in lost[:_NAMED]]
@@ -459,6 +458,19 @@ class _Rows:
             return values
         paths = (str(self._folder / name) if name else None for name in values)
         return [{"bytes": None, "path": path} for path in paths]
+
+    def listed_content(self) -> str:
+        """A digest of the files that a column of paths names; empty for other rows, whose content
+        is a part of the data set's own fingerprint."""
+        if not self._of_paths:
+            return ""
+        digest = hashlib.sha256()
+        for row in self.part(0, len(self)):
+            try:
+                digest.update(content_key(row["path"] or "").encode())
+            except (OSError, ValueError):  # ValueError: a name with a NUL
+                digest.update(b"unreadable")
+        return f"-{digest.hexdigest()[:32]}"
 
     def name(self, number: int) -> str:
         """The path of a row in the data set, or else its number."""

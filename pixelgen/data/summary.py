@@ -8,14 +8,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pixelgen.data.images import holds_texts, open_dataset, picture_folders, read_labels
+from pixelgen.data.images import (
+    IMAGE_COLUMN,
+    holds_texts,
+    open_dataset,
+    picture_folders,
+    read_labels,
+)
 from pixelgen.errors import PixelgenError
 from pixelgen.imaging.formats import picture_endings
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
-IMAGE_COLUMNS = ("image", "img", "picture", "photo", "file", "file_name", "filename", "path")
+IMAGE_COLUMNS = (IMAGE_COLUMN, "img", "picture", "photo", "file", "file_name", "filename", "path")
 LABEL_COLUMNS = ("label", "labels", "class", "category", "kind", "fine_label", "target")
 """Names of columns that are taken where the data set does not say what a column is."""
 _LOOKED_AT = 100
@@ -30,7 +36,7 @@ class DataSummary:
     """A folder, a file, or a Hub data set."""
     split: str
     pictures: int
-    image_column: str = "image"
+    image_column: str = IMAGE_COLUMN
     label_column: str = "label"
     counts: Mapping[str, int] = field(default_factory=dict)
     """Pictures of every class, in the order of their numbers; empty without labels."""
@@ -50,7 +56,7 @@ def summarise(
     guessed. Raises PixelgenError for a data set, split or column that does not exist."""
     dataset = open_dataset(ref, split)
     name = f"{ref} ({split})"
-    images = image_column or _guess(dataset, IMAGE_COLUMNS, "Image") or _column_of_files(dataset)
+    images = image_column or guess_image_column(dataset)
     if not images or images not in dataset.column_names:
         raise PixelgenError(
             f"{name} has no column " + (repr(images) if images else "of pictures"),
@@ -86,6 +92,11 @@ def summarise(
         tuple(folders) if len(folders) > 1 else (),
         dataset,
     )
+
+
+def guess_image_column(dataset: Dataset) -> str:
+    """The column that seems to hold the pictures, or empty."""
+    return _guess(dataset, IMAGE_COLUMNS, "Image") or _column_of_files(dataset)
 
 
 def _guess(dataset: Dataset, names: tuple[str, ...], kind: str) -> str:

@@ -11,7 +11,14 @@ import torch
 from torch import Tensor
 
 from pixelgen.checkpoints import LoadedCheckpoint
-from pixelgen.data import ImageData, cut, load_images
+from pixelgen.data import (
+    IMAGE_COLUMN,
+    ImageData,
+    cut,
+    guess_image_column,
+    load_images,
+    open_dataset,
+)
 from pixelgen.errors import PixelgenError
 from pixelgen.imaging import DataFit
 from pixelgen.metrics.progress import OnNote, OnProgress, ignore_note
@@ -45,10 +52,16 @@ def load_matching_images(
     size = height if height == width else None
     if cropped:  # the images may have been downscaled first
         size = training.get("size") or None
+    dataset = open_dataset(data, split)
+    column = str(training.get("image") or IMAGE_COLUMN)
+    if column not in dataset.column_names:  # other data may call it otherwise
+        column = guess_image_column(dataset) or column
     images = load_images(
         data,
         split,
         size=size,
+        image_column=column,
+        dataset=dataset,
         fit=training.get("fit") if size and training.get("fit") in get_args(DataFit) else None,
         limit=limit,
         label_column=label_column(weights),

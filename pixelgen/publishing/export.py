@@ -18,6 +18,7 @@ from pixelgen.checkpoints.layout import (
 )
 from pixelgen.checkpoints.replacement import is_left_over
 from pixelgen.checkpoints.storage import StorageType, storage_types
+from pixelgen.data import IMAGE_COLUMN
 from pixelgen.errors import InputError, PixelgenError, UsageError
 from pixelgen.evaluation.dataset import load_matching_images
 from pixelgen.evaluation.results import EvaluationReport
@@ -125,6 +126,7 @@ def export(
             "size": recipe.data.size,
             "crop": recipe.data.crop,
             "label": recipe.data.label,
+            **({"image": recipe.data.image} if recipe.data.image != IMAGE_COLUMN else {}),
             **({"fit": recipe.data.fit} if recipe.data.fit else {}),
             **({"features_scale": recipe.data.features_scale} if vectors else {}),
         },

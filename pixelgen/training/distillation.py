@@ -32,7 +32,8 @@ class StudentHead(nn.Sequential):
 
 
 class Distillation(nn.Module):
-    """The divergence of the student's class probabilities from the classifier's."""
+    """The divergence of the classifier's class probabilities from the student's, KL(classifier ‖
+    student)."""
 
     def __init__(self, student_head: StudentHead, teacher_head: nn.Module) -> None:
         """`teacher_head`: the classifier's features [B, F] → its logits [B, K]; it is frozen."""
@@ -84,6 +85,7 @@ def teacher_features(
         "images": len(data),
         "digest": data.digest(),
         "size": size,
+        "fit": options.fit if size else "",
         "crop": 0 if size else options.crop,
         "scale": options.features_scale,
     }
@@ -92,7 +94,15 @@ def teacher_features(
         images = data.images
         if size:
             note(f"reading the pictures at {size}×{size} for the classifier")
-            images = load_images(options.path, options.split, size=size, label_column="").images
+            images = load_images(
+                options.path,
+                options.split,
+                size=size,
+                fit=options.fit or None,
+                image_column=options.image,
+                label_column="",
+                skip_unreadable=options.skip_unreadable,
+            ).images
             if len(images) != len(data):
                 raise PixelgenError(
                     f"{options.path} changed while it was being read", "start again"

@@ -42,7 +42,7 @@ def test_pictures_and_labels_are_those_that_were_stored(
     assert data.labels is not None
     assert data.labels.tolist() == [3, 1, 3, 9, 1, 1, 3]
     assert data.occurring_labels() == [1, 3, 9]
-    assert data.label_names[9] == "class 9"
+    assert data.label_names[9] == "9"
     assert data.rows([1, 3, 9]).tolist() == [1, 0, 1, 2, 0, 0, 1]
     assert data.rows([9, 1, 4, 3]).tolist() == [3, 1, 3, 0, 1, 1, 3]
     assert len(load_images(tmp_path, "validation")) == 2
@@ -217,6 +217,32 @@ def test_a_picture_that_is_replaced_with_its_old_time_is_read(tmp_path: Path) ->
     assert torch.equal(after[0], before[1])
 
 
+def test_a_listed_picture_that_is_replaced_is_read(tmp_path: Path) -> None:
+    for number, picture in enumerate(noise(2)):
+        Image.fromarray(picture).save(tmp_path / f"{number}.png")
+    (tmp_path / "list.csv").write_text("file\n0.png\n1.png\n", encoding="utf-8")
+    before = load_images(tmp_path / "list.csv", "train", image_column="file").images
+    replaced(tmp_path / "0.png", (tmp_path / "1.png").read_bytes())
+    after = load_images(tmp_path / "list.csv", "train", image_column="file").images
+    assert not torch.equal(after[0], before[0])
+    assert torch.equal(after[0], before[1])
+
+
+def test_texts_have_the_same_numbers_in_a_part_of_the_rows(tmp_path: Path) -> None:
+    lines = ["file,kind"]
+    for number, (picture, kind) in enumerate(zip(noise(4), "acbc", strict=True)):
+        Image.fromarray(picture).save(tmp_path / f"{number}.png")
+        lines.append(f"{number}.png,{kind}")
+    (tmp_path / "list.csv").write_text("\n".join(lines), encoding="utf-8")
+    columns: dict[str, Any] = {"image_column": "file", "label_column": "kind"}
+    data = load_images(tmp_path / "list.csv", "train", limit=2, **columns)  # a and b
+    assert data.labels is not None
+    assert data.labels.tolist() == [0, 1]
+    assert data.class_names() == ["a", "b"]
+    data = load_images(tmp_path / "list.csv", "train", limit=1, **columns)
+    assert data.label_names == ("a", "b", "c")
+
+
 @pytest.mark.parametrize("side", [4, 200])  # of a file that is read as a whole, and of a large one
 def test_a_parquet_file_that_is_replaced_with_its_old_time_is_read(
     tmp_path: Path, write_pictures: WritePictures, side: int
@@ -316,7 +342,8 @@ def test_own_classes_are_known_by_their_names(tmp_path: Path) -> None:
     assert numbers is not None
     assert sorted(numbers.tolist()) == [3, 3, 7]
     nobody = ClassCatalogue.named([0, 1], ["x", "y"])
-    assert data.relabelled(nobody) is data
+    with pytest.raises(PixelgenError, match="class 'cat' of the data is not a class of the model"):
+        data.relabelled(nobody)
     with pytest.raises(PixelgenError, match="class 'ape' of the data is not a class of the model"):
         load_images(tmp_path, "validation").relabelled(own)
 
