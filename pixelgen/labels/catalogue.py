@@ -102,7 +102,8 @@ class ClassCatalogue:
         return sorted(known or members)
 
     def search(self, query: str, among: Iterable[int] | None = None) -> list[ImageClass]:
-        """The classes that match `query`, in order: by number, range, WordNet id or part of a name.
+        """The classes that match `query`, in order: by number or range, which may also be all of
+        a name, by WordNet id, or by part of a name.
 
         `among` restricts the search to these indices.
         """
@@ -110,9 +111,9 @@ class ClassCatalogue:
         query = query.strip()
         if numbers := _RANGE.fullmatch(query):
             low, high = map(int, numbers.groups())
-            return [c for c in classes if low <= c.index <= high]
+            return [c for c in classes if low <= c.index <= high or query in c.names]
         if _INDEX.fullmatch(query):
-            return [c for c in classes if c.index == int(query)]
+            return [c for c in classes if c.index == int(query) or query in c.names]
         plain = _plain(query)
         if query and not plain:  # an empty text would match every name
             return []
@@ -137,20 +138,19 @@ class ClassCatalogue:
         ranked = sorted(((similarity(c), -c.index, c) for c in self.among(among)), reverse=True)
         return [c for score, _, c in ranked[:count] if score >= 0.6]
 
-    def parse(self, specs: Iterable[str], trained: Sequence[int] = ()) -> list[int]:
-        """Numbers of class specifications: `207`, `207-210`, `0..9`, `n02099601`, or a name.
+    def parse(self, specs: Iterable[int | str], trained: Sequence[int] = ()) -> list[int]:
+        """Numbers of class specifications: 207, or a text: `207`, `207-210`, `0..9`, `n02099601`,
+        or a name.
 
-        Case and punctuation of names are ignored. A name of several classes means the one in
-        `trained`, if only one of them is. Raises UsageError for text that does not name a class.
+        A text that is exactly the name of a class means that one, also if it looks like a number or
+        a range; otherwise case and punctuation of names are ignored. A name of several classes
+        means the one in `trained`, if only one of them is. Raises UsageError for what does not name
+        a class.
         """
-        return [index for spec in specs for index in self._parse(spec.strip(), trained)]
+        return [index for spec in specs for index in self._parse(spec, trained)]
 
     def find(self, name: str) -> int | None:
-        """The number of the class whose name is exactly `name`, also if that looks like a number or
-        a range, or else as `parse` reads it; None where it names no class or several."""
-        exact = [c.index for c in self if name in c.names]
-        if len(exact) == 1:
-            return exact[0]
+        """The number of the class that `parse` finds; None where it finds none or several."""
         try:
             indices = self.parse([name])
         except UsageError:
@@ -196,7 +196,11 @@ class ClassCatalogue:
         alike = self._by_name.get(plain, [])
         return alike if len(alike) < 2 else [c for c in alike if spec in c.names] or alike
 
-    def _parse(self, spec: str, trained: Sequence[int]) -> list[int]:
+    def _parse(self, given: int | str, trained: Sequence[int]) -> list[int]:
+        spec = str(given).strip()
+        named = [] if isinstance(given, int) else [c.index for c in self if spec in c.names]
+        if len(named) == 1:
+            return named
         if _INDEX.fullmatch(spec):
             if int(spec) not in self._by_index:
                 raise UsageError(f"no class {spec}: {self._extent()}", _HINT, code=_CODE)

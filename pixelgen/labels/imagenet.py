@@ -46,7 +46,7 @@ def search(query: str, among: Iterable[int] | None = None) -> list[ImageClass]:
     return imagenet_catalogue().search(query, among)
 
 
-def parse_classes(specs: Iterable[str], trained: Sequence[int] = ()) -> list[int]:
+def parse_classes(specs: Iterable[int | str], trained: Sequence[int] = ()) -> list[int]:
     """See `ClassCatalogue.parse`."""
     return imagenet_catalogue().parse(specs, trained)
 

@@ -17,7 +17,7 @@ def find_classes(
     know, and for no class where they need one."""
     _check_takes_classes(config, weights, classes)
     catalogue = config.classes
-    indices = catalogue.parse(map(str, classes), config.labels)
+    indices = catalogue.parse(classes, config.labels)
     if not indices and config.labels and not config.unconditional:
         raise UsageError(f"{weights} needs a class", "give classes", code="class-needed")
     return indices, catalogue.rows_of(indices, config.labels, weights) if indices else []
@@ -52,8 +52,8 @@ def draw_kinds(
     """The class of each of `n` pictures for every one of `classes`: of those in `groups`, `n` of
     their members in a random order given by `seed`, all of them before one comes again."""
     drawn: list[int] = []
-    for number, spec in enumerate(map(str, classes)):
-        if (members := groups.get(spec)) is None:
+    for number, spec in enumerate(classes):
+        if (members := groups.get(str(spec))) is None:
             drawn += [
                 index for index in config.classes.parse([spec], config.labels) for _ in range(n)
             ]

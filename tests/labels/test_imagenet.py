@@ -116,8 +116,10 @@ def test_names_of_data_are_exact_before_they_are_anything_else() -> None:
     assert [own.find(name) for name in names] == [*range(len(names))]
     assert own.find("7") == 7  # a number, as for labels without names
     assert own.find("A B") is None
-    # What users write is a number where it looks like one, as in the text of pictures.
-    assert own.parse(["1", "1-2", "C++", "C", "c", "a\tb", "?"]) == [1, 1, 2, 5, 6, 4, 8, 9]
+    assert own.parse(["1", "10", "1-2", "C++", "C", "c", "a\tb", "?"]) == [0, 1, 3, 5, 6, 4, 8, 9]
+    assert own.parse([1, 2, "0", "2-4"]) == [1, 2, 0, 2, 3, 4]  # the text of pictures has numbers
+    assert [c.index for c in own.search("2")] == [2]
+    assert [c.index for c in own.search("1-2")] == [1, 2, 3]
     for ambiguous in ("A B", "ab"):
         with pytest.raises(PixelgenError, match="ambiguous"):
             own.parse([ambiguous])
