@@ -10,6 +10,7 @@ from torch import Tensor
 from pixelgen.metrics.shared_batches import in_batches
 from pixelgen.models.autoregressive import AutoregressiveModel
 from pixelgen.models.conditioning import Condition
+from pixelgen.models.evaluation_mode import evaluating
 from pixelgen.models.likelihood import bits_per_dim
 from pixelgen.models.precision import autocast
 from pixelgen.sampling.threads import pass_flops, threads_for
@@ -30,8 +31,7 @@ def image_bits(
     `images` uint8 [N, C, H, W]; `condition` is that of all of them, a function from rows to
     theirs, or None. `progress(done, total)` is called after every batch.
     """
-    training, device = model.training, next(model.parameters()).device
-    model.eval()
+    device = next(model.parameters()).device
 
     def bits(rows: slice) -> Tensor:
         given = condition(rows) if callable(condition) else condition and condition[rows]
@@ -40,6 +40,6 @@ def image_bits(
             log_prob = model.log_prob(images[rows].to(device).long(), on_device)
         return bits_per_dim(log_prob.cpu().double())
 
-    parts = in_batches(len(images), batch, bits, progress)
-    model.train(training)
+    with evaluating(model):
+        parts = in_batches(len(images), batch, bits, progress)
     return torch.cat(parts)

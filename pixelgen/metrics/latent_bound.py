@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from pixelgen.metrics.shared_batches import in_batches
+from pixelgen.models.evaluation_mode import evaluating
 from pixelgen.models.likelihood import bits_per_dim, to_signed
 from pixelgen.models.pixelvae import DiagonalGaussian, PixelVAE, importance_bound
 from pixelgen.models.precision import autocast
@@ -52,17 +53,16 @@ def image_bounds(
     `generator`, on the CPU, gives the same numbers for every `batch`, which counts draws.
     `progress(done, total)` is called after every batch.
     """
-    training, device = model.training, next(model.parameters()).device
-    model.eval()
+    device = next(model.parameters()).device
 
     def posterior(rows: slice) -> DiagonalGaussian:
         with autocast(device, precision):
             found = model.posterior(to_signed(images[rows].to(device), 256))
         return DiagonalGaussian(*(t.cpu() for t in found))
 
-    q = DiagonalGaussian(
-        *map(torch.cat, zip(*in_batches(len(images), batch, posterior), strict=True))
-    )
+    with evaluating(model):
+        posteriors = in_batches(len(images), batch, posterior)
+    q = DiagonalGaussian(*map(torch.cat, zip(*posteriors, strict=True)))
     which = torch.arange(len(images)).repeat_interleave(samples)
     # One call for each draw: a single one for all would give other numbers.
     every = (torch.randn(q.mean.shape[1], generator=generator) for _ in which)
@@ -79,9 +79,9 @@ def image_bounds(
             draws = model.weigh(images[part].to(device).long(), own, noise.to(device))
         return bits_per_dim(draws.log_prob.cpu().double()), draws.log_weight.cpu().double()
 
-    parts = in_batches(len(which), batch, weighed, progress)
+    with evaluating(model):
+        parts = in_batches(len(which), batch, weighed, progress)
     given, weights = zip(*parts, strict=True)
-    model.train(training)
     nats = math.log(2.0) * images[0].numel()
     return ImageBounds(
         torch.cat(given).view(-1, samples).mean(1),

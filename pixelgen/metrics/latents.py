@@ -10,6 +10,7 @@ from torch import Tensor
 from pixelgen.metrics.shared_batches import in_batches
 from pixelgen.models.autoencoder import Autoencoder
 from pixelgen.models.conditioning import Condition
+from pixelgen.models.evaluation_mode import evaluating
 from pixelgen.models.likelihood import to_signed
 from pixelgen.models.precision import autocast
 from pixelgen.models.tokenizer import to_bytes
@@ -26,8 +27,7 @@ def latents_and_means(
 ) -> tuple[Tensor, Tensor]:
     """Images uint8 [N, 3, S, S] → their latents h [N, D] and the decoded means uint8 [N, 3, S, S],
     both on the CPU. `progress(done, total)` is called after every batch."""
-    training, device = model.training, next(model.parameters()).device
-    model.eval()
+    device = next(model.parameters()).device
 
     def both(rows: slice) -> tuple[Tensor, Tensor]:
         with autocast(device, precision):
@@ -35,8 +35,8 @@ def latents_and_means(
             mean = to_bytes(model.decode(h)).cpu()
         return h.float().cpu(), mean
 
-    parts = in_batches(len(images), batch, both, progress)
-    model.train(training)
+    with evaluating(model):
+        parts = in_batches(len(images), batch, both, progress)
     latents, means = zip(*parts, strict=True)
     return torch.cat(latents), torch.cat(means)
 

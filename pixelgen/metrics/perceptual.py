@@ -107,8 +107,8 @@ class FaceDistance(nn.Module):
 
 
 def class_divergence(logits: Tensor, others: Tensor) -> Tensor:
-    """The mean Kullback-Leibler divergence, in nats, of the probabilities of `logits` [B, K] from
-    those of `others`."""
+    """The mean Kullback-Leibler divergence, in nats, of the probabilities of `others` from those of
+    `logits` [B, K], KL(others ‖ logits)."""
     log_probabilities = F.log_softmax(logits, 1)
     return F.kl_div(
         log_probabilities, F.log_softmax(others, 1), reduction="batchmean", log_target=True

@@ -13,6 +13,7 @@ from pixelgen.errors import PixelgenError
 from pixelgen.imaging.reconstruction_metrics import BEST_PSNR
 from pixelgen.metrics.perceptual import load_perceptual
 from pixelgen.metrics.shared_batches import in_batches
+from pixelgen.models.evaluation_mode import evaluating
 from pixelgen.models.likelihood import to_signed
 from pixelgen.models.precision import autocast
 from pixelgen.models.tokenizer import Tokenizer, to_bytes
@@ -65,16 +66,15 @@ def reconstruct(
 ) -> Tensor:
     """Images uint8 [N, 3, S, S] → their reconstructions by a tokenizer, uint8 [N, 3, S, S] on the
     CPU. `progress(done, total)` is called after every batch."""
-    training, device = model.training, next(model.parameters()).device
-    model.eval()
+    device = next(model.parameters()).device
 
     def decoded(rows: slice) -> Tensor:
         with autocast(device, precision):
             pictures, _ = model(to_signed(images[rows].to(device), 256))
         return to_bytes(pictures).cpu()
 
-    parts = in_batches(len(images), batch, decoded, progress)
-    model.train(training)
+    with evaluating(model):
+        parts = in_batches(len(images), batch, decoded, progress)
     return torch.cat(parts)
 
 

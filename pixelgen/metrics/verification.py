@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from pixelgen.metrics.shared_batches import in_batches
+from pixelgen.models.evaluation_mode import evaluating
 from pixelgen.models.likelihood import to_signed
 
 _BINS = 2**20
@@ -33,14 +34,13 @@ def squared_distances(embeddings: Tensor, rows: slice = slice(None)) -> Tensor:
 @torch.inference_mode()
 def embed(model: nn.Module, images: Tensor, batch: int) -> Tensor:
     """Embeddings [N, D] of faces uint8 [N, 3, S, S], on the CPU."""
-    training, device = model.training, next(model.parameters()).device
-    model.eval()
-    parts = in_batches(
-        len(images),
-        batch,
-        lambda rows: model(to_signed(images[rows].to(device), 256)).float().cpu(),
-    )
-    model.train(training)
+    device = next(model.parameters()).device
+    with evaluating(model):
+        parts = in_batches(
+            len(images),
+            batch,
+            lambda rows: model(to_signed(images[rows].to(device), 256)).float().cpu(),
+        )
     return torch.cat(parts)
 
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from pixelgen.checkpoints import LoadedCheckpoint
 from pixelgen.errors import UsageError
 from pixelgen.pipelines.image_sampler import (
-    LEAST_ROWS,
     ImageSampler,
     OnStep,
     SampledImages,
@@ -21,12 +20,14 @@ from pixelgen.pipelines.path import interpolate_path
 from pixelgen.pipelines.pretrained import Pretrained
 from pixelgen.pipelines.results import Sample, SampleResult
 from pixelgen.pipelines.sample_request import SampleRequest
+from pixelgen.sampling.rounding import LEAST_ROWS
 
 if TYPE_CHECKING:
     import torch
     from PIL import Image
     from torch import Tensor
 
+    from pixelgen.models.class_prior import ClassPrior
     from pixelgen.models.conditioning import Condition
 
 
@@ -131,31 +132,44 @@ class ClassPipeline(Pretrained):
         )
         for x, log_prob in drawn:
             batch = only[len(bits) : len(bits) + len(x)]
-            labels = [request.classes[i // (request.n * request.candidates)] for i in batch]
-            self._scores += self._clarity(x, log_prob, labels)
+            kinds = [i // (request.n * request.candidates) for i in batch]
+            self._scores += self._clarity(x, log_prob, request, kinds)
             bits += bits_per_dim(log_prob).tolist()
             grids.append(x)
         chosen = best_of_each(self._scores, request.candidates)
         return SampledImages(self.sampler.show(torch.cat(grids)[chosen]), [bits[i] for i in chosen])
 
-    def _clarity(self, x: Tensor, log_prob: Tensor, labels: Sequence[int]) -> list[float]:
-        """How clearly pictures of the classes `labels` are of these: grids `x` [B, C, H, W] with
-        log p(x | condition) of every value. For classes of ImageNet it is a classifier's
-        log p(class | picture), as for VQ-VAE-2 (Razavi, van den Oord, Vinyals 2019,
-        "Classifier Based Rejection Sampling"); for others log p(x | condition) - log p(x)."""
+    def _clarity(
+        self, x: Tensor, log_prob: Tensor, request: SampleRequest, kinds: Sequence[int]
+    ) -> list[float]:
+        """How clearly pictures are of the classes of `request` with the indices `kinds`: grids `x`
+        [B, C, H, W] with log p(x | condition) of every value. For classes of ImageNet it is a
+        classifier's log p(class | picture), as for VQ-VAE-2 (Razavi, van den Oord, Vinyals 2019,
+        "Classifier Based Rejection Sampling"); for others log p(x | class) - log p(x)."""
         import torch
+
+        from pixelgen.models.conditioning import Condition
 
         if self.checkpoint.config.has_imagenet_classes:
             from pixelgen.imaging.image_classifier import class_log_probs
 
             known = self.checkpoint.config.labels
+            labels = [request.classes[kind] for kind in kinds]
             return class_log_probs(self.sampler.show(x), labels, known if len(known) > 1 else ())
         # Fewer rows would be rounded differently: see `LEAST_ROWS`.
         rows = torch.arange(max(len(x), LEAST_ROWS)) % len(x)
         with torch.inference_mode():
             unconditional = self.model.log_prob(x[rows])[: len(x)]  # [B, C, H, W]
+            if self._class_prior is not None:  # they were drawn given a vector too
+                of_each = torch.tensor([request.rows[kind] for kind in kinds], device=x.device)
+                given_class = self.model.log_prob(x[rows], Condition(of_each[rows]))
+                log_prob = given_class[: len(x)]
         gain: list[float] = (log_prob - unconditional).flatten(1).sum(1).tolist()
         return gain
+
+    @property
+    def _class_prior(self) -> ClassPrior | None:
+        return getattr(self.model, "class_prior", None)  # of a network by others, perhaps none
 
     def _class_vectors(
         self, rows: torch.Tensor, request: SampleRequest, *, one_stream: bool = False
@@ -166,7 +180,7 @@ class ClassPipeline(Pretrained):
 
         from pixelgen.sampling.value_sampler import seeded
 
-        prior = getattr(self.model, "class_prior", None)  # of a network by others, perhaps none
+        prior = self._class_prior
         if prior is None:
             return None
 

@@ -13,6 +13,7 @@ from PIL import Image
 from pixelgen.checkpoints import LoadedCheckpoint
 from pixelgen.pipelines.conversion import PictureCallback, decode_images, to_images
 from pixelgen.pipelines.drawing import DrawingParameters
+from pixelgen.sampling.rounding import LEAST_ROWS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -127,11 +128,6 @@ class SampledImages:
     bits_per_dim: list[float]
     """-log2 p(picture | condition) per value that the model draws, at temperature 1, without
     guidance or top-p."""
-
-
-LEAST_ROWS = 8
-"""Matrix products of fewer rows are rounded differently: batches are not smaller than this, or than
-all pictures, so that what is drawn does not depend on how they are split."""
 
 
 class ImageSampler:

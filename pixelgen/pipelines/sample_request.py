@@ -100,6 +100,14 @@ class SampleRequest:
                 "at least 2 classes must be given", "give classes", code="path-needs-classes"
             )
         uses_candidates = bool(indices) and steps is None and not null_vector
+        if uses_candidates and not (config.unconditional or config.has_imagenet_classes):
+            # log p(x) of one that was never trained without a class says nothing.
+            uses_candidates = False
+            if drawing.get("candidates") is not None:
+                raise UsageError(
+                    f"{weights} cannot choose among candidates: it was not trained without classes",
+                    "leave them out",
+                )
         parameters = DrawingParameters.from_arguments(
             config,
             ("n", n, 1) if steps is None else ("steps", steps, len(indices)),

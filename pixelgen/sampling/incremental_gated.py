@@ -23,6 +23,7 @@ from pixelgen.models.gated_pixelcnn import GatedPixelCNN
 from pixelgen.sampling.fused_weights import fuse_outputs, shape_of
 from pixelgen.sampling.horizontal_stack import HorizontalStack, fuse_horizontal_stack
 from pixelgen.sampling.output_stage import OutputStage, head_weights
+from pixelgen.sampling.rounding import LEAST_ROWS
 from pixelgen.sampling.state import Request
 from pixelgen.sampling.threads import threads
 from pixelgen.sampling.vertical_stack import VerticalStack, fuse_vertical_stack
@@ -52,7 +53,7 @@ def _thread_count(request: Request, workers: int, features: int) -> int:
     if request.values.device.type != "cpu" or request.value_sampler.observe is not None:
         return 1
     work = request.rows * features**2 // WORK_PER_THREAD
-    return max(1, min(workers, work, request.pictures))
+    return max(1, min(workers, work, request.pictures, request.rows // LEAST_ROWS))
 
 
 class _GatedSampler:

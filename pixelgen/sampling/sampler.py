@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import torch
 from torch import Tensor
 
+from pixelgen.models.evaluation_mode import evaluating
 from pixelgen.models.gated_pixelcnn import GatedPixelCNN
 from pixelgen.models.likelihood import Softmax
 from pixelgen.models.multiscale import MultiScale
@@ -115,22 +116,17 @@ def _sample(
     if method not in ("incremental", "naive"):
         raise ValueError(f"method must be 'incremental' or 'naive', not {method!r}")
     sampler = sample_naive if method == "naive" else SAMPLERS.get(type(model), sample_naive)
-    training = model.training
-    model.eval()
-    try:
-        with torch.inference_mode():
-            by_product = scored and isinstance(model.likelihood, Softmax)
-            request = build_request(
-                model, condition, uniforms, options or SamplingOptions(), known, known_mask,
-                on_step, observe, by_product,
-            )  # fmt: skip
-            request.report(0)
-            sampler(request)
-            picture, log_prob = request.picture(), request.log_probabilities()
-            if scored and log_prob is None:
-                with threads_for(pass_flops(model, len(picture))):
-                    log_prob = model.log_prob(picture, request.condition[: len(picture)])
-    finally:
-        model.train(training)
+    with evaluating(model), torch.inference_mode():
+        by_product = scored and isinstance(model.likelihood, Softmax)
+        request = build_request(
+            model, condition, uniforms, options or SamplingOptions(), known, known_mask,
+            on_step, observe, by_product,
+        )  # fmt: skip
+        request.report(0)
+        sampler(request)
+        picture, log_prob = request.picture(), request.log_probabilities()
+        if scored and log_prob is None:
+            with threads_for(pass_flops(model, len(picture))):
+                log_prob = model.log_prob(picture, request.condition[: len(picture)])
     # Inference tensors cannot take part in training later (an image that becomes a target).
     return picture.clone(), None if log_prob is None else log_prob.clone()

@@ -88,6 +88,43 @@ def test_candidates_of_own_classes_are_compared_by_what_the_class_adds(loaded: W
     assert (pixels(kept.images) == pixels(drawn.images)[best]).all()
 
 
+def test_candidates_with_vectors_are_compared_by_the_class_alone(
+    loaded: Weights, tmp_path: Path
+) -> None:
+    """Each is drawn given a vector of its own, which is no part of log p(x | class)."""
+    torch.manual_seed(2)
+    config = GatedPixelCNNConfig(
+        channels=3, height=4, width=4, features=12, layers=1, output_features=12, levels=4,
+        classes=2, vector=2, vector_components=1,
+    )  # fmt: skip
+    model = build_model(config)
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    model = model.half().float()  # as it is stored
+    folder = save_checkpoint(tmp_path / "own", model, labels=[0, 1], class_names=["bus", "cat"])
+    weights = pixelgen.load(str(folder), "cpu")
+    drawn = weights.sample(classes=["bus", "cat"], n=6, seed=1)
+    kept = weights.sample(classes=["bus", "cat"], n=2, seed=1, candidates=3)
+    x = torch.from_numpy(pixels(drawn.images)).permute(0, 3, 1, 2).long() * 3 // 255
+    rows = Condition(classes=torch.tensor([0] * 6 + [1] * 6))
+    gain = (model.log_prob(x, rows) - model.log_prob(x)).flatten(1).sum(1)
+    best = [3 * group + int(gain[3 * group : 3 * group + 3].argmax()) for group in range(4)]
+    assert (pixels(kept.images) == pixels(drawn.images)[best]).all()
+
+
+def test_what_was_always_trained_with_classes_cannot_choose(loaded: Weights) -> None:
+    config = replace(
+        loaded.checkpoint.config,
+        labels=(0, 1),
+        class_names=("bus", "cat"),
+        training={"class_dropout": 0.0},
+        sampling=SamplingOptions(candidates=4),
+    )
+    assert SampleRequest.from_options(config, "weights", classes=["bus"]).candidates == 1
+    with pytest.raises(UsageError, match="weights cannot choose among candidates"):
+        SampleRequest.from_options(config, "weights", classes=["bus"], candidates=2)
+
+
 def test_weights_say_how_many_candidates_a_few_pictures_have(loaded: Weights) -> None:
     config = replace(loaded.checkpoint.config, sampling=SamplingOptions(candidates=4))
 

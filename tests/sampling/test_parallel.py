@@ -27,6 +27,7 @@ def three_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if every picture were worth one."""
     torch.set_num_threads(3)
     monkeypatch.setattr(incremental_gated, "WORK_PER_THREAD", 1)
+    monkeypatch.setattr(incremental_gated, "LEAST_ROWS", 1)
 
 
 def draw(n: int, **more: Any) -> torch.Tensor:
