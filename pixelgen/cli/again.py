@@ -76,7 +76,7 @@ def again(
         bool | None,
         typer.Option(
             "--grid/--separate",
-            help="Write one picture of all, or a file each.",
+            help="Write one sheet, or a file for each picture.",
             show_default=False,
         ),
     ] = None,

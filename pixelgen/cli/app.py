@@ -17,7 +17,7 @@ from pixelgen._version import __version__
 from pixelgen.cli import global_options, terminal
 from pixelgen.cli.errors import SIGNAL_OFFSET, report
 from pixelgen.cli.logs import harmless_libraries, log_to_stderr
-from pixelgen.errors import PixelgenError, UsageError, did_you_mean
+from pixelgen.errors import PixelgenError, UsageError, did_you_mean, harmless
 from pixelgen.signals import StopSignals, ignore_stop_signals
 
 # Each name is that of the command, of its module and of the function in it.
@@ -130,7 +130,7 @@ def pixelgen(
     context.default_map = {name: defaults_of(name, settings) for name in COMMANDS}
     if help_wanted:  # Typer prints them
         context.default_map = {
-            name: {k: terminal.one_line(v) if isinstance(v, str) else v for k, v in values.items()}
+            name: {k: harmless(v) if isinstance(v, str) else v for k, v in values.items()}
             for name, values in context.default_map.items()
         }
     for value in settings.values():

@@ -31,8 +31,8 @@ def complete(
         typer.Option(
             "--mask",
             metavar="FILE",
-            help="A picture as large as IMG: fill what is white in it; or what is erased from it, "
-            "if it is IMG; or what is painted, if it is white paint on a transparent layer.",
+            help="A picture of the size of IMG. Filled are its white areas; or, of a copy of IMG, "
+            "the erased areas; or, of a transparent layer, the areas painted white.",
         ),
     ] = None,
     keep: Annotated[
@@ -40,8 +40,8 @@ def complete(
         typer.Option(
             "--keep",
             metavar="SIDE:PERCENT",
-            help="Fill all but this part of IMG, or of its square with --raw: top:50%, bottom:, "
-            "left:, right:.",
+            help="Fill all but this part of IMG, or of its square with --raw. SIDE is top, bottom, "
+            "left or right: top:50%.",
         ),
     ] = None,
     box: Annotated[

@@ -10,8 +10,8 @@ import typer
 
 from pixelgen.checkpoints import DEFAULT_WEIGHTS, bundled, read_config
 from pixelgen.checkpoints.source import resolve_local
-from pixelgen.cli.terminal import escape_markup, one_line
-from pixelgen.errors import PixelgenError
+from pixelgen.cli.terminal import escape_markup
+from pixelgen.errors import PixelgenError, harmless
 from pixelgen.jobs.output import slug
 from pixelgen.labels import imagenet_catalogue
 
@@ -88,7 +88,7 @@ def _weights() -> Iterator[Completion]:
 def _starting(incomplete: str, completions: Iterable[Completion]) -> list[Completion]:
     # Typer takes descriptions for markup of rich; the shell shows them as they are.
     return [
-        (word, escape_markup(one_line(description)))
+        (word, escape_markup(harmless(description)))
         for word, description in completions
         if word.startswith(incomplete) and word.isprintable()
     ]

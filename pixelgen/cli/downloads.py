@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pixelgen.checkpoints import Source, resolve_weights
 from pixelgen.cli import terminal
 from pixelgen.cli.terminal import shows_progress, stderr_console
+from pixelgen.errors import harmless
 
 if TYPE_CHECKING:
     from pixelgen.checkpoints.hub import Transfer
@@ -93,7 +94,7 @@ class Download:
             transient=True,
             disable=not moving,
         )
-        name = terminal.one_line(transfer.name)
+        name = harmless(transfer.name)
         self._task = self._bar.add_task(name, total=transfer.total)
         if moving:
             self._bar.start()

@@ -48,8 +48,14 @@ _REQUIRES = {
 """Options that require one of others; auto-encoders, which always draw, require none for the
 last."""
 _INEFFECTIVE = {
-    "autoencoder": ("samples_per_class", "vector_temperature", "part", "unconditional"),
-    "pixelvae": ("samples_per_class", "vector_temperature", "part", "unconditional"),
+    "autoencoder": (
+        "samples_per_class",
+        "vector_temperature",
+        "part",
+        "candidates",
+        "unconditional",
+    ),
+    "pixelvae": ("samples_per_class", "vector_temperature", "part", "candidates", "unconditional"),
     "tokenizer": ("samples_per_class", "seed", "unconditional"),
     "face-embedder": ("unconditional",),
 }
@@ -341,10 +347,12 @@ def _measure(
 @contextmanager
 def _progress(hidden: bool) -> Iterator[Callable[[str, int, int], None]]:
     """A context with a function that shows on a terminal how far each step is, unless `hidden`."""
+    if hidden or not terminal.shows_progress():  # some versions of rich would write an empty line
+        yield lambda step, done, total: None
+        return
     from rich.progress import Progress
 
-    hidden = hidden or not terminal.shows_progress()
-    with Progress(console=terminal.stderr_console(), transient=True, disable=hidden) as bar:
+    with Progress(console=terminal.stderr_console(), transient=True) as bar:
         tasks: dict[str, Any] = {}
 
         def show(step: str, done: int, total: int) -> None:

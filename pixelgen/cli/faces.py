@@ -10,7 +10,7 @@ import typer
 from pixelgen.cli import options, terminal
 from pixelgen.cli.option_groups import PrintingGroup, with_option_groups
 from pixelgen.cli.run import TerminalContext, print_report
-from pixelgen.cli.terminal import one_line
+from pixelgen.errors import harmless
 from pixelgen.jobs.faces import FacesJob, PhotoFaces
 
 
@@ -57,4 +57,4 @@ def _print(photo: PhotoFaces) -> None:
             terminal.path(face.file)
             continue
         box = " ".join(f"{edge:.0f}" for edge in face.box)
-        terminal.line(f"{one_line(photo.photo)}\t{face.number}\t{box}\t{face.score:.3f}")
+        terminal.line(f"{harmless(photo.photo)}\t{face.number}\t{box}\t{face.score:.3f}")

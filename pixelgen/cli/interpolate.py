@@ -38,7 +38,10 @@ def interpolate(
     ] = None,
     steps: Annotated[int, typer.Option(help="Draw this many frames, both ends included.")] = 9,
     slerp: Annotated[
-        bool, typer.Option("--slerp", help="Follow the sphere of faces, not straight lines.")
+        bool,
+        typer.Option(
+            "--slerp", help="Interpolate along the sphere of face embeddings, not linearly."
+        ),
     ] = False,
     bottleneck: Annotated[
         int | None,

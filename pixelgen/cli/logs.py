@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from pixelgen.cli import terminal
+from pixelgen.errors import harmless
 
 # The loggers that report, with -vv, every request to the Hub.
 _HUB_LOGGERS = ("huggingface_hub", "httpx", "urllib3")
@@ -36,10 +37,10 @@ class _HarmlessRecord(logging.LogRecord):
         if self.exc_info and self.exc_info[1] is not None:
             lines = traceback.format_exception(self.exc_info[1])
             # Formatters take this instead of writing the traceback themselves.
-            self.exc_text = terminal.harmless("".join(lines).rstrip())
+            self.exc_text = harmless("".join(lines).rstrip(), "\n\t")
 
     def getMessage(self) -> str:
-        return terminal.one_line(" ".join(super().getMessage().splitlines()))
+        return harmless(" ".join(super().getMessage().splitlines()))
 
 
 @contextmanager

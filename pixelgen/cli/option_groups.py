@@ -37,7 +37,10 @@ class SamplingGroup(Sampling):
     ] = None
     top_p: Annotated[
         float | None,
-        typer.Option(help="Keep this share of the probability. Default: the weights' own."),
+        typer.Option(
+            help="Draw among the likeliest values that together have this share of the probability "
+            "(nucleus sampling). Default: the weights' own."
+        ),
     ] = None
     guidance: Annotated[
         float | None,
@@ -87,7 +90,7 @@ class PreviewGroup(Preview):
         typer.Option(
             "--live/--no-live",
             help="Show the pictures in the terminal while they are drawn, and leave the finished "
-            "ones there. Default: if it has colours.",
+            "ones there. Default: on, if the terminal has colours.",
             show_default=False,
         ),
     ] = None

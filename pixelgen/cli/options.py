@@ -23,7 +23,7 @@ Device = Annotated[
 ]
 
 BatchSize = Annotated[
-    int, typer.Option(help="Work on this many pictures side by side; fewer than 8 are no faster.")
+    int, typer.Option(help="Pictures in a batch; fewer than 8 save neither time nor memory.")
 ]
 
 Classes = Annotated[
@@ -37,7 +37,8 @@ Classes = Annotated[
     ),
 ]
 Fit = Annotated[
-    FitName, typer.Option(help="Make pictures square: cut out the middle, or stretch all.")
+    FitName,
+    typer.Option(help="Make pictures square: crop to the centre, or stretch the whole picture."),
 ]
 Face = Annotated[
     int | None,
@@ -49,7 +50,8 @@ Face = Annotated[
 Align = Annotated[
     bool,
     typer.Option(
-        "--align/--no-align", help="Detect the face, or take all of the photo as an aligned one."
+        "--align/--no-align",
+        help="Find and align the face; --no-align: the photo is an aligned face already.",
     ),
 ]
 
@@ -63,7 +65,7 @@ Output = Annotated[
     ),
 ]
 Grid = Annotated[
-    bool, typer.Option("--grid/--separate", help="Write one picture of all, or a file each.")
+    bool, typer.Option("--grid/--separate", help="Write one sheet, or a file for each picture.")
 ]
 Scale = Annotated[int, typer.Option(min=1, max=64, help="Enlarge for viewing.")]
 ImportanceSamples = Annotated[
@@ -91,12 +93,17 @@ Token = Annotated[
     str | None,
     typer.Option(
         metavar="TOKEN",
-        help="Of the Hub. Default: HF_TOKEN, or that of `hf auth login`.",
+        help="Access token for the Hub. Default: HF_TOKEN, or that of `hf auth login`.",
         show_default=False,
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON about the result.")]
-Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Print nothing but errors.")]
+Quiet = Annotated[
+    bool,
+    typer.Option(
+        "-q", "--quiet", help="Hide progress, notes and summaries; results and errors stay."
+    ),
+]
 Force = Annotated[bool, typer.Option("--force", help="Replace existing files.")]
 
 

@@ -28,8 +28,8 @@ def sample(
             "--class",
             "-c",
             metavar="CLASS",
-            help="Number, range (207-210), WordNet id or name, or a group such as dog: -n of its "
-            "kinds; may be repeated. Without it: no class.",
+            help="Number, range (207-210), WordNet id or name, or a group such as dog, of whose "
+            "classes -n are drawn; may be repeated. Without it: no class.",
             autocompletion=completions.classes,
         ),
     ] = None,

@@ -12,7 +12,7 @@ from pixelgen.checkpoints import DEFAULT_PIXEL_WEIGHTS
 from pixelgen.cli import completions, options
 from pixelgen.cli.option_groups import PrintingGroup, with_option_groups
 from pixelgen.cli.run import TerminalContext, loading_shown, print_report
-from pixelgen.cli.terminal import one_line
+from pixelgen.errors import harmless
 from pixelgen.jobs.score import ScoreJob, ScoreReport
 
 
@@ -95,6 +95,6 @@ def _table(report: ScoreReport) -> Iterator[str]:
     width = max(9, len(report.unit))
     yield f"{report.unit:>{width}}  {'bits':>9}  picture"
     for one in report.pictures:
-        yield f"{one.bits_per_dim:>{width}.4f}  {one.bits:>9.1f}  {one_line(one.picture)}"
+        yield f"{one.bits_per_dim:>{width}.4f}  {one.bits:>9.1f}  {harmless(one.picture)}"
         for guess in one.classes:
             yield f"{'':22}{guess.probability:>6.1%}  {guess.index} {guess.name}"

@@ -20,7 +20,7 @@ from pixelgen.checkpoints import (
     DEFAULT_WEIGHTS,
 )
 from pixelgen.cli.terminal import Colours
-from pixelgen.errors import PixelgenError, UsageError, did_you_mean
+from pixelgen.errors import PixelgenError, UsageError, did_you_mean, harmless
 from pixelgen.files import MAX_PIXELS, expanded, read_file
 from pixelgen.jobs.registry import DRAWING_JOBS as DRAWING
 from pixelgen.toml import parse_toml
@@ -127,7 +127,7 @@ def _folder(raw: Any) -> str:
 
 
 def _weights(raw: Any) -> str:
-    if not isinstance(raw, str) or not raw.strip() or not raw.isprintable():
+    if not isinstance(raw, str) or not raw.strip() or raw != harmless(raw):
         raise ValueError("a bundled name, a folder, or a Hub id owner/name")
     return raw
 
@@ -145,7 +145,7 @@ SETTINGS = {
             "Device to compute on: auto, cpu, cuda, cuda:N or mps.",
             _device,
             "auto",
-            (*DRAWING, "score", "encode", "decode", "evaluate", "batch"),
+            (*DRAWING, "again", "score", "encode", "decode", "evaluate", "batch"),
         ),
         Setting(
             "threads",
@@ -157,14 +157,14 @@ SETTINGS = {
             "Pictures in a batch; more need more memory.",
             _integer(1, 4096),
             32,
-            (*DRAWING, "score"),
+            (*DRAWING, "again", "score"),
         ),
         Setting(
             "output",
             "Folder for pictures without -o; unset: the current one.",
             _folder,
             None,
-            (*DRAWING, "decode"),
+            (*DRAWING, "again", "decode"),
         ),
         Setting(
             "scale",
@@ -173,7 +173,13 @@ SETTINGS = {
             1,
             (*DRAWING, "decode"),
         ),
-        Setting("live", "Show pictures in the terminal while drawing.", _boolean, True, DRAWING),
+        Setting(
+            "live",
+            "Show pictures in the terminal while drawing.",
+            _boolean,
+            True,
+            (*DRAWING, "again"),
+        ),
         Setting(
             "color",
             "When to use colours: auto, always or never.",

@@ -70,8 +70,8 @@ def detect_faces(image: Image.Image, detector: FaceDetector, name: str) -> list[
     best = max((face.score for face in faces), default=1.0)
     if scores[turn] >= _CERTAIN or _odds(scores[turn]) > _MUCH_LIKELIER * _odds(best):
         raise InputError(
-            f"no upright face found in {name}, but one after a turn by {turn}",
-            "turn the picture first",
+            f"no upright face in {name}, but one when it is rotated by {turn}",
+            "rotate the picture first",
         )
     if not faces:
         limit = ""

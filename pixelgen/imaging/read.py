@@ -13,7 +13,7 @@ from typing import BinaryIO, Literal
 
 from PIL import ExifTags, Image, TiffImagePlugin, UnidentifiedImageError
 
-from pixelgen.errors import InputError, PixelgenError, UsageError
+from pixelgen.errors import InputError, PixelgenError, UsageError, harmless
 from pixelgen.files import MAX_PIXELS, expanded, open_input, read_up_to
 from pixelgen.imaging.decoding_limits import (
     TimedFile,
@@ -259,4 +259,4 @@ def _reason(error: Exception) -> str:
         return "it has too many pixels"
     text = (error.strerror if isinstance(error, OSError) else None) or str(error)
     line = next(iter(text.strip().splitlines()), type(error).__name__)
-    return "".join(c if c.isprintable() else "?" for c in line[:200])
+    return harmless(line[:200])

@@ -167,6 +167,7 @@ def _job(
     options = read_options(command, kind, said, name)
     if more := defaults.get(command):
         known = {option.name for option in options_of(kind).values() if option.endings is None}
+        known.discard("device")  # the batch has one, and only what a job itself says overrides it
         chosen = {key: value for key, value in more.items() if key in known}
         options = JobOptions(chosen | options.values, options.places)
     build(kind, options.values | options.places)  # raises UsageError for values out of range
@@ -181,7 +182,7 @@ def _checked(name: object) -> str:
         raise ValueError(f'"id" is text, not {name!r}')
     check_text("id", name)
     if not _ID.fullmatch(name):
-        raise ValueError(f'"id" is the name of files, {name!r} cannot be')
+        raise ValueError(f'"id" names files: {name!r} cannot be one')
     if len(name.encode()) > _LONGEST_ID:
         raise ValueError(f'"id" is longer than {_LONGEST_ID} bytes')
     return name

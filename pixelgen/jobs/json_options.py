@@ -159,7 +159,7 @@ def _groups(kind: type) -> dict[str, type | None]:
 def check_text(key: str, text: str) -> None:
     """Raises ValueError for text that no file name and no stream takes."""
     if _NO_TEXT.search(text):
-        raise ValueError(f"{key!r} holds what is no text")
+        raise ValueError(f"{key!r} holds invalid characters")
 
 
 def _kind(hint: Any) -> tuple[Any, bool]:

@@ -81,6 +81,11 @@ def picture_info(picture: str | Path) -> PictureInfo:
             "pictures that pixelgen wrote do, until another program saves them without their text",
         )
     parameters = _json_object(text.get("parameters", ""))
+    if parameters is not None and {"photo", "face"} <= parameters.keys():
+        raise InputError(
+            f"{name} is a face that `pixelgen faces` cut out of {parameters['photo']}: nothing in "
+            "it was drawn"
+        )
     if parameters is None or not {"weights", "revision"} <= text.keys():
         raise InputError(f"{name} was not written by pixelgen: its text is that of another program")
     command = next((job for key, job in _COMMANDS.items() if key in parameters), None)

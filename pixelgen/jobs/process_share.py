@@ -45,7 +45,7 @@ class ProcessShare:
                 found = cls(-1)
             if not (0 <= found.rank < found.count and found.local >= 0):
                 said = " ".join(f"{n}={os.environ[n]}" for n in names if n in os.environ)
-                raise UsageError(f"no process of several: {said}", "unset these")
+                raise UsageError(f"inconsistent variables of a launcher: {said}", "unset these")
             found._check_store()
             return found
         return cls()

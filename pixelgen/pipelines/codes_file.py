@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pixelgen.errors import InputError, UsageError, without_credentials
+from pixelgen.errors import InputError, UsageError, harmless, without_credentials
 from pixelgen.files import expanded, open_file, path_below, public_path, write_atomically
 from pixelgen.imaging import MAX_PIXELS
 
@@ -53,7 +53,7 @@ class CodesFile:
         """The `weights` that a file names; empty where it names none: a name alone could mean other
         weights than those of a folder that does not lie below the current one."""
         weights = without_credentials(path_below(self.weights) or "")
-        return weights if weights.isprintable() else ""
+        return weights if weights == harmless(weights) else ""
 
     def to_bytes(self) -> bytes:
         """The content of the file."""
@@ -104,7 +104,7 @@ class CodesFile:
             why = error.strerror or str(error)
         except ValueError as error:
             why = str(error)
-        raise InputError(f"cannot read {name or path}: {_line(why)}")
+        raise InputError(f"cannot read {name or path}: {harmless(why[:200])}")
 
 
 def check_amount(count: int, size: int) -> None:
@@ -141,7 +141,7 @@ def _check_tensor(kind: str, shape: list[int]) -> None:
 def _fields(metadata: dict[str, str], pictures: int) -> dict[str, Any]:
     """What the metadata says, as fields of `CodesFile`; ValueError if that is nonsense."""
     for name in ("weights", "revision"):
-        if not metadata.get(name, "").isprintable():
+        if (text := metadata.get(name, "")) != harmless(text):
             raise ValueError(f"its metadata {name} is not plain text")
     levels = metadata.get("levels", "")
     if levels and not (levels.isascii() and levels.isdigit() and len(levels) < 10):
@@ -160,8 +160,3 @@ def _fields(metadata: dict[str, str], pictures: int) -> dict[str, Any]:
         "revision": metadata.get("revision", ""),
         "files": tuple(files),
     }
-
-
-def _line(text: str) -> str:
-    """`text` as something that a terminal may show."""
-    return "".join(c if c.isprintable() else "?" for c in text[:200])

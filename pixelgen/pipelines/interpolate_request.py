@@ -49,7 +49,9 @@ def path_request(
     if config.bottlenecks:
         if face_options:
             raise UsageError(
-                f"{face_options[0]} requires weights of faces, {weights} takes any picture"
+                f"{face_options[0]} requires weights of faces, {weights} takes any picture",
+                "leave it out",
+                code="face-option-of-other-weights",
             )
         return InterpolationRequest.from_options(
             config, weights, photos, steps, bottleneck=bottleneck, **drawing

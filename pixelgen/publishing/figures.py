@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import asdict
 from typing import Any
 
@@ -26,7 +27,8 @@ def evaluation_figures(report: EvaluationReport, name: str, unit: str) -> list[F
     `unit` is that of the likelihood."""
     result, split = report.result, f"{report.split} split"
     where = f"{split}, {result.images} pictures"
-    command = f"pixelgen evaluate {name} --data {report.data} --split {report.split}"
+    words = ("pixelgen", "evaluate", name, "--data", report.data, "--split", report.split)
+    command = shlex.join(map(str, words))
     if report.limit is not None:
         command += f" --limit {report.limit}"
     figures = [

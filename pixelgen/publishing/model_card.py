@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -154,7 +155,8 @@ def _history(training: Mapping[str, Any]) -> str:
         part = part.get("before")
     texts = []
     for number, part in enumerate(reversed(parts), 1):
-        again = f" --init {part['started_from']}" if "started_from" in part else ""
+        start = part.get("started_from")
+        again = "" if start is None else f" --init {shlex.quote(str(start))}"
         which = f"Part {number}: " if len(parts) > 1 else ""
         texts.append(
             f"{which}{part['steps']} steps, {part['images']} pictures, "

@@ -173,6 +173,17 @@ FOREIGN = {
 }
 
 
+@pytest.mark.parametrize("command", ["info", "again"])
+def test_a_face_that_was_cut_out_is_not_drawn(command: str, run: Run) -> None:
+    info = PngImagePlugin.PngInfo()
+    info.add_itxt("Software", "pixelgen 1")
+    info.add_itxt("parameters", json.dumps({"photo": "party.jpg", "face": 1, "size": 64}))
+    Image.new("RGB", (4, 4)).save("x.png", pnginfo=info)
+    outcome = run(command, "x.png")
+    assert (outcome.code, outcome.out) == (3, "")
+    assert "x.png is a face that `pixelgen faces` cut out of party.jpg" in outcome.err
+
+
 @pytest.mark.parametrize("kind", FOREIGN)
 @pytest.mark.parametrize("command", ["info", "again"])
 def test_pictures_of_other_programs(command: str, kind: str, run: Run) -> None:

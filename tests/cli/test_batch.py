@@ -432,11 +432,11 @@ BAD = {
         "'out' cannot be 'results.jsonl': results of the batch are called so",
     ),
     "no place": ('{"command": "score", "images": "a", "out": "a.png"}', "score has no 'out'"),
-    "id": ('{"id": "../a", "command": "sample"}', "\"id\" is the name of files, '../a' cannot be"),
+    "id": ('{"id": "../a", "command": "sample"}', "\"id\" names files: '../a' cannot be one"),
     "no id": ('{"id": [], "command": "sample"}', '"id" is text, not []'),
     "long id": ('{"id": "' + "a" * 200 + '", "command": "sample"}', '"id" is longer than 150'),
-    "surrogate": ('{"command": "sample", "class": "\\ud800"}', "'class' holds what is no text"),
-    "NUL": ('{"command": "score", "images": "a\\u0000"}', "'images' holds what is no text"),
+    "surrogate": ('{"command": "sample", "class": "\\ud800"}', "'class' holds invalid characters"),
+    "NUL": ('{"command": "score", "images": "a\\u0000"}', "'images' holds invalid characters"),
 }
 
 
@@ -556,7 +556,7 @@ def test_processes_share_the_jobs(
     assert len(results(Path("out/results-1.jsonl").read_text())) == 2
     assert run("batch", "-", "-o", "out").code == 2
     monkeypatch.setenv("RANK", "2")
-    assert "no process of several: RANK=2" in run("batch", jobs, "-o", "out").err
+    assert "inconsistent variables of a launcher: RANK=2" in run("batch", jobs, "-o", "out").err
     for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE"):
         monkeypatch.delenv(name)
     assert run("batch", jobs, "-o", "out").err == "5 jobs, 5 done before, 0 to run\n"

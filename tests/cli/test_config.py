@@ -18,6 +18,7 @@ from pixelgen.cli.app import COMMANDS, app
 from pixelgen.cli.progress import SamplingDisplay
 from pixelgen.cli.settings import SETTINGS
 from pixelgen.imaging import png_text
+from pixelgen.jobs.batch_jobs import read_jobs
 
 from .conftest import Run
 
@@ -55,7 +56,7 @@ def test_every_setting_is_the_default_of_an_option() -> None:
             others = {"again"}
             if setting.option == "weights":
                 others |= {"decode", "classes", "evaluate"}
-            assert having - others == {name for names in concerned for name in names}
+            assert having - others == {n for names in concerned for n in names} - others
 
 
 def test_options_over_variables_over_the_file(
@@ -75,6 +76,27 @@ def test_options_over_variables_over_the_file(
     monkeypatch.setenv("PIXELGEN_SCALE", "")  # as if it were not there
     assert drawn()["scale"] == 2
     assert drawn("--scale", 4)["scale"] == 4
+
+
+def test_again_draws_where_and_how_settings_say(
+    run: Run, file: Path, weights: Path, tmp_path: Path
+) -> None:
+    assert run("sample", "--weights", weights, "--seed", 1, "-o", "a.png").code == 0
+    write(file, f'output = "{(tmp_path / "pictures").as_posix()}"\n')
+    (tmp_path / "pictures").mkdir()
+    outcome = run("again", "a.png", "--weights", weights)
+    assert outcome.code == 0, outcome.err
+    assert outcome.out.startswith(str(tmp_path / "pictures"))
+
+
+def test_a_batch_is_computed_on_its_own_device(run: Run, file: Path, weights: Path) -> None:
+    settings = {"sample": {"device": "cpu", "scale": 2}}
+    line = json.dumps({"command": "sample", "weights": str(weights)})
+    (job,) = read_jobs(line.encode(), "jobs", settings)
+    assert job.build(Path("out"), "cuda").device == "cuda"  # type: ignore[attr-defined]
+    own = json.dumps({"command": "sample", "weights": str(weights), "device": "cpu"})
+    (job,) = read_jobs(own.encode(), "jobs", settings)
+    assert job.build(Path("out"), "cuda").device == "cpu"  # type: ignore[attr-defined]
 
 
 def test_weights_of_each_command(

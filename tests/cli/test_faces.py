@@ -168,7 +168,7 @@ def test_a_photo_on_its_side_is_one_line(run: Run) -> None:
     outcome = run("faces", "side.png")
     assert (outcome.code, outcome.out) == (3, "")
     assert outcome.err == (
-        "error: no upright face found in side.png, but one after a turn by 90° clockwise\n"
+        "error: no upright face in side.png, but one when it is rotated by 90° clockwise\n"
     )
 
 

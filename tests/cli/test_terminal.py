@@ -182,6 +182,14 @@ def test_every_text_is_harmless(capsys: pytest.CaptureFixture[str]) -> None:
     assert printed.err.endswith(f"ValueError: {SHOWN}\n")
 
 
+def test_names_of_files_keep_their_spaces(capsys: pytest.CaptureFixture[str]) -> None:
+    name = "Screenshot 1.23\u202fPM\u00a0\u3000\U0001f468\u200d\U0001f4bb.png"
+    terminal.table((), [[name]])
+    terminal.note(name)
+    printed = capsys.readouterr()
+    assert (printed.out, printed.err) == (f"{name}\n", f"note: {name}\n")
+
+
 def test_credentials_are_left_out(capsys: pytest.CaptureFixture[str]) -> None:
     token = "hf_" + "Ab1" * 12
     try:

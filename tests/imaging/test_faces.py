@@ -287,9 +287,9 @@ def test_many_windows_that_look_like_faces_are_bounded() -> None:
 def test_photos_on_their_side(detector: MtcnnDetector, path: Path, turn: str) -> None:
     degrees = {"90° clockwise": -90, "90° anticlockwise": 90, "180°": 180}[turn]
     photo = read_image(path).rotate(-degrees)
-    with pytest.raises(InputError, match=f"no upright face found in me, but one .* {turn}") as e:
+    with pytest.raises(InputError, match=f"no upright face in me, but one .* {turn}") as e:
         find_face(photo, None, detector, name="me")
-    assert e.value.hint == "turn the picture first"
+    assert e.value.hint == "rotate the picture first"
     with pytest.raises(InputError, match=turn):
         FaceCropper(32, detector).crop(photo)
     assert find_face(photo.rotate(degrees), None, detector).score > 0.99
@@ -310,7 +310,7 @@ def test_a_face_that_is_much_likelier_after_a_turn_is_not_upright(
     if accepted:
         assert find().score == 0.9
     else:
-        with pytest.raises(InputError, match="no upright face found in the picture, but one after"):
+        with pytest.raises(InputError, match="no upright face in the picture, but one when"):
             find()
 
 

@@ -47,9 +47,9 @@ def test_shares(variables: str, rank: int, count: int, monkeypatch: pytest.Monke
 @pytest.mark.parametrize(
     ("variables", "says"),
     [
-        ("RANK=2 WORLD_SIZE=2", "no process of several: RANK=2 WORLD_SIZE=2"),
-        ("RANK=x WORLD_SIZE=2", "no process of several: RANK=x"),
-        ("RANK=0 WORLD_SIZE=2 LOCAL_RANK=-1", "no process of several"),
+        ("RANK=2 WORLD_SIZE=2", "inconsistent variables of a launcher: RANK=2 WORLD_SIZE=2"),
+        ("RANK=x WORLD_SIZE=2", "inconsistent variables of a launcher: RANK=x"),
+        ("RANK=0 WORLD_SIZE=2 LOCAL_RANK=-1", "inconsistent variables of a launcher"),
         ("RANK=0 WORLD_SIZE=2 TORCHELASTIC_RUN_ID=none", "MASTER_ADDR= MASTER_PORT= name no other"),
         (
             "RANK=0 WORLD_SIZE=2 TORCHELASTIC_RUN_ID=x MASTER_ADDR=h MASTER_PORT=99999",

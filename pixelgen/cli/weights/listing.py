@@ -122,11 +122,14 @@ def _show_remote(ref: HubRef, token: str | None, as_json: bool, quiet: bool) -> 
         "revision": remote.commit,
         "files": {file.name: file.size for file in planned.files},
     }
-    _print_details(facts, planned.config, as_json)
+    _print_details(facts, planned.config, as_json, ref.name)
 
 
-def _print_details(facts: dict[str, Any], config: CheckpointConfig, as_json: bool) -> None:
-    """Print `facts` and the configuration, as JSON or as a table."""
+def _print_details(
+    facts: dict[str, Any], config: CheckpointConfig, as_json: bool, pulled_as: str = ""
+) -> None:
+    """Print `facts` and the configuration, as JSON or as a table. `pulled_as` names weights that
+    are not in the cache."""
     if as_json:
         terminal.json(facts | config.to_dict())
         return
@@ -148,7 +151,7 @@ def _print_details(facts: dict[str, Any], config: CheckpointConfig, as_json: boo
         "revision": facts["revision"],
         "files": ", ".join(f"{name} {size_text(size)}" for name, size in facts["files"].items()),
         "path": facts["path"]
-        or f"not in the cache, `pixelgen weights pull {facts['name']}` fetches it",
+        or f"not in the cache, `pixelgen weights pull {pulled_as}` fetches it",
     }
     if not config.can_sample:
         del rows["classes"]
