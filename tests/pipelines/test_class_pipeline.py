@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -89,7 +90,7 @@ def test_candidates_of_own_classes_are_compared_by_what_the_class_adds(loaded: W
 
 
 def test_candidates_with_vectors_are_compared_by_the_class_alone(
-    loaded: Weights, tmp_path: Path
+    tmp_path: Path,
 ) -> None:
     """Each is drawn given a vector of its own, which is no part of log p(x | class)."""
     torch.manual_seed(2)
@@ -99,7 +100,7 @@ def test_candidates_with_vectors_are_compared_by_the_class_alone(
     )  # fmt: skip
     model = build_model(config)
     for parameter in model.parameters():
-        torch.nn.init.normal_(parameter, std=0.3)
+        torch.nn.init.normal_(parameter)
     model = model.half().float()  # as it is stored
     folder = save_checkpoint(tmp_path / "own", model, labels=[0, 1], class_names=["bus", "cat"])
     weights = pixelgen.load(str(folder), "cpu")
@@ -107,8 +108,15 @@ def test_candidates_with_vectors_are_compared_by_the_class_alone(
     kept = weights.sample(classes=["bus", "cat"], n=2, seed=1, candidates=3)
     x = torch.from_numpy(pixels(drawn.images)).permute(0, 3, 1, 2).long() * 3 // 255
     rows = Condition(classes=torch.tensor([0] * 6 + [1] * 6))
-    gain = (model.log_prob(x, rows) - model.log_prob(x)).flatten(1).sum(1)
-    best = [3 * group + int(gain[3 * group : 3 * group + 3].argmax()) for group in range(4)]
+    given_class, given_nothing = (
+        model.log_prob(x, given).flatten(1).sum(1) for given in (rows, None)
+    )
+    given_vectors = -torch.tensor(drawn.bits_per_dim) * math.log(2) * x[0].numel()
+    best, other = (
+        (gain.view(4, 3).argmax(1) + 3 * torch.arange(4)).tolist()
+        for gain in (given_class - given_nothing, given_vectors - given_nothing)
+    )
+    assert best != other
     assert (pixels(kept.images) == pixels(drawn.images)[best]).all()
 
 
