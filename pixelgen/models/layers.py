@@ -29,7 +29,8 @@ class ChannelNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, P, H, W] → the same shape, in single precision or better."""
-        grouped = x.float().unflatten(1, (self.groups, -1))  # [B, G, P/G, H, W]
+        x = x if x.dtype == torch.float64 else x.float()
+        grouped = x.unflatten(1, (self.groups, -1))  # [B, G, P/G, H, W]
         scale = torch.rsqrt(grouped.square().mean(2, keepdim=True) + NORM_EPSILON)
         return (grouped * scale).flatten(1, 2) * self.weight[:, None, None]  # [B, P, H, W]
 

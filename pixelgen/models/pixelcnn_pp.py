@@ -81,7 +81,8 @@ class Streams(NamedTuple):
 
 
 class GatedResidualBlock(nn.Module):
-    """x + a ⊙ sigmoid(b), where a and b are maps of two convolutions of x (section 2.5)."""
+    """x + a ⊙ sigmoid(b), where a and b are maps of two convolutions of x (the gate is
+    that of the authors' code), with dropout between them (section 2.5)."""
 
     def __init__(
         self,
