@@ -282,7 +282,7 @@ class OptimiserRecipe:
     batch: int = 32
     """Pictures per step in each process."""
     warmup: int = 200
-    """Steps over which the learning rate rises from 0."""
+    """Steps over which the learning rate rises from 0, a tenth of the run at most."""
     clip: float = 1.0
     """Maximum norm of the gradient (0: no limit)."""
     ema: float = 0.999

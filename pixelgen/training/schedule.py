@@ -12,6 +12,8 @@ _SPEED = {"cpu": 1e11}
 """Floating-point operations per second, about, by the type of the device. They are not measured, so
 that a resumed run is compiled whenever an uninterrupted one is."""
 _OTHER_SPEED = 1e13
+_LONGEST_WARMUP = 0.1
+"""Of the run: the learning rate has risen by then, however many steps of warm-up a recipe has."""
 
 
 def progress(schedule: ScheduleRecipe, step: int, seconds: float) -> float:
@@ -23,9 +25,12 @@ def progress(schedule: ScheduleRecipe, step: int, seconds: float) -> float:
 def learning_rate(
     optimiser: OptimiserRecipe, schedule: ScheduleRecipe, step: int, seconds: float
 ) -> float:
-    """Of step number `step` (from 0): a linear warm-up, a plateau, a decay to 0."""
-    rise = min(1.0, (step + 1) / optimiser.warmup) if optimiser.warmup else 1.0
-    late = (progress(schedule, step, seconds) - schedule.decay_from) / (1 - schedule.decay_from)
+    """Of step number `step` (from 0): a linear warm-up, a plateau, a decay to 0. The warm-up takes
+    a tenth of the run at most."""
+    done = progress(schedule, step, seconds)
+    rise = (step + 1) / optimiser.warmup if optimiser.warmup else 1.0
+    rise = min(1.0, max(rise, done / _LONGEST_WARMUP))
+    late = (done - schedule.decay_from) / (1 - schedule.decay_from)
     late = max(0.0, late)
     if schedule.decay == "linear":
         fall = 1 - late

@@ -39,3 +39,13 @@ def test_only_long_runs_are_compiled() -> None:
     assert not compiling_pays(recipe(steps=100), 1e9, "cpu")
     assert compiling_pays(recipe(steps=10000), 1e9, "cpu")
     assert not compiling_pays(recipe(steps=10000), 1e9, "cuda")  # where they take seconds
+
+
+def test_warm_up_takes_a_tenth_of_a_short_run_at_most() -> None:
+    optimiser = OptimiserRecipe(lr=2.0, warmup=1000)
+    for schedule, at in (
+        (ScheduleRecipe(steps=100, decay_from=0.5), lambda share: (round(100 * share), 0.0)),
+        (ScheduleRecipe(minutes=10, decay_from=0.5), lambda share: (0, 600 * share)),
+    ):
+        assert learning_rate(optimiser, schedule, *at(0.05)) == pytest.approx(1.0)
+        assert learning_rate(optimiser, schedule, *at(0.1)) == pytest.approx(2.0)
