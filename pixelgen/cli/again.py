@@ -94,8 +94,9 @@ def again(
 ) -> None:
     """Draw a picture again, with the options that its file records, or vary it.
 
-    Options change what they name. All others are those of the picture, the seed too, whatever
-    default is given below. With -n new pictures are drawn with a new seed.
+    The options that you give override the picture's. All others, the seed too,
+    come from the picture, not from the defaults below. With -n new pictures are
+    drawn with a new seed.
 
     \b
     Examples:

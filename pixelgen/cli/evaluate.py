@@ -81,7 +81,7 @@ def evaluate(
     ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Pictures in a batch.")] = 64,
     unconditional: Annotated[
-        bool, typer.Option("--unconditional", help="Measure the likelihood without classes only.")
+        bool, typer.Option("--unconditional", help="Measure only the likelihood without classes.")
     ] = False,
     quality: Annotated[
         bool, typer.Option("--quality", help="Judge reconstructions and samples with a classifier.")

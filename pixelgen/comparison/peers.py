@@ -147,7 +147,7 @@ def adapter_of(path: Path) -> Adapter:
         if all((path / name).is_file() for name in adapter.files):
             return adapter
     raise InputError(
-        f"{path} is no checkout of a network that is known",
+        f"{path} is not a checkout of a known network",
         "a folder with the files of anordertoreclaim/PixelCNN or of pi-tau/pixelcnn",
     )
 

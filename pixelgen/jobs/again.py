@@ -98,7 +98,7 @@ class AgainJob(Job):
             said.pop("seed", None)
         for key, value in self._changes().items():
             if key not in known:
-                raise UsageError(f"{key} has no effect: {self.picture} is of {command}")
+                raise UsageError(f"{key} has no effect: {self.picture} was made by {command}")
             said[key] = value
         output = self.output
         if "fps" in said:

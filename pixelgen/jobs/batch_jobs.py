@@ -191,7 +191,7 @@ def _checked(name: object) -> str:
 def _claim(job: BatchJob, ids: dict[str, str], places: dict[str, str]) -> None:
     """Raises ValueError where another job has the same id or writes the same file."""
     if (other := ids.get(folded(job.id))) is not None:
-        raise ValueError(f"id {job.id} is that of {other} too")
+        raise ValueError(f"id {job.id} is already used by {other}")
     ids[folded(job.id)] = job.where
     for name, place in job.options.places.items():
         if job.is_folder(name):

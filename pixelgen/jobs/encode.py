@@ -105,8 +105,8 @@ class EncodeJob(Job):
             )
         if not codes.stored_weights:
             context.note(
-                "the codes do not name their weights, whose folder is not below the current one: "
-                "name them when you decode"
+                "the codes do not record their weights, whose folder is not inside the "
+                "current one: name the weights when you decode"
             )
         if path is None:
             context.write_output(codes.to_bytes())

@@ -164,7 +164,9 @@ class OutputFiles:
         plan = cls(path, named, force, count, tuple(endings), () if named else tuple(stems), moving)
         if plan.animated and count > 1:
             raise UsageError(
-                f"{path} is one file of all pictures", "put all on one grid", code="one-picture"
+                f"{path} holds all pictures in one animation",
+                "put all on one grid",
+                code="one-picture",
             )
         check_name(max(plan.files(), key=lambda file: len(file.name)))
         return plan

@@ -78,7 +78,7 @@ def picture_info(picture: str | Path) -> PictureInfo:
     if not text:
         raise InputError(
             f"{name} does not say what made it",
-            "pictures that pixelgen wrote do, until another program saves them without their text",
+            "pictures written by pixelgen do, unless another program has stripped their metadata",
         )
     parameters = _json_object(text.get("parameters", ""))
     if parameters is not None and {"photo", "face"} <= parameters.keys():

@@ -88,8 +88,8 @@ class ScoreReport(Report):
                 "of their kind are far too sure as a rule",
             )
         return (
-            f"{among}; of {measured.pictures} pictures that are, the first class was right for "
-            f"{measured.top1:.0%}, one of the first five for {measured.top5:.0%}",
+            f"{among}; measured on {measured.pictures} pictures that are, the top class was "
+            f"right for {measured.top1:.0%}, one of the top five for {measured.top5:.0%}",
         )
 
     def summary(self) -> str:

@@ -148,7 +148,8 @@ def test_what_is_missing_is_said(run: Run, draw: Any) -> None:
     assert "made from another photo" in run(*words, "--photo", B, "--force").err
     assert "from 1 photos" in run(*words, "--photo", B, "--photo", B).err
     assert (
-        "steps has no effect: x.png is of complete" in run(*words, "--photo", A, "--steps", 3).err
+        "steps has no effect: x.png was made by complete"
+        in run(*words, "--photo", A, "--steps", 3).err
     )
 
 

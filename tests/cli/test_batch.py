@@ -459,7 +459,7 @@ def test_jobs_that_are_in_each_others_way(run: Run, sample: Sample) -> None:
     outcome = run("batch", write(*jobs), "-o", "out")
     assert outcome.code == 2
     first, second, last = outcome.err.splitlines()
-    assert first == "error: jobs.jsonl, line 2: id A is that of jobs.jsonl, line 1 too"
+    assert first == "error: jobs.jsonl, line 2: id A is already used by jobs.jsonl, line 1"
     assert second == "error: jobs.jsonl, line 4: y/x.png is written by jobs.jsonl, line 3 too"
     assert last == "error: 2 jobs are wrong (no job was run)"
 

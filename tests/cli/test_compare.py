@@ -47,7 +47,7 @@ def test_table_and_json(command: list[object], run: Run) -> None:
         (["0m"], 2, "a budget of 0m trains nothing"),
         (["soon"], 2, "no budget 'soon'"),
         (["1m", "--peer", "theirs"], 2, "--peer 'theirs' is not NAME=PATH"),
-        (["1m", "--peer", "theirs=nowhere"], 3, "nowhere is no checkout"),
+        (["1m", "--peer", "theirs=nowhere"], 3, "nowhere is not a checkout"),
         (["1m", "--size", "3"], 1, "3"),
         (["1m", "--limit", "0"], 2, "--limit"),
         (["1m", "--slice", "0"], 2, "--slice must be positive, not 0"),

@@ -249,7 +249,7 @@ def test_no_file_holds_the_place_of_weights_elsewhere(
     run: Run, tok: Path, photos: Sequence[Path]
 ) -> None:
     outcome = run("encode", photos[0], "--weights", tok, "-o", "c.safetensors")
-    assert (outcome.code, "note: the codes do not name their weights" in outcome.err) == (0, True)
+    assert (outcome.code, "note: the codes do not record their weights" in outcome.err) == (0, True)
     assert os.fsencode(tok.parent) not in Path("c.safetensors").read_bytes()
     outcome = run("decode", "c.safetensors")
     assert (outcome.code, "does not say of which weights it is" in outcome.err) == (2, True)

@@ -260,7 +260,11 @@ BAD = [
     (["A", "B", "--ping-pong", "-o", "a.png"], 2, "ping_pong requires an animation"),
     (["A", "B", "--fps", "0", "-o", "a.gif"], 2, "--fps"),
     (["A", "B", "-o", "a.mp4"], 2, "a.mp4 is neither a folder nor a .png or .gif or .webp file"),
-    (["A", "B", "-o", "a.gif", "--separate"], 2, "a.gif is one file of all pictures (--grid)"),
+    (
+        ["A", "B", "-o", "a.gif", "--separate"],
+        2,
+        "a.gif holds all pictures in one animation (--grid)",
+    ),
     (["A", "B", "-o", "no/a.gif"], 2, "no folder no"),
     (["A", "B", "-o", "-", "--json"], 2, "stdout cannot take both"),
     (["A", "B", "--temperature", "0"], 2, "temperature must be above 0"),

@@ -372,7 +372,7 @@ def test_the_size_of_the_paper() -> None:
         ({"overrides": ["schedule.steps=3"]}, "sets schedule.steps itself"),
         ({"peers": {"a/b": Path(".")}}, "cannot be called 'a/b'"),
         ({"peers": {"pixelcnn": Path(".")}}, "a recipe and a peer are called 'pixelcnn'"),
-        ({"peers": {"theirs": Path("no-such-folder")}}, "no-such-folder is no checkout"),
+        ({"peers": {"theirs": Path("no-such-folder")}}, "no-such-folder is not a checkout"),
     ],
 )  # fmt: skip
 def test_bad_input(

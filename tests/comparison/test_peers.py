@@ -152,7 +152,7 @@ def test_a_network_that_is_called_otherwise(
 
 def test_folders_that_are_no_checkout(tmp_path: Path) -> None:
     for folder in (tmp_path, tmp_path / "none"):
-        with pytest.raises(InputError, match="no checkout"):
+        with pytest.raises(InputError, match="not a checkout"):
             build_model(PeerConfig(**SIZE, path=str(folder)))
 
 
