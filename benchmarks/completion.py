@@ -1,6 +1,6 @@
 """How well weights fill a hole of a quarter of a photo that they have not seen.
 
-    python benchmarks/completion.py --data PATH_OR_HUB_ID [--weights NAME ...] [--crop 64] [--json]
+    python benchmarks/completion.py --data PATH_OR_HUB_ID [--weights NAME]... [--crop 64] [--json]
 
 The hole is the middle of each picture, half as wide and as high, and is filled as by `pixelgen
 complete` without a class. All figures are of the whole picture at its own size:

@@ -52,7 +52,7 @@ def write_photos(folder: Path, data: str) -> None:
     names = rows.features["label"].names
     labels = rows["label"]
     for kind in KINDS:
-        (folder / kind).mkdir(parents=True)
+        (folder / kind).mkdir(parents=True, exist_ok=True)
         chosen = [i for i, label in enumerate(labels) if names[label] == kind][:PHOTOS]
         for number, row in enumerate(chosen):
             rows[row]["image"].save(folder / kind / f"{number:03d}.png")

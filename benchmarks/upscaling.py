@@ -1,7 +1,7 @@
 """How close enlarged pictures come to the real ones: nearest, Lanczos and the learned upscaler.
 
     python benchmarks/upscaling.py PHOTO|FOLDER ... [--tokenizer WEIGHTS] [--small FOLDER]
-        [--also NAME=FOLDER ...] [--json]
+        [--also NAME=FOLDER]... [--json]
     python benchmarks/upscaling.py --data PATH_OR_HUB_ID [--pictures N] [--json]
 
 The middle square of each photo of at least 256×256 pixels is resized to 256×256, the truth, and

@@ -6,7 +6,7 @@ for sample in pixelgen.load("imagenet32").sample(classes=[207], n=4, seed=1):
     print(sample.seed, sample.bits_per_dim, sample.image)
 
 pixelgen.save(model, "my-weights", class_names=["cat", "dog"])  # a network of pixelgen.models
-pixelgen.push_to_hub("my-weights", "owner/name")
+pixelgen.push_to_hub("my-weights", "owner/name", license="cc-by-4.0")
 """
 
 from __future__ import annotations

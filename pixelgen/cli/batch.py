@@ -230,5 +230,5 @@ def _print_start(plan: Plan, share: ProcessShare, quiet: bool) -> None:
     if quiet:
         return
     process = f"process {share.rank + 1} of {share.count}: " if share.count > 1 else ""
-    done = f", {len(plan.finished)} done before" if plan.finished else ""
+    done = f", {len(plan.finished)} already done" if plan.finished else ""
     terminal.status(f"{process}{counted(len(plan.jobs), 'job')}{done}, {len(plan.left)} to run")

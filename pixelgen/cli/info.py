@@ -59,7 +59,8 @@ def _lines(found: PictureInfo) -> list[str]:
 def _command_line(job: Mapping[str, Any]) -> str:
     """The command that does a job."""
     words, arguments = ["pixelgen", str(job["command"])], []
-    for key, value in job.items():
+    for name, value in job.items():
+        key = {"out": "o"}.get(name, name)
         values = value if isinstance(value, list) else [value]
         if key in _ARGUMENTS:
             arguments += [str(one) for one in values]

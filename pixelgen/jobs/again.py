@@ -79,10 +79,6 @@ class AgainJob(Job):
         del said["command"]
         kind = job_type(command)
         known = options_of(kind)
-        if "raw" in known:  # said only of completions at full size
-            said.setdefault("raw", True)
-        if "code-steps" in known:  # earlier pictures are of the encoder's codes
-            said.setdefault("code-steps", 0)
         for key in _PHOTO_KEYS:
             if key in known and key in said:
                 photos = self._photos(said[key])
@@ -100,10 +96,10 @@ class AgainJob(Job):
             if key not in known:
                 raise UsageError(f"{key} has no effect: {self.picture} was made by {command}")
             said[key] = value
-        output = self.output
-        if "fps" in said:
-            name = Path(self.picture)
-            output = output or f"{name.stem}-again{name.suffix}"
+        animation = said.pop("out", None)
+        output = self.output or animation
+        if animation is not None:
+            assert output is not None
             if Path(output).suffix.lower() not in ANIMATIONS:
                 said = {k: v for k, v in said.items() if k not in ("fps", "ping-pong")}
         try:
@@ -156,9 +152,8 @@ class AgainJob(Job):
         """The reference to the weights that draw it."""
         if self.weights is not None:
             return self.weights
-        name = info.weights
-        if name.count("/") == 1 and not info.revision.startswith("sha256:"):
-            name = f"{name}@{info.revision}"
+        assert info.job is not None
+        name: str = info.job["weights"]
         try:
             context.fetch(name)
         except PixelgenError as error:

@@ -105,7 +105,7 @@ def _parsed(line: bytes) -> Any:
     except json.JSONDecodeError as error:
         raise ValueError(f"not JSON: {error.msg} at column {error.colno}") from None
     except RecursionError:
-        raise ValueError("not a job: too many brackets") from None
+        raise ValueError("not a job: its JSON is nested too deeply") from None
     if not isinstance(said, dict):
         raise ValueError('not a job: {"command": …} is needed')
     return said
@@ -115,7 +115,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     # The command line has dashes where Python has underscores.
     said = {key.replace("_", "-"): value for key, value in pairs}
     if len(said) < len(pairs):
-        raise ValueError("a key is there twice")
+        raise ValueError("a duplicate key")
     return said
 
 
@@ -182,7 +182,7 @@ def _checked(name: object) -> str:
         raise ValueError(f'"id" is text, not {name!r}')
     check_text("id", name)
     if not _ID.fullmatch(name):
-        raise ValueError(f'"id" names files: {name!r} cannot be one')
+        raise ValueError(f'"id" is used as a file name: {name!r} cannot be one')
     if len(name.encode()) > _LONGEST_ID:
         raise ValueError(f'"id" is longer than {_LONGEST_ID} bytes')
     return name

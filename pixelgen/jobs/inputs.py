@@ -68,7 +68,7 @@ class InputKeys:
                     files.append(name)
         for ref in _texts(values.get("weights")):
             folder = expanded(ref)
-            if ref not in self._bundled and folder.is_dir():
+            if ref not in self._bundled and os.path.isdir(folder):  # no error for any name
                 files += map(str, [folder / CONFIG_FILE, *present_tensor_files(folder)])
         return {file: _stat(expanded(file)) for file in files}
 

@@ -20,7 +20,7 @@ from pixelgen.jobs.text_chunks import fingerprint
 def check_photos(photos: Sequence[str]) -> None:
     """Raise UsageError where stdin would be read twice."""
     if [*photos].count("-") > 1:
-        raise UsageError("stdin holds one picture", "give - once")
+        raise UsageError("stdin holds one picture only", "give - once")
 
 
 def read_photo(photo: str, context: JobContext, *, keep_alpha: bool = False) -> Image.Image:

@@ -93,8 +93,10 @@ def picture_info(picture: str | Path) -> PictureInfo:
     seed, pick = numbers.values()
     job = None
     if command in DRAWING_JOBS:
-        own: dict[str, Any] = {"weights": text["weights"], "seed": seed, "pick": pick}
+        own = {"weights": _pinned(text["weights"], text["revision"]), "seed": seed, "pick": pick}
         values = _job_values(command, parameters) | own
+        if "fps" in values:  # of an animation alone
+            values["out"] = f"{path.stem}-again{path.suffix}"
         job = {"command": command} | {k: v for k, v in values.items() if v is not None}
     return PictureInfo(
         picture=name,
@@ -120,7 +122,19 @@ def _job_values(command: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
     chosen = {
         key: value for key, value in values.items() if key in known and value not in (None, [])
     }
-    return chosen | (_CUTS.get(cut, {}) if isinstance(cut, str) else {})
+    # Said only of completions at full size; earlier pictures are of the encoder's codes.
+    unsaid = {key: value for key, value in (("raw", True), ("code-steps", 0)) if key in known}
+    return unsaid | chosen | (_CUTS.get(cut, {}) if isinstance(cut, str) else {})
+
+
+def _pinned(weights: str, revision: str) -> str:
+    """The reference to weights of a revision, where they have one: on the Hub."""
+    return f"{weights}@{revision}" if is_hub_revision(weights, revision) else weights
+
+
+def is_hub_revision(weights: str, revision: str) -> bool:
+    """Whether `revision` of the weights that a picture names is a commit on the Hub."""
+    return weights.count("/") == 1 and not revision.startswith("sha256:")
 
 
 def _json_object(text: str) -> dict[str, Any] | None:

@@ -100,7 +100,7 @@ class PreviewFiles:
         taken = {os.path.realpath(file) for file in target.files()}
         for path in self.files:
             if (place := os.path.realpath(path)) in taken:
-                raise UsageError(f"{path} is named twice")
+                raise UsageError(f"{path} is given for two outputs")
             taken.add(place)
             text = self._animation_text if path == self.animation else self._text
             refuse_to_replace(path, text, self._force)

@@ -136,7 +136,7 @@ class ScoreJob(Job):
         context = context or JobContext()
         check_device_name(self.device)
         if self.map == "-":
-            raise UsageError("stdout holds the figures", "give a file", code="map-on-stdout")
+            raise UsageError("stdout carries the figures", "give a file", code="map-on-stdout")
         source = context.fetch(self.weights)
         config = read_config(source.path, source.name)
         request = ScoreRequest.from_options(

@@ -18,7 +18,7 @@ from pixelgen.files import expanded
 from pixelgen.models import build_model
 from pixelgen.models.config import config_class
 from pixelgen.publishing.export import check_folder
-from pixelgen.publishing.model_card import card_from_config
+from pixelgen.publishing.model_card import SHEET, card_from_config
 from pixelgen.publishing.push import push_to_hub
 from pixelgen.sampling import SamplingOptions
 
@@ -68,7 +68,7 @@ def save(
         config = config_of(network, tokenizer, embedder, numbers, names)
     except (TypeError, ValueError) as error:
         raise UsageError(str(error)) from error
-    return save_checkpoint(
+    written = save_checkpoint(
         folder,
         network,
         tokenizer=tokenizer,
@@ -79,6 +79,8 @@ def save(
         card_text=str(card_from_config(config, folder.resolve().name, sheet=False)),
         dtype=dtype,
     )
+    (folder / SHEET).unlink(missing_ok=True)  # it was drawn by other weights
+    return written
 
 
 def load_network(

@@ -48,6 +48,12 @@ def push_to_hub(
     target = parse_hub_ref(repo)
     if target is None:
         raise UsageError(f"{repo} is not a Hub id", "give owner/name, or owner/name@branch")
+    if license and keep_card:
+        raise UsageError(
+            "a card that is kept has its own license",
+            "edit it, or leave out license",
+            code="license-of-kept-card",
+        )
     source = resolve_weights(weights, token=token)
     for check in verify(source):
         if check.state in ("changed", "missing"):

@@ -81,7 +81,7 @@ LASTING = {
     "file busy for an hour": Case(
         FILE, status(503, Retry_After="3600"), "busy (503)", "try again in 3600 s"
     ),
-    "hotel": Case("GET /api", html, "does not answer as a Hub does", "check HF_ENDPOINT"),
+    "hotel": Case("GET /api", html, "sent a response that is not from a Hub", "check HF_ENDPOINT"),
     "no headers": Case("HEAD", lambda h: h.send(b"x"), "as a Hub does", "check HF_ENDPOINT"),
     "forbidden": Case("GET /api", status(403), "does not permit", "allowed to read"),
 }

@@ -19,7 +19,7 @@ from ..hub_server import Fault, Handler, Hub
 
 REF = HubRef("owner/name")
 
-ODD = "does not answer as a Hub does"
+ODD = "sent a response that is not from a Hub"
 LIST = "GET /api"
 Change = Callable[[dict[str, Any]], object]
 

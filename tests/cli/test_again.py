@@ -131,6 +131,25 @@ def test_python_and_batches_take_the_job(run: Run, draw: Any, tmp_path: Path) ->
     assert same_pixels(Path("out/a.png"), Path("x.png"))
 
 
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [("complete", "x.png"), ("complete masked", "x.png"), ("interpolate classes", "x.gif")],
+)
+def test_jobs_draw_the_same_kind_of_picture(name: str, file: str, run: Run, draw: Any) -> None:
+    motion = ("--fps", 5) if file == "x.gif" else ()
+    weights = draw(name, "-o", file, *motion)
+    job = pixelgen.picture_info(file).job
+    assert job is not None
+    assert job.get("raw") == {"complete": True, "complete masked": False}.get(name)
+    (result,) = pixelgen.run_jobs([job | {"weights": str(weights)}], "out")
+    assert result.error is None
+    (made,) = result.files
+    assert Path("out", made).read_bytes() == Path(file).read_bytes()
+    line = run("info", file).out
+    assert (" --raw " in line) == (name == "complete")
+    assert (" -o x-again.gif" in line) == (file == "x.gif")
+
+
 def test_what_is_missing_is_said(run: Run, draw: Any) -> None:
     weights = draw("complete masked", "-o", "x.png")
     outcome = run("again", "x.png")

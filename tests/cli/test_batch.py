@@ -189,7 +189,7 @@ def test_what_is_done_is_passed_over(run: Run, sample: Sample) -> None:
 
     again = run("batch", write(*jobs), "-o", "out")
     assert (again.code, again.out) == (0, "")
-    assert again.err == "3 jobs, 3 done before, 0 to run\n"
+    assert again.err == "3 jobs, 3 already done, 0 to run\n"
     more = run("batch", write(sample(id="b", n=2, separate=True), *jobs), "-o", "out")
     assert [result["files"] for result in results(more.out)] == [["b-1.png", "b-2.png"]]
     Path("out/b-1.png").unlink()
@@ -220,6 +220,14 @@ def test_fail_fast(run: Run, sample: Sample) -> None:
     assert outcome.code == 1
     assert [result["id"] for result in results(outcome.out)] == ["a", "b"]
     assert outcome.err.splitlines()[-1].startswith("error: jobs.jsonl, line 2: no class 5000")
+
+
+def test_weights_of_a_name_that_is_too_long_stop_no_other_job(run: Run, sample: Sample) -> None:
+    jobs = write(sample(weights="a" * 300), sample())
+    outcome = run("batch", jobs, "-o", "out")
+    assert outcome.code == 1
+    first, second = map(json.loads, outcome.out.splitlines())
+    assert (first["status"], second["status"]) == ("failed", "done")
 
 
 def test_an_unforeseen_error_is_a_failure(
@@ -394,9 +402,9 @@ BAD = {
     "no JSON": ('{"command": "sample"', "not JSON: Expecting ',' delimiter at column 21"),
     "NaN": ('{"command": "sample", "seed": NaN}', "not JSON: NaN"),
     "no UTF-8": ('{"command": "s\udcff"}', "not UTF-8"),
-    "brackets": ("[" * 100000, "not a job: too many brackets"),
+    "brackets": ("[" * 100000, "not a job: its JSON is nested too deeply"),
     "no object": ("[1]", 'not a job: {"command": …} is needed'),
-    "twice": ('{"command": "sample", "n": 1, "n": 2}', "a key is there twice"),
+    "twice": ('{"command": "sample", "n": 1, "n": 2}', "a duplicate key"),
     "no command": ('{"class": 207}', '"command" is missing'),
     "no such command": ('{"command": "sampel"}', "did you mean 'sample'?"),
     "no job": ('{"command": "train"}', "no job for 'train'"),
@@ -432,7 +440,7 @@ BAD = {
         "'out' cannot be 'results.jsonl': results of the batch are called so",
     ),
     "no place": ('{"command": "score", "images": "a", "out": "a.png"}', "score has no 'out'"),
-    "id": ('{"id": "../a", "command": "sample"}', "\"id\" names files: '../a' cannot be one"),
+    "id": ('{"id": "../a", "command": "sample"}', "is used as a file name: '../a' cannot be one"),
     "no id": ('{"id": [], "command": "sample"}', '"id" is text, not []'),
     "long id": ('{"id": "' + "a" * 200 + '", "command": "sample"}', '"id" is longer than 150'),
     "surrogate": ('{"command": "sample", "class": "\\ud800"}', "'class' holds invalid characters"),
@@ -559,7 +567,7 @@ def test_processes_share_the_jobs(
     assert "inconsistent variables of a launcher: RANK=2" in run("batch", jobs, "-o", "out").err
     for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE"):
         monkeypatch.delenv(name)
-    assert run("batch", jobs, "-o", "out").err == "5 jobs, 5 done before, 0 to run\n"
+    assert run("batch", jobs, "-o", "out").err == "5 jobs, 5 already done, 0 to run\n"
 
 
 def test_a_launcher_does_not_end_processes_because_one_has_failures(
@@ -581,7 +589,7 @@ def test_a_launcher_does_not_end_processes_because_one_has_failures(
     )
     assert done.returncode == 1
     assert "error: 1 of 3 jobs failed" in done.stderr
-    assert run("batch", jobs, "-o", "out").err.startswith("6 jobs, 5 done before, 1 to run\n")
+    assert run("batch", jobs, "-o", "out").err.startswith("6 jobs, 5 already done, 1 to run\n")
 
 
 def test_python(run: Run, sample: Sample, tmp_path: Path) -> None:
@@ -614,7 +622,7 @@ def test_a_folder_that_is_called_as_results_are(run: Run, sample: Sample) -> Non
     Path("out/results-1.jsonl").mkdir(parents=True)
     jobs = write(sample(id="a"))
     assert run("batch", jobs, "-o", "out").code == 0
-    assert run("batch", jobs, "-o", "out").err == "1 job, 1 done before, 0 to run\n"
+    assert run("batch", jobs, "-o", "out").err == "1 job, 1 already done, 0 to run\n"
 
 
 def test_force_replaces_no_file_of_another_job(run: Run, sample: Sample) -> None:
@@ -668,7 +676,7 @@ def test_the_order_of_results_does_not_depend_on_the_clock(
             Path("out/results.jsonl").read_text().removeprefix("".join(lines))
         )
         Path("out/results.jsonl").write_text("".join(lines))
-    assert run("batch", jobs, "-o", "out").err == "2 jobs, 2 done before, 0 to run\n"
+    assert run("batch", jobs, "-o", "out").err == "2 jobs, 2 already done, 0 to run\n"
     # Lines of earlier versions have no such number.
     for file in files:
         text = Path("out", file).read_text()

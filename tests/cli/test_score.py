@@ -166,7 +166,7 @@ BAD = [
     (["PHOTO", "--weights", "nowhere"], 2, "no weights called nowhere"),
     (["PHOTO", "--weights", "no-one/nothing"], 4, "weights no-one/nothing"),
     (["PHOTO", "--weights", "TOK"], 2, "tok is a tokenizer: it has no likelihood"),
-    (["PHOTO", "--map", "-"], 2, "stdout holds the figures"),
+    (["PHOTO", "--map", "-"], 2, "stdout carries the figures"),
     (["PHOTO", "--map", "x.bmp"], 2, "x.bmp is neither a folder nor a .png file"),
     (["PHOTO", "--map", "no/x.png"], 2, "no folder no"),
     (["PHOTO", "--fit", "pad"], 2, "--fit"),

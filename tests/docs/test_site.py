@@ -108,7 +108,10 @@ def test_formulas() -> None:
 def test_pages_say_what_is_typed() -> None:
     page = hooks.command_page(next(c for c in commands() if c.name == "pixelgen weights pull"))
     assert "pixelgen weights pull [OPTIONS] OWNER/NAME[@REVISION]" in page
-    assert "`--dry-run`\n:   List the files to fetch with their sizes, fetch nothing." in page
+    assert (
+        "`--dry-run`\n:   List the files to fetch with their sizes; fetch only the configuration."
+        in page
+    )
 
 
 def test_options_in_code_are_not_broken() -> None:

@@ -255,6 +255,18 @@ def test_a_branch_that_is_not_there(hub: Hub, mine: Path) -> None:
     assert hub.repos["owner/name"].refs == {"main": first.commit}
 
 
+def test_a_branch_of_no_repository_makes_none(hub: Hub, mine: Path) -> None:
+    with pytest.raises(PixelgenError, match="push to owner/other@dev"):
+        push_to_hub(mine, "owner/other@dev", token=TOKEN)
+    assert "owner/other" not in hub.repos
+
+
+def test_a_kept_card_has_its_own_license(hub: Hub, mine: Path) -> None:
+    with pytest.raises(UsageError, match="has its own license"):
+        push_to_hub(mine, "owner/name", token=TOKEN, keep_card=True, license="cc0-1.0")
+    assert not hub.repos
+
+
 def test_an_upload_that_breaks_off(hub: Hub, mine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("time.sleep", lambda seconds: None)
     hub.when("PUT /upload", lambda handler: handler.reset())

@@ -162,7 +162,7 @@ def _network_failure(error: Exception, ref: HubRef) -> Explanation | None:
         )
     if is_wrong_length(error):
         return Explanation(
-            "a file has another length than announced", "try again; a proxy may damage it"
+            "a file has another size than announced", "try again; a proxy may damage it"
         )
     if "TooLong" in names:
         return Explanation(
@@ -191,6 +191,6 @@ def _network_failure(error: Exception, ref: HubRef) -> Explanation | None:
         )
     if names & _INVALID_RESPONSE:
         return Explanation(
-            f"{endpoint} does not answer as a Hub does", "check HF_ENDPOINT and proxies"
+            f"{endpoint} sent a response that is not from a Hub", "check HF_ENDPOINT and proxies"
         )
     return None

@@ -335,9 +335,12 @@ def _check_space(plan: PullPlan) -> None:
     while not folder.exists():
         folder = folder.parent
     free = shutil.disk_usage(folder).free
-    if free < plan.to_fetch:
+    repo = plan.remote.ref.repo
+    there = sum(incomplete.bytes_there(repo, f.digest) for f in plan.missing if f.digest)
+    left = max(plan.to_fetch - there, 0)
+    if free < left:
         raise plan.remote.ref.error(
-            f"{megabytes(plan.to_fetch)} must be fetched, "
+            f"{megabytes(left)} must be fetched, "
             f"{megabytes(free)} are free in {cache.cache_root()}",
             "free some, or HF_HOME=FOLDER moves the cache elsewhere",
         )

@@ -37,8 +37,8 @@ def push(
 ) -> PushResult:
     """Upload `files`, by their names in the repository, in one commit: all of them, or none.
 
-    A missing repository is created, `private` or not. `on_note` is called with notes on the
-    progress. Raises PixelgenError.
+    A missing repository is created, `private` or not, unless `ref` names a branch. `on_note` is
+    called with notes on the progress. Raises PixelgenError.
     """
     cache.check_online(ref)
     cache.check_token(token)
@@ -48,9 +48,10 @@ def push(
     from pixelgen.checkpoints.hub.client import call_hub
 
     api = HfApi(token=token, library_name="pixelgen", library_version=__version__)
-    call_hub(
-        lambda: api.create_repo(ref.repo, private=private or None, exist_ok=True), ref, on_note
-    )
+    if ref.revision is None:  # a new repository has no other branch than main
+        call_hub(
+            lambda: api.create_repo(ref.repo, private=private or None, exist_ok=True), ref, on_note
+        )
 
     def commit() -> CommitInfo:
         # Built for every try: an operation that was carried out cannot be used again.

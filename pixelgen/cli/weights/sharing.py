@@ -30,7 +30,10 @@ def pull(
     token: options.Token = None,
     dry_run: Annotated[
         bool,
-        typer.Option("--dry-run", help="List the files to fetch with their sizes, fetch nothing."),
+        typer.Option(
+            "--dry-run",
+            help="List the files to fetch with their sizes; fetch only the configuration.",
+        ),
     ] = False,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
@@ -135,8 +138,8 @@ def push(
 
     \b
     Examples:
-      pixelgen weights push my-weights owner/name
-      pixelgen weights push my-weights owner/name -m 'Longer training' --private
+      pixelgen weights push my-weights owner/name --license cc-by-4.0
+      pixelgen weights push my-weights owner/name -m 'Longer training' --keep-card
     """
     from pixelgen.publishing.push import push_to_hub
 
