@@ -157,6 +157,7 @@ class CompletionJob(DrawingJob):
                 yield hole.full.fill(image, in_place=True)
 
         result, written = self.draw(
+            pipe,
             lambda on_step: pipe.run(request, hole, on_step),
             count,
             sheet,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from PIL import Image
 
 from pixelgen.checkpoints import CheckpointConfig, LoadedCheckpoint, Source, read_config
-from pixelgen.errors import counted
+from pixelgen.errors import WeightsError, counted
 from pixelgen.imaging import PICTURES
 from pixelgen.jobs.context import JobContext
 from pixelgen.jobs.job import Job, Sampling, option
@@ -217,6 +217,7 @@ class DrawingJob(Job):
 
     def draw(
         self,
+        pipe: Pipeline,
         run: Callable[[OnStep | None], R],
         count: int,
         sheet: Sheet,
@@ -228,10 +229,17 @@ class DrawingJob(Job):
         lay_out: LayOut | None = None,
         write: Callable[[R], list[Path]] | None = None,
     ) -> tuple[R, list[Path]]:
-        """Draw `count` pictures by `run`, show them on the way, and write the files, as `lay_out`
-        makes them (by default the view), unless `write` does it otherwise. After an interruption
-        finished pictures are written, if `keep_partial` (see `save_finished_on_interrupt`)."""
+        """Draw `count` pictures by `run`, with `pipe`, show them on the way, and write the files,
+        as `lay_out` makes them (by default the view), unless `write` does it otherwise. After an
+        interruption finished pictures are written, if `keep_partial` (see
+        `save_finished_on_interrupt`). Raises WeightsError where the weights are not those that the
+        texts of the files name: they were replaced after these were made."""
         target, preview, texts = placement.target, placement.preview, placement.texts
+        if any(text["revision"] != pipe.checkpoint.revision for text in texts):
+            raise WeightsError(
+                f"the weights {pipe.checkpoint.name} were replaced while they were read",
+                "try again",
+            )
         partial = lay_out or (lambda images: self.view.lay_out(images, sheet))
         with (
             save_finished_on_interrupt(target, texts, count, partial, context, choose)

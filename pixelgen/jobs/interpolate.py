@@ -169,6 +169,7 @@ class InterpolationJob(DrawingJob):
 
         pipe = InterpolatePipeline.from_pretrained(source, self.device)
         result, written = self.draw(
+            pipe,
             lambda on_step: pipe.run(request, crops, on_step),
             len(picks),
             sheet,

@@ -104,6 +104,7 @@ class PortraitJob(DrawingJob):
 
         pipe = PortraitPipeline.from_pretrained(source, self.device)
         result, written = self.draw(
+            pipe,
             lambda on_step: pipe.run(request, crops, on_step),
             n,
             sheet,

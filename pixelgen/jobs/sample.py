@@ -90,6 +90,7 @@ class SampleJob(DrawingJob):
 
         pipe = ClassPipeline.from_pretrained(source, self.device)
         result, written = self.draw(
+            pipe,
             lambda on_step: pipe.run(request, on_step),
             count,
             sheet,

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file, save_file
 
 from pixelgen.imaging import enlarge, picture_text, png_text, upscaler
+from pixelgen.pipelines import ClassPipeline
 
 from .conftest import Run
 
@@ -308,3 +312,22 @@ def test_a_name_that_no_file_can_have_is_told_before_drawing(run: Run, weights: 
     outcome = run("sample", "--weights", weights, "-o", "x" * 300 + ".png")
     assert outcome.code == 2
     assert "File name too long" in outcome.err
+
+
+def test_weights_that_are_replaced_meanwhile(
+    run: Run, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A picture never names the weights that were there before those that drew it."""
+    mine, load = tmp_path / "mine", ClassPipeline.from_pretrained
+    shutil.copytree(weights, mine)
+
+    def replaced(source: Any, device: Any) -> Any:
+        tensors = load_file(mine / "model.safetensors")
+        save_file({name: t / 2 for name, t in tensors.items()}, mine / "model.safetensors")
+        return load(source, device)
+
+    monkeypatch.setattr(ClassPipeline, "from_pretrained", replaced)
+    outcome = run("sample", "--weights", mine, "-o", "a.png")
+    assert outcome.code == 4
+    assert "the weights mine were replaced while they were read (try again)" in outcome.err
+    assert not Path("a.png").exists()
