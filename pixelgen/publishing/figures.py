@@ -146,7 +146,7 @@ def _quality(quality: Quality, split: str, command: str) -> list[Figure]:
     command += _code_steps(quality.code_steps)
     samples = "samples"
     if quality.sampling is not None and quality.sampling.candidates is not None:
-        samples += f", each the most clearly of its class of {quality.sampling.candidates}"
+        samples += f", each the best of {quality.sampling.candidates} candidates"
     figures = []
     for images, scores in (
         ("real pictures", quality.real),
