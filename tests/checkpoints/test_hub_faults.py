@@ -69,7 +69,7 @@ class Case:
 LASTING = {
     "reset": Case(FILE, reset_after(300), "breaks off", BROKEN),
     "too short": Case(FILE, length_off_by(500), "", BROKEN),
-    "too long": Case(FILE, length_off_by(-500), "another length", BROKEN),
+    "too long": Case(FILE, length_off_by(-500), "another size", BROKEN),
     "other bytes": Case(FILE, other_bytes, "does not have the digest", "proxy or mirror"),
     "file gone": Case(FILE, status(404), "the Hub answers 404", "see http://127"),
     "api 500": Case("GET /api", status(500), "the Hub answers 500", "try again later"),
@@ -82,7 +82,7 @@ LASTING = {
         FILE, status(503, Retry_After="3600"), "busy (503)", "try again in 3600 s"
     ),
     "hotel": Case("GET /api", html, "sent a response that is not from a Hub", "check HF_ENDPOINT"),
-    "no headers": Case("HEAD", lambda h: h.send(b"x"), "as a Hub does", "check HF_ENDPOINT"),
+    "no headers": Case("HEAD", lambda h: h.send(b"x"), "not from a Hub", "check HF_ENDPOINT"),
     "forbidden": Case("GET /api", status(403), "does not permit", "allowed to read"),
 }
 

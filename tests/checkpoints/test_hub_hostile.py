@@ -83,7 +83,7 @@ HEADERS = {
     "a digest that is a path": ({"ETag": '"{outside}"'}, ODD),
     "a linked digest that is a path": ({"X-Linked-ETag": "{outside}"}, ODD),
     "an endless digest": ({"ETag": '"' + "e" * 5000 + '"'}, ODD),
-    "a negative length": ({"X-Linked-Size": "-1"}, "another length"),
+    "a negative length": ({"X-Linked-Size": "-1"}, "another size"),
     "an endless length": ({"X-Linked-Size": "1" + "0" * 30}, ""),
 }
 
