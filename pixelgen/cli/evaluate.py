@@ -47,15 +47,10 @@ _REQUIRES = {
 }
 """Options that require one of others; auto-encoders, which always draw, require none for the
 last."""
+_OF_CLASSES = ("samples_per_class", "vector_temperature", "part", "candidates", "unconditional")
 _INEFFECTIVE = {
-    "autoencoder": (
-        "samples_per_class",
-        "vector_temperature",
-        "part",
-        "candidates",
-        "unconditional",
-    ),
-    "pixelvae": ("samples_per_class", "vector_temperature", "part", "candidates", "unconditional"),
+    "autoencoder": _OF_CLASSES,
+    "pixelvae": _OF_CLASSES,
     "tokenizer": ("samples_per_class", "seed", "unconditional"),
     "face-embedder": ("unconditional",),
 }

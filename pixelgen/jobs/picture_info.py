@@ -128,13 +128,9 @@ def _job_values(command: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _pinned(weights: str, revision: str) -> str:
-    """The reference to weights of a revision, where they have one: on the Hub."""
-    return f"{weights}@{revision}" if is_hub_revision(weights, revision) else weights
-
-
-def is_hub_revision(weights: str, revision: str) -> bool:
-    """Whether `revision` of the weights that a picture names is a commit on the Hub."""
-    return weights.count("/") == 1 and not revision.startswith("sha256:")
+    """The reference to the weights that a picture names: on the Hub at their commit."""
+    on_hub = weights.count("/") == 1 and not revision.startswith("sha256:")
+    return f"{weights}@{revision}" if on_hub else weights
 
 
 def _json_object(text: str) -> dict[str, Any] | None:

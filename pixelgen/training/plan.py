@@ -141,6 +141,8 @@ def _resumed(folder: Path, source: str, overrides: Sequence[str], given: dict[st
         "start": run.started_from or FROM_NOTHING,
         "preset": preset_of(recipe.model),
     }
+    if given.get("preset") == "auto":  # whichever the run has
+        saved["preset"] = "auto"
     _check_unchanged({name: x for name, x in given.items() if name not in changes}, saved)
     texts = [f"{key}={given[name]}" for name, key in changes.items() if name in given]
     table = recipe.to_dict()
@@ -155,7 +157,7 @@ def _resumed(folder: Path, source: str, overrides: Sequence[str], given: dict[st
 def _check_unchanged(given: Mapping[str, Any], saved: Mapping[str, Any]) -> None:
     """Raises UsageError for an option that the run was started with another value of."""
     for name, value in given.items():
-        if value != saved[name] and value != "auto":
+        if value != saved[name]:
             raise UsageError(
                 f"{name} cannot change while a run is resumed: this one was started with "
                 f"{saved[name] or 'none'}",
