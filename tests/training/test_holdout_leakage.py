@@ -20,7 +20,12 @@ from pixelgen.training.holdout_leakage import holdout_may_leak
 from pixelgen.training.loop import TrainingRun, train
 from pixelgen.training.recipe import load_recipe
 from pixelgen.training.state import read_state
-from pixelgen.training.tasks.likelihood import with_classes, with_vectors, without_classes
+from pixelgen.training.tasks.likelihood import (
+    with_classes,
+    with_more_layers,
+    with_vectors,
+    without_classes,
+)
 
 MODEL = '\n[model]\nmodel = "gated_pixelcnn"\noutput_features = 240'
 SMALL: dict[str, Any] = {"channels": 3, "height": 4, "width": 4, "features": 6, "layers": 1}
@@ -74,6 +79,39 @@ def test_a_model_without_classes_draws_as_of_no_class(vectors: dict[str, Any]) -
     other.load_state_dict(with_vectors(without_classes(old.state_dict()), other))
     given = Condition(vector=torch.randn(3, 5))
     torch.testing.assert_close(other.log_prob(x, given), old.log_prob(x))
+
+
+@pytest.mark.parametrize("skips", [False, True])
+@pytest.mark.parametrize("layers", [1, 2])
+def test_new_layers_change_nothing_at_first_and_learn(skips: bool, layers: int) -> None:
+    torch.manual_seed(0)
+    small: dict[str, Any] = {
+        **SMALL,
+        "output_features": 6,
+        "levels": 4,
+        "classes": 3,
+        "vertical_residual": True,
+        "skip_outputs": skips,
+        "normalisation": "channel",
+    }
+    old = build_model(GatedPixelCNNConfig(**{**small, "layers": layers}))
+    for parameter in old.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    new: Any = build_model(GatedPixelCNNConfig(**{**small, "layers": 4}))
+    new.load_state_dict(with_more_layers(old.state_dict(), new))
+    x, classes = torch.randint(4, (3, 3, 4, 4)), Condition(torch.tensor([0, 1, 3]))
+    likelihoods = new.log_prob(x, classes)
+    torch.testing.assert_close(likelihoods, old.log_prob(x, classes))
+    likelihoods.sum().backward()
+    for layer in new.layers[layers - 1 : -1]:
+        outs = [layer.vertical_out, layer.out, *([layer.skip] if skips else [])]
+        assert all(bool((out.weight.grad != 0).any()) for out in outs)
+    assert with_more_layers(new.state_dict(), new).keys() == new.state_dict().keys()
+    weights = old.state_dict()  # stacks without residual connections would compute something else
+    plain: Any = build_model(
+        GatedPixelCNNConfig(**{**small, "layers": 4, "vertical_residual": False})
+    )
+    assert with_more_layers(weights, plain) is weights
 
 
 def test_a_run_of_other_classes(recipe_file: Path, tmp_path: Path) -> None:

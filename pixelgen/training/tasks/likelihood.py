@@ -201,7 +201,8 @@ class LikelihoodTask(Task):
     def warm_start(
         self, checkpoint: LoadedCheckpoint, model: nn.Module, data: TrainingData
     ) -> WarmStart:
-        """From a model of the same kind, of other classes or without condition vectors too."""
+        """From a model of the same kind, also of other classes, without condition vectors or with
+        fewer layers."""
         self.check_network(checkpoint, checkpoint.network, model)
         weights = float_weights(checkpoint.network)
         unchanged = shapes(weights) == shapes(model.state_dict())
@@ -213,7 +214,7 @@ class LikelihoodTask(Task):
         if isinstance(model, GatedPixelCNN):
             if config.labels and not model.config.classes:
                 weights, unchanged = without_classes(weights), False
-            weights = with_vectors(weights, model)
+            weights = with_vectors(with_more_layers(weights, model), model)
             if data.face_conditioning is not None and checkpoint.face_embedder is not None:
                 old_embedder = checkpoint.face_embedder.first()
                 weights = _with_embedder(weights, old_embedder, data.face_conditioning)
@@ -285,6 +286,29 @@ def with_vectors(weights: dict[str, Tensor], model: GatedPixelCNN) -> dict[str, 
             extended[name] = tensor.detach().clone().float()
         elif name.endswith(READ_H):
             extended[name] = torch.zeros_like(tensor, dtype=torch.float32)
+    return extended
+
+
+def with_more_layers(weights: dict[str, Tensor], model: GatedPixelCNN) -> dict[str, Tensor]:
+    """Weights of a model with fewer layers than `model` → weights of `model`, with the same
+    probabilities: the new layers, before the last, add 0 to the residual and skip connections until
+    they are trained. Weights of as many layers, and those of a model without residual connections
+    in both stacks, are returned as they are."""
+    old = 1 + max((int(n.split(".")[1]) for n in weights if n.startswith("layers.")), default=-1)
+    layers = model.config.layers
+    if not 0 < old < layers or not model.config.vertical_residual:
+        return weights
+    last, moved = f"layers.{old - 1}.", f"layers.{layers - 1}."
+    extended = {
+        moved + name.removeprefix(last) if name.startswith(last) else name: tensor
+        for name, tensor in weights.items()
+    }
+    adds = ("vertical_out", "out", "skip")
+    for name, tensor in model.state_dict().items():
+        _, index, part, *_ = f"{name}...".split(".")
+        if name.startswith("layers.") and old - 1 <= int(index) < layers - 1:
+            new = tensor.detach().clone().float()
+            extended[name] = torch.zeros_like(new) if part in adds else new
     return extended
 
 
