@@ -68,7 +68,8 @@ def path_below(path: str | os.PathLike[str]) -> str | None:
     text = os.path.expanduser(os.fspath(path))
     if os.name != "nt" and PureWindowsPath(text).is_absolute():
         return None
-    if not os.path.isabs(text) and os.pardir not in Path(text).parts:
+    # Not `isabs`: on Windows a path without a drive lies elsewhere too if it starts at the root.
+    if not Path(text).anchor and os.pardir not in Path(text).parts:
         return text
     try:
         below = os.path.relpath(text)

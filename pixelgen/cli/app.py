@@ -6,8 +6,10 @@ import codecs
 import importlib
 import io
 import logging
+import os
 import sys
 from collections.abc import Sequence
+from glob import glob
 from typing import Annotated, Any
 
 import typer
@@ -139,9 +141,20 @@ def pixelgen(
         terminal.note(warning, quiet=bool({"-q", "--quiet"} & {*words}))
 
 
+def expand_wildcards(words: Sequence[str]) -> list[str]:
+    """The words of a command line with the files that patterns such as `*.jpg` match, as other
+    shells than those of Windows pass them; patterns that match nothing stay."""
+    expanded: list[str] = []
+    for word in words:
+        expanded += [word] if os.path.lexists(word) else sorted(glob(word)) or [word]
+    return expanded
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command line and exit with a code of `pixelgen.cli.errors`."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    if arguments is None and os.name == "nt":
+        words = expand_wildcards(words)
     if isinstance(sys.stdout, io.TextIOWrapper):
         # File names need not be valid text: in UTF-8 their bytes are printed unchanged. Other
         # encodings have no letter for some characters, which are printed as escapes.

@@ -188,7 +188,7 @@ class _Progress:
         self.done += 1
         self.failed += result.status == "failed"
         self.meter.hide()
-        terminal.json(asdict(result))
+        terminal.json(asdict(result), quiet=self._quiet)
         if not self._quiet:
             for remark in result.notes:
                 terminal.note(f"{result.id}: {remark}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -9,10 +10,10 @@ from contextlib import suppress
 import typer
 
 from pixelgen.checkpoints import DEFAULT_WEIGHTS, bundled, read_config
+from pixelgen.checkpoints.hub_ref import parse_hub_ref
 from pixelgen.checkpoints.source import resolve_local
 from pixelgen.cli.terminal import escape_markup
 from pixelgen.errors import PixelgenError, harmless
-from pixelgen.jobs.output import slug
 from pixelgen.labels import imagenet_catalogue
 
 Completion = tuple[str, str]
@@ -31,7 +32,12 @@ def classes(context: typer.Context, incomplete: str) -> list[Completion]:
     catalogue = imagenet_catalogue()
     known = list(catalogue)
     with suppress(PixelgenError, OSError):
-        source = resolve_local(str(context.params.get("weights") or DEFAULT_WEIGHTS))
+        ref = str(context.params.get("weights") or DEFAULT_WEIGHTS)
+        source = resolve_local(ref)
+        if source is None and (hub_ref := parse_hub_ref(ref)) is not None:
+            from pixelgen.checkpoints.hub import find_cached
+
+            source = find_cached(hub_ref)
         if source is not None:
             config = read_config(source.path, source.name)
             catalogue = config.classes
@@ -40,11 +46,17 @@ def classes(context: typer.Context, incomplete: str) -> list[Completion]:
         return _starting(incomplete, ((str(c.index), c.names[0]) for c in known))
     if incomplete[:1] == "n" and incomplete[1:2].isdigit():
         return _starting(incomplete, ((c.wnid, c.names[0]) for c in known))
-    shared = Counter(slug(name) for c in catalogue for name in {*c.names})
-    # Names of several classes are ambiguous.
-    names = [(slug(name), c) for c in known for name in c.names if shared[slug(name)] == 1]
+    shared = Counter(_word(name) for c in catalogue for name in {*c.names})
+    words = ((_word(name), c) for c in known for name in c.names)
+    # Names of several classes are ambiguous; one without a letter has no word.
+    names = [(word, c) for word, c in words if word and shared[word] == 1]
     described = ((name, f"{c.index} {', '.join(c.names)}"[:_MAX_DESCRIPTION]) for name, c in names)
     return _starting(incomplete.casefold().replace(" ", "-"), described)
+
+
+def _word(name: str) -> str:
+    """The name of a class as one word of a command line, which means the same class."""
+    return re.sub(r"[\W_]+", "-", name.casefold()).strip("-")
 
 
 def devices(incomplete: str) -> list[Completion]:

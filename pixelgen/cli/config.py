@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -135,6 +136,9 @@ def set_value(
         new = str(folder)
     path = config_file()
     document = _document(path)
+    for spelling in _spellings(setting.key, read_file_values(path)):
+        if spelling != setting.key:
+            _drop(document, spelling)
     _put(document, setting.key, new)
     _write(path, document)
     if setting.key in from_environment():
@@ -155,7 +159,7 @@ def unset(key: Key, quiet: options.Quiet = False) -> None:
     present = read_file_values(path)
     # Keys that are no settings can be removed too.
     name = key if key in present else find_setting(key).key
-    spellings = [k for k in present if k.replace("-", "_") == name.replace("-", "_")]
+    spellings = _spellings(name, present)
     for spelling in spellings:
         _drop(document, spelling)
     if spellings:
@@ -216,12 +220,19 @@ def _document(path: Path) -> TOMLDocument:
         raise UsageError(f"cannot change the settings {path}: {error}") from error
 
 
+def _spellings(key: str, present: Iterable[str]) -> list[str]:
+    """The keys among `present` that mean `key`, with dashes or in capitals too."""
+
+    def normal(text: str) -> str:
+        return text.casefold().replace("-", "_")
+
+    return [other for other in present if normal(other) == normal(key)]
+
+
 def _put(document: TOMLDocument, key: str, value: Any) -> None:
     import tomlkit
 
     table, _, name = key.rpartition(".")
-    if (other := key.replace("_", "-")) != key:
-        _drop(document, other)  # another spelling of the key
     if not table:
         document[name] = value
         return

@@ -101,7 +101,9 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON about the result.
 Quiet = Annotated[
     bool,
     typer.Option(
-        "-q", "--quiet", help="Hide progress, notes and summaries; results and errors stay."
+        "-q",
+        "--quiet",
+        help="Hide progress, notes and summaries; results, warnings and errors stay.",
     ),
 ]
 Force = Annotated[bool, typer.Option("--force", help="Replace existing files.")]

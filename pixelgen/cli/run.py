@@ -63,7 +63,7 @@ class TerminalContext(JobContext):
         note(text, self._quiet)
 
     def warn(self, text: str) -> None:
-        note(text)
+        terminal.warning(text)
 
     def fetch(self, weights: str) -> Source:
         return obtain(weights, self._quiet)
@@ -125,5 +125,5 @@ def print_report(
         terminal.path(path)
     if seconds is not None and any(field.name == "seconds" for field in fields(report)):
         report = replace(report, seconds=seconds)  # type: ignore[call-arg]
-    for text in (*report.details(), report.summary()):
+    for text in filter(None, (*report.details(), report.summary())):
         terminal.status(text, printing.quiet)

@@ -114,6 +114,11 @@ def note(text: str, quiet: bool = False) -> None:
         _write(harmless(text), sys.stderr, "note:", "yellow")
 
 
+def warning(text: str) -> None:
+    """Print a line on stderr about what makes a result another than was asked for."""
+    _write(harmless(text), sys.stderr, "warning:", "yellow")
+
+
 def error(text: str, label: str = "error:") -> None:
     """Print a line on stderr about what failed."""
     _write(harmless(text), sys.stderr, label, "red")

@@ -14,6 +14,7 @@ from pixelgen.jobs.context import JobContext
 from pixelgen.jobs.drawing import PictureReport
 from pixelgen.jobs.job import ClassSampling, Job, option
 from pixelgen.jobs.json_options import build, options_of, read_options
+from pixelgen.jobs.output import names_folder
 from pixelgen.jobs.picture_info import PictureInfo, picture_info
 from pixelgen.jobs.preview import Preview
 from pixelgen.jobs.registry import job_type
@@ -79,12 +80,13 @@ class AgainJob(Job):
         del said["command"]
         kind = job_type(command)
         known = options_of(kind)
+        files: dict[str, Any] = {}
         for key in _PHOTO_KEYS:
             if key in known and key in said:
                 photos = self._photos(said[key])
-                said[key] = photos if known[key].several else photos[0]
+                files[key] = photos if known[key].several else photos[0]
         if "mask" in said:
-            said["mask"] = self._found([said["mask"]], [self.mask] if self.mask else [], "mask")[0]
+            files["mask"] = self._found([said["mask"]], [self.mask] if self.mask else [], "mask")[0]
         elif self.mask is not None:
             raise UsageError(f"{self.picture} was drawn without a mask")
         said["weights"] = self._weights(info, context)
@@ -100,12 +102,17 @@ class AgainJob(Job):
         output = self.output or animation
         if animation is not None:
             assert output is not None
+            if names_folder(output):
+                output = str(Path(output) / animation)
             if Path(output).suffix.lower() not in ANIMATIONS:
                 said = {k: v for k, v in said.items() if k not in ("fps", "ping-pong")}
+        # Files may be called what a job cannot: they were given or found here, not in the picture.
+        said |= {key: ["file"] if known[key].several else "file" for key in files}
         try:
             values = read_options(command, kind, said, "picture").values
         except ValueError as error:
             raise InputError(f"{self.picture} is damaged: {error}") from error
+        values |= {known[key].name: value for key, value in files.items()}
         values |= {"device": self.device, "batch_size": self.batch_size, "force": self.force}
         job: Job = build(kind, values)
         return replace(job, output=output, preview=self.preview)  # type: ignore[call-arg]

@@ -181,7 +181,7 @@ class BatchRun:
         failure: str | None = None
         code = 0
         context = self.context()
-        inputs = self.staging.results_log.input_keys.of(job.options.values)  # before they are read
+        inputs = self.staging.results_log.input_keys.of(job.stated)  # before they are read
         folder = self.staging.results_log.folder
         with self.staging.place(job) as place:
 

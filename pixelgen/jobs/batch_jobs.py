@@ -39,6 +39,9 @@ class BatchJob:
     """The same for messages."""
     command: str
     options: JobOptions
+    """What it says and, beside that, settings."""
+    stated: Mapping[str, Any]
+    """What it says itself, by field: changed settings do not change it."""
     content: str
     """A digest of what it says, without its id: recognises the same job."""
 
@@ -165,13 +168,14 @@ def _job(
             name = f"{stem}-{copies[stem]}"
     name = _checked(name)
     options = read_options(command, kind, said, name)
+    stated = options.values
     if more := defaults.get(command):
         known = {option.name for option in options_of(kind).values() if option.endings is None}
         known.discard("device")  # the batch has one, and only what a job itself says overrides it
         chosen = {key: value for key, value in more.items() if key in known}
-        options = JobOptions(chosen | options.values, options.places)
+        options = JobOptions(chosen | stated, options.places)
     build(kind, options.values | options.places)  # raises UsageError for values out of range
-    return BatchJob(name, line, where, command, options, content)
+    return BatchJob(name, line, where, command, options, stated, content)
 
 
 def _checked(name: object) -> str:

@@ -113,13 +113,13 @@ class CompletionJob(DrawingJob):
             **self.drawing_options(),
         )
         sample = request.sample
-        count, size = sample.count, config.image_shape[1]
-        one_sheet = self.raw and view.grid
-        check_amount(count, size * view.scale)
-        if view.grid:  # a row begins with the picture and with what is known of it
-            check_amount(count + 2 * (count // n), size * view.scale)
-        check_amount(request.candidate_count, size)
         picks, count = sample.picks, len(sample.picks)
+        size, one_sheet = config.image_shape[1], self.raw and view.grid
+        if self.raw:  # otherwise photos of their own size are written, one after the other
+            # A row of a sheet begins with the picture and with what is known of it.
+            shown = count + 2 * (-(-count // n)) if view.grid else count
+            check_amount(shown, size * view.scale)
+        check_amount(request.candidate_count, size)
         stem = f"{photo_slug(self.image)}-completed-{seed_slug(sample.drawing)}"
         if self.output == "-" and count > 1 and not self.raw:
             raise UsageError("stdout takes one picture", "n=1, or raw=True", code="one-photo")

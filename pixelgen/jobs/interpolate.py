@@ -118,15 +118,14 @@ class InterpolationJob(DrawingJob):
             names = [config.classes.name(index) for index in request.classes]
         else:
             names = [Path(photo_name(photo)).stem for photo in photos]
-        size = config.image_shape[1]
-        check_amount(steps, size * view.scale)
+        size, picks = config.image_shape[1], request.drawing.picks(steps)
+        check_amount(len(picks), size * view.scale)
         candidates = (
             request.drawing.options.candidates if isinstance(request, PortraitRequest) else 1
         )
         check_amount(steps * candidates, size)
         parts = ("pixelgen", slug(names[0]), "to", slug(names[-1]), seed_slug(request.drawing))
         stem = "-".join(filter(None, parts))
-        picks = request.drawing.picks(steps)
         target = OutputFiles.plan(
             self.output, stem, 1 if view.grid else len(picks), self.force, moving=True
         )

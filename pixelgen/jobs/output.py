@@ -53,6 +53,11 @@ def check_name(path: Path) -> None:
         ) from error
 
 
+def names_folder(output: str) -> bool:
+    """Whether `output` is a folder, there already or to be made, rather than a file."""
+    return os.path.isdir(expanded(output or ".")) or output.endswith(("/", os.sep))
+
+
 def file_exists(path: object) -> UsageError:
     """The error for a file that would be overwritten."""
     return UsageError(f"{path} exists", "force=True replaces it", code="file-exists")
@@ -152,7 +157,7 @@ class OutputFiles:
                 )
             return cls(None, True, force, count, tuple(endings))
         path = expanded(output or ".")
-        named = not (os.path.isdir(path) or (output or "").endswith(("/", os.sep)))
+        named = output is not None and not names_folder(output)
         folder = path.parent if named else path
         check_folder(folder)
         usual = (".png", *ANIMATIONS) if moving else (".png",)

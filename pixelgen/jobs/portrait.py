@@ -74,13 +74,12 @@ class PortraitJob(DrawingJob):
             candidates=self.candidates,
             **self.drawing_options(),
         )
-        size = config.image_shape[1]
+        size, picks, n = config.image_shape[1], request.picks, len(request.picks)
         check_amount(n, size * view.scale)
         if view.grid:  # a sheet shows the photos too
             check_amount(n + len(photos), size * view.scale)
         check_amount(request.candidate_count, size)
         candidates = request.drawing.options.candidates
-        picks, n = request.picks, len(request.picks)
         person = slug(Path(photo_name(photos[0])).stem)
         stem = "-".join(filter(None, ("pixelgen-portrait", person, seed_slug(request.drawing))))
         target = OutputFiles.plan(self.output, stem, 1 if view.grid else n, self.force)

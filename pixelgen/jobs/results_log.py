@@ -130,7 +130,7 @@ class ResultsLog:
             return None
         if not all((self.folder / file).exists() for file in last.files):
             return None
-        return last if self.input_keys.unchanged(job.options.values, last.inputs) else None
+        return last if self.input_keys.unchanged(job.stated, last.inputs) else None
 
     def files(self, name: str) -> set[str]:
         """All files that were ever written for this id."""

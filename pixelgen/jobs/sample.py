@@ -70,10 +70,9 @@ class SampleJob(DrawingJob):
             candidates=self.candidates,
             **self.drawing_options(),
         )
-        view = self.view
-        check_amount(request.count, config.image_shape[1] * view.scale)
+        view, picks, count = self.view, request.picks, len(request.picks)
+        check_amount(count, config.image_shape[1] * view.scale)
         check_amount(request.candidate_count, config.image_shape[1])
-        picks, count = request.picks, len(request.picks)
         subject = _subject(request, config.classes, len(self.classes))
         stem = f"pixelgen-{subject}-{seed_slug(request.drawing)}"
         files = 1 if view.grid else count

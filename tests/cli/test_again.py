@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -107,6 +108,24 @@ def test_an_animation(run: Run, draw: Any) -> None:
     assert (outcome.code, outcome.out) == (0, "x-again.gif\n"), outcome.err
     assert Path("x.gif").read_bytes() == Path("x-again.gif").read_bytes()
     assert run("again", "x.gif", "--weights", weights, "-o", "frames.jpg").code == 0
+    Path("folder").mkdir()
+    outcome = run("again", "x.gif", "--weights", weights, "-o", "folder")
+    assert outcome.out == f"{Path('folder', 'x-again.gif')}\n", outcome.err
+    assert Path("x.gif").read_bytes() == Path("folder", "x-again.gif").read_bytes()
+
+
+def test_photos_may_have_names_that_no_job_takes(run: Run, draw: Any) -> None:
+    weights = draw("portrait", "-o", "x.png")
+    new = ("line\nbreak.jpg", os.fsdecode(b"caf\xe9.jpg"))
+    for old, name in zip((A, B), new, strict=True):
+        try:
+            Path(old).rename(name)
+        except (OSError, ValueError):
+            pytest.skip("the file system does not take these names")
+    photos = (word for name in new for word in ("--photo", name))
+    outcome = run("again", "x.png", *photos, "--weights", weights, "-o", "y.png")
+    assert outcome.code == 0, outcome.err
+    assert same_pixels(Path("x.png"), Path("y.png"))
 
 
 def test_info(run: Run, draw: Any) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from pixelgen import __version__
-from pixelgen.cli.app import COMMANDS
+from pixelgen.cli.app import COMMANDS, expand_wildcards
 from pixelgen.cli.errors import explain
 
 from .conftest import Run
@@ -199,3 +199,11 @@ def test_a_current_folder_that_is_gone(run: Run, weights: Path) -> None:
 def test_a_full_disk_is_named() -> None:
     full = OSError(errno.ENOSPC, "No space left on device")
     assert explain(full) == ("cannot write: No space left on device", 1)
+
+
+def test_wildcards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("b.jpg", "a.jpg", "[c].png"):
+        Path(name).touch()
+    words = ["faces", "*.jpg", "[c].png", "*.tif", "-o", "out"]
+    assert expand_wildcards(words) == ["faces", "a.jpg", "b.jpg", "[c].png", "*.tif", "-o", "out"]

@@ -14,7 +14,7 @@ import typer
 from pixelgen.cli import completions
 from pixelgen.cli.app import COMMANDS
 from pixelgen.cli.settings import SETTINGS
-from pixelgen.labels import parse_classes
+from pixelgen.labels import ClassCatalogue, parse_classes
 
 from ..hub_server import Hub
 from .conftest import Run
@@ -82,6 +82,16 @@ def test_every_class_that_is_offered_is_one(weights: Path) -> None:
     ]
 
 
+def test_classes_of_other_alphabets(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ["Käse", "кот", "a_b", "x" * 50, "!"]
+    own = ClassCatalogue.named([*range(len(names))], names)
+    monkeypatch.setattr(completions, "imagenet_catalogue", lambda: own)
+    offered = completions.classes(context(weights="nowhere"), "")
+    assert [word for word, _ in offered] == ["käse", "кот", "a-b", "x" * 50]
+    assert [own.find(word) for word, _ in offered] == [0, 1, 2, 3]
+    assert completions.classes(context(weights="nowhere"), "Kä") == [("käse", "0 Käse")]
+
+
 def test_names_are_no_markup(monkeypatch: pytest.MonkeyPatch) -> None:
     from typer import rich_utils
 
@@ -97,6 +107,8 @@ def test_weights_of_the_hub_too(run: Run, hub: Hub, weights: Path) -> None:
     for ref in ("owner/name", "owner/name@v1"):
         assert run("weights", "pull", ref).code == 0
     assert [name for name, _ in completions.weights("owner/")] == ["owner/name", "owner/name@v1"]
+    known = completions.classes(context(weights="owner/name"), "")
+    assert {about.split()[0] for _, about in known} == {"8", "207"}
 
 
 def test_settings_and_their_values() -> None:

@@ -111,6 +111,16 @@ def test_weights_of_each_command(
     assert json.loads(run("sample", "--json", "--weights", weights).out)["weights"] == "tiny"
 
 
+def test_a_batch_is_not_run_again_for_other_settings(
+    run: Run, file: Path, weights: Path, pixel_weights: Path
+) -> None:
+    Path("jobs.jsonl").write_text('{"command": "sample", "seed": 1}\n', "utf-8")
+    for folder, done in ((weights, 1), (pixel_weights, 0)):
+        write(file, f'[sample]\nweights = "{folder}"\n')
+        outcome = run("batch", "jobs.jsonl", "-o", "out")
+        assert (outcome.code, len(outcome.out.splitlines())) == (0, done), outcome.err
+
+
 def test_the_folder_of_pictures(run: Run, file: Path, weights: Path) -> None:
     words = ["sample", "--weights", weights, "--seed", 1]
     Path("pictures").mkdir()
@@ -187,6 +197,17 @@ def test_set_get_list_unset(run: Run, file: Path, monkeypatch: pytest.MonkeyPatc
         assert run("config", "unset", key).code == 0
     assert "note: scale was not set" in run("config", "unset", "scale").err
     assert file.read_text("utf-8").strip() == "# mine"
+
+
+def test_other_spellings_in_the_file_are_changed_and_unset(run: Run, file: Path) -> None:
+    write(file, "Scale = 4\nbatch-size = 3\n")
+    assert run("config", "get", "scale").out == "4\n"
+    for key in ("scale", "batch_size"):
+        assert run("config", "set", key, "8").code == 0
+    assert file.read_text("utf-8").split() == ["scale", "=", "8", "batch_size", "=", "8"]
+    write(file, "SCALE = 4\n")
+    outcome = run("config", "unset", "scale")
+    assert (outcome.code, outcome.err, file.read_text("utf-8")) == (0, "", "")
 
 
 def test_a_folder_of_weights_is_kept_whole(run: Run, file: Path, weights: Path) -> None:

@@ -94,10 +94,11 @@ def test_new_layers_change_nothing_at_first_and_learn(skips: bool, layers: int) 
         "skip_outputs": skips,
         "normalisation": "channel",
     }
-    old = build_model(GatedPixelCNNConfig(**{**small, "layers": layers}))
+    del small["layers"]
+    old = build_model(GatedPixelCNNConfig(**small, layers=layers))
     for parameter in old.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
-    new: Any = build_model(GatedPixelCNNConfig(**{**small, "layers": 4}))
+    new: Any = build_model(GatedPixelCNNConfig(**small, layers=4))
     new.load_state_dict(with_more_layers(old.state_dict(), new))
     x, classes = torch.randint(4, (3, 3, 4, 4)), Condition(torch.tensor([0, 1, 3]))
     likelihoods = new.log_prob(x, classes)
@@ -107,11 +108,22 @@ def test_new_layers_change_nothing_at_first_and_learn(skips: bool, layers: int) 
         outs = [layer.vertical_out, layer.out, *([layer.skip] if skips else [])]
         assert all(bool((out.weight.grad != 0).any()) for out in outs)
     assert with_more_layers(new.state_dict(), new).keys() == new.state_dict().keys()
+    headed: dict[str, Any] = {**small, "channel_order": "head", "head_features": 4}
+    old = build_model(GatedPixelCNNConfig(**headed, layers=layers))
+    for parameter in old.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    new = build_model(GatedPixelCNNConfig(**headed, layers=4, head_layers=3))
+    new.load_state_dict(with_more_layers(old.state_dict(), new))
+    torch.testing.assert_close(new.log_prob(x, classes), old.log_prob(x, classes))
+    new.log_prob(x, classes).sum().backward()
+    assert all(bool((layer.weight.grad != 0).any()) for layer in new.head.hidden)
     weights = old.state_dict()  # stacks without residual connections would compute something else
     plain: Any = build_model(
-        GatedPixelCNNConfig(**{**small, "layers": 4, "vertical_residual": False})
+        GatedPixelCNNConfig(**(small | {"layers": 4, "vertical_residual": False}))
     )
-    assert with_more_layers(weights, plain) is weights
+    kept = with_more_layers(weights, plain)
+    assert kept.keys() == weights.keys()
+    assert all(kept[name] is weights[name] for name in weights)
 
 
 def test_a_run_of_other_classes(recipe_file: Path, tmp_path: Path) -> None:

@@ -290,25 +290,25 @@ def with_vectors(weights: dict[str, Tensor], model: GatedPixelCNN) -> dict[str, 
 
 
 def with_more_layers(weights: dict[str, Tensor], model: GatedPixelCNN) -> dict[str, Tensor]:
-    """Weights of a model with fewer layers than `model` → weights of `model`, with the same
-    probabilities: the new layers, before the last, add 0 to the residual and skip connections until
-    they are trained. Weights of as many layers, and those of a model without residual connections
-    in both stacks, are returned as they are."""
+    """Weights of a model with fewer layers than `model`, or fewer in its head → weights of `model`,
+    with the same probabilities: the new layers, those of the stacks before the last, add 0 to
+    residual and skip connections until they are trained. Weights of as many layers are returned as
+    they are, and so are those of stacks without residual connections, which have no such start."""
+    new = {name: tensor.detach().clone().float() for name, tensor in model.state_dict().items()}
+    of_head = [name for name in new if name.startswith("head.hidden.") and name not in weights]
+    extended = weights | {name: torch.zeros_like(new[name]) for name in of_head}
     old = 1 + max((int(n.split(".")[1]) for n in weights if n.startswith("layers.")), default=-1)
     layers = model.config.layers
     if not 0 < old < layers or not model.config.vertical_residual:
-        return weights
+        return extended
     last, moved = f"layers.{old - 1}.", f"layers.{layers - 1}."
-    extended = {
-        moved + name.removeprefix(last) if name.startswith(last) else name: tensor
-        for name, tensor in weights.items()
-    }
+    for name in [name for name in weights if name.startswith(last)]:
+        extended[moved + name.removeprefix(last)] = extended.pop(name)
     adds = ("vertical_out", "out", "skip")
-    for name, tensor in model.state_dict().items():
-        _, index, part, *_ = f"{name}...".split(".")
-        if name.startswith("layers.") and old - 1 <= int(index) < layers - 1:
-            new = tensor.detach().clone().float()
-            extended[name] = torch.zeros_like(new) if part in adds else new
+    for index in range(old - 1, layers - 1):
+        for name in (name for name in new if name.startswith(f"layers.{index}.")):
+            part = name.split(".")[2]
+            extended[name] = torch.zeros_like(new[name]) if part in adds else new[name]
     return extended
 
 
