@@ -43,7 +43,7 @@ from pixelgen.comparison.slices import (
     held_out_points,
     train_in_slices,
 )
-from pixelgen.data import summarise
+from pixelgen.data import open_dataset, summarise
 from pixelgen.errors import PixelgenError, UsageError
 from pixelgen.files import write_atomically
 from pixelgen.json_text import finite
@@ -119,14 +119,15 @@ def compare(
     peers = peers or {}
     check_peer_names(peers, found)
     if peers:
-        like, sizes = next(iter(found.values())), load_recipe(_reference(paper))
+        like, sizes = next(iter(found.values())), load_recipe(_reference(paper), overrides)
         found |= {name: peer_recipe(path, like, sizes) for name, path in peers.items()}
     device = pick_device("auto")
     first = next(iter(found.values()))
     check_amount(samples * len(found), first.model.height)
     measured_on = EvaluationSplit(data, split, limit)
     unseen = unseen_pictures(first, measured_on, watcher.note)  # fails now, not after hours
-    measured_on = replace(measured_on, digest=unseen.digest())
+    measured_on = replace(measured_on, digest=unseen.digest(labels=True))
+    total = len(open_dataset(data, split))
     hold_out = not any(text.partition("=")[0].strip() == "data.holdout" for text in overrides)
     entries = [
         prepare_entry(name, recipe, allowance, device, hold_out=hold_out, note=watcher.note)
@@ -134,7 +135,8 @@ def compare(
     ]
     for entry in entries:
         if entry.pictures - entry.recipe.data.holdout < 2:
-            raise PixelgenError(f"{entry.name}: {data} has less than two pictures to train on")
+            raise PixelgenError(f"{entry.name}: {data} has fewer than two pictures to train on")
+        entry.rows(unseen)  # raises for classes that it cannot be given
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -146,21 +148,17 @@ def compare(
     if reason != "finished":
         return ComparisonOutcome(reason, None, signal)
     chosen = published or guess_published_set(data, int(unseen.images.shape[-1]))
-    recipe = entries[0].recipe
-    rows, seen = _rows(entries, recipe, folder, measured_on, samples, device, chosen, watcher)
-    training, tested = (
-        summarise(data, name, image_column=recipe.data.image) for name in (recipe.data.split, split)
-    )
+    rows, seen = _rows(entries, folder, measured_on, samples, device, chosen, watcher)
     comparison = Comparison(
         data=Path(data).name or data,
         split=split,
         budget=str(allowance),
         paper=paper,
-        training_pictures=training.pictures,
+        training_pictures=entries[0].pictures,
         test_pictures=len(unseen),
-        test_total=tested.pictures,
+        test_total=total,
         train_measured=seen,
-        classes=len(training.counts) or None,
+        classes=_count_classes(entries[0].recipe),
         published=chosen or "",
         samples=samples,
         device=device.type,
@@ -169,6 +167,16 @@ def compare(
     )
     _write(comparison, entries, folder)
     return ComparisonOutcome(reason, comparison)
+
+
+def _count_classes(recipe: Recipe) -> int | None:
+    """Different labels of the training pictures; None without labels, and with such as are none for
+    pixelgen, which models without classes do not read."""
+    try:
+        data = recipe.data
+        return len(summarise(data.path, data.split, image_column=data.image).counts) or None
+    except PixelgenError:
+        return None
 
 
 def _check_places(folder: Path) -> None:
@@ -191,7 +199,6 @@ def _reference(paper: bool) -> Path:
 
 def _rows(
     entries: Sequence[Entry],
-    recipe: Recipe,
     folder: Path,
     split: EvaluationSplit,
     samples: int,
@@ -200,14 +207,14 @@ def _rows(
     watcher: ComparisonWatcher,
 ) -> tuple[list[Row], int]:
     """All rows, in the order of the published tables, and the number of training pictures that they
-    were measured on. `recipe` is that of the pictures of the closed forms."""
+    were measured on."""
     known = published_figures(published)
+    recipe, digest = entries[0].recipe, entries[0].data_digest
     uniform = measure_uniform(recipe, split, watcher.note)
-    gaussian = measure_gaussian(recipe, folder, split, watcher.note)
-    rows = {
-        "uniform": _row("uniform", "closed form", False, uniform, known),
-        "gaussian": _row("gaussian", "closed form", True, gaussian, known),
-    }
+    gaussian = measure_gaussian(recipe, digest, folder, split, watcher.note)
+    rows = {"uniform": _row("uniform", "closed form", False, uniform, known)}
+    if gaussian is not None:
+        rows["gaussian"] = _row("gaussian", "closed form", True, gaussian, known)
     for entry in entries:
         measured = measure_trained(entry, folder, split, samples, device, watcher.note)
         row = _row(entry.name, "trained", entry.bound, measured, known)

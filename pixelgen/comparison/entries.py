@@ -8,12 +8,15 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from pixelgen.checkpoints.instantiate import initialised_network
 from pixelgen.comparison.budget import Budget
 from pixelgen.comparison.peers import PeerConfig, PeerNetwork, adapter_of, check_causal
+from pixelgen.data import ImageData
 from pixelgen.errors import PixelgenError, UsageError, did_you_mean
 from pixelgen.files import expanded
+from pixelgen.labels import ClassCatalogue
 from pixelgen.metrics.progress import OnNote
 from pixelgen.models.config import GridConfig
 from pixelgen.training.recipe import IntervalsRecipe, Recipe, load_recipe
@@ -51,6 +54,8 @@ class Entry:
     """Of the training split, held-out ones included."""
     labels: tuple[int, ...]
     """The labels of its classes; empty for models without."""
+    class_names: tuple[str, ...]
+    """Their names; empty where they have none of their own."""
     data_digest: str
     """`ImageData.digest` of the training split."""
 
@@ -63,6 +68,15 @@ class Entry:
     def bound(self) -> bool:
         """Whether its figures are upper bounds of its bits per dimension."""
         return kind_of_task(self.recipe).figure_is_bound
+
+    def rows(self, images: ImageData) -> Tensor | None:
+        """int64 [N], the row of the class condition of each picture; None for models without
+        classes. Raises PixelgenError for a class that the training split lacks."""
+        if not self.labels:
+            return None
+        if self.class_names:  # another split may number its classes anew
+            images = images.relabelled(ClassCatalogue.named(self.labels, self.class_names))
+        return images.rows(self.labels)
 
 
 def read_recipes(
@@ -95,7 +109,27 @@ def read_recipes(
         recipe = load_recipe(path, [f"data.path={toml_value(data)}", *overrides])
         _check_comparable(name, recipe)
         recipes[name] = recipe if size is None else _resized(recipe, size)
+    _check_same_pictures(recipes)
     return recipes
+
+
+def _check_same_pictures(recipes: Mapping[str, Recipe]) -> None:
+    """Raises UsageError for recipes whose figures are of different pictures."""
+
+    def pictures(recipe: Recipe) -> dict[str, object]:
+        of_model = {f"model.{n}": getattr(recipe.model, n) for n in ("channels", "height", "width")}
+        same = ("split", "image", "size", "fit", "crop")
+        return of_model | {f"data.{name}": getattr(recipe.data, name) for name in same}
+
+    (first, like), *others = recipes.items()
+    for name, recipe in others:
+        for key, value in pictures(recipe).items():
+            if value != (expected := pictures(like)[key]):
+                raise UsageError(
+                    f"{first} and {name} take different pictures: {key} is {expected!r} and "
+                    f"{value!r}",
+                    "set it for all of them",
+                )
 
 
 def _check_comparable(name: str, recipe: Recipe) -> None:
@@ -212,6 +246,7 @@ def prepare_entry(
         flops=flops,
         pictures=len(images),
         labels=tuple(data.labels),
+        class_names=tuple(data.class_names),
         data_digest=images.digest(labels=True),
     )
 

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pixelgen.checkpoints.instantiate import initialised_network
+from pixelgen.checkpoints.instantiate import initialised_network, memory_size
 from pixelgen.comparison.entries import Entry
 from pixelgen.comparison.slices import RUNS, run_folder
 from pixelgen.data import ImageData, cut
@@ -26,7 +26,6 @@ from pixelgen.files import read_file, write_atomically
 from pixelgen.imaging import read_image
 from pixelgen.imaging.grid import stack_rows
 from pixelgen.json_text import parse_json
-from pixelgen.labels import ClassCatalogue
 from pixelgen.metrics.gaussian import fit_gaussian
 from pixelgen.metrics.latents import conditions_given
 from pixelgen.metrics.progress import OnNote
@@ -46,6 +45,8 @@ TRAIN_PICTURES = 2000
 _AT_ONCE = 500
 """Pictures that are measured before others can be interrupted."""
 _LEVELS = 256
+_MATRICES = 5
+"""Matrices of the size of the covariance that fitting a Gaussian has in memory."""
 _LARGEST = 2**20
 _FIGURES, _SAMPLES = "figures", "samples"
 FOLDERS = (RUNS, _FIGURES, _SAMPLES)
@@ -102,7 +103,12 @@ def measure_trained(
     PixelgenError for a run that cannot be read, and where its network gives no numbers."""
     run, sheet = run_folder(folder, entry), sample_sheet(folder, entry)
     state, tensors = read_state(run)
-    key = {"step": state.counters.step, "recipe": entry.recipe.to_dict(), "samples": samples}
+    key = {
+        "step": state.counters.step,
+        "recipe": entry.recipe.to_dict(),
+        "digest": entry.data_digest,
+        "samples": samples,
+    }
 
     def measure() -> Measured:
         note(f"measuring {entry.name}")
@@ -114,15 +120,11 @@ def measure_trained(
         task = task_of(recipe)
 
         def bits(images: ImageData) -> BitsPerDim:
-            found = []
-            # Another split, or a part of it, may number its classes anew.
-            if entry.labels and state.class_names:
-                images = images.relabelled(ClassCatalogue.named(state.labels, state.class_names))
+            found, rows = [], entry.rows(images)
             for start in range(0, len(images), _AT_ONCE):
-                part = images.subset(torch.arange(start, min(start + _AT_ONCE, len(images))))
-                rows = part.rows(entry.labels) if entry.labels else None
-                condition = None if rows is None else Condition(classes=rows)
-                found.append(task.held_out(network, part.images, condition))
+                part = slice(start, start + _AT_ONCE)
+                condition = None if rows is None else Condition(classes=rows[part])
+                found.append(task.held_out(network, images.images[part], condition))
             every = torch.cat(found)
             if every.isnan().any():
                 raise PixelgenError(f"the network of {run} gives NaN: its training diverged")
@@ -184,13 +186,18 @@ def measure_uniform(recipe: Recipe, split: EvaluationSplit, note: OnNote) -> Mea
 
 
 def measure_gaussian(
-    recipe: Recipe, folder: Path, split: EvaluationSplit, note: OnNote
-) -> Measured:
-    """The bounds of a Gaussian with full covariance, fitted to the training pictures but for those
-    held out. Raises PixelgenError for fewer than two."""
+    recipe: Recipe, digest: str, folder: Path, split: EvaluationSplit, note: OnNote
+) -> Measured | None:
+    """The bounds of a Gaussian with full covariance, fitted to the training pictures, of this
+    `digest`, but for those held out. None where its covariance takes more than the memory. Raises
+    PixelgenError for fewer than two pictures."""
     size = ("channels", "height", "width")
     shape = {name: getattr(recipe.model, name) for name in size}
-    key = {"data": asdict(recipe.data), "seed": recipe.seed, **shape}
+    needed, memory = _MATRICES * 8 * math.prod(shape.values()) ** 2, memory_size()
+    if memory is not None and needed > memory:
+        note(f"no row of the Gaussian: its covariance needs {needed / 1e9:.0f} GB of memory")
+        return None
+    key = {"data": asdict(recipe.data), "digest": digest, "seed": recipe.seed, **shape}
 
     def measure() -> Measured:
         images = load_pictures(recipe, note=note)

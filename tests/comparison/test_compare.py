@@ -9,13 +9,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import datasets
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 import pixelgen
-from pixelgen.comparison import slices
+from pixelgen.comparison import measure, slices
 from pixelgen.comparison.budget import Budget
 from pixelgen.comparison.compare import ComparisonOutcome, compare
 from pixelgen.comparison.entries import prepare_entry, read_recipes
@@ -205,6 +206,52 @@ def test_other_pictures_are_noticed(
     with pytest.raises(UsageError, match="trained with other pictures of") as caught:
         run(recipes[:1], data, folder, **options)
     assert caught.value.code == "other-runs"
+    shutil.rmtree(folder / "runs")
+    anew = run(recipes[:1], data, folder, **options).comparison
+    assert anew is not None
+    for old, new in zip(after.rows[1:], anew.rows[1:], strict=True):
+        assert old.train != new.train
+
+
+def test_labels_of_the_test_split_are_checked_before_training(
+    recipes: list[str], pictures: Path, write_pictures: Callable[..., Path], tmp_path: Path
+) -> None:
+    data, folder = tmp_path / "data", tmp_path / "out"
+    shutil.copytree(pictures, data)
+    write_pictures(data, "test", [np.zeros((4, 4, 3), np.uint8)] * 3, [0, 1, 2])
+    with pytest.raises(PixelgenError, match="class '2' of the data is not a class"):
+        run(recipes[:1], data, folder, overrides=["model.classes=2"])
+    assert not folder.exists()
+
+
+def test_columns_that_no_model_reads_may_hold_anything(recipes: list[str], tmp_path: Path) -> None:
+    for split in ("train", "test"):
+        made = [np.full((4, 4, 3), 20 * i, np.uint8) for i in range(10)]
+        rows = {"image": [Image.fromarray(one) for one in made], "target": [0.5] * 10}
+        datasets.Dataset.from_dict(rows).save_to_disk(tmp_path / "data" / split)
+    (tmp_path / "data" / "dataset_dict.json").write_text('{"splits": ["train", "test"]}', "utf-8")
+    options: dict[str, Any] = {"budget": "2e7flop", "samples": 0}
+    comparison = run(recipes[:1], tmp_path / "data", tmp_path / "out", **options).comparison
+    assert comparison is not None
+    assert comparison.classes is None
+
+
+def test_without_the_memory_for_a_gaussian(
+    recipes: list[str], pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(measure, "memory_size", lambda: 1000)
+    comparison = run(recipes[:1], pictures, tmp_path, budget="2e7flop", samples=0).comparison
+    assert comparison is not None
+    assert [row.name for row in comparison.rows] == ["uniform", "pixelcnn"]
+
+
+def test_recipes_of_other_pictures(recipes: list[str], pictures: Path, tmp_path: Path) -> None:
+    other = tmp_path / "small.toml"
+    text = Path(recipes[0]).read_text("utf-8").replace("[data]", "[data]\nsize = 2")
+    other.write_text(text.replace("= 4", "= 2"), "utf-8")
+    said = "pixelcnn and small take different pictures: model.height is 4 and 2"
+    with pytest.raises(UsageError, match=said):
+        run([recipes[0], str(other)], pictures, tmp_path / "out")
 
 
 def test_a_turn_is_that_of_the_model_that_is_behind(
@@ -251,6 +298,9 @@ def test_peers_are_trained_and_measured(
     assert rows["theirs"].parameters == 3 * 256 * (3 * 9 + 1) + 3 * 256
     assert 6 < rows["theirs"].test.bits_per_dim < 12  # hardly trained
     assert run(recipes[:1], pictures, tmp_path / "out", **options).reason == "finished"
+    options |= {"overrides": ["optimiser.batch=4"], "budget": "2e7flop"}
+    run(recipes[:1], pictures, tmp_path / "other", **options)
+    assert read_state(tmp_path / "other" / "runs" / "theirs")[0].recipe["optimiser"]["batch"] == 4
 
 
 LATER_MODELS = {
@@ -363,7 +413,7 @@ def test_the_size_of_the_paper() -> None:
         ({"split": "validation"}, "validation"),
         ({"limit": 0}, "limit must be at least 1"),
         ({"samples": 10**9}, "2000000000 pictures of 4×4 pixels are too many at once"),
-        ({"overrides": ["data.holdout=39"]}, "less than two pictures to train on"),
+        ({"overrides": ["data.holdout=39"]}, "fewer than two pictures to train on"),
         ({"overrides": ["data.crop=1" + "0" * 30]}, "'data.crop' must be below 2^63"),
         ({"overrides": ["model.layers=1" + "0" * 30]}, "layers must be below 2^63"),
         ({"max_minutes": -1.0}, "max_minutes must be positive"),
