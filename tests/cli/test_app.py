@@ -207,3 +207,26 @@ def test_wildcards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         Path(name).touch()
     words = ["faces", "*.jpg", "[c].png", "*.tif", "-o", "out"]
     assert expand_wildcards(words) == ["faces", "a.jpg", "b.jpg", "[c].png", "*.tif", "-o", "out"]
+
+
+INTERRUPTED_START = """
+import os
+import signal
+import sys
+import pixelgen.__main__
+
+class Finder:
+    def find_spec(self, name, *_):
+        if name == "typer":
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Finder())
+pixelgen.__main__.main()
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a process cannot send itself Ctrl-C")
+def test_an_interruption_while_modules_are_imported(tmp_path: Path) -> None:
+    words = [sys.executable, "-c", INTERRUPTED_START, "--version"]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
