@@ -35,7 +35,7 @@ def check_unicode(value: Any) -> None:
     try:
         json.dumps(value, ensure_ascii=False).encode()
     except UnicodeEncodeError:
-        raise ValueError("a text in it is not valid Unicode") from None
+        raise ValueError("a string in it is not valid Unicode") from None
     except RecursionError:
         raise ValueError("nested too deeply") from None
 

@@ -36,6 +36,8 @@ Kind = Literal[
     "pixelcnn", "coded-pixelcnn", "tokenizer", "face-embedder", "autoencoder", "pixelvae"
 ]
 """What a checkpoint holds; "coded-pixelcnn" is a model of grids of codes with its tokenizer."""
+_NAMES = {"pixelcnn": "PixelCNN", "coded-pixelcnn": "PixelCNN of codes", "pixelvae": "PixelVAE"}
+"""What messages call kinds that are spelt otherwise in `config.json`."""
 LARGEST_CONFIG = 2**22
 """Bytes; a larger file is not read."""
 LARGEST_IMAGE = 2**24
@@ -81,7 +83,7 @@ class CheckpointConfig:
                 f"{counted(len(self.labels), 'label')}"
             )
         if any(type(name) is not str or not name.strip() for name in self.class_names):
-            raise ValueError("class_names must be texts that are not empty")
+            raise ValueError("class_names must be non-empty strings")
         if len(self.labels) != self.model.classes:
             raise ValueError(
                 f"{counted(len(self.labels), 'label')} for a model of "
@@ -149,7 +151,8 @@ class CheckpointConfig:
     @property
     def kind_with_article(self) -> str:
         """The kind with its article, for messages: "an autoencoder"."""
-        return f"{'an' if self.kind[0] in 'aeiou' else 'a'} {self.kind}"
+        name = _NAMES.get(self.kind, self.kind)
+        return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
 
     @property
     def can_sample(self) -> bool:

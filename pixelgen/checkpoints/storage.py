@@ -90,7 +90,7 @@ class LoadedCheckpoint:
     def pixelvae(self) -> PixelVAE:
         """The PixelVAE. Raises UsageError if there is none."""
         if not self.config.has_prior:
-            raise UsageError(f"{self.name} is {self.config.kind_with_article}, not a pixelvae")
+            raise UsageError(f"{self.name} is {self.config.kind_with_article}, not a PixelVAE")
         return cast("PixelVAE", self.network)
 
     @property

@@ -62,7 +62,12 @@ def batch(
     device: options.Device = "auto",
     keep: Annotated[
         int,
-        typer.Option("--keep", metavar="N", min=1, help="Keep this many weights in memory."),
+        typer.Option(
+            "--keep",
+            metavar="N",
+            min=1,
+            help="Keep the weights of this many models in memory.",
+        ),
     ] = WEIGHTS_IN_MEMORY,
     fail_fast: Annotated[
         bool, typer.Option("--fail-fast", help="Stop at the first job that fails.")

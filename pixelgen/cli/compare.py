@@ -88,7 +88,7 @@ def compare(
         ),
     ] = None,
     max_minutes: Annotated[
-        float | None, typer.Option(help="Stop training after this many minutes in all.")
+        float | None, typer.Option(help="Stop training after this many minutes of this command.")
     ] = None,
     overrides: Annotated[
         list[str] | None,

@@ -31,8 +31,8 @@ def complete(
         typer.Option(
             "--mask",
             metavar="FILE",
-            help="A picture of the size of IMG. Filled are its white areas; or, of a copy of IMG, "
-            "the erased areas; or, of a transparent layer, the areas painted white.",
+            help="A picture of the size of IMG. Its white areas are filled; or, if it is a copy of "
+            "IMG, the erased areas; or, if it is a transparent layer, the areas painted white.",
         ),
     ] = None,
     keep: Annotated[
@@ -72,8 +72,8 @@ def complete(
     fit: Annotated[
         Fit,
         typer.Option(
-            help="Show the weights a square of IMG, or stretch a box of the shape of the hole; "
-            "with --raw the middle square of IMG, or stretch all of it."
+            help="crop: show the weights a square around the hole; stretch: a box in the shape of "
+            "the hole, stretched. With --raw: the middle square of IMG, or all of it, stretched."
         ),
     ] = "crop",
     device: options.Device = "auto",
@@ -98,7 +98,7 @@ def complete(
     weights with a tokenizer code by code, of 4×4 pixels in imagenet64), each
     given all before it, above and to the left, known or just drawn. Pixels
     below the hole, or after it in its last row, do NOT influence what is
-    drawn, but for --refine. Hidden pixels influence nothing.
+    drawn, except with --refine. Hidden pixels influence nothing.
 
     A pixel of the weights is filled if at least half of what it covers is
     hidden. Weights with a tokenizer redraw every code whose cell the hole

@@ -54,8 +54,8 @@ class Finding:
 def doctor(as_json: options.Json = False, quiet: options.Quiet = False) -> None:
     """Check the installation, and say how to repair it.
 
-    Checks versions, settings, devices, the cache of the Hub, the digests of the bundled weights,
-    the face detector, the upscaler and the classifier of candidates, and draws a picture.
+    Checks versions, settings, devices, threads, the cache of the Hub, the digests of the bundled
+    weights, the face detector, the upscaler and the classifier of candidates, and draws a picture.
 
     Nothing is downloaded and nothing changed. Exit code 1 if there is a problem.
 

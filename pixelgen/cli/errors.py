@@ -22,7 +22,7 @@ INTERRUPTED = SIGNAL_OFFSET + 2
 EXIT_CODE_MEANINGS: dict[int, str] = {
     0: "success",
     1: "failure; also damaged weights, and problems that `doctor` finds",
-    2: "usage: an invalid option, name or place, or a file that exists already",
+    2: "usage: an invalid option, name or path, or a file that exists already",
     3: "input that cannot be read, or that shows no face where one is needed",
     4: "weights unavailable: no network, no permission, not in the cache",
     SIGNAL_OFFSET + 1: "ended with its terminal (SIGHUP)",

@@ -67,7 +67,12 @@ def evaluate(
         ),
     ],
     data: Annotated[
-        str, typer.Option(help="A folder, or a data set owner/name on the Hub.", show_default=False)
+        str,
+        typer.Option(
+            help="A folder, a CSV, JSONL or parquet file that lists pictures, or a data set "
+            "owner/name on the Hub.",
+            show_default=False,
+        ),
     ],
     split: Annotated[str, typer.Option(help="Split to evaluate on.")] = "validation",
     limit: Annotated[
@@ -142,8 +147,8 @@ def evaluate(
     part: Annotated[
         Literal["tune", "report", "all"] | None,
         typer.Option(
-            help="With --quality or --identity: half of the classes or people, one to tune options "
-            "on and one to report. Default: all."
+            help="With --quality or --identity: which half of the classes or people to use: `tune` "
+            "to choose options on, `report` to report. Default: all."
         ),
     ] = None,
     temperature: Annotated[

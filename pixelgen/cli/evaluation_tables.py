@@ -30,7 +30,7 @@ def print_evaluation(result: Evaluation, unit: str) -> None:
     """Print likelihoods in `unit`, and the metrics of a tokenizer, a face embedder or
     auto-encoders."""
     likelihoods = {
-        "given vectors": result.given_vectors,
+        "given class and condition vector": result.given_vectors,
         "conditional": result.conditional,
         "unconditional": result.unconditional,
     }

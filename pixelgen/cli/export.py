@@ -45,7 +45,7 @@ def export(
         Literal["float16", "int8"] | None,
         typer.Option(
             help="Store the model in half precision, or in 8-bit whole numbers: half the space. "
-            "Default: float16 for a run, for weights as they are."
+            "Default: float16 for a run; for weights, as they are stored now."
         ),
     ] = None,
     tokenizer_storage: Annotated[

@@ -64,7 +64,7 @@ HINTS: dict[str, str] = {
     "too-many-pixels": "--max-pixels N allows more",
     "unknown-class": "`pixelgen classes` lists them",
     "unusable-output": "give another -o",
-    "weights-not-cached": "`pixelgen weights pull OWNER/NAME` with network",
+    "weights-not-cached": "`pixelgen weights pull OWNER/NAME` while online",
     "weights-not-listed": "`pixelgen weights` lists what is there",
     "weights-of-codes": "--weights NAME",
     "weights-of-picture": "--weights NAME",

@@ -94,8 +94,8 @@ def interpolate(
     in the photos at both ends.
 
     With --weights that hold auto-encoders the photos may be of anything: the frames lead from the
-    code of one to the code of the other. The ends show the centre of each photo as the network sees
-    it.
+    latent vector of one to that of the other. The ends show the centre of each photo as the network
+    sees it.
 
     \b
     Examples:

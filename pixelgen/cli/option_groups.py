@@ -28,8 +28,8 @@ class SamplingGroup(Sampling):
         int | None,
         typer.Option(
             metavar="N",
-            help="Draw only picture N, from 1, of those that the command draws without --pick, "
-            "the same as it is then: give the same --seed and all other options.",
+            help="Draw only picture N (from 1) of those that the same command draws without "
+            "--pick, unchanged. Needs the same --seed and all other options.",
         ),
     ] = None
     temperature: Annotated[

@@ -16,7 +16,7 @@ def recipes(
     ] = None,
     as_json: options.Json = False,
 ) -> None:
-    """List the recipes of the bundled weights, or print one.
+    """List the recipes that come with pixelgen, or print one.
 
     \b
     Examples:

@@ -73,10 +73,10 @@ def reconstruct(
 ) -> None:
     """Reconstruct pictures from a few numbers each.
 
-    A row shows the original and, for each bottleneck, the mean of the pictures that have its code
-    (from a decoder trained on squared errors) and samples of them (from a PixelCNN). With weights
-    that hold a tokenizer it shows the original and its reconstruction. --live, --watch and
-    --animate show the samples while they are drawn.
+    A row shows the original and, for each bottleneck, the mean of the pictures that have this
+    latent vector (from a decoder trained on squared errors) and samples of them (from a PixelCNN).
+    With weights that hold a tokenizer it shows the original and its reconstruction. --live, --watch
+    and --animate show the samples while they are drawn.
 
     \b
     Examples:

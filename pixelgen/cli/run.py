@@ -49,7 +49,7 @@ class TerminalContext(JobContext):
             raise UsageError("--live cannot be combined with --quiet")
         able = live is not False and can_show_pictures()
         if live and not able:
-            why = "it has no colours" if on_terminal() else "stderr is none"
+            why = "it has no colours" if on_terminal() else "stderr is not one"
             raise UsageError(f"--live needs a terminal: {why}", "--watch FILE.png")
         self._as_json, self._quiet = printing.as_json, printing.quiet
         self._silent = printing.quiet or (printing.as_json and not live)

@@ -28,8 +28,8 @@ def sample(
             "--class",
             "-c",
             metavar="CLASS",
-            help="Number, range (207-210), WordNet id or name, or a group such as dog, of whose "
-            "classes -n are drawn; may be repeated. Without it: no class.",
+            help="Number, range (207-210), WordNet id or name, or a group such as dog, from "
+            "whose classes -n are drawn; may be repeated. Without it: no class.",
             autocompletion=completions.classes,
         ),
     ] = None,
@@ -40,8 +40,8 @@ def sample(
         typer.Option(
             min=1,
             help="Draw this many for each picture, and keep the one most clearly of its class: "
-            "takes that many times as long. Default: the weights' own, fewer for more than 64 "
-            "in all.",
+            "takes that many times as long. Default: the weights' own, or fewer, so that no "
+            "more than 64 are drawn in all if possible.",
             show_default=False,
         ),
     ] = None,

@@ -48,7 +48,7 @@ def score(
             "--map",
             metavar="FILE",
             help="Write each picture beside its surprise, pixel by pixel (for weights with a "
-            "tokenizer code by code), to this .png.",
+            "tokenizer code by code), to this .png, .jpg, .webp or .tif file, or to a folder.",
         ),
     ] = None,
     importance_samples: options.ImportanceSamples = None,

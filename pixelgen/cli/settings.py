@@ -189,7 +189,7 @@ SETTINGS = {
         Setting("offline", "Use only files on this computer, no network.", _boolean, False),
         Setting(
             "max_pixels",
-            "Read pictures of at most so many pixels.",
+            "Read pictures of at most this many pixels.",
             _integer(1, _UNBOUNDED),
             MAX_PIXELS,
         ),

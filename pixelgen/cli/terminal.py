@@ -276,7 +276,7 @@ def stdin_bytes(what: str) -> BinaryIO:
     UsageError where it is a terminal."""
     stream = open_stdin()
     if stream.isatty():
-        raise UsageError(f"a terminal holds no {what}", "give a file, or pipe one in")
+        raise UsageError(f"cannot read {what} from a terminal", "give a file, or pipe one in")
     return stream
 
 
@@ -285,4 +285,4 @@ def check_takes_bytes(what: str) -> None:
     if sys.stdout is None:
         raise UsageError("stdout is closed", "-o FILE")
     if sys.stdout.isatty():
-        raise UsageError(f"a terminal does not take {what}", "redirect stdout")
+        raise UsageError(f"cannot write {what} to a terminal", "redirect stdout")

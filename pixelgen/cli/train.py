@@ -50,7 +50,8 @@ def train(
     size: Annotated[
         int | None,
         typer.Option(
-            help="Side of the pictures that the model draws, 32 or 64.", rich_help_panel=_OWN
+            help="Side of the pictures that the model draws, 32 or 64. Default: 64.",
+            rich_help_panel=_OWN,
         ),
     ] = None,
     fit: Annotated[
@@ -62,7 +63,8 @@ def train(
         ),
     ] = None,
     minutes: Annotated[
-        float | None, typer.Option(min=0, help="Length of the run.", rich_help_panel=_OWN)
+        float | None,
+        typer.Option(min=0, help="Length of the run. Default: 20.", rich_help_panel=_OWN),
     ] = None,
     start: Annotated[
         str | None,
@@ -76,7 +78,8 @@ def train(
     preset: Annotated[
         str | None,
         typer.Option(
-            help="Size of a network that starts from scratch: tiny, small or base.",
+            help="Size of a network that starts from scratch: tiny, small or base. Default: auto, "
+            "by pictures and minutes.",
             rich_help_panel=_OWN,
         ),
     ] = None,
@@ -95,7 +98,8 @@ def train(
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Resume the run in the folder.")] = False,
     max_minutes: Annotated[
-        float | None, typer.Option(min=0, help="Save and stop after this many minutes in all.")
+        float | None,
+        typer.Option(min=0, help="Save and stop this many minutes after the command starts."),
     ] = None,
     tracker: Annotated[
         str | None,

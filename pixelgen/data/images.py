@@ -282,7 +282,7 @@ def open_dataset(ref: str | Path, split: str) -> Dataset:
     local = os.path.lexists(path) or text.startswith((".", "/", "~")) or text.count("/") != 1
     if local and not os.path.lexists(path):
         raise UsageError(
-            f"no data folder {text}", "give a folder of pictures, or a Hub id owner/name"
+            f"no folder or file {text}", "give a folder of pictures, or a Hub id owner/name"
         )
     if local and not path.is_dir() and path.suffix.lower() not in LISTS:
         archive = path.name.lower().endswith(_ARCHIVES)

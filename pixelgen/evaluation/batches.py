@@ -48,7 +48,7 @@ def evaluate(
     """
     if not hasattr(model, "log_prob") or not hasattr(model, "config"):
         raise UsageError(
-            f"{type(model).__name__} is no autoregressive network",
+            f"{type(model).__name__} is not an autoregressive network",
             "give a network of pixelgen.models, such as the checkpoint.model of loaded weights",
         )
     batches: Iterable[object] = loader.split(_BATCH) if isinstance(loader, Tensor) else loader

@@ -84,9 +84,9 @@ class Hole:
                     "the hole is too thin for the weights to see: it is filled with the colours "
                     "around it"
                 )
-            return "nothing is hidden of what the weights see"
+            return "nothing that the weights see is hidden"
         if self.hidden.all():
-            return "all is hidden that the weights see: nothing of the picture is used"
+            return "everything that the weights see is hidden: no part of the picture is used"
         return None
 
     @property

@@ -183,7 +183,7 @@ def _checked(name: object) -> str:
     if isinstance(name, int) and not isinstance(name, bool):
         name = str(name)
     if not isinstance(name, str):
-        raise ValueError(f'"id" is text, not {name!r}')
+        raise ValueError(f'"id" must be a string, not {name!r}')
     check_text("id", name)
     if not _ID.fullmatch(name):
         raise ValueError(f'"id" is used as a file name: {name!r} cannot be one')

@@ -103,11 +103,11 @@ class JobContext:
     def open_input(self, what: str) -> BinaryIO:
         """Open the stream that `-` stands for, to read `what` from it. Raises UsageError where
         there is none."""
-        raise UsageError(f"no {what} on stdin: there is none here", "give a file instead of -")
+        raise UsageError(f"cannot read {what} from stdin here", "give a file instead of -")
 
     def check_output(self, what: str) -> None:
         """Raise UsageError where the stream that `-` stands for cannot take `what`."""
-        raise UsageError(f"no stdout for {what} here", "give a file instead of -")
+        raise UsageError(f"cannot write {what} to stdout here", "give a file instead of -")
 
     def write_output(self, data: bytes) -> None:
         """Write a file to the stream that `-` stands for."""

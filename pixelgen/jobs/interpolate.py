@@ -192,7 +192,7 @@ class InterpolationJob(DrawingJob):
             "slerp": self.slerp,
             "candidates": self.candidates is not None,
             "face": self.face is not None,
-            "align=False": not self.align,
+            "no-align": not self.align,
         }
         return [name for name, is_given in given.items() if is_given]
 

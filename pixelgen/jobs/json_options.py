@@ -89,7 +89,7 @@ def read_options(command: str, kind: type, said: Mapping[str, Any], stem: str) -
             near = did_you_mean(key, options, quoted=True)
             raise ValueError(f"{command} has no {key!r}{near}")
         if option.name in seen:
-            raise ValueError(f"{key!r} is said twice")
+            raise ValueError(f"{key!r} is given twice")
         if value is None:
             continue
         seen.add(option.name)
@@ -113,9 +113,12 @@ def read_options(command: str, kind: type, said: Mapping[str, Any], stem: str) -
         path = PurePath(place)
         key = "out" if option.name == "output" else option.name
         if option.endings and path.suffix.lower() not in option.endings:
-            raise ValueError(f"{key!r} ends in {' or '.join(option.endings)}, not {place!r}")
+            known = " or ".join(option.endings)
+            raise ValueError(f"{key!r} must end in {known}, not {place!r}")
         if _RESERVED.fullmatch(path.parts[0]):
-            raise ValueError(f"{key!r} cannot be {place!r}: results of the batch are called so")
+            raise ValueError(
+                f"{key!r} cannot be {place!r}: that name is reserved for the results of the batch"
+            )
         places[option.name] = path.as_posix()  # a//b is a/b
     return JobOptions(values, places)
 

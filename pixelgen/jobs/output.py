@@ -163,7 +163,8 @@ class OutputFiles:
         usual = (".png", *ANIMATIONS) if moving else (".png",)
         if named and path.suffix.lower() not in (*usual, *PICTURES):
             others = ", ".join(kind for kind in PICTURES if kind not in usual)
-            hint = f"or {others}" if path.suffix else "create that folder first, or add an ending"
+            add = "create that folder first, or add an extension such as .png"
+            hint = f"or {others}" if path.suffix else add
             raise UsageError(f"{path} is neither a folder nor a {' or '.join(usual)} file", hint)
         path = path if named else path / f"{default_stem}.png"
         plan = cls(path, named, force, count, tuple(endings), () if named else tuple(stems), moving)

@@ -41,7 +41,7 @@ def read_mask_of(mask: str, context: JobContext) -> Image.Image:
 
 
 def _source(photo: str, context: JobContext) -> Path | BinaryIO:
-    return context.open_input("picture") if photo == "-" else expanded(photo)
+    return context.open_input("a picture") if photo == "-" else expanded(photo)
 
 
 def photo_name(photo: str) -> str:
@@ -131,7 +131,8 @@ class FaceChoice:
         crop = cropper.crop(image, face=self.number, aligned=not self.align, name=name)
         if crop.face_count > 1 and self.number is None:
             context.note(
-                f"{name} has {crop.face_count} faces, the largest is taken; face chooses another"
+                f"{name} has {crop.face_count} faces, the largest is used; the option face (1 to "
+                f"{crop.face_count}) chooses another"
             )
         return crop.image
 

@@ -88,7 +88,7 @@ class ScoreReport(Report):
                 "of their kind are far too sure as a rule",
             )
         return (
-            f"{among}; measured on {measured.pictures} pictures that are, the top class was "
+            f"{among}; on {measured.pictures} pictures of these classes, the top class was "
             f"right for {measured.top1:.0%}, one of the top five for {measured.top5:.0%}",
         )
 

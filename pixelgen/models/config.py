@@ -86,7 +86,7 @@ class GridConfig(Unconditioned, Config):
     first_kernel: int = 7
     """Filter size of the first layer, odd."""
     likelihood: LikelihoodName = "softmax"
-    """Distribution of one value: a `levels`-way softmax, or a discretized mixture of logistics."""
+    """Distribution of one value: a `levels`-way softmax, or a discretised mixture of logistics."""
     mixtures: int = 10
     """Components of the mixture of logistics."""
     output_features: int = 240
@@ -225,7 +225,7 @@ class PixelCNNPPConfig(GridConfig):
     """Resolutions, each with half the rows and columns of the one before: height and width are
     multiples of 2^(resolutions - 1)."""
     likelihood: LikelihoodName = "logistic"
-    """Distribution of a position: a discretized mixture of logistics, with a single channel also a
+    """Distribution of a position: a discretised mixture of logistics, with a single channel also a
     `levels`-way softmax."""
     dropout: float = 0.5
     """Dropout between the two convolutions of a block."""
@@ -249,7 +249,7 @@ class PixelCNNPPConfig(GridConfig):
             self.likelihood == "logistic" or self.channels == 1,
             "likelihood must be 'logistic' for several channels",
         )
-        require(0 <= self.dropout < 1, "dropout must lie in 0 … 1, 1 excluded")
+        require(0 <= self.dropout < 1, "dropout must be at least 0 and below 1")
         require(self.classes >= 0, "classes must not be negative")
 
 
@@ -310,7 +310,7 @@ class GatedPixelCNNConfig(GridConfig):
         one_of("embedding", self.embedding, Embedding)
         one_of("channel_order", self.channel_order, ChannelOrder)
         one_of("normalisation", self.normalisation, Normalisation)
-        require(0 <= self.dropout < 1, "dropout must lie in 0 … 1, 1 excluded")
+        require(0 <= self.dropout < 1, "dropout must be at least 0 and below 1")
         for name in ("patch", "embedding_features", "head_features"):
             require(getattr(self, name) >= 1, f"{name} must be at least 1")
         for name in ("head_layers", "classes", "vector", "map_channels", "given_channels"):
@@ -554,7 +554,7 @@ class FaceEmbedderConfig(SquareConfig):
         super().__post_init__()
         for name in ("place_features", "embedding"):
             require(getattr(self, name) >= 1, f"{name} must be at least 1")
-        require(0 <= self.dropout < 1, "dropout must lie in 0 … 1, 1 excluded")
+        require(0 <= self.dropout < 1, "dropout must be at least 0 and below 1")
         for other in self.ensemble:
             require(
                 (other.size, other.embedding) == (self.size, self.embedding),

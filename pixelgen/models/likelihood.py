@@ -1,4 +1,4 @@
-"""Distributions of discrete values: softmax and discretized mixtures of logistics.
+"""Distributions of discrete values: softmax and discretised mixtures of logistics.
 
 Parameters are laid out [..., C, P]: P numbers for each of the C channels of a position. The coupled
 mixture (PixelCNN++) has one set for all channels and is laid out [..., 1, P]. Values are integers
@@ -101,7 +101,7 @@ def mixture_bias(weights: Tensor, means: Tensor) -> Tensor:
 
 
 class Mixture(Likelihood):
-    """A likelihood whose conditional distribution of one channel is a mixture of K discretized
+    """A likelihood whose conditional distribution of one channel is a mixture of K discretised
     logistics."""
 
     def components(
@@ -119,7 +119,7 @@ class Mixture(Likelihood):
 
 
 class LogisticMixture(Mixture):
-    """A discretized mixture of logistics for each value: K weights, K means, K log-scales."""
+    """A discretised mixture of logistics for each value: K weights, K means, K log-scales."""
 
     def __init__(self, channels: int, levels: int, mixtures: int) -> None:
         super().__init__(channels, levels, 3 * mixtures, coupled=False)

@@ -99,7 +99,7 @@ class CodesFile:
                 metadata = file.metadata() or {}
                 return cls(file.get_tensor("codes"), **_fields(metadata, header.get_shape()[0]))
         except SafetensorError as error:
-            why = f"no readable safetensors file ({error})"
+            why = f"not a readable safetensors file ({error})"
         except OSError as error:
             why = error.strerror or str(error)
         except ValueError as error:
@@ -123,7 +123,7 @@ def _check_header(path: Path) -> None:
     with open_file(path) as file:
         start = file.read(8)
     if len(start) == 8 and struct.unpack("<Q", start)[0] > _LARGEST_HEADER:
-        raise ValueError("no safetensors file, or one with far too large a header")
+        raise ValueError("not a safetensors file, or one with far too large a header")
 
 
 def _check_tensor(kind: str, shape: list[int]) -> None:
@@ -151,7 +151,7 @@ def _fields(metadata: dict[str, str], pictures: int) -> dict[str, Any]:
     except (ValueError, RecursionError):
         files = None
     if not isinstance(files, list) or not all(isinstance(name, str) for name in files):
-        raise ValueError("its metadata files is no list of names")
+        raise ValueError("its metadata files is not a list of names")
     if files and len(files) != pictures:
         raise ValueError(f"it names {len(files)} files of {pictures} pictures")
     return {

@@ -40,7 +40,7 @@ class CompletionRequest:
         `SampleRequest.from_options` does."""
         if config.has_prior:
             raise UsageError(
-                f"{weights} is a pixelvae: it completes no pictures",
+                f"{weights} is a PixelVAE: it completes no pictures",
                 "its latent is computed from a whole picture",
             )
         check_reads_photos(config, weights)

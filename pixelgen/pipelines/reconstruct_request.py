@@ -192,6 +192,6 @@ def autoencoder_drawing(
     """`DrawingParameters.from_arguments` for auto-encoders. Also raises UsageError for guidance
     where they never drew without h."""
     if not config.unconditional:
-        why_not = "its pictures were never drawn without a code"
+        why_not = "its pictures were never drawn without h"
         check_guidance(weights, drawing.get("guidance"), why_not)
     return DrawingParameters.from_arguments(config, amount, **drawing)

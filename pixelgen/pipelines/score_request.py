@@ -46,7 +46,7 @@ class ScoreRequest:
         check_whole("batch_size", batch_size, 1)
         indices, rows = find_classes(config, weights, [] if label is None else [label])
         if len(indices) > 1:
-            raise UsageError(f"{label} is {len(indices)} classes, one is taken")
+            raise UsageError(f"{label} names {len(indices)} classes: give one")
         if classify and not config.labels:
             raise UsageError(f"{weights} knows no classes to rank")
         samples = check_importance_samples(config, weights, importance_samples)
@@ -62,7 +62,7 @@ def check_importance_samples(
         if samples is not None:
             raise UsageError(
                 f"importance_samples has no effect: {weights} has an exact likelihood",
-                "it is for bounds, of a pixelvae",
+                "it is for bounds, of a PixelVAE",
             )
         return None
     chosen = IMPORTANCE_SAMPLES if samples is None else samples

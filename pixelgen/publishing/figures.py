@@ -34,7 +34,7 @@ def evaluation_figures(report: EvaluationReport, name: str, unit: str) -> list[F
     figures = [
         Figure(f"{unit}, {condition}, {where}", _bits(bits), command)
         for condition, bits in (
-            ("given class and features of each", result.given_vectors),
+            ("given class and condition vector", result.given_vectors),
             ("conditional", result.conditional),
             ("unconditional", result.unconditional),
         )
@@ -99,7 +99,7 @@ def _autoencoders(scores: AutoencoderScores, where: str, split: str, command: st
         for given, bits in (
             (f"given its {numbers}", each.given),
             (f"given the {numbers} of another picture", each.shuffled),
-            (f"not told the {numbers}", each.without),
+            (f"without the {numbers}", each.without),
         ):
             if bits is not None:
                 figures.append(Figure(f"bits/dim, {given}, {where}", _bits(bits), command))
@@ -116,7 +116,7 @@ def _autoencoders(scores: AutoencoderScores, where: str, split: str, command: st
             figures.append(Figure(f"gradient energy, originals = 1, {what}", value, measure))
             if judged is not None:
                 value = f"{judged.top1:.1%} / {judged.top5:.1%}"
-                hits = "first class of the original first / among the first five"
+                hits = "original's top class ranked first / in the top five"
                 figures.append(Figure(f"{hits}, {what}", value, measure))
                 figures += _kid(judged.kid, what, measure)
     return figures

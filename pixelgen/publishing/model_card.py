@@ -85,7 +85,9 @@ def card_of(
     text = task.card_text([run.recipe for run in runs], name, size, classes)
     candidates = recipe.sampling.candidates
     best = "most similar" if recipe.data.embedder else "most clearly of its class"
-    selected = f"each the {best} of {candidates}" if candidates > 1 else "not selected"
+    selected = "not selected"
+    if candidates > 1:
+        selected = f"each the one of {candidates} candidates that is {best}"
     return ModelCard(
         name=name,
         summary=card.summary or text.summary,
@@ -142,7 +144,7 @@ def _trainings(runs: Sequence[Training], parts: Mapping[str, Mapping[str, Any]])
         ]
     for kind, training in parts.items():
         if history := _history(training):
-            texts.append(f"### The {kind} before it\n\n{history}")
+            texts.append(f"### Training of the {kind}\n\n{history}")
     return "\n\n".join(texts)
 
 

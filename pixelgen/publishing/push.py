@@ -50,7 +50,7 @@ def push_to_hub(
         raise UsageError(f"{repo} is not a Hub id", "give owner/name, or owner/name@branch")
     if license and keep_card:
         raise UsageError(
-            "a card that is kept has its own license",
+            "a card that is kept has its own licence",
             "edit it, or leave out license",
             code="license-of-kept-card",
         )

@@ -98,7 +98,7 @@ def _edges(mean: Tensor, levels: int) -> Tensor:
 def mixture_by_differences(
     log_weight: Tensor, mean: Tensor, log_scale: Tensor, levels: int
 ) -> Tensor:
-    """All levels of a discretized mixture of logistics, 3 × [B, K] → [B, levels] in nats.
+    """All levels of a discretised mixture of logistics, 3 × [B, K] → [B, levels] in nats.
 
     Differences of the cumulative distribution: the fastest way, with an error of about 1e-7 of the
     *total*. That suffices for sampling at temperatures up to 1; higher ones would amplify it.
@@ -110,7 +110,7 @@ def mixture_by_differences(
 
 
 def mixture_by_products(log_weight: Tensor, mean: Tensor, log_scale: Tensor, levels: int) -> Tensor:
-    """All levels of a discretized mixture of logistics, 3 × [B, K] → [B, levels] in nats.
+    """All levels of a discretised mixture of logistics, 3 × [B, K] → [B, levels] in nats.
 
     The likelihood's `log_distribution` in a tenth of the time: products of sigmoids instead of sums
     of their logarithms, σ(u) - σ(l) = σ(u) σ(-l) (1 - e^(l - u)), and neighbouring bins share an

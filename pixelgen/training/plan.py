@@ -193,8 +193,11 @@ def _known_classes(data: DataSummary, start: str) -> list[str]:
     if not names or not old:
         return []
     if not known:
-        return [f"{start} has none of these classes: each starts from the mean of its own"]
-    others = "; others from the mean of its own" if len(known) < len(names) else ""
+        return [
+            f"{start} has none of these classes: each starts from the mean of the classes of "
+            f"{start}"
+        ]
+    others = "; others from the mean of its classes" if len(known) < len(names) else ""
     return [f"classes that start as those of {start}: {_listed(known)}{others}"]
 
 

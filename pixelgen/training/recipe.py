@@ -260,7 +260,7 @@ class AutoencoderRecipe:
             "joint = false trains the encoder by the PixelCNN alone, and bits_weight is 0",
         )
         require(self.semantic_weight >= 0, "semantic_weight must not be negative")
-        require(0 <= self.semantic_dropout < 1, "semantic_dropout must lie in 0 … 1, 1 excluded")
+        require(0 <= self.semantic_dropout < 1, "semantic_dropout must be at least 0 and below 1")
         require(self.semantic_size >= 0, "semantic_size must not be negative")
         require(self.noise >= 0, "noise must not be negative")
         require(0 < self.inner_share < 1, "inner_share must lie between 0 and 1")
@@ -293,7 +293,7 @@ class OptimiserRecipe:
     def __post_init__(self) -> None:
         require(self.lr > 0, "lr must be positive")
         for name in ("beta1", "beta2", "ema"):
-            require(0 <= getattr(self, name) < 1, f"{name} must lie in 0 … 1, 1 excluded")
+            require(0 <= getattr(self, name) < 1, f"{name} must be at least 0 and below 1")
         for name in ("weight_decay", "warmup", "clip"):
             require(getattr(self, name) >= 0, f"{name} must not be negative")
         for name in ("batch", "patience"):
@@ -318,7 +318,7 @@ class ScheduleRecipe:
         require(self.minutes >= 0, "minutes must not be negative")
         require(self.minutes < 1e30, "minutes must be below 1e30")
         require((self.steps > 0) != (self.minutes > 0), "give either steps or minutes")
-        require(0 <= self.decay_from < 1, "decay_from must lie in 0 … 1, 1 excluded")
+        require(0 <= self.decay_from < 1, "decay_from must be at least 0 and below 1")
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from pixelgen.files import shipped_folder
 
 
 def bundled_recipes() -> dict[str, Path]:
-    """Name and file of every recipe of the bundled weights."""
+    """Name and file of every recipe that comes with pixelgen, but those of the comparison."""
     return _named(shipped_folder("recipes"))
 
 

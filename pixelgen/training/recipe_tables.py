@@ -90,7 +90,7 @@ def checked(name: str, expected: Any, value: Any) -> Any:
         return value
     if get_origin(expected) is tuple:
         if not isinstance(value, list | tuple) or not all(isinstance(v, str) for v in value):
-            raise ValueError(f"{name!r} must be a list of texts, not {value!r}")
+            raise ValueError(f"{name!r} must be a list of strings, not {value!r}")
         return tuple(value)
     check_bits(repr(name), value)
     if expected is float and isinstance(value, int) and not isinstance(value, bool):

@@ -12,9 +12,9 @@ from pixelgen.errors import PixelgenError, UsageError
 from pixelgen.models import GatedPixelCNNConfig
 
 KINDS = {
-    "weights": ("pixelcnn", "a pixelcnn", True, False),
-    "code_weights": ("coded-pixelcnn", "a coded-pixelcnn", True, True),
-    "face_weights": ("coded-pixelcnn", "a coded-pixelcnn", True, True),
+    "weights": ("pixelcnn", "a PixelCNN", True, False),
+    "code_weights": ("coded-pixelcnn", "a PixelCNN of codes", True, True),
+    "face_weights": ("coded-pixelcnn", "a PixelCNN of codes", True, True),
     "autoencoders": ("autoencoder", "an autoencoder", False, False),
 }
 
@@ -79,5 +79,5 @@ def test_half_of_a_character_is_refused(change: str, weights: Path, tmp_path: Pa
     data = {"value": {"path": half}, "key": {half: 1}, "list": {"path": [[half]]}}[change]
     values = json.loads((weights / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps(values | {"data": data}))
-    with pytest.raises(PixelgenError, match="a text in it is not valid Unicode"):
+    with pytest.raises(PixelgenError, match="a string in it is not valid Unicode"):
         read_config(tmp_path, "w")

@@ -28,9 +28,9 @@ def test_it_shares_its_folder_with_no_other(
     vae_weights: Path, autoencoders: Path, tmp_path: Path
 ) -> None:
     vae, auto = load_checkpoint(vae_weights), load_checkpoint(autoencoders)
-    with pytest.raises(ValueError, match="a pixelvae cannot have auto-encoders beside it"):
+    with pytest.raises(ValueError, match="a PixelVAE cannot have auto-encoders beside it"):
         save_checkpoint(tmp_path / "w", vae.pixelvae, others=auto.others)
-    with pytest.raises(UsageError, match="auto is an autoencoder, not a pixelvae"):
+    with pytest.raises(UsageError, match="auto is an autoencoder, not a PixelVAE"):
         _ = auto.pixelvae
 
 

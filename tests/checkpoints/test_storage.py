@@ -482,7 +482,7 @@ def test_auto_encoders_that_do_not_belong_together(weights: Path, tmp_path: Path
         save_checkpoint(tmp_path / "w", autoencoder(5), others=[autoencoder(2)])
     with pytest.raises(ValueError, match="same image size"):
         save_checkpoint(tmp_path / "w", autoencoder(2), others=[autoencoder(5, size=16)])
-    with pytest.raises(ValueError, match="a pixelcnn cannot have auto-encoders"):
+    with pytest.raises(ValueError, match="a PixelCNN cannot have auto-encoders"):
         save_checkpoint(tmp_path / "w", build_model(CONFIGS[2]), others=[autoencoder(5)])
     assert not (tmp_path / "w").exists()
     with pytest.raises(PixelgenError, match="tiny has no auto-encoder"):

@@ -425,7 +425,7 @@ BAD = {
     "no flag": ('{"command": "sample", "seed": true}', "'seed' takes text or numbers, not true"),
     "object": ('{"command": "sample", "class": {}}', "takes text or numbers, not a list or object"),
     "list": ('{"command": "sample", "seed": [1]}', "'seed' takes one value, not a list"),
-    "both": ('{"command": "sample", "grid": true, "separate": true}', "'separate' is said twice"),
+    "both": ('{"command": "sample", "grid": true, "separate": true}', "'separate' is given twice"),
     "decided": ('{"command": "sample", "quiet": true}', "'quiet' is an option of the whole batch"),
     "stdin": ('{"command": "score", "images": ["-"]}', "a job has no stdin"),
     "outside": ('{"command": "sample", "out": "../a.png"}', "a place inside the folder of results"),
@@ -433,15 +433,15 @@ BAD = {
     "hidden": ('{"command": "sample", "animate": ".a/b.gif"}', "inside the folder of results"),
     "results": (
         '{"command": "faces", "photos": "a", "out": "Results-1.jsonl"}',
-        "'out' cannot be 'Results-1.jsonl': results of the batch are called so",
+        "'out' cannot be 'Results-1.jsonl': that name is reserved for the results of the batch",
     ),
     "results by id": (
         '{"command": "faces", "photos": "a", "id": "results.jsonl"}',
-        "'out' cannot be 'results.jsonl': results of the batch are called so",
+        "'out' cannot be 'results.jsonl': that name is reserved for the results of the batch",
     ),
     "no place": ('{"command": "score", "images": "a", "out": "a.png"}', "score has no 'out'"),
     "id": ('{"id": "../a", "command": "sample"}', "is used as a file name: '../a' cannot be one"),
-    "no id": ('{"id": [], "command": "sample"}', '"id" is text, not []'),
+    "no id": ('{"id": [], "command": "sample"}', '"id" must be a string, not []'),
     "long id": ('{"id": "' + "a" * 200 + '", "command": "sample"}', '"id" is longer than 150'),
     "surrogate": ('{"command": "sample", "class": "\\ud800"}', "'class' holds invalid characters"),
     "NUL": ('{"command": "score", "images": "a\\u0000"}', "'images' holds invalid characters"),
@@ -514,12 +514,12 @@ def test_dry_run(run: Run, sample: Sample) -> None:
 @pytest.mark.parametrize(
     ("job", "says"),
     [
-        ({"command": "sample", "out": "m.v2"}, "'out' ends in .png or .jpg or .jpeg or "),
+        ({"command": "sample", "out": "m.v2"}, "'out' must end in .png or .jpg or .jpeg or "),
         ({"command": "sample", "out": "m.gif"}, ".tif or .tiff, not 'm.gif'"),
-        ({"command": "interpolate", "class": [1, 2], "out": "m.bmp"}, "'out' ends in .png or "),
-        ({"command": "sample", "animate": "m.mp4"}, "'animate' ends in .gif or .webp or .png"),
-        ({"command": "score", "images": [A], "map": "m.bmp"}, "'map' ends in .png"),
-        ({"command": "encode", "images": [A], "out": "m.png"}, "'out' ends in .safetensors"),
+        ({"command": "interpolate", "class": [1, 2], "out": "m.bmp"}, "'out' must end in .png or "),
+        ({"command": "sample", "animate": "m.mp4"}, "'animate' must end in .gif or .webp or .png"),
+        ({"command": "score", "images": [A], "map": "m.bmp"}, "'map' must end in .png"),
+        ({"command": "encode", "images": [A], "out": "m.png"}, "'out' must end in .safetensors"),
     ],
 )
 def test_places_that_no_command_writes_to(run: Run, job: dict[str, Any], says: str) -> None:
@@ -538,7 +538,7 @@ def test_a_map_in_a_folder(run: Run, pixel_weights: Path) -> None:
 def test_notes_are_told_and_kept(run: Run, pixel_weights: Path) -> None:
     job = {"command": "complete", "image": A, "box": "0,0,1,1", "n": 1, "id": "a", "raw": True}
     outcome = run("batch", write({**job, "weights": str(pixel_weights)}), "-o", "out")
-    note = "nothing is hidden of what the weights see"
+    note = "nothing that the weights see is hidden"
     assert results(outcome.out)[0]["notes"] == [note]
     assert f"note: a: {note}" in outcome.err
 

@@ -126,7 +126,7 @@ def test_nothing_hidden_is_noted(run: Run, pixel_weights: Path, photo: Path) -> 
     words = ["--box", "0,0,3,3", "-n", 1, "--weights", pixel_weights, "-o", "x.png", "--separate"]
     outcome = run("complete", photo, *words, "--raw")
     assert outcome.code == 0
-    assert outcome.err.startswith("note: nothing is hidden of what the weights see\n")
+    assert outcome.err.startswith("note: nothing that the weights see is hidden\n")
     loaded = pixelgen.load(pixel_weights, "cpu")
     assert (
         Image.open("x.png").tobytes() == loaded.complete(photo, keep="left:100%").original.tobytes()
@@ -232,12 +232,12 @@ def test_all_hidden_is_noted(run: Run, pixel_weights: Path, photo: Path) -> None
     outcome = run("complete", photo, "--mask", "empty.png", *words)
     assert outcome.err.startswith(
         "note: the mask has transparent parts: these are filled\n"
-        "note: all is hidden that the weights see: nothing of the picture is used\n"
+        "note: everything that the weights see is hidden: no part of the picture is used\n"
     )
     loaded = pixelgen.load(pixel_weights, "cpu")
-    with pytest.warns(UserWarning, match="all is hidden that the weights see"):
+    with pytest.warns(UserWarning, match="everything that the weights see is hidden"):
         loaded.complete(photo, mask="empty.png")
-    with pytest.warns(UserWarning, match="nothing is hidden"):
+    with pytest.warns(UserWarning, match="nothing that the weights see is hidden"):
         loaded.complete(photo, mask=Image.new("L", SIZE))
 
 

@@ -312,16 +312,16 @@ def codes_of(*shape: int, dtype: torch.dtype = torch.uint8, value: int = 0) -> t
 
 
 BAD_FILES = {
-    "empty": (b"", "cannot read c.safetensors: no readable safetensors file"),
-    "text": (b"no codes at all", "cannot read c.safetensors: no safetensors file"),
-    "picture": (b"\x89PNG\r\n\x1a\n" + bytes(100), "no safetensors file"),
-    "pickle": (b"\x80\x02cos\nsystem\n(S'true'\ntR.", "no safetensors file"),
+    "empty": (b"", "cannot read c.safetensors: not a readable safetensors file"),
+    "text": (b"no codes at all", "cannot read c.safetensors: not a safetensors file"),
+    "picture": (b"\x89PNG\r\n\x1a\n" + bytes(100), "not a safetensors file"),
+    "pickle": (b"\x80\x02cos\nsystem\n(S'true'\ntR.", "not a safetensors file"),
     "huge header": (struct.pack("<Q", 2**62) + b"{}", "far too large a header"),
-    "header beyond the end": (struct.pack("<Q", 1000) + b"{}", "no readable safetensors file"),
+    "header beyond the end": (struct.pack("<Q", 1000) + b"{}", "not a readable safetensors file"),
     "data beyond the end": (
         struct.pack("<Q", 72)
         + b'{"codes":{"dtype":"U8","shape":[9,2,4,4],"data_offsets":[0,288]}}'.ljust(72),
-        "no readable safetensors file",
+        "not a readable safetensors file",
     ),
     "other tensor": ({"code": codes_of(1, 2, 4, 4)}, "it holds no tensor called codes"),
     "floating": ({"codes": codes_of(1, 2, 4, 4, dtype=torch.float32)}, "of type F32"),

@@ -222,7 +222,7 @@ BAD = [
     (
         ["--class", "8", "--class", "207", "--no-align"],
         2,
-        "align=False cannot be combined with classes",
+        "no-align cannot be combined with classes",
     ),
     (["--class", "8", "--class", "207", "--weights", "FACES"], 2, "draws from a photo"),
     (["A", "B", "--weights", "CLASSES"], 2, "tiny has no face embedder"),
@@ -233,7 +233,7 @@ BAD = [
         "slerp requires weights of faces, auto takes any picture",
     ),
     (["A", "B", "--weights", "AUTO", "--face", "1"], 2, "face requires weights of faces"),
-    (["A", "B", "--weights", "AUTO", "--no-align"], 2, "align=False requires weights of faces"),
+    (["A", "B", "--weights", "AUTO", "--no-align"], 2, "no-align requires weights of faces"),
     (["A", "B", "--weights", "AUTO", "--bottleneck", "3"], 2, "auto has no bottleneck of 3 numb"),
     (["A", "B", "--weights", "AUTO", "--steps", "1"], 2, "steps must be at least 2, not 1"),
     (["A", "missing.jpg", "--weights", "AUTO"], 3, "cannot read missing.jpg"),

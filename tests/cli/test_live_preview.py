@@ -286,8 +286,8 @@ BAD = [
     (["--animate", "nowhere/g.gif"], "no folder nowhere"),
     (["--animate", "g.png", "--watch", "./g.png"], "g.png is given for two outputs"),
     (["--watch", "a.png", "-o", "a.png"], "a.png is given for two outputs"),
-    (["--live"], "--live needs a terminal: stderr is none (--watch FILE.png)"),
-    (["--live", "-o", "-"], "--live needs a terminal: stderr is none (--watch FILE.png)"),
+    (["--live"], "--live needs a terminal: stderr is not one (--watch FILE.png)"),
+    (["--live", "-o", "-"], "--live needs a terminal: stderr is not one (--watch FILE.png)"),
     (["--live", "--quiet"], "--live cannot be combined with --quiet"),
 ]
 

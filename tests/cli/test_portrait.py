@@ -179,7 +179,8 @@ def test_of_several_faces_the_largest(
     pair = photos["pair.png"]
     words = ["portrait", pair, "-n", 1, "--seed", 1, "--weights", face_weights]
     outcome = run(*words, "-o", "a.png")
-    note = f"note: {pair} has 2 faces, the largest is taken; face chooses another\n"
+    note = f"note: {pair} has 2 faces, the largest is used; "
+    note += "the option face (1 to 2) chooses another\n"
     assert (outcome.code, outcome.err[: len(note)]) == (0, note)
     assert run(*words, "-o", "b.png", "-q").err == ""
     for number in (1, 2):

@@ -113,7 +113,7 @@ def test_path(run: Run, hub: Hub, weights: Path) -> None:
     hub.add("owner/name", weights)
     outcome = run("weights", "path", "owner/name")
     assert (outcome.code, outcome.out) == (4, "")
-    assert "not in the cache (`pixelgen weights pull OWNER/NAME` with network)" in outcome.err
+    assert "not in the cache (`pixelgen weights pull OWNER/NAME` while online)" in outcome.err
     pulled = run("weights", "pull", "owner/name").out
     assert run("weights", "path", "owner/name").out == pulled
     for ref, code in (("nowhere", 2), ("", 2), ("./nowhere", 2), (weights / "config.json", 2)):

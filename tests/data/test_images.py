@@ -287,7 +287,7 @@ def test_errors_say_what_is_wrong(tmp_path: Path, write_pictures: WritePictures)
     write_pictures(tmp_path / "b", "train", [*noise(2), *noise(1, 8, 8)])
     (tmp_path / "empty").mkdir()
     cases: list[tuple[tuple[Any, str], str]] = [
-        ((tmp_path / "nowhere", "train"), "no data folder"),
+        ((tmp_path / "nowhere", "train"), "no folder or file"),
         (("", "train"), "no data set is named"),
         ((tmp_path / "empty", "train"), "there are no pictures in"),
         ((tmp_path / "a", "test"), "train"),

@@ -85,7 +85,7 @@ def test_nothing_to_measure() -> None:
     with pytest.raises(pixelgen.UsageError, match="no pictures"):
         pixelgen.evaluate(model_of_classes(), [])
     other: Any = nn.Linear(2, 2)
-    with pytest.raises(pixelgen.UsageError, match="Linear is no autoregressive network"):
+    with pytest.raises(pixelgen.UsageError, match="Linear is not an autoregressive network"):
         pixelgen.evaluate(other, [])
 
 

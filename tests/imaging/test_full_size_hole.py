@@ -160,7 +160,7 @@ def test_what_is_beyond_the_photo_is_hidden() -> None:
 def test_nothing_to_fill() -> None:
     photo = noise(64, 32)
     hole = cut_around_hole(photo, 16, mask=Image.new("L", (64, 32)))
-    assert hole.extreme == "nothing is hidden of what the weights see"
+    assert hole.extreme == "nothing that the weights see is hidden"
     after, before = filled(hole, noise(16, 16))
     assert (after == before).all()
 

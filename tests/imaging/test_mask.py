@@ -124,9 +124,9 @@ def test_all_and_nothing() -> None:
     picture = photo()
     empty = Image.new("RGBA", SIZE, (0, 0, 0, 0))
     for mask, extreme in (
-        (empty, "all is hidden that the weights see"),
-        (Image.new("RGBA", SIZE, "white"), "all is hidden that the weights see"),
-        (Image.new("RGB", SIZE, "black"), "nothing is hidden of what the weights see"),
+        (empty, "everything that the weights see is hidden"),
+        (Image.new("RGBA", SIZE, "white"), "everything that the weights see is hidden"),
+        (Image.new("RGB", SIZE, "black"), "nothing that the weights see is hidden"),
         (picture.convert("RGBA"), None),
         (painted(), None),
     ):

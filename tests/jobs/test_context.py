@@ -44,9 +44,9 @@ def test_a_job_prints_nothing_and_reports(
 
 
 def test_there_are_no_streams(weights: Path) -> None:
-    with pytest.raises(UsageError, match="no stdout for a picture"):
+    with pytest.raises(UsageError, match="cannot write a picture to stdout"):
         SampleJob(weights=str(weights), output="-").run()
-    with pytest.raises(UsageError, match="no picture on stdin"):
+    with pytest.raises(UsageError, match="cannot read a picture from stdin"):
         CompletionJob(image="-", keep="top:50%").run()
 
 
@@ -61,7 +61,7 @@ def test_notes_are_collected(pixel_weights: Path, tmp_path: Path) -> None:
         device="cpu",
         output=str(tmp_path / "a.png"),
     ).run(context)
-    assert context.notes == ["nothing is hidden of what the weights see"]
+    assert context.notes == ["nothing that the weights see is hidden"]
 
 
 def test_what_cannot_be_read_is_reported_before_it_is_raised(tmp_path: Path) -> None:

@@ -131,7 +131,7 @@ def test_what_cannot_be_done(loaded: Weights, tmp_path: Path) -> None:
         folder, loaded.checkpoint.model, labels=[8, 9, 207], training={"class_dropout": 0.0}
     )
     strict = Weights(load_checkpoint(folder))
-    with pytest.raises(PixelgenError, match="8-9 is 2 classes, one is taken"):
+    with pytest.raises(PixelgenError, match="8-9 names 2 classes: give one"):
         strict.score(PHOTOS, label="8-9")
     with pytest.raises(PixelgenError, match="strict needs a class"):
         strict.score(PHOTOS)

@@ -166,7 +166,7 @@ def test_completions(pixel_weights: Path) -> None:
     assert made[0].original.tobytes() == expected.original.tobytes()
     assert made[0].masked.tobytes() == expected.masked.tobytes()
     white = Image.new("L", read_image(A).size, "white")
-    with pytest.warns(UserWarning, match="all is hidden"):
+    with pytest.warns(UserWarning, match="everything that the weights see is hidden"):
         made = loaded.complete(A, mask=white, seed=3)
     assert made[0].image.tobytes() == loaded.sample(seed=3, guidance=1.0)[0].image.tobytes()
 

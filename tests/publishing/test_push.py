@@ -262,7 +262,7 @@ def test_a_branch_of_no_repository_makes_none(hub: Hub, mine: Path) -> None:
 
 
 def test_a_kept_card_has_its_own_license(hub: Hub, mine: Path) -> None:
-    with pytest.raises(UsageError, match="has its own license"):
+    with pytest.raises(UsageError, match="has its own licence"):
         push_to_hub(mine, "owner/name", token=TOKEN, keep_card=True, license="cc0-1.0")
     assert not hub.repos
 

@@ -269,7 +269,7 @@ def test_export_takes_a_better_decoder_of_the_same_codes(
     assert "decoder_only = true" in told["recipe"]
     assert told["before"]["recipe"], "and what the decoder began as"
     card = (folder / "README.md").read_text()
-    assert "### The tokenizer before it" in card
+    assert "### Training of the tokenizer" in card
     assert f"--init {tokenizer.name}" in card
     assert str(card_from_config(loaded.config, "weights", sheet=False)) == card
     plain = load_checkpoint(export(tmp_path / "run", tmp_path / "plain")).config.training

@@ -261,12 +261,13 @@ def test_a_plan_says_what_will_happen(tmp_path: Path) -> None:
         "20 pictures of 2 classes: cat (12), dog (8)",
         "made 64×64 (crop), 2 of them held out to validate",
         "gated_pixelcnn, 9 layers, 9.30 M parameters, from the weights imagenet64, 5 minutes",
-        "imagenet64 has none of these classes: each starts from the mean of its own",
+        "imagenet64 has none of these classes: each starts from the mean of the classes of "
+        "imagenet64",
     )
     (folder / "cat").rename(folder / "Tabby cat")
     known = plan_training(str(folder), tmp_path / "run").lines[-1]
     assert known == (
-        "classes that start as those of imagenet64: Tabby cat; others from the mean of its own"
+        "classes that start as those of imagenet64: Tabby cat; others from the mean of its classes"
     )
     assert (
         plan.recipe.card.data == "Pictures of 2 classes (cat, dog), cropped to their middle, 64×64."

@@ -59,7 +59,7 @@ def test_overrides(recipe_file: Path) -> None:
         ("compute.precision=fp8", "must be one of fp32, bf16"),
         ("schedule.minutes=5", "either steps or minutes"),
         ("data=3", "must be a table"),
-        ("card.limits='all'", "a list of texts"),
+        ("card.limits='all'", "a list of strings"),
         ("optimiser.lr=inf", "'optimiser.lr' must be finite, not inf"),
         ("autoencoder.noise=nan", "'autoencoder.noise' must be finite, not nan"),
         ("schedule.minutes=1e300", "minutes must be below 1e30"),

@@ -143,7 +143,7 @@ def require_cached(ref: HubRef) -> Source:
 
 def not_cached_error(ref: HubRef, message: str = "not in the cache") -> PixelgenError:
     """The WeightsError for weights that are not, or not all, in the cache."""
-    return ref.error(message, "load them once with network", code="weights-not-cached")
+    return ref.error(message, "load them once while online", code="weights-not-cached")
 
 
 def cached_weights() -> list[CachedWeights]:

@@ -114,7 +114,7 @@ class LikelihoodTask(Task):
     @classmethod
     def held_out_condition(cls, recipe: Recipe) -> str:
         """Class and condition vector, for models with vectors of classifier features."""
-        return "given class and features of each" if recipe.model.vector_components else ""
+        return "given class and condition vector" if recipe.model.vector_components else ""
 
     def prepare(self, data: ImageData, run: RunContext) -> TrainingData:
         """The images. Raises PixelgenError where they do not fit the model's grid."""
