@@ -109,8 +109,8 @@ def compare(
     watcher = watcher or SilentWatcher()
     allowance = Budget.parse(budget)
     if limit is not None:
-        check_whole("limit", limit, 1)
-    check_whole("samples", samples, 0)
+        limit = check_whole("limit", limit, 1)
+    samples = check_whole("samples", samples, 0)
     for name, value in (("slice_minutes", slice_minutes), ("max_minutes", max_minutes)):
         if value is not None and not value > 0:
             raise UsageError(f"{name} must be positive, not {value:g}")
