@@ -186,6 +186,14 @@ def test_progress(loaded: Weights) -> None:
     assert [int(p.pending().sum()) for p in seen] == 2 * list(range(16, -1, -1))
 
 
+def test_an_error_of_a_callback_is_not_one_of_the_network(loaded: Weights) -> None:
+    def fail(moment: SamplingProgress) -> None:
+        raise IndexError("of the callback")
+
+    with pytest.raises(IndexError, match="of the callback"):
+        loaded.sample(seed=1, on_step=fail)
+
+
 def test_frames_lead_from_class_to_class(loaded: Weights) -> None:
     there = loaded.interpolate(classes=[8, 207], steps=5, seed=3, guidance=2.0)
     back = loaded.interpolate(
