@@ -104,6 +104,6 @@ def _face_size(config: CheckpointConfig, weights: str, guidance: float | None) -
     check_draws_pictures(config, weights)
     if config.embedder is None:
         raise UsageError(f"{weights} has no face embedder")
-    if config.training.get("class_dropout", 1) == 0:
+    if not config.unconditional:
         check_guidance(weights, guidance, "it was not trained without faces")
     return config.embedder.size

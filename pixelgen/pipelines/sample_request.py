@@ -88,6 +88,8 @@ class SampleRequest:
             classes, n = draw_kinds(config, classes or (), groups, n, seed), 1
         indices, rows = find_classes(config, weights, classes or ())
         conditional = bool(indices) or config.has_prior
+        if not conditional and not config.labels:
+            check_guidance(weights, guidance, "it has no condition to guide by here")
         if not conditional and guidance not in (None, 1.0):
             raise UsageError(
                 "guidance needs a class", "give classes", code="guidance-without-class"
