@@ -82,6 +82,8 @@ class DrawingParameters:
             options = defaults.with_overrides(**sampling)
         except ValueError as error:
             raise UsageError(str(error)) from None
+        if options.guidance == 1 and sampling.get("guidance_schedule") is not None:
+            raise UsageError("guidance_schedule has no effect: there is no guidance")
         schedule = defaults.guidance_schedule
         return cls(seed, options, batch_size, uses_vectors, uses_candidates, pick, schedule)
 
@@ -100,11 +102,15 @@ class DrawingParameters:
 
     def parameters(self) -> dict[str, Any]:
         """All options, beside the seed, that decide how the pictures come out; JSON-ready."""
-        used = {"vector_temperature": self.uses_vectors, "candidates": self.uses_candidates}
+        guided = self.options.guidance != 1
+        used = {
+            "guidance_schedule": guided,
+            "vector_temperature": self.uses_vectors,
+            "candidates": self.uses_candidates,
+        }
         parameters = self.options.to_dict(omit=[name for name, yes in used.items() if not yes])
-        if (
-            self.default_schedule != "constant"
-        ):  # a missing one would be read as that of the weights
+        if guided and self.default_schedule != "constant":
+            # A missing one would be read as that of the weights.
             parameters["guidance_schedule"] = self.options.guidance_schedule
         return parameters
 
