@@ -84,7 +84,7 @@ class LinearMean(nn.Module):
         )
         nn.init.zeros_(self.context.weight)
         nn.init.zeros_(self.coupling.weight)
-        if in_features != channels:  # a table embeds the values: nothing to add up
+        if config.embedding == "table":  # nothing to add up
             return
         with torch.no_grad():
             for c in range(channels):
