@@ -123,7 +123,7 @@ def compare(
         found |= {name: peer_recipe(path, like, sizes) for name, path in peers.items()}
     device = pick_device("auto")
     first = next(iter(found.values()))
-    check_amount(samples * len(found), first.model.height)
+    check_amount(samples * len(found), (first.model.height, first.model.width))
     measured_on = EvaluationSplit(data, split, limit)
     unseen = unseen_pictures(first, measured_on, watcher.note)  # fails now, not after hours
     measured_on = replace(measured_on, digest=unseen.digest())

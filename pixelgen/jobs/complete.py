@@ -115,10 +115,10 @@ class CompletionJob(DrawingJob):
         sample = request.sample
         count, size = sample.count, config.image_shape[1]
         one_sheet = self.raw and view.grid
-        check_amount(count, size * view.scale)
+        check_amount(count, config.image_shape, view.scale)
         if view.grid:  # a row begins with the picture and with what is known of it
-            check_amount(count + 2 * (count // n), size * view.scale)
-        check_amount(request.candidate_count, size)
+            check_amount(count + 2 * (count // n), config.image_shape, view.scale)
+        check_amount(request.candidate_count, config.image_shape)
         picks, count = sample.picks, len(sample.picks)
         stem = f"{photo_slug(self.image)}-completed-{seed_slug(sample.drawing)}"
         if self.output == "-" and count > 1 and not self.raw:

@@ -97,7 +97,7 @@ class DecodeJob(Job):
             source = context.fetch(self.weights)
         else:
             source = _named(stored, name, context)
-        check_amount(count, read_config(source.path, source.name).image_shape[1] * self.scale)
+        check_amount(count, read_config(source.path, source.name).image_shape, self.scale)
         parameters = {"codes": _digest(stored), "grid": self.grid, "scale": self.scale}
         parameters |= {} if self.resample == "nearest" else view.parameters()
         picks, stem, about = [*range(1, count + 1)], Path(name).stem, {}

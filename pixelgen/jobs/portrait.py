@@ -75,10 +75,10 @@ class PortraitJob(DrawingJob):
             **self.drawing_options(),
         )
         size = config.image_shape[1]
-        check_amount(n, size * view.scale)
+        check_amount(n, config.image_shape, view.scale)
         if view.grid:  # a sheet shows the photos too
-            check_amount(n + len(photos), size * view.scale)
-        check_amount(request.candidate_count, size)
+            check_amount(n + len(photos), config.image_shape, view.scale)
+        check_amount(request.candidate_count, config.image_shape)
         candidates = request.drawing.options.candidates
         picks, n = request.picks, len(request.picks)
         person = slug(Path(photo_name(photos[0])).stem)

@@ -71,8 +71,8 @@ class SampleJob(DrawingJob):
             **self.drawing_options(),
         )
         view = self.view
-        check_amount(request.count, config.image_shape[1] * view.scale)
-        check_amount(request.candidate_count, config.image_shape[1])
+        check_amount(request.count, config.image_shape, view.scale)
+        check_amount(request.candidate_count, config.image_shape)
         picks, count = request.picks, len(request.picks)
         subject = _subject(request, config.classes, len(self.classes))
         stem = f"pixelgen-{subject}-{seed_slug(request.drawing)}"

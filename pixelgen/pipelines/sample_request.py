@@ -84,7 +84,7 @@ class SampleRequest:
             seed = random_seed() if seed is None else check_whole("seed", seed, 0)
             drawing["seed"] = seed
             n = check_whole("n", n, 1)
-            check_amount(n * len(classes or ()), config.image_shape[1])
+            check_amount(n * len(classes or ()), config.image_shape)
             classes, n = draw_kinds(config, classes or (), groups, n, seed), 1
         indices, rows = find_classes(config, weights, classes or ())
         conditional = bool(indices) or config.has_prior
