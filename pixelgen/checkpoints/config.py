@@ -198,9 +198,9 @@ class CheckpointConfig:
 
     @property
     def unconditional(self) -> bool:
-        """Whether the model can be sampled without a class or a code: it has none, or was trained
-        with some of them left out (`class_dropout` in `training`)."""
-        if not self.labels and not self.bottlenecks:
+        """Whether the model knows pictures without a class, a code or a vector: it has none, or was
+        trained with some of them left out (`class_dropout` in `training`)."""
+        if not (self.labels or self.bottlenecks or self.model.vector):
             return True
         return all(run.get("class_dropout", 1) != 0 for run in self._trainings())
 

@@ -109,8 +109,8 @@ def compare(
     watcher = watcher or SilentWatcher()
     allowance = Budget.parse(budget)
     if limit is not None:
-        check_whole("limit", limit, 1)
-    check_whole("samples", samples, 0)
+        limit = check_whole("limit", limit, 1)
+    samples = check_whole("samples", samples, 0)
     for name, value in (("slice_minutes", slice_minutes), ("max_minutes", max_minutes)):
         if value is not None and not value > 0:
             raise UsageError(f"{name} must be positive, not {value:g}")
@@ -123,7 +123,7 @@ def compare(
         found |= {name: peer_recipe(path, like, sizes) for name, path in peers.items()}
     device = pick_device("auto")
     first = next(iter(found.values()))
-    check_amount(samples * len(found), first.model.height)
+    check_amount(samples * len(found), (first.model.height, first.model.width))
     measured_on = EvaluationSplit(data, split, limit)
     unseen = unseen_pictures(first, measured_on, watcher.note)  # fails now, not after hours
     measured_on = replace(measured_on, digest=unseen.digest(labels=True))

@@ -34,7 +34,7 @@ from pixelgen.metrics.progress import OnNote, OnPartProgress, OnProgress, ignore
 from pixelgen.metrics.reconstruction import measure_reconstruction
 from pixelgen.models.autoencoder import Autoencoder
 from pixelgen.models.pixelvae import PixelVAE
-from pixelgen.pipelines.drawing import DrawingParameters
+from pixelgen.pipelines.drawing import DrawingParameters, check_whole
 from pixelgen.pipelines.image_sampler import ImageSampler, OnStep
 from pixelgen.pipelines.reconstruct_request import autoencoder_drawing
 from pixelgen.pipelines.score_request import check_importance_samples
@@ -82,10 +82,10 @@ def measure_autoencoders(
     """
     models = weights.autoencoders
     of_part = part_progress(progress)
+    reconstructions = check_whole("reconstructions", reconstructions, 1)
     drawing = autoencoder_drawing(
         weights.config,
         weights.name,
-        ("reconstructions", reconstructions, 1),
         seed=seed,
         batch_size=batch,
         **sampling,

@@ -98,6 +98,8 @@ class AgainJob(Job):
             if key not in known:
                 raise UsageError(f"{key} has no effect: {self.picture} was made by {command}")
             said[key] = value
+        if said.get("guidance") == 1 and self.sampling.guidance_schedule is None:
+            said.pop("guidance-schedule", None)  # which would have no effect
         animation = said.pop("out", None)
         output = self.output or animation
         if animation is not None:

@@ -118,8 +118,8 @@ class CompletionJob(DrawingJob):
         if self.raw:  # otherwise photos of their own size are written, one after the other
             # A row of a sheet begins with the picture and with what is known of it.
             shown = count + 2 * (-(-count // n)) if view.grid else count
-            check_amount(shown, size * view.scale)
-        check_amount(request.candidate_count, size)
+            check_amount(shown, config.image_shape, view.scale)
+        check_amount(request.candidate_count, config.image_shape)
         stem = f"{photo_slug(self.image)}-completed-{seed_slug(sample.drawing)}"
         if self.output == "-" and count > 1 and not self.raw:
             raise UsageError("stdout takes one picture", "n=1, or raw=True", code="one-photo")

@@ -97,9 +97,9 @@ class DecodeJob(Job):
             source = context.fetch(self.weights)
         else:
             source = _named(stored, name, context)
-        size = read_config(source.path, source.name).image_shape[1]
-        check_amount(count if self.pick is None else 1, size * self.scale)
-        check_amount(count, size)
+        shape = read_config(source.path, source.name).image_shape
+        check_amount(count if self.pick is None else 1, shape, self.scale)
+        check_amount(count, shape)
         parameters = {"codes": _digest(stored), "grid": self.grid, "scale": self.scale}
         parameters |= {} if self.resample == "nearest" else view.parameters()
         picks, stem, about = [*range(1, count + 1)], Path(name).stem, {}

@@ -85,7 +85,7 @@ class EncodeJob(Job):
         check_photos(self.images)
         source = context.fetch(self.weights)
         size = read_config(source.path, source.name).image_shape[1]
-        check_amount(len(self.images), size)
+        check_amount(len(self.images), (size, size))
         # One at a time: a photo may be a thousand times as large as what is kept of it.
         with context.meter("reading") as meter:
             squares = [

@@ -119,11 +119,11 @@ class InterpolationJob(DrawingJob):
         else:
             names = [Path(photo_name(photo)).stem for photo in photos]
         size, picks = config.image_shape[1], request.drawing.picks(steps)
-        check_amount(len(picks), size * view.scale)
+        check_amount(len(picks), config.image_shape, view.scale)
         candidates = (
             request.drawing.options.candidates if isinstance(request, PortraitRequest) else 1
         )
-        check_amount(steps * candidates, size)
+        check_amount(steps * candidates, config.image_shape)
         parts = ("pixelgen", slug(names[0]), "to", slug(names[-1]), seed_slug(request.drawing))
         stem = "-".join(filter(None, parts))
         target = OutputFiles.plan(

@@ -118,6 +118,8 @@ def _job_values(command: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
     """The keys of a job that `parameters` of a picture determine."""
     known = options_of(job_type(command))
     values = {_KEYS.get(key, key.replace("_", "-")): value for key, value in parameters.items()}
+    if values.get("guidance") == 1:  # earlier versions recorded a schedule without effect
+        values.pop("guidance-schedule", None)
     cut = parameters.get("cut")
     chosen = {
         key: value for key, value in values.items() if key in known and value not in (None, [])

@@ -75,10 +75,10 @@ class PortraitJob(DrawingJob):
             **self.drawing_options(),
         )
         size, picks, n = config.image_shape[1], request.picks, len(request.picks)
-        check_amount(n, size * view.scale)
+        check_amount(n, config.image_shape, view.scale)
         if view.grid:  # a sheet shows the photos too
-            check_amount(n + len(photos), size * view.scale)
-        check_amount(request.candidate_count, size)
+            check_amount(n + len(photos), config.image_shape, view.scale)
+        check_amount(request.candidate_count, config.image_shape)
         candidates = request.drawing.options.candidates
         person = slug(Path(photo_name(photos[0])).stem)
         stem = "-".join(filter(None, ("pixelgen-portrait", person, seed_slug(request.drawing))))

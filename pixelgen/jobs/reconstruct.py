@@ -151,7 +151,7 @@ class ReconstructionJob(DrawingJob):
         preview.check_steps(request.drawing is not None, source.name)
         size = config.image_shape[1]
         if request.drawing is not None:  # before so many places are named
-            check_amount(request.n * len(request.bottlenecks), size * view.scale)
+            check_amount(request.n * len(request.bottlenecks), (size, size), view.scale)
         self._plan(request, list_photos(self.images))  # checks places before photos are read
         columns = len(request.columns(request.selection(1, whole=True)))
         names, pictures = self._read(size, cut, columns, context)
@@ -238,7 +238,7 @@ class ReconstructionJob(DrawingJob):
         for name, photo in read_photos(self.images, context):
             picture = fit_photo(photo, size, cut, self.max_side or LONGEST)
             patches += tile_count(*picture.size, size)
-            check_amount(patches * columns, size * self.view.scale)
+            check_amount(patches * columns, (size, size), self.view.scale)
             names.append(name)
             pictures.append(picture)
         return names, pictures

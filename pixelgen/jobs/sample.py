@@ -71,8 +71,8 @@ class SampleJob(DrawingJob):
             **self.drawing_options(),
         )
         view, picks, count = self.view, request.picks, len(request.picks)
-        check_amount(count, config.image_shape[1] * view.scale)
-        check_amount(request.candidate_count, config.image_shape[1])
+        check_amount(count, config.image_shape, view.scale)
+        check_amount(request.candidate_count, config.image_shape)
         subject = _subject(request, config.classes, len(self.classes))
         stem = f"pixelgen-{subject}-{seed_slug(request.drawing)}"
         files = 1 if view.grid else count

@@ -149,7 +149,7 @@ class ScoreJob(Job):
         )
         size = config.image_shape[1]
         count = len(list_photos(self.images))
-        check_amount(count, size)
+        check_amount(count, config.image_shape)
         target = None
         if self.map is not None:
             check_rows(count, size)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from pixelgen.metrics.shared_batches import in_batches
 from pixelgen.models.evaluation_mode import evaluating
 from pixelgen.models.likelihood import to_signed
+from pixelgen.models.precision import full_precision
 
 _BINS = 2**20
 """Bins of the histogram of squared distances, 0 … 4."""
@@ -26,7 +27,7 @@ _AT_ONCE = 2**22
 def squared_distances(embeddings: Tensor, rows: slice = slice(None)) -> Tensor:
     """Embeddings [N, D] of length 1 → squared distances [N, N] of 0 … 4, or some `rows` of them;
     never in bf16, which rounds small differences away."""
-    with torch.autocast(embeddings.device.type, enabled=False):
+    with full_precision(embeddings.device):
         embeddings = embeddings if embeddings.dtype == torch.float64 else embeddings.float()
         return (2 - 2 * embeddings[rows] @ embeddings.t()).clamp(min=0)
 

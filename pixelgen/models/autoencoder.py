@@ -33,6 +33,7 @@ from pixelgen.models.encoder import VectorEncoder
 from pixelgen.models.gated_pixelcnn import GatedPixelCNN
 from pixelgen.models.hub_methods import HubMethods
 from pixelgen.models.layers import ChannelNorm, ResidualBlock, residual_blocks, upsample
+from pixelgen.models.precision import full_precision
 
 
 class PrincipalComponents(nn.Module):
@@ -52,14 +53,14 @@ class PrincipalComponents(nn.Module):
 
     def scores(self, images: Tensor) -> Tensor:
         """Pictures [B, C, S, S] → [B, D], of zero mean and unit variance on the training set."""
-        with torch.autocast(images.device.type, enabled=False):
+        with full_precision(images.device):
             from_center = images.to(self.center.dtype).flatten(1) - self.center
             return from_center @ self.components.T / self.spread
 
     def pictures(self, h: Tensor) -> Tensor:
         """Scores [B, D] → pictures [B, C, S, S]: with all but the first k scores 0, the best linear
         reconstruction from k numbers on the training set."""
-        with torch.autocast(h.device.type, enabled=False):
+        with full_precision(h.device):
             flat = (h.to(self.spread.dtype) * self.spread) @ self.components + self.center
             return flat.unflatten(1, self.shape)
 

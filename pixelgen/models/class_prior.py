@@ -42,7 +42,8 @@ class ClassPrior(nn.Module):
         return (features - self.centre) @ self.directions
 
     def draw(self, classes: Tensor, generator: torch.Generator, temperature: float = 1.0) -> Tensor:
-        """Draws a vector for each of `classes` [B] → [B, D]; `temperature` scales the variance.
+        """Draws a vector for each of `classes` [B] → [B, D]; `temperature` scales the covariance
+        inside each Gaussian.
 
         The k-th vector after the generator (on the CPU) was seeded is the same whatever B is.
         """

@@ -6,12 +6,12 @@ a GPU.
 
 from __future__ import annotations
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pixelgen.models.config import SquareConfig
 from pixelgen.models.layers import ChannelNorm, downsample, residual_blocks
+from pixelgen.models.precision import full_precision
 
 
 class VectorEncoder(nn.Module):
@@ -45,6 +45,6 @@ class VectorEncoder(nn.Module):
         """The vector [B, D] of the second of the `features`."""
         # [B, place_features · (S/2p)²]
         flat = self.dropout(F.silu(self.places(deep)).flatten(1))
-        with torch.autocast(flat.device.type, enabled=False):
+        with full_precision(flat.device):
             vector: Tensor = self.out(flat.to(self.out.weight.dtype))
         return vector

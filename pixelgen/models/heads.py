@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from pixelgen.models.config import GatedPixelCNNConfig
 from pixelgen.models.likelihood import Likelihood, set_bias
 from pixelgen.models.masked_conv import MaskedConv2d, channel_mask, pointwise, scale_init
+from pixelgen.models.precision import full_precision
 
 
 class OutputHead(nn.Module):
@@ -60,7 +61,7 @@ class PointwiseHead(OutputHead):
         return (self.out,)
 
     def forward(self, context: Tensor, embedded: Tensor) -> Tensor:
-        with torch.autocast(context.device.type, enabled=False):
+        with full_precision(context.device):
             context = context.to(self.out.weight.dtype)
             out: Tensor = self.out(F.relu(context) if self.relu else context)
             return out
@@ -83,7 +84,7 @@ class LinearMean(nn.Module):
         )
         nn.init.zeros_(self.context.weight)
         nn.init.zeros_(self.coupling.weight)
-        if in_features != channels:  # a table embeds the values: nothing to add up
+        if config.embedding == "table":  # nothing to add up
             return
         with torch.no_grad():
             for c in range(channels):
@@ -161,7 +162,7 @@ class ChannelHead(OutputHead):
         z = (linear * torch.sigmoid(scale)).flatten(1, 2)  # [B, C·hidden, H, W]
         for layer in self.hidden:
             z = z + F.silu(layer(z))
-        with torch.autocast(z.device.type, enabled=False):
+        with full_precision(z.device):
             out: Tensor = self.out(z.to(self.out.weight.dtype))  # [B, C·P, H, W]
             if self.linear_mean is None:
                 return out

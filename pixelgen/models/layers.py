@@ -36,7 +36,8 @@ class ChannelNorm(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """x + two convolutions of the normalised x; the identity before training."""
+    """x + two convolutions of the normalised x; before training the second one adds a constant, its
+    bias."""
 
     def __init__(self, features: int) -> None:
         super().__init__()

@@ -94,10 +94,12 @@ def logistic_bins(mean: Tensor, log_scale: Tensor, x: Tensor, levels: int) -> Te
     return torch.where(x == 0, upper_log, torch.where(x == levels - 1, lower_log, inside))
 
 
-def mixture_bias(weights: Tensor, means: Tensor) -> Tensor:
-    """Parameters of a mixture whose components share the range between them: log-weights, means,
-    and log-scales of exp(-1.5), about a tenth of the range."""
-    return torch.cat((weights, means, torch.full_like(means, -1.5)))
+def mixture_bias(mixtures: int, channels: int = 1) -> Tensor:
+    """Parameters of a mixture whose components share the range between them: log-weights, means of
+    every channel, and log-scales of exp(-1.5), about a tenth of the range."""
+    means = torch.linspace(-0.8, 0.8, mixtures) if mixtures > 1 else torch.zeros(mixtures)
+    means = means.repeat(channels)
+    return torch.cat((torch.zeros(mixtures), means, torch.full_like(means, -1.5)))
 
 
 class Mixture(Likelihood):
@@ -125,8 +127,7 @@ class LogisticMixture(Mixture):
         super().__init__(channels, levels, 3 * mixtures, coupled=False)
 
     def initial_bias(self) -> Tensor:
-        k = self.parameters_per_value // 3
-        return mixture_bias(torch.zeros(k), torch.linspace(-0.8, 0.8, k))
+        return mixture_bias(self.parameters_per_value // 3)
 
     @staticmethod
     def _split(parameters: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -161,8 +162,7 @@ class CoupledLogisticMixture(Mixture):
         self.mixtures = mixtures
 
     def initial_bias(self) -> Tensor:
-        k, c = self.mixtures, self.channels
-        start = mixture_bias(torch.zeros(k), torch.linspace(-0.8, 0.8, k).repeat(c))
+        start = mixture_bias(self.mixtures, self.channels)
         return torch.cat((start, torch.zeros(self.parameters_per_value - len(start))))
 
     def _split(self, parameters: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:

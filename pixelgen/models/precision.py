@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
+
 import torch
 
 
-def autocast(device: torch.device, precision: str) -> torch.autocast:
+def autocast(device: torch.device, precision: str) -> AbstractContextManager[object]:
     """bf16 for convolutions and matrix products, if `precision` is "bf16" and `device` has it."""
-    enabled = precision == "bf16" and bf16_is_fast(device)
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=enabled)
+    if precision == "bf16" and bf16_is_fast(device) and _has_autocast(device):
+        return torch.autocast(device.type, dtype=torch.bfloat16)
+    return full_precision(device)
+
+
+def full_precision(device: torch.device) -> AbstractContextManager[object]:
+    """No bf16, also within `autocast`."""
+    return torch.autocast(device.type, enabled=False) if _has_autocast(device) else nullcontext()
+
+
+def _has_autocast(device: torch.device) -> bool:
+    """False for Apple's GPUs with torch 2.4, which refuses even a context that is not enabled."""
+    return torch.amp.is_autocast_available(device.type)
 
 
 def bf16_is_fast(device: torch.device) -> bool:

@@ -22,6 +22,7 @@ from pixelgen.models.config import TokenizerConfig
 from pixelgen.models.hub_methods import HubMethods
 from pixelgen.models.layers import ChannelNorm, downsample, residual_blocks, upsample
 from pixelgen.models.likelihood import to_signed
+from pixelgen.models.precision import full_precision
 
 
 def to_bytes(images: Tensor) -> Tensor:
@@ -31,11 +32,12 @@ def to_bytes(images: Tensor) -> Tensor:
 
 def binomial_filter(pictures: Tensor) -> Tensor:
     """Pictures [B, C, S, S], each pixel a mean of 3×3 with the weights 1, 2, 1 along both sides;
-    outside of a picture its outermost pixels go on."""
+    outside of a picture its outermost pixels go on. In the precision of `pictures`."""
     channels = pictures.shape[1]
     side = pictures.new_tensor([0.25, 0.5, 0.25])
     kernel = torch.outer(side, side).expand(channels, 1, 3, 3)
-    return F.conv2d(F.pad(pictures, (1, 1, 1, 1), "replicate"), kernel, groups=channels)
+    with full_precision(pictures.device):
+        return F.conv2d(F.pad(pictures, (1, 1, 1, 1), "replicate"), kernel, groups=channels)
 
 
 class ScalarQuantizer(nn.Module):

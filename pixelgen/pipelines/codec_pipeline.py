@@ -42,7 +42,7 @@ class CodecPipeline(Pretrained):
         picture. Raises UsageError for a negative number of steps."""
         import torch
 
-        check_whole("code_steps", code_steps, 0)
+        code_steps = check_whole("code_steps", code_steps, 0)
         if not images:
             return torch.empty((0, *self.codec.config.code_shape), dtype=torch.int64)
         size = self.codec.config.size

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -107,12 +108,13 @@ class CodesFile:
         raise InputError(f"cannot read {name or path}: {harmless(why[:200])}")
 
 
-def check_amount(count: int, size: int) -> None:
-    """Raises UsageError where `count` pictures of size×size pixels are more than are drawn at
-    once."""
-    if count * size**2 > MAX_PIXELS:
+def check_amount(count: int, shape: Sequence[int], scale: int = 1) -> None:
+    """Raises UsageError where `count` pictures of `shape`, rows and columns last, are more than are
+    drawn at once, enlarged `scale` times."""
+    height, width = (side * scale for side in shape[-2:])
+    if count * height * width > MAX_PIXELS:
         raise UsageError(
-            f"{count} pictures of {size}×{size} pixels are too many at once",
+            f"{count} pictures of {width}×{height} pixels are too many at once",
             f"at most {MAX_PIXELS // 10**6} million pixels",
         )
 

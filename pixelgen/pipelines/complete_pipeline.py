@@ -35,10 +35,11 @@ class CompletePipeline(Pretrained):
     Hidden values are drawn one after the other in the model's order (raster order, of blocks where
     its grid has `patch` above 1), each given all before it, known or drawn. So what is known below
     a hole, or right of it in its last row, has no influence, but for `refine`: of that many
-    candidates one is chosen by how likely the known values are given what was drawn before them. At
-    temperature 1, without guidance or top-p, the choice is exact in the limit of many candidates:
-    p(hidden | known). With other options candidates come from the sharpened distribution, and are
-    chosen by the likelihood of the model itself.
+    candidates one is chosen by how likely the known values are given what was drawn before them.
+    (Of a model of two scales the sub-sampled picture comes first, and its known pixels influence
+    all others, above them too.) At temperature 1, without guidance or top-p, the choice is exact in
+    the limit of many candidates: p(hidden | known). With other options candidates come from the
+    sharpened distribution, and are chosen by the likelihood of the model itself.
     """
 
     def __init__(self, checkpoint: LoadedCheckpoint, device: torch.device | str = "cpu") -> None:

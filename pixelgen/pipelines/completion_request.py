@@ -44,7 +44,7 @@ class CompletionRequest:
                 "its latent is computed from a whole picture",
             )
         check_reads_photos(config, weights)
-        check_whole("refine", refine, 1)
+        refine = check_whole("refine", refine, 1)
         sample = SampleRequest.from_options(
             config, weights, classes=classes, n=n, null_vector=True, **drawing
         )

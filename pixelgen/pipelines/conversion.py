@@ -56,6 +56,8 @@ def pictures_of(pictures: Pictures) -> list[Photo]:
     import torch
 
     if isinstance(pictures, torch.Tensor):
+        if pictures.is_floating_point():  # some, such as bfloat16, are unknown to NumPy
+            raise _type_error("a tensor", str(pictures.dtype).removeprefix("torch."))
         array = pictures.detach().cpu().numpy()
         if array.ndim not in (3, 4):
             raise _shape_error("a tensor", "[C, H, W] or [N, C, H, W]", array)
@@ -87,16 +89,20 @@ def _images_of(what: str, array: np.ndarray) -> list[Photo]:
         raise UsageError(f"{what} must have 1 or 3 channels and some pixels, not {array.shape[-1]} "
                          f"channels of {array.shape[2]}×{array.shape[1]} pixels")  # fmt: skip
     if not np.issubdtype(array.dtype, np.integer):
-        raise UsageError(
-            f"{what} must hold whole numbers 0 … 255, not {array.dtype}",
-            "multiply values 0 … 1 by 255, round them, and convert them to uint8",
-        )
+        raise _type_error(what, str(array.dtype))
     if array.size and not 0 <= array.min() <= array.max() <= 255:
         raise UsageError(
             f"{what} must hold whole numbers 0 … 255, not {array.min()} … {array.max()}"
         )
     narrow = np.ascontiguousarray(array.astype(np.uint8))
     return [Image.fromarray(one[..., 0] if one.shape[-1] == 1 else one) for one in narrow]
+
+
+def _type_error(what: str, kind: str) -> UsageError:
+    return UsageError(
+        f"{what} must hold whole numbers 0 … 255, not {kind}",
+        "multiply values 0 … 1 by 255, round them, and convert them to uint8",
+    )
 
 
 def _shape_error(what: str, shapes: str, array: np.ndarray) -> UsageError:

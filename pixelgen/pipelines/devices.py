@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     import torch
 
 _log = logging.getLogger(__name__)
-_NAME = re.compile(r"auto|cpu|mps|cuda(?::(?P<index>\d{1,3}))?")
+_NAME = re.compile(r"auto|cpu|mps(?::0)?|cuda(?::(?P<index>\d{1,3}))?")
 
 
 def check_device_name(name: str) -> int:
-    """The N of cuda:N, else 0. Raises UsageError unless `name` is auto, cpu, cuda, cuda:N or
-    mps."""
+    """The N of cuda:N, else 0. Raises UsageError unless `name` is auto, cpu, cuda, cuda:N, mps or
+    mps:0, as tensors call it."""
     parts = _NAME.fullmatch(name)
     if parts is None:
         raise UsageError(f"no device {name!r}", "auto, cpu, cuda, cuda:N or mps")
@@ -39,8 +39,8 @@ def pick_device(name: str) -> torch.device:
     if name.startswith("cuda") and index >= cuda:
         seen = f"torch sees {cuda} CUDA devices" if cuda else "torch sees no CUDA device"
         raise _unavailable(f"device {name} is not available: {seen}")
-    if name == "mps" and not mps:
-        raise _unavailable("device mps is not available here")
+    if name.startswith("mps") and not mps:
+        raise _unavailable(f"device {name} is not available here")
     _log.info("device %s, %d threads", name, torch.get_num_threads())
     return torch.device(name)
 

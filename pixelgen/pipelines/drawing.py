@@ -5,7 +5,8 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from operator import index
+from typing import TYPE_CHECKING, Any, SupportsIndex
 
 from pixelgen.checkpoints import CheckpointConfig
 from pixelgen.errors import UsageError
@@ -52,7 +53,6 @@ class DrawingParameters:
     def from_arguments(
         cls,
         config: CheckpointConfig,
-        amount: tuple[str, int, int],
         *,
         conditional: bool = True,
         uses_vectors: bool = False,
@@ -64,14 +64,13 @@ class DrawingParameters:
     ) -> DrawingParameters:
         """Arguments completed by the defaults of the weights and, without `seed`, a random one.
 
-        `amount` is the name, value and least value of the number of pictures. Unless
-        `conditional`, there is no guidance. Raises UsageError for bad values, and for options that
-        would have no effect. Whether there is a picture number `pick` is for `picks` to check.
+        Unless `conditional`, there is no guidance. Raises UsageError for bad values, and for
+        options that would have no effect. Whether there is a picture number `pick` is for `picks`
+        to check.
         """
-        own = ("batch_size", batch_size, 1), ("seed", seed, 0), ("pick", pick, 1)
-        for name, value, least in (amount, *own):
-            if value is not None:
-                check_whole(name, value, least)
+        batch_size = check_whole("batch_size", batch_size, 1)
+        seed = random_seed() if seed is None else check_whole("seed", seed, 0)
+        pick = None if pick is None else check_whole("pick", pick, 1)
         if not uses_vectors and sampling.get("vector_temperature") is not None:
             raise UsageError("vector_temperature has no effect: no vectors of classes are drawn")
         if not uses_candidates and sampling.get("candidates") is not None:
@@ -83,8 +82,8 @@ class DrawingParameters:
             options = defaults.with_overrides(**sampling)
         except ValueError as error:
             raise UsageError(str(error)) from None
-        seed = random_seed() if seed is None else int(seed)
-        pick = None if pick is None else int(pick)
+        if options.guidance == 1 and sampling.get("guidance_schedule") is not None:
+            raise UsageError("guidance_schedule has no effect: there is no guidance")
         schedule = defaults.guidance_schedule
         return cls(seed, options, batch_size, uses_vectors, uses_candidates, pick, schedule)
 
@@ -103,11 +102,15 @@ class DrawingParameters:
 
     def parameters(self) -> dict[str, Any]:
         """All options, beside the seed, that decide how the pictures come out; JSON-ready."""
-        used = {"vector_temperature": self.uses_vectors, "candidates": self.uses_candidates}
+        guided = self.options.guidance != 1
+        used = {
+            "guidance_schedule": guided,
+            "vector_temperature": self.uses_vectors,
+            "candidates": self.uses_candidates,
+        }
         parameters = self.options.to_dict(omit=[name for name, yes in used.items() if not yes])
-        if (
-            self.default_schedule != "constant"
-        ):  # a missing one would be read as that of the weights
+        if guided and self.default_schedule != "constant":
+            # A missing one would be read as that of the weights.
             parameters["guidance_schedule"] = self.options.guidance_schedule
         return parameters
 
@@ -117,11 +120,14 @@ def random_seed() -> int:
     return secrets.randbelow(2**31)
 
 
-def check_whole(name: str, value: int, least: int) -> None:
-    """Raises UsageError for a `value` that is not a whole number, is below `least`, or has more
-    than 63 bits."""
-    if not hasattr(value, "__index__"):
-        raise UsageError(f"{name} must be a whole number, not {value!r}")
-    if not least <= value <= _LARGEST:
-        limit = f"at least {least}" if value < least else "below 2^63"
-        raise UsageError(f"{name} must be {limit}, not {value}")
+def check_whole(name: str, value: SupportsIndex, least: int) -> int:
+    """`value`, an integer of any type, such as NumPy's, as an int. Raises UsageError for a value
+    that is not a whole number, is below `least`, or has more than 63 bits."""
+    try:
+        whole = index(value)
+    except TypeError:
+        raise UsageError(f"{name} must be a whole number, not {value!r}") from None
+    if not least <= whole <= _LARGEST:
+        limit = f"at least {least}" if whole < least else "below 2^63"
+        raise UsageError(f"{name} must be {limit}, not {whole}")
+    return whole

@@ -204,6 +204,9 @@ class ImageSampler:
         generator = seeded(drawing.seed)
         shared = draw_uniforms(generator, streams, config) if streams else None
         least = min(count, LEAST_ROWS)
+        of_callback: list[IndexError] = []
+        if on_step is not None:
+            on_step = _noting_errors(on_step, of_callback)
         chosen = range(count) if only is None else only
         for first in range(0, len(chosen), drawing.batch_size):
             batch = chosen[first : first + drawing.batch_size]
@@ -218,7 +221,7 @@ class ImageSampler:
             if size < least:  # some pictures twice
                 rows = torch.arange(least) % size
                 uniforms, part = uniforms[rows], None if part is None else part[rows]
-            with torch.inference_mode(), self._overflow_reported():
+            with torch.inference_mode(), self._overflow_reported(of_callback):
                 x, log_prob = sample_scored(
                     self.model,
                     part,
@@ -236,12 +239,14 @@ class ImageSampler:
             yield x, log_prob
 
     @contextmanager
-    def _overflow_reported(self) -> Iterator[None]:
+    def _overflow_reported(self, of_callback: Sequence[IndexError]) -> Iterator[None]:
         """A context that raises PixelgenError where the network overflows: from probabilities that
-        are not numbers, a value beyond the last level is drawn."""
+        are not numbers, a value beyond the last level is drawn. Errors `of_callback` pass."""
         try:
             yield
         except IndexError as error:
+            if error in of_callback:
+                raise
             raise self.checkpoint.not_finite_error() from error
 
     def show(self, x: Tensor) -> list[Image.Image]:
@@ -258,6 +263,19 @@ class ImageSampler:
                 self, first, batch, total, done, positions, lambda: grids()[:batch], known
             )
         )
+
+
+def _noting_errors(on_step: OnStep, errors: list[IndexError]) -> OnStep:
+    """`on_step`, which adds to `errors` what would otherwise look like an overflow."""
+
+    def step(moment: SamplingProgress) -> None:
+        try:
+            on_step(moment)
+        except IndexError as error:
+            errors.append(error)
+            raise
+
+    return step
 
 
 def _spread(cells: np.ndarray, side: int) -> np.ndarray:

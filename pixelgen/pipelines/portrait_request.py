@@ -49,7 +49,8 @@ class PortraitRequest:
         size = _face_size(config, weights, drawing.get("guidance"))
         if photos < 1:
             raise UsageError("a photo must be given")
-        parameters = _drawing_parameters(config, ("n", n, 1), drawing)
+        n = check_whole("n", n, 1)
+        parameters = _drawing_parameters(config, n, drawing)
         return cls(photos, size, n, path=False, slerp=False, drawing=parameters)
 
     @classmethod
@@ -68,7 +69,8 @@ class PortraitRequest:
         size = _face_size(config, weights, drawing.get("guidance"))
         if photos < 2:
             raise UsageError("at least 2 photos must be given")
-        parameters = _drawing_parameters(config, ("steps", steps, photos), drawing)
+        steps = check_whole("steps", steps, photos)
+        parameters = _drawing_parameters(config, steps, drawing)
         return cls(photos, size, steps, path=True, slerp=slerp, drawing=parameters)
 
     @property
@@ -88,11 +90,11 @@ class PortraitRequest:
 
 
 def _drawing_parameters(
-    config: CheckpointConfig, amount: tuple[str, int, int], drawing: DrawingArguments
+    config: CheckpointConfig, count: int, drawing: DrawingArguments
 ) -> DrawingParameters:
-    parameters = DrawingParameters.from_arguments(config, amount, uses_candidates=True, **drawing)
-    check_whole("pictures in all", amount[1] * parameters.options.candidates, 1)
-    parameters.picks(amount[1])  # is there such a picture?
+    parameters = DrawingParameters.from_arguments(config, uses_candidates=True, **drawing)
+    check_whole("pictures in all", count * parameters.options.candidates, 1)
+    parameters.picks(count)  # is there such a picture?
     return parameters
 
 
@@ -102,6 +104,6 @@ def _face_size(config: CheckpointConfig, weights: str, guidance: float | None) -
     check_draws_pictures(config, weights)
     if config.embedder is None:
         raise UsageError(f"{weights} has no face embedder")
-    if config.training.get("class_dropout", 1) == 0:
+    if not config.unconditional:
         check_guidance(weights, guidance, "it was not trained without faces")
     return config.embedder.size

@@ -78,17 +78,15 @@ class ReconstructRequest:
                         f"{name} requires auto-encoders, {weights} reconstructs by its tokenizer",
                     )
             code_steps = default_code_steps(config) if code_steps is None else code_steps
-            check_whole("code_steps", code_steps, 0)
-            return cls((), 0, None, int(code_steps))
+            return cls((), 0, None, check_whole("code_steps", code_steps, 0))
         if code_steps:
             raise UsageError(
                 f"code_steps requires a tokenizer, {weights} reconstructs by its auto-encoders"
             )
-        chosen = tuple(sorted(set(bottlenecks or config.bottlenecks)))
-        for bottleneck in chosen:
-            _check_bottleneck(config, weights, bottleneck)
-        n = DEFAULT_SAMPLES if n is None else n
-        return cls(chosen, n, autoencoder_drawing(config, weights, ("n", n, 1), **drawing))
+        wanted = bottlenecks or config.bottlenecks
+        chosen = {_check_bottleneck(config, weights, bottleneck) for bottleneck in wanted}
+        n = DEFAULT_SAMPLES if n is None else check_whole("n", n, 1)
+        return cls(tuple(sorted(chosen)), n, autoencoder_drawing(config, weights, **drawing))
 
     def selection(self, pictures: int, *, whole: bool = False) -> Selection:
         """What is drawn of so many `pictures`: the sample that was picked, or, if none was or with
@@ -164,10 +162,11 @@ class InterpolationRequest:
         if not config.bottlenecks:
             raise UsageError(f"{weights} has no auto-encoder")
         chosen = max(config.bottlenecks) if bottleneck is None else bottleneck
-        _check_bottleneck(config, weights, chosen)
+        chosen = _check_bottleneck(config, weights, chosen)
         if photos < 2:
             raise UsageError("at least 2 photos must be given")
-        parameters = autoencoder_drawing(config, weights, ("steps", steps, photos), **drawing)
+        steps = check_whole("steps", steps, photos)
+        parameters = autoencoder_drawing(config, weights, **drawing)
         parameters.picks(steps)  # is there such a picture?
         return cls(photos, chosen, steps, parameters)
 
@@ -176,22 +175,21 @@ class InterpolationRequest:
         return {"steps": self.steps, "bottleneck": self.bottleneck} | self.drawing.parameters()
 
 
-def _check_bottleneck(config: CheckpointConfig, weights: str, bottleneck: int) -> None:
-    """Raises UsageError for one that the weights do not have."""
+def _check_bottleneck(config: CheckpointConfig, weights: str, bottleneck: int) -> int:
+    """`bottleneck`, a number of any type, as an int. Raises UsageError for one that the weights do
+    not have."""
     if bottleneck not in config.bottlenecks:
         known = ", ".join(map(str, config.bottlenecks))
         raise UsageError(f"{weights} has no bottleneck of {bottleneck} numbers", f"it has: {known}")
+    return int(bottleneck)
 
 
 def autoencoder_drawing(
-    config: CheckpointConfig,
-    weights: str,
-    amount: tuple[str, int, int],
-    **drawing: Unpack[DrawingArguments],
+    config: CheckpointConfig, weights: str, **drawing: Unpack[DrawingArguments]
 ) -> DrawingParameters:
     """`DrawingParameters.from_arguments` for auto-encoders. Also raises UsageError for guidance
     where they never drew without h."""
     if not config.unconditional:
         why_not = "its pictures were never drawn without h"
         check_guidance(weights, drawing.get("guidance"), why_not)
-    return DrawingParameters.from_arguments(config, amount, **drawing)
+    return DrawingParameters.from_arguments(config, **drawing)

@@ -73,7 +73,8 @@ def check_draws_pictures(config: CheckpointConfig, weights: str) -> None:
 
 
 def check_reads_photos(config: CheckpointConfig, weights: str) -> None:
-    """Raises UsageError for weights whose model does not read photos, as pixels or as codes."""
+    """Raises UsageError for weights whose model does not read photos, as pixels or as codes, or
+    only ones whose vector is given."""
     if config.has_prior:
         return  # it reads RGB squares
     if config.bottlenecks:
@@ -86,6 +87,9 @@ def check_reads_photos(config: CheckpointConfig, weights: str) -> None:
         raise UsageError(f"{weights} models other values than those of pictures")
     if height != width:
         raise UsageError(f"{weights} models pictures of {width}×{height} pixels, not square ones")
+    if not config.labels and not config.unconditional:
+        given = "vectors" if config.embedder is None else "faces"
+        raise UsageError(f"{weights} draws from {given} alone: it was not trained without them")
 
 
 def check_guidance(weights: str, guidance: float | None, why_not: str) -> None:

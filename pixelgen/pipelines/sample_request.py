@@ -81,13 +81,15 @@ class SampleRequest:
             groups = find_groups(config, weights, classes or ())
         if groups:
             seed = drawing.get("seed")
-            drawing["seed"] = seed = random_seed() if seed is None else seed
-            check_whole("seed", seed, 0)
-            check_whole("n", n, 1)
-            check_amount(n * len(classes or ()), config.image_shape[1])
+            seed = random_seed() if seed is None else check_whole("seed", seed, 0)
+            drawing["seed"] = seed
+            n = check_whole("n", n, 1)
+            check_amount(n * len(classes or ()), config.image_shape)
             classes, n = draw_kinds(config, classes or (), groups, n, seed), 1
         indices, rows = find_classes(config, weights, classes or ())
         conditional = bool(indices) or config.has_prior
+        if not conditional and not config.labels:
+            check_guidance(weights, guidance, "it has no condition to guide by here")
         if not conditional and guidance not in (None, 1.0):
             raise UsageError(
                 "guidance needs a class", "give classes", code="guidance-without-class"
@@ -108,9 +110,12 @@ class SampleRequest:
                     f"{weights} cannot choose among candidates: it was not trained without classes",
                     "leave them out",
                 )
+        if steps is None:
+            n = check_whole("n", n, 1)
+        else:
+            steps = check_whole("steps", steps, len(indices))
         parameters = DrawingParameters.from_arguments(
             config,
-            ("n", n, 1) if steps is None else ("steps", steps, len(indices)),
             conditional=conditional,
             uses_vectors=config.has_prior or (vectors and bool(indices)),
             uses_candidates=uses_candidates,

@@ -43,7 +43,7 @@ class ScoreRequest:
         """The class is a number, a WordNet id or a name. Raises UsageError for anything that these
         weights cannot do."""
         check_reads_photos(config, weights)
-        check_whole("batch_size", batch_size, 1)
+        batch_size = check_whole("batch_size", batch_size, 1)
         indices, rows = find_classes(config, weights, [] if label is None else [label])
         if len(indices) > 1:
             raise UsageError(f"{label} names {len(indices)} classes: give one")
@@ -66,7 +66,7 @@ def check_importance_samples(
             )
         return None
     chosen = IMPORTANCE_SAMPLES if samples is None else samples
-    check_whole("importance_samples", chosen, 1)
+    chosen = check_whole("importance_samples", chosen, 1)
     if chosen > _MOST_SAMPLES:
         raise UsageError(f"importance_samples must be at most {_MOST_SAMPLES}, not {chosen}")
     return chosen

@@ -45,7 +45,7 @@ from pixelgen.pipelines.conversion import (
     pictures_of,
 )
 from pixelgen.pipelines.devices import pick_device
-from pixelgen.pipelines.drawing import DrawingArguments
+from pixelgen.pipelines.drawing import DrawingArguments, check_whole
 from pixelgen.pipelines.image_sampler import OnStep
 from pixelgen.pipelines.interpolate_pipeline import InterpolatePipeline, PathResult
 from pixelgen.pipelines.interpolate_request import path_request
@@ -416,7 +416,7 @@ class Weights:
         )
         if longest is not None and cut != "patches":
             raise UsageError("longest requires patches", 'cut="patches"')
-        longest = LONGEST if longest is None else longest
+        longest = LONGEST if longest is None else check_whole("longest", longest, 1)
         shown = pictures_of(photos)
         sources = [fit_photo(load_photo(photo), self.size[1], cut, longest) for photo in shown]
         return ReconstructPipeline(self.checkpoint, self.device).run(request, sources, on_step)

@@ -48,7 +48,8 @@ class SamplingOptions:
     the first position to `guidance` at the last; or an interval "a:b" of shares 0 … 1, outside of
     which it is 1 (Kynkäänniemi et al. 2024, for diffusion models)."""
     vector_temperature: float = 1.0
-    """Multiplies the variance of the condition vectors of classes, where the model draws them."""
+    """Multiplies the covariance of the Gaussians that condition vectors are drawn from, where the
+    model draws these; of a class with several, the means stay apart."""
     candidates: int = 1
     """Pictures drawn for each that is kept: the portrait most similar to the person, or the picture
     most clearly of its class, by a classifier's log p(class | x) for classes of ImageNet, otherwise

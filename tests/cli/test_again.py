@@ -203,6 +203,28 @@ def test_other_weights_are_told(run: Run, draw: Any, code_weights: Path) -> None
     assert "drawn by pixels of revision sha256:0, this by" in outcome.err
 
 
+def test_a_schedule_goes_with_its_guidance(run: Run, draw: Any) -> None:
+    weights = draw("sample", "-o", "x.png")
+    again = ["again", "--weights", weights, "--json", "-o"]
+    facts = json.loads(run(*again, "y.png", "x.png", "--guidance", 1).out)
+    assert (facts["parameters"]["guidance"], len(facts["files"])) == (1, 1)
+    assert "guidance_schedule" not in facts["parameters"]
+    outcome = run(*again, "z.png", "x.png", "--guidance", 1, "--guidance-schedule", "linear")
+    assert (outcome.code, "guidance_schedule has no effect" in outcome.err) == (2, True)
+    # Earlier versions recorded a schedule without guidance.
+    with Image.open("y.png") as image:
+        info = PngImagePlugin.PngInfo()
+        for key, value in png_text(Path("y.png")).items():
+            if key == "parameters":
+                value = json.dumps(json.loads(value) | {"guidance_schedule": "linear"})
+            info.add_itxt(key, value)
+        image.save("old.png", pnginfo=info)
+    job = pixelgen.picture_info("old.png").job
+    assert job is not None
+    assert "guidance-schedule" not in job
+    assert "the same pixels as old.png" in run(*again, "again.png", "old.png").err
+
+
 FOREIGN = {
     "none": {},
     "of another program": {"parameters": "a lion\nSteps: 20, Sampler: Euler"},

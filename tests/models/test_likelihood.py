@@ -287,6 +287,20 @@ def test_gradient_agrees_with_finite_differences() -> None:
             )
 
 
+@pytest.mark.parametrize("kind", ["logistic", "coupled"])
+@pytest.mark.parametrize(("mixtures", "start"), [(1, [0.0]), (3, [-0.8, 0.0, 0.8])])
+def test_components_start_around_the_middle(kind: str, mixtures: int, start: list[float]) -> None:
+    config = GatedPixelCNNConfig(
+        channels=2, height=1, width=1, mixtures=mixtures, likelihood="logistic"
+    )
+    likelihood = build_likelihood(config, 2, coupled=kind == "coupled")
+    bias = likelihood.initial_bias()
+    assert len(bias) == likelihood.parameters_per_value
+    channels = 2 if likelihood.coupled else 1
+    means = bias[mixtures : mixtures * (1 + channels)]
+    torch.testing.assert_close(means, torch.tensor(start * channels))
+
+
 def test_bits_per_dim() -> None:
     """256 equally probable levels are eight bits; a picture has one figure."""
     log_prob = torch.full((2, 3, 4, 5), -math.log(256))

@@ -191,6 +191,24 @@ def test_passes_do_not_change_the_weights() -> None:
             assert torch.equal(parameter, before[name]), name
 
 
+@pytest.mark.parametrize("embedding", ["scalar", "table"])
+def test_a_linear_mean_adds_up_numbers_alone(embedding: str) -> None:
+    config = GatedPixelCNNConfig(
+        height=2,
+        width=2,
+        layers=0,
+        features=6,
+        output_features=6,
+        channel_order="head",
+        likelihood="logistic",
+        head_linear_mean=True,
+        embedding=embedding,  # type: ignore[arg-type]
+        embedding_features=1,
+    )
+    coupling = build_model(config).head.linear_mean.coupling.weight
+    assert coupling.any() == (embedding == "scalar")
+
+
 def test_every_parameter_is_trained() -> None:
     """A parameter that takes no part is wasted, and stops training on several machines."""
     idle: dict[str, str] = {}

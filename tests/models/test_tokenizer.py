@@ -116,6 +116,17 @@ def test_a_decoder_smooths_by_a_share() -> None:
         plain.set_smoothing(2)
 
 
+def test_smoothing_is_in_full_precision() -> None:
+    smooth = tokenizer(smoothing=0.25)
+    codes = smooth.encode(torch.rand(2, 3, 16, 16) * 2 - 1)
+    plain = smooth.decode(codes, smooth=False)
+    with torch.autocast("cpu", torch.bfloat16):
+        made = smooth.decode(codes), smooth(plain)[0]
+        filtered = binomial_filter(plain)
+    assert {picture.dtype for picture in made} == {torch.float32}
+    assert torch.equal(filtered, binomial_filter(plain))
+
+
 def test_bytes_there_and_back() -> None:
     levels = torch.arange(256)
     assert torch.equal(to_bytes(to_signed(levels, 256)), levels.to(torch.uint8))

@@ -186,6 +186,14 @@ def test_progress(loaded: Weights) -> None:
     assert [int(p.pending().sum()) for p in seen] == 2 * list(range(16, -1, -1))
 
 
+def test_an_error_of_a_callback_is_not_one_of_the_network(loaded: Weights) -> None:
+    def fail(moment: SamplingProgress) -> None:
+        raise IndexError("of the callback")
+
+    with pytest.raises(IndexError, match="of the callback"):
+        loaded.sample(seed=1, on_step=fail)
+
+
 def test_frames_lead_from_class_to_class(loaded: Weights) -> None:
     there = loaded.interpolate(classes=[8, 207], steps=5, seed=3, guidance=2.0)
     back = loaded.interpolate(
@@ -253,9 +261,20 @@ def test_few_levels_span_the_whole_range() -> None:
 def test_devices() -> None:
     assert pick_device("cpu") == torch.device("cpu")
     assert pick_device("auto").type in ("cpu", "cuda", "mps")
-    for name in ("cuda:999", "CPU", "cuda:", ""):
+    for name in ("cuda:999", "CPU", "cuda:", "", "mps:1"):
         with pytest.raises(PixelgenError):
             pick_device(name)
+
+
+def test_apples_device_has_the_name_that_tensors_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    for there in (True, False):
+        monkeypatch.setattr(torch.backends.mps, "is_available", lambda there=there: there)
+        for name in ("mps", "mps:0"):
+            if there:
+                assert pick_device(name) == torch.device(name)
+                continue
+            with pytest.raises(PixelgenError, match=f"device {name} is not available here"):
+                pick_device(name)
 
 
 def test_the_package_offers_it(weights: Path) -> None:

@@ -182,5 +182,7 @@ def test_a_file_that_claims_too_much(tmp_path: Path) -> None:
     with pytest.raises(PixelgenError, match="holds 1000000000 codes"):
         CodesFile.load(path)
     with pytest.raises(PixelgenError, match="100 pictures of 2000×2000 pixels are too many"):
-        check_amount(100, 2000)
-    check_amount(25, 2000)
+        check_amount(100, (3, 2000, 2000))
+    check_amount(25, (3, 2000, 2000))
+    with pytest.raises(PixelgenError, match="50 pictures of 4000×2000 pixels are too many"):
+        check_amount(50, (3, 500, 1000), scale=4)

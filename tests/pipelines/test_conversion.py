@@ -52,6 +52,7 @@ def test_grey_ones_and_paths() -> None:
     ("given", "message"),
     [
         (torch.rand(3, 4, 4), "whole numbers 0 … 255, not float32"),
+        (torch.rand(3, 4, 4).bfloat16(), "whole numbers 0 … 255, not bfloat16"),
         (torch.zeros(4, 4).byte(), r"shape \[C, H, W\] or"),
         (torch.full((3, 2, 2), 256), "not 256 … 256"),
         (torch.zeros(2, 4, 4).byte(), "1 or 3 channels"),

@@ -196,4 +196,9 @@ def test_the_schedule_is_recorded_where_it_is_not_that_of_the_weights(weights: P
         "linear",
         "constant",
     ]
-    assert [recorded(config), recorded(config, guidance_schedule="linear")] == [None, "linear"]
+    guided = {"guidance": 2.0, "guidance_schedule": "linear"}
+    assert [recorded(config), recorded(config, **guided)] == [None, "linear"]
+    assert recorded(linear, guidance=1.0) is None  # which does not take one either
+    for nothing in ({}, {"guidance": 1.0}):
+        with pytest.raises(UsageError, match="guidance_schedule has no effect"):
+            recorded(config, guidance_schedule="constant", **nothing)

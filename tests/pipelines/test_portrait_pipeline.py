@@ -198,6 +198,17 @@ def test_weights_without_the_null_vector(loaded: Weights, tmp_path: Path) -> Non
     with pytest.raises(PixelgenError, match="strict allows no guidance") as caught:
         strict.portrait([photo(1)], aligned=True, guidance=2.0)
     assert isinstance(caught.value, UsageError)
+    assert not {"complete", "score"} & set(strict.can)
+    says = "strict draws from faces alone: it was not trained without them"
+    with pytest.raises(UsageError, match=says):
+        strict.complete(photo(1), keep="top:50%")
+    with pytest.raises(UsageError, match=says):
+        strict.score(photo(1))
+
+
+def test_nothing_to_guide_by(loaded: Weights) -> None:
+    with pytest.raises(UsageError, match="faces allows no guidance: it has no condition to guide"):
+        loaded.complete(photo(1), keep="top:50%", guidance=2.0)
 
 
 def test_a_request_is_of_so_many_photos(loaded: Weights) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import subprocess
 import sys
 from dataclasses import replace
@@ -32,6 +33,7 @@ from pixelgen.pipelines import (
     ScorePipeline,
     ScoreRequest,
 )
+from pixelgen.sampling import SamplingOptions
 
 ASSETS = Path(__file__).parents[1] / "assets"
 A, B = ASSETS / "male-12.jpg", ASSETS / "female-6.jpg"
@@ -349,6 +351,21 @@ BAD = [
         "aligned requires weights of faces",
     ),
     ("autoencoders", "reconstruct", {"photos": A, "bottlenecks": 3}, 2, "no bottleneck of 3"),
+    (
+        "autoencoders",
+        "reconstruct",
+        {"photos": A, "cut": "patches", "longest": 0},
+        2,
+        "longest must be at least 1, not 0",
+    ),
+    (
+        "autoencoders",
+        "reconstruct",
+        {"photos": A, "cut": "patches", "longest": 33.3},
+        2,
+        "longest must be a whole number, not 33.3",
+    ),
+    ("weights", "sample", {"n": np.array([1.5])}, 2, "n must be a whole number, not array([1.5])"),
     ("code_weights", "decode", {"codes": [1]}, 3, "codes are a tensor, not list"),
     ("code_weights", "decode", {"codes": __file__}, 3, "cannot read"),
     ("code_weights", "decode", {"codes": torch.zeros(1, 3, 4, 4).long()}, 3, "do not fit coded"),
@@ -391,6 +408,28 @@ def test_numbers_of_numpy_are_numbers(weights: Path) -> None:
     loaded = pixelgen.load(weights, "cpu")
     (drawn,) = loaded.sample(np.array([207]), seed=np.int64(1))  # type: ignore[arg-type]
     assert drawn.image.tobytes() == loaded.sample(207, seed=1)[0].image.tobytes()
+
+
+def test_numbers_of_numpy_are_recorded_as_plain_ones(
+    weights: Path, pixel_weights: Path, face_weights: Path, autoencoders: Path
+) -> None:
+    one, two, three = (np.int64(number) for number in (1, 2, 3))
+    drawn: dict[str, Any] = {"seed": one, "batch_size": two}
+    some = pixelgen.load(weights, "cpu")
+    faces, auto = pixelgen.load(face_weights, "cpu"), pixelgen.load(autoencoders, "cpu")
+    candidates = replace(some.config, sampling=SamplingOptions(candidates=4))
+    requests: list[Any] = [
+        SampleRequest.from_options(candidates, "tiny", classes=[np.int64(8)], n=two, **drawn),
+        some.interpolate(classes=[8, 207], steps=three, **drawn),
+        pixelgen.load(pixel_weights, "cpu").complete(A, keep="top:50%", n=two, refine=two, **drawn),
+        PortraitRequest.for_person(faces.config, "faces", 1, two, candidates=two, **drawn),
+        PortraitRequest.for_path(faces.config, "faces", 2, three, **drawn),
+        auto.reconstruct(A, one, bottlenecks=np.array([2, 5]), **drawn),
+        InterpolationRequest.from_options(auto.config, "a", 2, three, bottleneck=two, **drawn),
+    ]
+    for request in requests:
+        recorded = request.parameters
+        assert json.dumps(recorded() if callable(recorded) else recorded)
 
 
 def test_a_loaded_checkpoint_is_enough(weights: Path) -> None:

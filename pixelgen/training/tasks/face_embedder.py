@@ -18,6 +18,7 @@ from pixelgen.metrics.verification import embed, squared_distances, verify
 from pixelgen.models.conditioning import Condition
 from pixelgen.models.config import FaceEmbedderConfig
 from pixelgen.models.likelihood import to_signed
+from pixelgen.models.precision import full_precision
 from pixelgen.random_streams import RandomStream, mix
 from pixelgen.training.recipe import Mining, Recipe, TripletsRecipe
 from pixelgen.training.sample_sheets import neighbour_sheet
@@ -83,7 +84,7 @@ class PeopleClassifier(nn.Module):
 
     def forward(self, embeddings: Tensor, people: Tensor) -> Tensor:
         """`embeddings` [B, D] of length 1, `people` int64 [B] → the mean cross-entropy, nats."""
-        with torch.autocast(embeddings.device.type, enabled=False):
+        with full_precision(embeddings.device):
             cosines = embeddings.float() @ F.normalize(self.vectors, dim=1).t()  # [B, people]
             own = F.one_hot(people, len(self.vectors))
             return F.cross_entropy(self.scale * (cosines - self.margin * own), people)
