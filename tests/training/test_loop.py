@@ -351,7 +351,8 @@ def test_a_run_that_was_killed_before_its_first_state_can_start_again(
     folder = tmp_path / "run"
 
     def killed(*_: object, **__: object) -> Any:
-        (folder / "tokenizer" / ".new-12345678").mkdir(parents=True)
+        for name in ("tokenizer", "embedder", "loss-embedder"):
+            (folder / name / ".new-12345678").mkdir(parents=True)
         for name in ("state.safetensors.part", ".codes.safetensors.12345678.pixelgen-part"):
             (folder / name).write_bytes(b"half of it")
         raise KeyboardInterrupt
