@@ -254,8 +254,9 @@ class TrainingRun:
             )
         load_weights(self.model, part_of(tensors, "model"), source)
         load_weights(self.ema.module, part_of(tensors, "ema"), source)
-        if self.task.critic is not None:
-            load_weights(self.task.critic, part_of(tensors, "critic"), source)
+        critic = part_of(tensors, "critic")
+        if self.task.critic is not None and critic:  # without one its loss is new in this part
+            load_weights(self.task.critic, critic, source)
         load_optimiser(self.optimiser, self.model, tensors, self.task.critic)
         self.ema.n_averaged.fill_(state.ema_updates)
         self.counters = replace(state.counters)
