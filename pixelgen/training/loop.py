@@ -490,13 +490,15 @@ class TrainingRun:
         batch = self.batches.draw(counters.step, counters.images, recipe.batch, rank, ranks)
         loss = self._gradients(batch)
         limit = recipe.clip if recipe.clip else math.inf
-        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), limit)
-        if self.task.critic is not None:
-            torch.nn.utils.clip_grad_norm_(self.task.critic.parameters(), limit)
+        networks = (self.model,) if self.task.critic is None else (self.model, self.task.critic)
+        norm, *others = (
+            float(torch.nn.utils.clip_grad_norm_(network.parameters(), limit))
+            for network in networks
+        )
         value = float(self.accelerator.reduce(loss.detach(), "mean"))
         counters.step += 1
         counters.images += recipe.batch * ranks
-        if math.isfinite(value) and math.isfinite(norm):
+        if all(map(math.isfinite, (value, norm, *others))):
             for group in self.optimiser.param_groups:
                 group["lr"] = lr * group["rate"]
             self.optimiser.step()
@@ -512,7 +514,7 @@ class TrainingRun:
                     f"lower optimiser.lr and resume from the last saved state in {self.folder}",
                 )
         self.optimiser.zero_grad()
-        return value, float(norm)
+        return value, norm
 
     def _validate(self) -> None:
         """Measures the averaged weights on the held-out images."""

@@ -274,6 +274,23 @@ def test_a_critic_may_come_in_a_later_part(recipe_file: Path, tmp_path: Path) ->
     assert len(again) == len(first)
 
 
+def test_a_step_that_would_ruin_the_critic_is_skipped(
+    recipe_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loss, calls = Discriminator.loss, iter(range(10**9))
+
+    def bad(self: Discriminator, *features: Any) -> torch.Tensor:
+        total = loss(self, *features)
+        # A term of 0 whose gradient is not finite, in the third step.
+        infinitely_steep = (next(self.parameters()).sum() * 0).abs().sqrt()
+        return total + infinitely_steep if next(calls) == 3 else total
+
+    monkeypatch.setattr(Discriminator, "loss", bad)
+    counters = train(load_recipe(recipe_file), tmp_path / "run").counters
+    assert (counters.step, counters.skipped) == (6, 1)
+    assert all(tensor.isfinite().all() for tensor in read_state(tmp_path / "run")[1].values())
+
+
 def test_decoder_only_keeps_every_code(recipe_file: Path, tmp_path: Path) -> None:
     train(load_recipe(recipe_file), tmp_path / "run")
     before = export(tmp_path / "run", tmp_path / "before")
