@@ -101,10 +101,11 @@ def train(
     do not fit together.
     """
     try:
+        import tensorboard  # noqa: F401
         from accelerate import Accelerator, DistributedDataParallelKwargs
-    except ImportError:
+    except ImportError as error:
         raise PixelgenError(
-            "training needs the `accelerate` package", install_hint("train")
+            f"training needs the `{error.name}` package", install_hint("train")
         ) from None
     # The last layer's vertical output leads nowhere: replicas must not wait for its gradient.
     # The recipe alone decides what is computed in bf16, not `accelerate config`.

@@ -631,6 +631,19 @@ def test_a_disk_that_is_full_for_a_while_stops_nothing(
     assert read_state(tmp_path / "run")[0].counters.step == 30
 
 
+@pytest.mark.parametrize("package", ["accelerate", "tensorboard"])
+def test_without_the_packages(
+    package: str, recipe_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(PixelgenError, match=f"needs the `{package}` package") as error:
+        run(recipe_file, tmp_path / "run")
+    assert error.value.hint == "`pip install '.[train]'` in a clone of pixelgen"
+    # The command imports the loop before it can say so.
+    hidden = f"import sys; sys.modules[{package!r}] = None; import pixelgen.training.loop"
+    subprocess.run([sys.executable, "-c", hidden], check=True, cwd=ROOT)
+
+
 def test_trackers_that_want_a_folder_are_not_offered(recipe_file: Path, tmp_path: Path) -> None:
     with pytest.raises(PixelgenError, match="no tracker 'tensorboard'") as caught:
         run(recipe_file, tmp_path / "run", tracker="tensorboard")
