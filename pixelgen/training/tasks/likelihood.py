@@ -113,8 +113,13 @@ class LikelihoodTask(Task):
 
     @classmethod
     def held_out_condition(cls, recipe: Recipe) -> str:
-        """Class and condition vector, for models with vectors of classifier features."""
-        return "given class and features of each" if recipe.model.vector_components else ""
+        """The class, and the vector h of classifier features or of another photo, where models have
+        them."""
+        if recipe.data.embedder:
+            return "given another photo of the person"
+        if recipe.model.vector_components:
+            return "given class and features of each"
+        return "given the class of each" if recipe.model.classes else ""
 
     def prepare(self, data: ImageData, run: RunContext) -> TrainingData:
         """The images. Raises PixelgenError where they do not fit the model's grid."""
