@@ -297,6 +297,8 @@ def test_a_plan_says_what_will_happen(tmp_path: Path) -> None:
     )
     assert recipe.data.path == "x"
     assert recipe.card.summary == ""
+    from_nothing = plan_training("imagenet32", tmp_path / "run", start="none")
+    assert (from_nothing.start, from_nothing.lines[1]) == (None, by_recipe.lines[1])
     for source, options, says in (
         ("imagenet23", {}, "no pictures and no recipe 'imagenet23', did you mean imagenet32"),
         ("imagenet32", {"size": 32}, "size is for pictures"),
