@@ -10,9 +10,11 @@ import pytest
 import torch
 from PIL import Image
 
+from pixelgen.checkpoints import read_config, resolve_weights, save_checkpoint
 from pixelgen.data import DataSummary, ImageData, load_images, summarise
 from pixelgen.errors import PixelgenError, UsageError
 from pixelgen.imaging.padding import pad_square
+from pixelgen.models import GatedPixelCNNConfig, build_model
 from pixelgen.training.photo_recipe import PhotoTraining, photo_recipe
 from pixelgen.training.plan import plan_training
 from pixelgen.training.recipe import Recipe
@@ -84,6 +86,26 @@ def test_a_network_from_nothing_follows_pictures_and_time(
     assert isinstance(recipe, Recipe)
     assert getattr(recipe.model, "features", 0) == features
     assert not recipe.data.vectors
+
+
+def test_weights_of_the_same_classes_keep_their_vectors(tmp_path: Path) -> None:
+    """Their p(h | class) is taken, however few pictures there are now."""
+    config = read_config(resolve_weights("imagenet64").path, "imagenet64")
+    components, names = config.model.vector_components, map(config.classes.name, config.labels)
+    few = DataSummary("photos", "train", 2000, counts=dict.fromkeys(names, 10))
+    assert photo_recipe(few, PhotoTraining()).model.vector_components == components > 1
+    assert photo_recipe(summary(2000, 200), PhotoTraining()).model.vector_components == 1
+
+    # Pictures without labels are of one class, that of their folder.
+    grid = GatedPixelCNNConfig(
+        channels=3, height=32, width=32, features=6, layers=1, output_features=6,
+        classes=1, vector=2, vector_components=3, vector_features=4,
+    )  # fmt: skip
+    save_checkpoint(tmp_path / "mine", build_model(grid), labels=[0], class_names=["photos"])
+    options = PhotoTraining(size=32, start=str(tmp_path / "mine"))
+    for path, expected in (("my/photos", 3), ("photos.csv", 3), ("others", 1)):
+        recipe = photo_recipe(DataSummary(path, "train", 40), options)
+        assert recipe.model.vector_components == expected
 
 
 @pytest.mark.parametrize(
