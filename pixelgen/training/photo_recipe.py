@@ -229,7 +229,8 @@ def _data(
         "jitter": 2,
         "holdout": min(LARGEST_HOLDOUT, data.pictures // 10),
     }
-    if options.size == 64:
+    coded = options.size == 64 if config is None else config.tokenizer is not None
+    if coded:
         values |= {"tokenizer": options.starts_from or TOKENIZER, "views": 8}
     if config is not None and config.model.vector_features:
         values |= {"vectors": options.starts_from, "vector_noise": 0.2}

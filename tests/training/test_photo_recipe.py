@@ -14,7 +14,7 @@ from pixelgen.checkpoints import read_config, resolve_weights, save_checkpoint
 from pixelgen.data import DataSummary, ImageData, load_images, summarise
 from pixelgen.errors import PixelgenError, UsageError
 from pixelgen.imaging.padding import pad_square
-from pixelgen.models import GatedPixelCNNConfig, build_model
+from pixelgen.models import GatedPixelCNNConfig, TokenizerConfig, build_model
 from pixelgen.training.photo_recipe import PhotoTraining, photo_recipe
 from pixelgen.training.plan import plan_training
 from pixelgen.training.recipe import Recipe
@@ -106,6 +106,26 @@ def test_weights_of_the_same_classes_keep_their_vectors(tmp_path: Path) -> None:
     for path, expected in (("my/photos", 3), ("photos.csv", 3), ("others", 1)):
         recipe = photo_recipe(DataSummary(path, "train", 40), options)
         assert recipe.model.vector_components == expected
+
+
+@pytest.mark.parametrize("size", [32, 64])
+@pytest.mark.parametrize("coded", [False, True])
+def test_codes_are_modelled_where_the_weights_do(size: Any, coded: bool, tmp_path: Path) -> None:
+    small: dict[str, Any] = {"features": 6, "layers": 1, "output_features": 6, "classes": 1}
+    codec = TokenizerConfig(
+        size=size, patch=4, wide_features=4, wide_blocks=1, deep_features=4, deep_blocks=1,
+        output_features=4, code_size=8, code_channels=2, levels=5,
+    )  # fmt: skip
+    grid = (
+        GatedPixelCNNConfig(channels=2, height=8, width=8, levels=5, **small)
+        if coded
+        else GatedPixelCNNConfig(channels=3, height=size, width=size, **small)
+    )
+    tokenizer = build_model(codec) if coded else None
+    weights = str(tmp_path / "mine")
+    save_checkpoint(weights, build_model(grid), tokenizer=tokenizer, labels=[0])
+    recipe = photo_recipe(summary(), PhotoTraining(size=size, start=weights))
+    assert recipe.data.tokenizer == (weights if coded else "")
 
 
 @pytest.mark.parametrize(
