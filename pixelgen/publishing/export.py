@@ -36,6 +36,7 @@ from pixelgen.publishing.model_card import (
 )
 from pixelgen.publishing.trained_run import TrainedRun
 from pixelgen.training.embedder_alignment import ALIGNMENT_FACES, average_embedders
+from pixelgen.training.state import state_path
 from pixelgen.training.submodels import (
     EMBEDDER,
     TOKENIZER,
@@ -208,7 +209,10 @@ def export_weights(
 
 
 def check_folder(folder: Path, overwrite: bool) -> None:
-    """Raises UsageError for a file, and for a folder in use unless it is to `overwrite` that."""
+    """Raises UsageError for a file, for the folder of a run, and for another folder in use unless
+    it is to `overwrite` that."""
+    if state_path(folder) is not None:  # weights in it would be taken for it from then on
+        raise UsageError(f"{folder} is the folder of a run", "give another folder")
     if not folder.exists() or (folder.is_dir() and overwrite):
         return
     if not folder.is_dir() or any(not is_left_over(path) for path in folder.iterdir()):

@@ -296,6 +296,13 @@ def test_errors(recipe_file: Path, tmp_path: Path) -> None:
     with pytest.raises(PixelgenError, match="not empty"):
         export(run, folder)
     export(run, folder, overwrite=True)
+    # What is in the folder of a run would be exported in its place the next time.
+    before = {path.name for path in run.iterdir()}
+    with pytest.raises(PixelgenError, match="is the folder of a run"):
+        export(run, run, overwrite=True)
+    with pytest.raises(PixelgenError, match="is the folder of a run"):
+        export_weights(str(folder), run, overwrite=True)
+    assert {path.name for path in run.iterdir()} == before
 
 
 def test_a_run_that_claims_a_huge_model_is_not_built(recipe_file: Path, tmp_path: Path) -> None:
