@@ -36,6 +36,7 @@ from pixelgen.publishing.model_card import (
 )
 from pixelgen.publishing.trained_run import TrainedRun
 from pixelgen.training.embedder_alignment import ALIGNMENT_FACES, average_embedders
+from pixelgen.training.state import state_path
 from pixelgen.training.submodels import (
     EMBEDDER,
     TOKENIZER,
@@ -157,7 +158,8 @@ def export_weights(
     card of their own history and the figures of `evaluation` instead of those that they have.
 
     `evaluation`, `sheet`, `tokenizer` and `smoothing` are those of `export`, and so is what is
-    raised. What `storage` and `tokenizer_storage` do not change is stored as it was.
+    raised. What `storage` and `tokenizer_storage` do not change is stored as it was, also a
+    tokenizer that is replaced: its codes stay exactly the same.
 
     The face embedder becomes an ensemble of itself and those of the weights `ensemble`, aligned by
     the training split of the data set `faces` (`training.embedder_alignment`). Raises UsageError
@@ -173,8 +175,6 @@ def export_weights(
     if tokenizer is not None:
         other = _same_codes(codec, tokenizer)
         codec, history = other.codec, without_local_paths(submodel_history(other.config, TOKENIZER))
-        file = WEIGHTS_FILE if other.config.tokenizer is None else TOKENIZER_FILE
-        types[TOKENIZER_FILE] = storage_types(other)[file]
         training["parts"] = {**training.get("parts", {}), TOKENIZER: history}
     if ensemble or faces is not None:
         loaded, histories = _with_ensemble(loaded, ensemble, faces)
@@ -208,7 +208,10 @@ def export_weights(
 
 
 def check_folder(folder: Path, overwrite: bool) -> None:
-    """Raises UsageError for a file, and for a folder in use unless it is to `overwrite` that."""
+    """Raises UsageError for a file, for the folder of a run, and for another folder in use unless
+    it is to `overwrite` that."""
+    if state_path(folder) is not None:  # weights in it would be taken for it from then on
+        raise UsageError(f"{folder} is the folder of a run", "give another folder")
     if not folder.exists() or (folder.is_dir() and overwrite):
         return
     if not folder.is_dir() or any(not is_left_over(path) for path in folder.iterdir()):
@@ -324,17 +327,20 @@ def _with_ensemble(
 
 
 def _same_codes(codec: Tokenizer | None, ref: str) -> LoadedCheckpoint:
-    """The weights `ref`, whose tokenizer encodes as `codec` does. Raises UsageError if it does
-    not."""
+    """The weights `ref` with the encoder of `codec`, which is theirs but for the rounding of an
+    export, by which a few codes may differ. Raises UsageError where it is another one."""
     if codec is None:
         raise UsageError("tokenizer requires a model of codes, this one models pixels")
     loaded = load_checkpoint(ref)
     ours, theirs = codec.encoder.state_dict(), loaded.codec.encoder.state_dict()
-    if ours.keys() != theirs.keys() or not all(torch.equal(ours[n], theirs[n]) for n in ours):
+    if ours.keys() != theirs.keys() or not all(
+        torch.equal(ours[name].half(), theirs[name].half()) for name in ours
+    ):
         raise UsageError(
             f"{ref} has another encoder than the tokenizer of this model",
             "its codes differ: give weights of a run with losses.decoder_only = true",
         )
+    loaded.codec.encoder.load_state_dict(ours)
     return loaded
 
 

@@ -23,13 +23,13 @@ from pixelgen.training.distillation import FEATURES
 from pixelgen.training.logs import BOARD, LOG
 from pixelgen.training.recipe import Recipe, recipe_from_dict
 from pixelgen.training.state import PART, RunState, part_of, read_state, state_path
-from pixelgen.training.submodels import EMBEDDER, TOKENIZER
+from pixelgen.training.submodels import SUBMODELS
 from pixelgen.training.tasks import kind_of_task
 
 _STARTING = ".starting"
 _REUSABLE = (CODES, VECTORS, FEATURES)
 """Computed for a run that never started."""
-_OWN = (TOKENIZER, EMBEDDER, BOARD, LOG, PART, _STARTING)
+_OWN = (*SUBMODELS, BOARD, LOG, PART, _STARTING)
 
 
 @contextmanager
@@ -133,7 +133,7 @@ def clean_up(folder: Path) -> None:
     if state_path(folder) is not None or not folder.is_dir():
         return
     sweep(folder, is_temporary, 0)
-    for name in (TOKENIZER, EMBEDDER, BOARD):
+    for name in (*SUBMODELS, BOARD):
         shutil.rmtree(folder / name, ignore_errors=True)
     with suppress(OSError):
         for name in (LOG, PART, _STARTING):  # the mark last: until then this can be repeated
@@ -143,8 +143,10 @@ def clean_up(folder: Path) -> None:
 
 def _check_same(recipe: Recipe, before: Recipe) -> None:
     """Raises UsageError where a key has changed that must not change between parts of a run."""
-    now, then = recipe.to_dict(), before.to_dict()
-    for key in ("seed", "model", "data"):
+    now, then = (each.to_dict() for each in (recipe, before))
+    for table in (now, then):  # of the losses only this: the run has a copy of it
+        table["losses"] = {"embedder": table["losses"]["embedder"]}
+    for key in ("seed", "model", "data", "losses"):
         if now[key] == then[key]:
             continue
         changed = key

@@ -11,7 +11,6 @@ from typing import Any, Protocol
 
 import numpy as np
 from PIL import Image
-from torch.utils.tensorboard import SummaryWriter
 
 from pixelgen.json_text import finite
 
@@ -71,6 +70,8 @@ class RunLog:
 
     def __init__(self, folder: Path, step: int, track: Track | None = None) -> None:
         """`track(values, step)` is called with all numbers too."""
+        from torch.utils.tensorboard import SummaryWriter  # of the extra `train`, see `loop.train`
+
         self._track = track
         self._file = (folder / LOG).open("a", encoding="utf-8")
         # Hides steps after the last saved state, which a killed run may have logged.

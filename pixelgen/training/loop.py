@@ -101,10 +101,11 @@ def train(
     do not fit together.
     """
     try:
+        import tensorboard  # noqa: F401
         from accelerate import Accelerator, DistributedDataParallelKwargs
-    except ImportError:
+    except ImportError as error:
         raise PixelgenError(
-            "training needs the `accelerate` package", install_hint("train")
+            f"training needs the `{error.name}` package", install_hint("train")
         ) from None
     # The last layer's vertical output leads nowhere: replicas must not wait for its gradient.
     # The recipe alone decides what is computed in bf16, not `accelerate config`.
@@ -254,8 +255,9 @@ class TrainingRun:
             )
         load_weights(self.model, part_of(tensors, "model"), source)
         load_weights(self.ema.module, part_of(tensors, "ema"), source)
-        if self.task.critic is not None:
-            load_weights(self.task.critic, part_of(tensors, "critic"), source)
+        critic = part_of(tensors, "critic")
+        if self.task.critic is not None and critic:  # without one its loss is new in this part
+            load_weights(self.task.critic, critic, source)
         load_optimiser(self.optimiser, self.model, tensors, self.task.critic)
         self.ema.n_averaged.fill_(state.ema_updates)
         self.counters = replace(state.counters)
@@ -489,13 +491,15 @@ class TrainingRun:
         batch = self.batches.draw(counters.step, counters.images, recipe.batch, rank, ranks)
         loss = self._gradients(batch)
         limit = recipe.clip if recipe.clip else math.inf
-        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), limit)
-        if self.task.critic is not None:
-            torch.nn.utils.clip_grad_norm_(self.task.critic.parameters(), limit)
+        networks = (self.model,) if self.task.critic is None else (self.model, self.task.critic)
+        norm, *others = (
+            float(torch.nn.utils.clip_grad_norm_(network.parameters(), limit))
+            for network in networks
+        )
         value = float(self.accelerator.reduce(loss.detach(), "mean"))
         counters.step += 1
         counters.images += recipe.batch * ranks
-        if math.isfinite(value) and math.isfinite(norm):
+        if all(map(math.isfinite, (value, norm, *others))):
             for group in self.optimiser.param_groups:
                 group["lr"] = lr * group["rate"]
             self.optimiser.step()
@@ -511,7 +515,7 @@ class TrainingRun:
                     f"lower optimiser.lr and resume from the last saved state in {self.folder}",
                 )
         self.optimiser.zero_grad()
-        return value, float(norm)
+        return value, norm
 
     def _validate(self) -> None:
         """Measures the averaged weights on the held-out images."""

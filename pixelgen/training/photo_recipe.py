@@ -15,6 +15,7 @@ from pixelgen.models.config import AnyConfig, GatedPixelCNNConfig
 from pixelgen.training.recipe import Recipe, recipe_from_dict
 from pixelgen.training.recipe_tables import override
 from pixelgen.training.schedule import COMPILE_MINUTES, operations_in
+from pixelgen.training.training_data import only_class
 
 Preset = Literal["auto", "tiny", "small", "base"]
 """Size of a network that starts from scratch; "auto" follows the number of pictures, and what the
@@ -157,7 +158,8 @@ def _model(
         assert isinstance(config.model, GatedPixelCNNConfig)  # see `_check_start`
         # Few pictures are learned by heart: dropout holds that up.
         model = replace(config.model, classes=classes, dropout=max(config.model.dropout, 0.1))
-        if model.vector_components:
+        # Their p(h | class) is taken as it is where it is of these classes (see `data.vectors`).
+        if model.vector_components and not _same_classes(data, config):
             each = data.pictures // classes
             model = replace(
                 model, vector_components=min(model.vector_components, max(each // 40, 1))
@@ -186,6 +188,12 @@ def _model(
         "classes": classes,
         **_PRESETS[preset],
     }
+
+
+def _same_classes(data: DataSummary, config: CheckpointConfig) -> bool:
+    """Whether weights have the classes of the data, and no others."""
+    names = [*data.counts] or [only_class(data.path)]
+    return names == [config.classes.name(label) for label in config.labels]
 
 
 def preset_of(model: AnyConfig) -> Preset:
@@ -221,7 +229,8 @@ def _data(
         "jitter": 2,
         "holdout": min(LARGEST_HOLDOUT, data.pictures // 10),
     }
-    if options.size == 64:
+    coded = options.size == 64 if config is None else config.tokenizer is not None
+    if coded:
         values |= {"tokenizer": options.starts_from or TOKENIZER, "views": 8}
     if config is not None and config.model.vector_features:
         values |= {"vectors": options.starts_from, "vector_noise": 0.2}

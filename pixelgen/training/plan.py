@@ -76,7 +76,9 @@ def plan_training(
         changes = [*overrides, *([f"card.license={license}"] if license else [])]
         recipe = load_recipe(path, changes)
         if resumed and start is not None:
-            _check_unchanged({"start": start}, {"start": read_run(folder).started_from})
+            began = read_run(folder).started_from or FROM_NOTHING
+            _check_unchanged({"start": start}, {"start": began})
+        if resumed or start == FROM_NOTHING:
             start = None
         return Plan(recipe, start, _recipe_lines(recipe, start))
     known = {name: value for name, value in columns.items() if value is not None}

@@ -20,6 +20,8 @@ from pixelgen.models.tokenizer import Tokenizer
 
 TOKENIZER, EMBEDDER = "tokenizer", "embedder"
 LOSS_EMBEDDER = "loss-embedder"
+SUBMODELS = (TOKENIZER, EMBEDDER, LOSS_EMBEDDER)
+"""The folders of all copies."""
 
 
 def run_tokenizer(folder: Path, ref: str = "") -> Tokenizer:

@@ -89,10 +89,14 @@ def load_pictures(
         dataset=dataset,
     )
     if recipe.model.classes == 1 and data.labels is None:
-        path = Path(options.path)
-        name = path.stem if path.suffix.lower() in LISTS else path.name
-        return data.of_one_class(name or "pictures")
+        return data.of_one_class(only_class(options.path))
     return data
+
+
+def only_class(path: str) -> str:
+    """The class of all pictures of a data set without labels."""
+    name = Path(path).stem if Path(path).suffix.lower() in LISTS else Path(path).name
+    return name or "pictures"
 
 
 def check_data(recipe: DataRecipe, data: ImageData) -> None:

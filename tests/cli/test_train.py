@@ -134,6 +134,9 @@ def test_the_same_command_resumes(
     assert "start cannot change while a run is resumed: this one was started with ./weights" in (
         outcome.err
     )
+    scratch = ("train", recipe, "-o", "scratch", "--from", "none")
+    assert run(*scratch, "--max-minutes", 1e-9).code == 0
+    assert "finished: 3 steps" in run(*scratch, "--resume").err
 
 
 def test_a_tilde_is_the_home_folder(

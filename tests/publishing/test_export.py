@@ -250,11 +250,17 @@ def test_weights_are_stored_as_before(
         "tokenizer.safetensors": "int8",
         "embedder.safetensors": "float16",
     }
-    # The tokenizer of other weights is stored as it is there.
-    if dtype != "float16":
-        save_checkpoint(tmp_path / "codec", load_checkpoint(before).codec, dtype=dtype)
-        same = export_weights(str(before), tmp_path / "same", tokenizer=str(tmp_path / "codec"))
-        assert storage_types(load_checkpoint(same))["tokenizer.safetensors"] == dtype
+    # So is a better decoder, with the very encoder, which the export of its run has rounded.
+    better, old = load_checkpoint(before).codec, load_checkpoint(before).codec.state_dict()
+    for parameter in better.decoder.parameters():
+        parameter.add_(0.01)
+    save_checkpoint(tmp_path / "better", better)
+    replaced = load_checkpoint(
+        export_weights(str(before), tmp_path / "replaced", tokenizer=str(tmp_path / "better"))
+    )
+    assert storage_types(replaced)["tokenizer.safetensors"] == dtype
+    for name, tensor in replaced.codec.state_dict().items():
+        assert torch.equal(tensor, old[name]) == name.startswith("encoder."), name
 
 
 def test_smoothing(face_weights: Path, recipe_file: Path, tmp_path: Path) -> None:
@@ -296,6 +302,13 @@ def test_errors(recipe_file: Path, tmp_path: Path) -> None:
     with pytest.raises(PixelgenError, match="not empty"):
         export(run, folder)
     export(run, folder, overwrite=True)
+    # What is in the folder of a run would be exported in its place the next time.
+    before = {path.name for path in run.iterdir()}
+    with pytest.raises(PixelgenError, match="is the folder of a run"):
+        export(run, run, overwrite=True)
+    with pytest.raises(PixelgenError, match="is the folder of a run"):
+        export_weights(str(folder), run, overwrite=True)
+    assert {path.name for path in run.iterdir()} == before
 
 
 def test_a_run_that_claims_a_huge_model_is_not_built(recipe_file: Path, tmp_path: Path) -> None:

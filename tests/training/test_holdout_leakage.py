@@ -21,6 +21,7 @@ from pixelgen.training.loop import TrainingRun, train
 from pixelgen.training.recipe import load_recipe
 from pixelgen.training.state import read_state
 from pixelgen.training.tasks.likelihood import (
+    with_class_tables,
     with_classes,
     with_more_layers,
     with_vectors,
@@ -61,6 +62,27 @@ def test_every_class_keeps_its_own_embedding(kind: type[GatedPixelCNNConfig]) ->
     for name in tables:  # those that it never knew begin in the middle of the others
         middle = old.state_dict()[name][:3].mean(0).expand(2, -1)
         torch.testing.assert_close(new.state_dict()[name][[1, 3]], middle)
+
+
+@pytest.mark.parametrize("kind", [GatedPixelCNNConfig, PixelCNNConfig])
+def test_classes_that_are_new_change_nothing_at_first_and_learn(
+    kind: type[GatedPixelCNNConfig],
+) -> None:
+    torch.manual_seed(0)
+    old = build_model(kind(**SMALL, output_features=6, levels=4))
+    new = build_model(kind(**SMALL, output_features=6, levels=4, classes=2))
+    for parameter in (*old.parameters(), *new.parameters()):
+        torch.nn.init.normal_(parameter, std=0.3)
+    new.load_state_dict(with_class_tables(old.state_dict(), new))
+    x = torch.randint(4, (3, 3, 4, 4))
+    likelihoods = new.log_prob(x, Condition(torch.tensor([0, 1, 2])))
+    torch.testing.assert_close(likelihoods, old.log_prob(x))
+    likelihoods.sum().backward()
+    tables = [p for name, p in new.named_parameters() if name.endswith("table.weight")]
+    assert tables
+    for table in tables:
+        assert table.grad is not None
+        assert bool((table.grad != 0).any(1).all())
 
 
 @pytest.mark.parametrize("vectors", [{}, {"vector": 3, "vector_components": 2}])
@@ -142,6 +164,18 @@ def test_a_run_of_other_classes(recipe_file: Path, tmp_path: Path) -> None:
     name = next(n for n in known if n.endswith("condition.table.weight"))
     assert torch.equal(found[f"model.{name}"][1:], known[name][[0, 2]])
     assert not torch.equal(found[f"model.{name}"][0], known[name][1])
+
+
+def test_a_run_of_classes_from_weights_without(recipe_file: Path, tmp_path: Path) -> None:
+    none = load_recipe(recipe_file, ["model.classes=0", "schedule.steps=3"])
+    train(none, tmp_path / "old")
+    folder = export(tmp_path / "old", tmp_path / "weights")
+    train(load_recipe(recipe_file, ["schedule.steps=2"]), tmp_path / "new", init=str(folder))
+    state, found = read_state(tmp_path / "new")
+    assert (state.labels, state.ema_updates) == ([4, 7], 2)
+    tables = [t for name, t in found.items() if name.startswith("model.") and "table" in name]
+    assert tables
+    assert all(bool((table[:2] != 0).any(1).all()) for table in tables)
 
 
 @pytest.mark.parametrize(

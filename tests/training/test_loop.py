@@ -351,7 +351,8 @@ def test_a_run_that_was_killed_before_its_first_state_can_start_again(
     folder = tmp_path / "run"
 
     def killed(*_: object, **__: object) -> Any:
-        (folder / "tokenizer" / ".new-12345678").mkdir(parents=True)
+        for name in ("tokenizer", "embedder", "loss-embedder"):
+            (folder / name / ".new-12345678").mkdir(parents=True)
         for name in ("state.safetensors.part", ".codes.safetensors.12345678.pixelgen-part"):
             (folder / name).write_bytes(b"half of it")
         raise KeyboardInterrupt
@@ -628,6 +629,19 @@ def test_a_disk_that_is_full_for_a_while_stops_nothing(
     assert len(calls) > 3
     assert "cannot save the run's state: No space left on device: training goes on" in notes.texts
     assert read_state(tmp_path / "run")[0].counters.step == 30
+
+
+@pytest.mark.parametrize("package", ["accelerate", "tensorboard"])
+def test_without_the_packages(
+    package: str, recipe_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(PixelgenError, match=f"needs the `{package}` package") as error:
+        run(recipe_file, tmp_path / "run")
+    assert error.value.hint == "`pip install '.[train]'` in a clone of pixelgen"
+    # The command imports the loop before it can say so.
+    hidden = f"import sys; sys.modules[{package!r}] = None; import pixelgen.training.loop"
+    subprocess.run([sys.executable, "-c", hidden], check=True, cwd=ROOT)
 
 
 def test_trackers_that_want_a_folder_are_not_offered(recipe_file: Path, tmp_path: Path) -> None:

@@ -10,9 +10,11 @@ import pytest
 import torch
 from PIL import Image
 
+from pixelgen.checkpoints import read_config, resolve_weights, save_checkpoint
 from pixelgen.data import DataSummary, ImageData, load_images, summarise
 from pixelgen.errors import PixelgenError, UsageError
 from pixelgen.imaging.padding import pad_square
+from pixelgen.models import GatedPixelCNNConfig, TokenizerConfig, build_model
 from pixelgen.training.photo_recipe import PhotoTraining, photo_recipe
 from pixelgen.training.plan import plan_training
 from pixelgen.training.recipe import Recipe
@@ -84,6 +86,46 @@ def test_a_network_from_nothing_follows_pictures_and_time(
     assert isinstance(recipe, Recipe)
     assert getattr(recipe.model, "features", 0) == features
     assert not recipe.data.vectors
+
+
+def test_weights_of_the_same_classes_keep_their_vectors(tmp_path: Path) -> None:
+    """Their p(h | class) is taken, however few pictures there are now."""
+    config = read_config(resolve_weights("imagenet64").path, "imagenet64")
+    components, names = config.model.vector_components, map(config.classes.name, config.labels)
+    few = DataSummary("photos", "train", 2000, counts=dict.fromkeys(names, 10))
+    assert photo_recipe(few, PhotoTraining()).model.vector_components == components > 1
+    assert photo_recipe(summary(2000, 200), PhotoTraining()).model.vector_components == 1
+
+    # Pictures without labels are of one class, that of their folder.
+    grid = GatedPixelCNNConfig(
+        channels=3, height=32, width=32, features=6, layers=1, output_features=6,
+        classes=1, vector=2, vector_components=3, vector_features=4,
+    )  # fmt: skip
+    save_checkpoint(tmp_path / "mine", build_model(grid), labels=[0], class_names=["photos"])
+    options = PhotoTraining(size=32, start=str(tmp_path / "mine"))
+    for path, expected in (("my/photos", 3), ("photos.csv", 3), ("others", 1)):
+        recipe = photo_recipe(DataSummary(path, "train", 40), options)
+        assert recipe.model.vector_components == expected
+
+
+@pytest.mark.parametrize("size", [32, 64])
+@pytest.mark.parametrize("coded", [False, True])
+def test_codes_are_modelled_where_the_weights_do(size: Any, coded: bool, tmp_path: Path) -> None:
+    small: dict[str, Any] = {"features": 6, "layers": 1, "output_features": 6, "classes": 1}
+    codec = TokenizerConfig(
+        size=size, patch=4, wide_features=4, wide_blocks=1, deep_features=4, deep_blocks=1,
+        output_features=4, code_size=8, code_channels=2, levels=5,
+    )  # fmt: skip
+    grid = (
+        GatedPixelCNNConfig(channels=2, height=8, width=8, levels=5, **small)
+        if coded
+        else GatedPixelCNNConfig(channels=3, height=size, width=size, **small)
+    )
+    tokenizer = build_model(codec) if coded else None
+    weights = str(tmp_path / "mine")
+    save_checkpoint(weights, build_model(grid), tokenizer=tokenizer, labels=[0])
+    recipe = photo_recipe(summary(), PhotoTraining(size=size, start=weights))
+    assert recipe.data.tokenizer == (weights if coded else "")
 
 
 @pytest.mark.parametrize(
@@ -298,6 +340,8 @@ def test_a_plan_says_what_will_happen(tmp_path: Path) -> None:
     )
     assert recipe.data.path == "x"
     assert recipe.card.summary == ""
+    from_nothing = plan_training("imagenet32", tmp_path / "run", start="none")
+    assert (from_nothing.start, from_nothing.lines[1]) == (None, by_recipe.lines[1])
     for source, options, says in (
         ("imagenet23", {}, "no pictures and no recipe 'imagenet23', did you mean imagenet32"),
         ("imagenet32", {"size": 32}, "size is for pictures"),

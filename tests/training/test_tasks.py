@@ -38,6 +38,21 @@ def test_one_task_fits(path: Path) -> None:
     assert "mine" in text.usage
 
 
+@pytest.mark.parametrize(
+    ("recipe", "given"),
+    [
+        ("imagenet32", "given class and features of each"),
+        ("gated32-paper", "given the class of each"),
+        ("faces64", "given another photo of the person"),
+        ("cifar10", ""),
+        ("tokenizer64", ""),
+    ],
+)
+def test_a_card_says_what_the_held_out_figure_is_given(recipe: str, given: str) -> None:
+    loaded = load_recipe(RECIPES / f"{recipe}.toml")
+    assert kind_of_task(loaded).held_out_condition(loaded) == given
+
+
 def test_a_card_names_classes() -> None:
     recipe = load_recipe(RECIPES / "imagenet32.toml")
     text = kind_of_task(recipe).card_text([recipe], "mine", "8×8", ["frog pond", "ship"])

@@ -199,6 +199,10 @@ def test_faces_are_compared_by_an_embedder(recipe_file: Path, tmp_path: Path) ->
     loaded = load_checkpoint(export(tmp_path / "run", tmp_path / "weights"))
     assert loaded.config.kind == "tokenizer"
     assert not (tmp_path / "weights" / "embedder.safetensors").exists()
+    # The run has a copy of the embedder, which another name would not replace.
+    other = load_recipe(recipe_file, ["losses.embedder=faces64", *losses[1:]])
+    with pytest.raises(PixelgenError, match=r"started with another losses\.embedder"):
+        train(other, tmp_path / "run", resume=True)
     smaller = ["model.size=16", "data.crop=16", "model.code_size=2"]
     recipe = load_recipe(recipe_file, [*losses, *smaller])
     with pytest.raises(PixelgenError, match=r"embeds faces of 32×32 pixels, model\.size is 16"):
@@ -250,6 +254,41 @@ def test_the_critic_is_saved_and_resumed_with_the_run(recipe_file: Path, tmp_pat
     assert all(torch.equal(first[name], second[name]) for name in first)
     exported = load_checkpoint(export(whole, tmp_path / "weights")).network.state_dict()
     assert not any("critic" in name for name in exported)
+
+
+def test_a_critic_may_come_in_a_later_part(recipe_file: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+
+    def critic_after(steps: int, adversarial: float) -> list[torch.Tensor]:
+        part = [f"schedule.steps={steps}", f"losses.adversarial={adversarial}"]
+        outcome = train(load_recipe(recipe_file, part), run, resume=steps > 2)
+        assert outcome.counters.step == steps
+        tensors = read_state(run)[1]
+        return [t for name, t in tensors.items() if name.startswith("critic.")]
+
+    assert not critic_after(2, 0)
+    first = critic_after(4, 0.1)
+    assert first
+    assert not critic_after(5, 0)
+    again = critic_after(7, 0.1)
+    assert len(again) == len(first)
+
+
+def test_a_step_that_would_ruin_the_critic_is_skipped(
+    recipe_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loss, calls = Discriminator.loss, iter(range(10**9))
+
+    def bad(self: Discriminator, *features: Any) -> torch.Tensor:
+        total = loss(self, *features)
+        # A term of 0 whose gradient is not finite, in the third step.
+        infinitely_steep = (next(self.parameters()).sum() * 0).abs().sqrt()
+        return total + infinitely_steep if next(calls) == 3 else total
+
+    monkeypatch.setattr(Discriminator, "loss", bad)
+    counters = train(load_recipe(recipe_file), tmp_path / "run").counters
+    assert (counters.step, counters.skipped) == (6, 1)
+    assert all(tensor.isfinite().all() for tensor in read_state(tmp_path / "run")[1].values())
 
 
 def test_decoder_only_keeps_every_code(recipe_file: Path, tmp_path: Path) -> None:

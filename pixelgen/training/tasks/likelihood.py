@@ -113,8 +113,13 @@ class LikelihoodTask(Task):
 
     @classmethod
     def held_out_condition(cls, recipe: Recipe) -> str:
-        """Class and condition vector, for models with vectors of classifier features."""
-        return "given class and condition vector" if recipe.model.vector_components else ""
+        """The class, and the condition vector of classifier features or of another photo, where
+        models have them."""
+        if recipe.data.embedder:
+            return "given another photo of the person"
+        if recipe.model.vector_components:
+            return "given class and condition vector"
+        return "given the class" if recipe.model.classes else ""
 
     def prepare(self, data: ImageData, run: RunContext) -> TrainingData:
         """The images. Raises PixelgenError where they do not fit the model's grid."""
@@ -201,8 +206,8 @@ class LikelihoodTask(Task):
     def warm_start(
         self, checkpoint: LoadedCheckpoint, model: nn.Module, data: TrainingData
     ) -> WarmStart:
-        """From a model of the same kind, also of other classes, without condition vectors or with
-        fewer layers."""
+        """From a model of the same kind, also of other classes or none, without condition vectors
+        or with fewer layers."""
         self.check_network(checkpoint, checkpoint.network, model)
         weights = float_weights(checkpoint.network)
         unchanged = shapes(weights) == shapes(model.state_dict())
@@ -218,6 +223,8 @@ class LikelihoodTask(Task):
             if data.face_conditioning is not None and checkpoint.face_embedder is not None:
                 old_embedder = checkpoint.face_embedder.first()
                 weights = _with_embedder(weights, old_embedder, data.face_conditioning)
+        if new and not old:
+            weights = with_class_tables(weights, model)
         return WarmStart(weights, checkpoint.config.training, unchanged)
 
 
@@ -367,6 +374,17 @@ def with_classes(
             table[-1] = weights[key][-1].to(table)
             remapped[key] = table
     return remapped
+
+
+def with_class_tables(weights: dict[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
+    """Weights of a model without classes → weights of `model`, which has some, with the same
+    probabilities for each: what every class adds is 0 until it is trained."""
+    tables = {
+        f"{name}.weight": torch.zeros_like(module.weight, dtype=torch.float32)
+        for name, module in model.named_modules()
+        if isinstance(module, ClassTable)
+    }
+    return tables | weights
 
 
 def _with_embedder(
