@@ -187,7 +187,8 @@ def _decode(file: BinaryIO, max_pixels: int, on_note: OnNote, keep_alpha: bool) 
             from pixelgen.imaging.pnm import use_fast_decoder  # imports numpy
 
             use_fast_decoder(image)
-        image.load()
+        with allow_any_size():  # Pillow looks at the size of a TIFF once more
+            image.load()
         transpose = _ORIENTATIONS.get(_orientation(image))
         if keep_alpha and has_alpha(image):
             rgb = to_rgba(image)
