@@ -94,8 +94,11 @@ class RowReader:
                 self._archive = zipfile.ZipFile(archive)
             with self._archive.open(name) as file:
                 return io.BytesIO(read_up_to(cast(BinaryIO, file), _LARGEST_IN_ZIP))
-        except (zipfile.BadZipFile, KeyError, NotImplementedError, RuntimeError) as error:
-            raise InputError(f"it cannot be read from {Path(archive).name}: {error}") from error
+        except OSError:
+            raise
+        except Exception as error:  # `zipfile` and its decompressors raise many kinds
+            reason = "its end is missing" if isinstance(error, EOFError) else error
+            raise InputError(f"it cannot be read from {Path(archive).name}: {reason}") from error
 
 
 def _folders_of(ref: str | Path) -> Sequence[Path]:

@@ -454,12 +454,17 @@ def test_pictures_in_archives(tmp_path: Path) -> None:
         for name in ("a/1.png", "b/2.png"):
             file.writestr(name, png.getvalue())
         file.writestr("bomb.png", bytes(2**20))
+    damaged = tmp_path / "zipped" / "damaged.zip"
+    content = archive.read_bytes()
+    start = content.index(b"a/1.png") + len(b"a/1.png")
+    damaged.write_bytes(content[:start] + b"\xff" * 9 + content[start + 9 :])
     reader = RowReader(tmp_path / "zipped")
     data = load_images(tmp_path / "zipped", "train", skip_unreadable=True)
     assert torch.equal(data.images[1], torch.from_numpy(noise(1)[0]).permute(2, 0, 1))
     assert len(data) == 2
     for path, why in {
         f"zip://c.png::{archive}": "no item named 'c.png'",
+        f"zip://a/1.png::{damaged}": r"it cannot be read from damaged\.zip: Error -3 while",
         f"zip://a/1.png::{tmp_path}/other.zip": "outside of the data set",
         f"zip://a/1.png::{tmp_path}/zipped/none.zip": "No such file",
         "zip://a/1.png": "outside of the data set",
