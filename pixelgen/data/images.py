@@ -22,8 +22,9 @@ from torch import Tensor
 from pixelgen.checkpoints.instantiate import memory_size
 from pixelgen.data.picture_endings import all_picture_endings
 from pixelgen.data.row_reader import RowReader
-from pixelgen.errors import PixelgenError, UsageError, install_hint
+from pixelgen.errors import InputError, PixelgenError, UsageError, install_hint
 from pixelgen.files import MAX_PIXELS, content_key, expanded, open_file, write_atomically
+from pixelgen.imaging.formats import known_formats
 from pixelgen.imaging.padding import pad_square
 from pixelgen.imaging.read import DataFit, square
 from pixelgen.labels import ClassCatalogue, imagenet_catalogue, imagenet_indices
@@ -196,9 +197,10 @@ def load_images(
         lost = sorted({*range(len(rows))} - {*kept.tolist()})
         names = [rows.name(i) for i in lost[:_NAMED]]
         more = f" and {len(lost) - _NAMED} more" if len(lost) > _NAMED else ""
+        reason = reader.why_unreadable(rows.part(lost[0], lost[0] + 1)[0])
         note(
             f"{len(lost)} of {len(rows)} pictures cannot be read and are left out: "
-            f"{', '.join(names)}{more}"
+            f"{', '.join(names)}{more}; the first: {reason}"
         )
     if remarks := reader.rows.remarks:
         others = f" ({len(remarks)} such rows)" if len(remarks) > 1 else ""
@@ -545,10 +547,20 @@ class _Reader:
     @property
     def key(self) -> str:
         """What tells results from those of other readers."""
-        skipping = "-readable" if self.skips else ""
+        formats = hashlib.sha256("-".join(known_formats()).encode()).hexdigest()[:8]
+        skipping = f"-readable-{formats}" if self.skips else ""
         most = self.rows.max_pixels
         limit = "" if most == MAX_PIXELS else f"-max{most}"
         return f"{self.size or 'full'}{f'-{self.fit}' if self.fit else ''}{skipping}{limit}"
+
+    def why_unreadable(self, row: dict[str, Any]) -> str:
+        """Why a row cannot be read, and what to do: also one of an earlier process, from the
+        cache."""
+        try:
+            self.rows.decode(row)
+        except InputError as error:
+            return error.message + (f" ({error.hint})" if error.hint else "")
+        return "it has changed since"
 
     def read(self, row: dict[str, Any], number: int) -> np.ndarray | None:
         """uint8 [H, W, 3] of a row; None if it is unreadable and left out."""

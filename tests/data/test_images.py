@@ -533,7 +533,25 @@ def test_folders_hold_all_kinds_of_pictures_that_are_read(tmp_path: Path) -> Non
     notes: list[str] = []
     assert len(load_images(tmp_path, "train", skip_unreadable=True, note=notes.append)) == 4
     assert "3 of 7 pictures cannot be read" in notes[0]
+    assert "; the first: it is a HEIC picture, which cannot be read here (`pip" in notes[0]
     assert known == ImageFolder.EXTENSIONS
+
+
+def test_pictures_left_out_are_read_once_their_decoder_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_in_folders(tmp_path, {"": 2})
+    known = images.known_formats()
+    new = tmp_path / "new.jxl"
+    Image.fromarray(noise(1)[0]).save(new, "QOI")
+    monkeypatch.setattr(images, "known_formats", lambda: known)
+    with monkeypatch.context() as patch:
+        without = tuple(name for name in known if name != "QOI")
+        patch.setattr(images, "known_formats", lambda: without)
+        patch.setattr("pixelgen.imaging.read.known_formats", lambda: without)
+        for _ in range(2):
+            assert len(load_images(tmp_path, "train", skip_unreadable=True)) == 2
+    assert len(load_images(tmp_path, "train", skip_unreadable=True)) == 3
 
 
 def test_a_folder_of_nothing_but_such_pictures(tmp_path: Path) -> None:
