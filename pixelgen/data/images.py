@@ -266,6 +266,13 @@ def _numbered(
         raise PixelgenError(
             f"column {column!r} of {where} does not hold a number or text for each picture"
         )
+    nameless = {number for number, name in enumerate(names) if not name.strip()}
+    row = next((row for row, value in enumerate(values) if value in nameless), None)
+    if row is not None:
+        raise PixelgenError(
+            f"column {column!r} of {where} holds an empty text for row {row}",
+            "give each picture the name of a class",
+        )
     return torch.tensor(values, dtype=torch.int64), names
 
 

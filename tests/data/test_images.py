@@ -362,6 +362,16 @@ def test_texts_are_names_of_classes(tmp_path: Path) -> None:
     assert (data.labels.tolist(), data.label_names) == ([1, 0, 1], ("cat", "pizza"))
 
 
+@pytest.mark.parametrize("blank", ["", " "])
+def test_an_empty_text_is_no_name_of_a_class(blank: str, tmp_path: Path) -> None:
+    Image.fromarray(noise(1)[0]).save(tmp_path / "a.png")
+    rows = [{"image": "a.png", "label": label} for label in ("cat", blank)]
+    (tmp_path / "list.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    with pytest.raises(PixelgenError, match=r"'label' of .* holds an empty text for row 1"):
+        load_images(tmp_path / "list.jsonl", "train")
+    assert len(load_images(tmp_path / "list.jsonl", "train", label_column="")) == 2
+
+
 @pytest.mark.parametrize(
     "labels", [[[1], [2]], [[1], [2, 3]], [[[1]], [[2]]], [True, False], [0.5, 1]]
 )
