@@ -362,12 +362,22 @@ def _separator(path: Path) -> str:
 def _content_key(data_files: Mapping[Any, Iterable[str]] | None) -> str:
     """A digest of the files of all splits: the library notices only changes of their times. Raises
     ValueError for JSON that holds no rows."""
+    files = [file for split in (data_files or {}).values() for file in split]
+    for file in files:
+        if file.endswith((".json", ".jsonl")):
+            _check_json(file)
+    return _digest(files)
+
+
+def _digest(files: Iterable[str]) -> str:
+    """A digest of the content of files. One that cannot be read counts as such: whoever needs it
+    says why."""
     digest = hashlib.sha256()
-    for files in (data_files or {}).values():
-        for file in files:
+    for file in files:
+        try:
             digest.update(content_key(file).encode())
-            if file.endswith((".json", ".jsonl")):
-                _check_json(file)
+        except (OSError, ValueError):  # ValueError: a name with a NUL
+            digest.update(b"unreadable")
     return digest.hexdigest()[:32]
 
 
@@ -473,13 +483,7 @@ class _Rows:
         is a part of the data set's own fingerprint."""
         if not self._of_paths:
             return ""
-        digest = hashlib.sha256()
-        for row in self.part(0, len(self)):
-            try:
-                digest.update(content_key(row["path"] or "").encode())
-            except (OSError, ValueError):  # ValueError: a name with a NUL
-                digest.update(b"unreadable")
-        return f"-{digest.hexdigest()[:32]}"
+        return f"-{_digest(row['path'] or '' for row in self.part(0, len(self)))}"
 
     def name(self, number: int) -> str:
         """The path of a row in the data set, or else its number."""

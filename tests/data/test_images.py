@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -15,6 +16,7 @@ import pytest
 import torch
 from PIL import Image
 
+from pixelgen import files
 from pixelgen.data import average_down, images, load_images
 from pixelgen.data.row_reader import RowReader, pictures_up_to
 from pixelgen.errors import PixelgenError
@@ -181,6 +183,27 @@ def test_one_class_folder_is_one_label(tmp_path: Path) -> None:
 def test_without_class_folders_there_are_no_labels(folder: str, tmp_path: Path) -> None:
     save_in_folders(tmp_path, {folder: 2})
     assert load_images(tmp_path, "train").labels is None
+
+
+def test_a_file_that_must_not_be_read_is_one_picture_less(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_in_folders(tmp_path, {"": 3})
+    open_anything = files._open_file
+
+    def denied(path: str, flags: int) -> int:
+        if path.endswith("1.png"):
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return open_anything(path, flags)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "_open_file", denied)
+        notes: list[str] = []
+        assert len(load_images(tmp_path, "train", skip_unreadable=True, note=notes.append)) == 2
+        assert notes[0].endswith("left out: 1.png; the first: Permission denied")
+        with pytest.raises(PixelgenError, match=r"row 1 of .*: Permission denied"):
+            load_images(tmp_path, "train")
+    assert len(load_images(tmp_path, "train", skip_unreadable=True)) == 3
 
 
 def test_a_limit_is_spread_over_the_split(tmp_path: Path, write_pictures: WritePictures) -> None:
