@@ -5,11 +5,12 @@ Folders of parquet files, folders of pictures and Hub data sets are all read thr
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,7 @@ from PIL import Image
 from torch import Tensor
 
 from pixelgen.checkpoints.instantiate import memory_size
-from pixelgen.data.picture_endings import all_picture_endings
+from pixelgen.data.picture_endings import all_picture_endings, files_with_pictures
 from pixelgen.data.row_reader import RowReader
 from pixelgen.errors import InputError, PixelgenError, UsageError, install_hint
 from pixelgen.files import MAX_PIXELS, content_key, expanded, open_file, write_atomically
@@ -311,11 +312,7 @@ def open_dataset(ref: str | Path, split: str) -> Dataset:
             if any((path / name).is_file() for name in SAVED_BY_DATASETS):
                 saved = datasets.load_from_disk(str(path))
                 return saved if isinstance(saved, datasets.Dataset) else saved[split]
-            folder = str(path.resolve())
-            key = _content_key(datasets.load_dataset_builder(folder).config.data_files)
-            # The description is a part of the names of the library's caches, and of the
-            # fingerprint.
-            return datasets.load_dataset(folder, split=split, description=key)
+            return _in_folder(str(path.resolve()), split)
     except FileNotFoundError as error:
         if not local:
             raise _unreadable(text, error, local) from error
@@ -339,6 +336,22 @@ LISTS = {".csv": "csv", ".tsv": "csv", ".jsonl": "json", ".json": "json", ".parq
 """Endings of files that hold or list pictures, and how `datasets` calls their format."""
 
 
+def _in_folder(folder: str, split: str) -> Dataset:
+    """The split of a folder: of its pictures, or of the files that hold some, if there are any,
+    whatever files lie beside them."""
+    import datasets
+
+    with ExitStack() as stack:
+        stack.enter_context(files_with_pictures())
+        try:
+            files = datasets.load_dataset_builder(folder).config.data_files
+        except (FileNotFoundError, ValueError):  # there are none in each split: it may hold lists
+            stack.close()
+            files = datasets.load_dataset_builder(folder).config.data_files
+        # The description is a part of the names of the library's caches, and of the fingerprint.
+        return datasets.load_dataset(folder, split=split, description=_content_key(files))
+
+
 def _listed_in_file(path: Path) -> Dataset:
     """The rows of a file of `LISTS`, of one split whatever it is called."""
     import datasets
@@ -348,7 +361,8 @@ def _listed_in_file(path: Path) -> Dataset:
     more = {} if separator == "," else {"sep": separator}
     file = str(path.resolve())
     key = _content_key({"train": [file]})
-    return datasets.load_dataset(kind, data_files=file, split="train", description=key, **more)
+    pattern = glob.escape(file)
+    return datasets.load_dataset(kind, data_files=pattern, split="train", description=key, **more)
 
 
 def _separator(path: Path) -> str:

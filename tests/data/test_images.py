@@ -6,6 +6,7 @@ import errno
 import io
 import json
 import os
+import shutil
 import sys
 import zipfile
 from pathlib import Path
@@ -183,6 +184,58 @@ def test_one_class_folder_is_one_label(tmp_path: Path) -> None:
 def test_without_class_folders_there_are_no_labels(folder: str, tmp_path: Path) -> None:
     save_in_folders(tmp_path, {folder: 2})
     assert load_images(tmp_path, "train").labels is None
+
+
+def test_files_beside_the_pictures_are_ignored(tmp_path: Path) -> None:
+    """`datasets` reads a folder as what most of its files are."""
+    others = {
+        "captions": ["0.txt", "1.txt", "2.txt"],
+        "sidecars": ["0.png.json", "1.png.json", "0.png.txt"],
+        "films": ["0.MOV", "1.MOV", "2.mp4"],
+        "cat": ["0.xml", "1.xml"],
+        "train": ["train_captions/0.txt", "train_captions/1.txt", "train.txt"],
+    }
+    for name, beside in others.items():
+        save_in_folders(tmp_path / name, {name if name in ("cat", "train") else "": 2})
+        for file in beside:
+            inside = tmp_path / name / (f"cat/{file}" if name == "cat" else file)
+            inside.parent.mkdir(exist_ok=True)
+            inside.write_text("{}")
+        data = load_images(tmp_path / name, "train")
+        assert len(data) == 2, name
+        assert data.label_names == (("cat",) if name == "cat" else ()), name
+    # What `datasets` itself knows of pictures still counts.
+    rows = [{"file_name": "0.png", "label": "pizza"}, {"file_name": "1.png", "label": "ramen"}]
+    lines = "".join(f"{json.dumps(row)}\n" for row in rows)
+    (tmp_path / "captions" / "metadata.jsonl").write_text(lines)
+    assert load_images(tmp_path / "captions", "train").label_names == ("pizza", "ramen")
+
+
+def test_a_folder_may_hold_a_list_for_each_split(tmp_path: Path) -> None:
+    save_in_folders(tmp_path, {"pictures": 3})
+    for split, numbers in (("train", (0, 1)), ("test", (2,))):
+        lines = ["image", *(f"pictures/{number}.png" for number in numbers)]
+        (tmp_path / f"{split}.csv").write_text("\n".join(lines))
+        assert len(load_images(tmp_path, split)) == len(numbers)
+
+
+def test_a_picture_beside_parquet_files_is_not_the_data(
+    tmp_path: Path, write_pictures: WritePictures
+) -> None:
+    (file,) = (write_pictures(tmp_path / "written", "train", noise(3)) / "data").iterdir()
+    save_in_folders(tmp_path / "data", {"": 1})
+    for name in ("a.parquet", "b.parquet"):
+        shutil.copy(file, tmp_path / "data" / name)
+    assert len(load_images(tmp_path / "data", "train")) == 6
+
+
+def test_paths_with_the_characters_of_patterns(tmp_path: Path) -> None:
+    folder = tmp_path / "photos [2023]*?"
+    save_in_folders(folder, {"train/a [1]": 2, "train/b": 1, "test/b": 1})
+    data = load_images(folder, "train")
+    assert (len(data), data.label_names) == (3, ("a [1]", "b"))
+    (folder / "list[1].csv").write_text("image\ntrain/b/0.png\n")
+    assert len(load_images(folder / "list[1].csv", "train")) == 1
 
 
 def test_a_file_that_must_not_be_read_is_one_picture_less(
