@@ -238,12 +238,14 @@ def read_labels(
 ) -> ClassLabels | None:
     """The labels in `label_column`, of the class folder that holds all pictures of a folder, or
     None. Raises PixelgenError for a column that is neither of numbers nor of texts."""
-    if label_column not in dataset.column_names:
+    feature = dataset.features.get(label_column)
+    declared = tuple(getattr(feature, "names", ()))
+    # `datasets` also takes the folders of splits for those of classes.
+    if feature is None or (declared and _not_classes().issuperset(declared)):
         folder = _only_class_folder(dataset, ref, image_column) if label_column == "label" else None
         if folder is None:
             return None
         return ClassLabels(torch.zeros(len(dataset), dtype=torch.int64), (folder,))
-    declared = tuple(getattr(dataset.features[label_column], "names", ()))
     column = dataset.select_columns([label_column])[:][label_column]
     labels, names = _numbered(column, declared, label_column, str(ref))
     indices = imagenet_indices(names)
@@ -453,14 +455,18 @@ def _only_class_folder(dataset: Dataset, ref: str | Path, column: str) -> str | 
     `datasets` makes labels of class folders only if there are several. None if the pictures lie in
     several folders or in none but that of their split, and for data sets of other kinds.
     """
-    from datasets.data_files import SPLIT_KEYWORDS
-
     folders = picture_folders(dataset, ref, column)
     if len(folders) != 1:
         return None
     (folder,) = folders
-    not_classes = {word for words in SPLIT_KEYWORDS.values() for word in words} | {"data"}
-    return None if folder.name in {"", *not_classes} else folder.name
+    return None if folder.name in _not_classes() else folder.name
+
+
+def _not_classes() -> set[str]:
+    """Names of folders that are not those of classes."""
+    from datasets.data_files import SPLIT_KEYWORDS
+
+    return {word for words in SPLIT_KEYWORDS.values() for word in words} | {"data", ""}
 
 
 class _Rows:

@@ -186,6 +186,13 @@ def test_without_class_folders_there_are_no_labels(folder: str, tmp_path: Path) 
     assert load_images(tmp_path, "train").labels is None
 
 
+def test_folders_of_splits_are_not_classes(tmp_path: Path) -> None:
+    save_in_folders(tmp_path, {"train": 3, "val": 2})
+    for split, count in (("train", 3), ("validation", 2)):
+        data = load_images(tmp_path, split)
+        assert (len(data), data.labels) == (count, None)
+
+
 def test_files_beside_the_pictures_are_ignored(tmp_path: Path) -> None:
     """`datasets` reads a folder as what most of its files are."""
     others = {
