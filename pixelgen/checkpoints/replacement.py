@@ -15,10 +15,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from pixelgen.checkpoints.config import CONFIG_FILE
+from pixelgen.checkpoints.config import CONFIG_FILE, LARGEST_CONFIG
 from pixelgen.checkpoints.layout import present_tensor_files
 from pixelgen.errors import PixelgenError
-from pixelgen.files import umask
+from pixelgen.files import read_file, umask
 
 _NEW = ".new"
 _STAGED, _DONE = ".new-", ".old-"
@@ -29,6 +29,16 @@ def current_folder(folder: Path) -> Path:
     killed process has not moved all files to their places."""
     new = folder / _NEW
     return new if (new / CONFIG_FILE).is_file() else folder
+
+
+def installed_version(folder: Path) -> tuple[Path, bytes]:
+    """What tells the weights that were read from `folder`, a `current_folder`, from those that
+    replace them meanwhile: where the files are now, and their configuration."""
+    place = current_folder(folder.parent if folder.name == _NEW else folder)
+    try:
+        return place, read_file(place / CONFIG_FILE, LARGEST_CONFIG)
+    except OSError:
+        return place, b""
 
 
 def is_left_over(path: Path) -> bool:

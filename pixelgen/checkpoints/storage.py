@@ -23,11 +23,11 @@ from pixelgen.checkpoints.layout import (
     network_configs,
     unreadable_file_error,
 )
-from pixelgen.checkpoints.replacement import new_version
+from pixelgen.checkpoints.replacement import installed_version, new_version
 from pixelgen.checkpoints.resolve import resolve_weights
 from pixelgen.checkpoints.source import Source
 from pixelgen.checkpoints.weights_cache import active_cache, file_signature
-from pixelgen.errors import PixelgenError, UsageError
+from pixelgen.errors import PixelgenError, UsageError, WeightsError
 from pixelgen.files import open_file, write_atomically
 from pixelgen.models.config import AnyConfig
 from pixelgen.models.quantization import LARGEST, dequantize, quantize, scale_name, scale_shape
@@ -318,6 +318,26 @@ def watch_loading(on_loading: OnLoading) -> Iterator[None]:
 
 
 def _load_checkpoint(source: Source, device: torch.device | str) -> LoadedCheckpoint:
+    """The weights, read again if another process replaces them meanwhile: their files may be of
+    both. Raises WeightsError if that happens again."""
+    for _ in range(3):  # the files of one new version are at two places, one after the other
+        before = installed_version(source.path)
+        source = replace(source, path=before[0])
+        try:
+            loaded = _read_checkpoint(source, device)
+        except PixelgenError:
+            if installed_version(source.path) == before:
+                raise
+        else:
+            if installed_version(source.path) == before:
+                return loaded
+    raise WeightsError(
+        f"weights {source.name} were replaced while they were read",
+        "wait until no process writes them",
+    )
+
+
+def _read_checkpoint(source: Source, device: torch.device | str) -> LoadedCheckpoint:
     from pixelgen.sampling.threads import threads
 
     started = time.perf_counter()

@@ -5,11 +5,12 @@ Folders of parquet files, folders of pictures and Hub data sets are all read thr
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,10 +21,11 @@ from PIL import Image
 from torch import Tensor
 
 from pixelgen.checkpoints.instantiate import memory_size
-from pixelgen.data.picture_endings import all_picture_endings
+from pixelgen.data.picture_endings import all_picture_endings, files_with_pictures
 from pixelgen.data.row_reader import RowReader
-from pixelgen.errors import PixelgenError, UsageError, install_hint
+from pixelgen.errors import InputError, PixelgenError, UsageError, counted, install_hint
 from pixelgen.files import MAX_PIXELS, content_key, expanded, open_file, write_atomically
+from pixelgen.imaging.formats import known_formats
 from pixelgen.imaging.padding import pad_square
 from pixelgen.imaging.read import DataFit, square
 from pixelgen.labels import ClassCatalogue, imagenet_catalogue, imagenet_indices
@@ -168,8 +170,9 @@ def load_images(
     pictures all lie in one class folder has one label; without either there are no labels. Decoded
     splits are cached in the user's cache folder, by the content of their files: see `content_key`.
     `progress(done, total)` is called while decoding, `note` where pictures may not look as they
-    were meant. Pictures are read as by `read_image`. `dataset` is the split itself, from
-    `open_dataset`, if it is open already.
+    were meant, and where another split than "train" is asked for of data without splits. Pictures
+    are read as by `read_image`. `dataset` is the split itself, from `open_dataset`, if it is open
+    already.
 
     Raises PixelgenError for a data set, split or column that does not exist, and for pictures that
     are unreadable, of different sizes, or not a whole multiple of `size`.
@@ -183,6 +186,8 @@ def load_images(
     total = len(dataset)
     if total == 0:
         raise PixelgenError(f"{name} has no rows")
+    if split != "train" and _has_no_splits(ref):
+        note(f"{ref} has no splits: its {counted(total, 'row')} are taken as {split!r}")
     labels = read_labels(dataset, ref, image_column, label_column)  # texts are numbered among all
     if limit is not None and limit < total:
         chosen = [i * total // limit for i in range(limit)]
@@ -196,9 +201,10 @@ def load_images(
         lost = sorted({*range(len(rows))} - {*kept.tolist()})
         names = [rows.name(i) for i in lost[:_NAMED]]
         more = f" and {len(lost) - _NAMED} more" if len(lost) > _NAMED else ""
+        reason = reader.why_unreadable(rows.part(lost[0], lost[0] + 1)[0])
         note(
             f"{len(lost)} of {len(rows)} pictures cannot be read and are left out: "
-            f"{', '.join(names)}{more}"
+            f"{', '.join(names)}{more}; the first: {reason}"
         )
     if remarks := reader.rows.remarks:
         others = f" ({len(remarks)} such rows)" if len(remarks) > 1 else ""
@@ -235,12 +241,14 @@ def read_labels(
 ) -> ClassLabels | None:
     """The labels in `label_column`, of the class folder that holds all pictures of a folder, or
     None. Raises PixelgenError for a column that is neither of numbers nor of texts."""
-    if label_column not in dataset.column_names:
+    feature = dataset.features.get(label_column)
+    declared = tuple(getattr(feature, "names", ()))
+    # `datasets` also takes the folders of splits for those of classes.
+    if feature is None or (declared and _not_classes().issuperset(declared)):
         folder = _only_class_folder(dataset, ref, image_column) if label_column == "label" else None
         if folder is None:
             return None
         return ClassLabels(torch.zeros(len(dataset), dtype=torch.int64), (folder,))
-    declared = tuple(getattr(dataset.features[label_column], "names", ()))
     column = dataset.select_columns([label_column])[:][label_column]
     labels, names = _numbered(column, declared, label_column, str(ref))
     indices = imagenet_indices(names)
@@ -263,6 +271,13 @@ def _numbered(
     if not all(type(value) is int for value in values):
         raise PixelgenError(
             f"column {column!r} of {where} does not hold a number or text for each picture"
+        )
+    nameless = {number for number, name in enumerate(names) if not name.strip()}
+    row = next((row for row, value in enumerate(values) if value in nameless), None)
+    if row is not None:
+        raise PixelgenError(
+            f"column {column!r} of {where} holds an empty text for row {row}",
+            "give each picture the name of a class",
         )
     return torch.tensor(values, dtype=torch.int64), names
 
@@ -301,12 +316,12 @@ def open_dataset(ref: str | Path, split: str) -> Dataset:
                 return _listed_in_file(path)
             if any((path / name).is_file() for name in SAVED_BY_DATASETS):
                 saved = datasets.load_from_disk(str(path))
-                return saved if isinstance(saved, datasets.Dataset) else saved[split]
-            folder = str(path.resolve())
-            key = _content_key(datasets.load_dataset_builder(folder).config.data_files)
-            # The description is a part of the names of the library's caches, and of the
-            # fingerprint.
-            return datasets.load_dataset(folder, split=split, description=key)
+                if isinstance(saved, datasets.Dataset):
+                    return saved
+                if split not in saved:
+                    raise ValueError(f"it has: {', '.join(saved)}")
+                return saved[split]
+            return _in_folder(str(path.resolve()), split)
     except FileNotFoundError as error:
         if not local:
             raise _unreadable(text, error, local) from error
@@ -325,9 +340,33 @@ def _unreadable(text: str, error: Exception, local: bool) -> PixelgenError:
 
 
 SAVED_BY_DATASETS = ("dataset_dict.json", "state.json")
-"""Files of a folder that `save_to_disk` of `datasets` wrote."""
+"""Files of a folder that `save_to_disk` of `datasets` wrote: of several splits, and of one data
+set."""
 LISTS = {".csv": "csv", ".tsv": "csv", ".jsonl": "json", ".json": "json", ".parquet": "parquet"}
 """Endings of files that hold or list pictures, and how `datasets` calls their format."""
+
+
+def _has_no_splits(ref: str | Path) -> bool:
+    """Whether all rows of `ref` are those of any split: of a file of `LISTS`, or of one data set
+    that `save_to_disk` wrote."""
+    path = expanded(ref)
+    return path.is_file() or (path / SAVED_BY_DATASETS[1]).is_file()
+
+
+def _in_folder(folder: str, split: str) -> Dataset:
+    """The split of a folder: of its pictures, or of the files that hold some, if there are any,
+    whatever files lie beside them."""
+    import datasets
+
+    with ExitStack() as stack:
+        stack.enter_context(files_with_pictures())
+        try:
+            files = datasets.load_dataset_builder(folder).config.data_files
+        except (FileNotFoundError, ValueError):  # there are none in each split: it may hold lists
+            stack.close()
+            files = datasets.load_dataset_builder(folder).config.data_files
+        # The description is a part of the names of the library's caches, and of the fingerprint.
+        return datasets.load_dataset(folder, split=split, description=_content_key(files))
 
 
 def _listed_in_file(path: Path) -> Dataset:
@@ -339,7 +378,8 @@ def _listed_in_file(path: Path) -> Dataset:
     more = {} if separator == "," else {"sep": separator}
     file = str(path.resolve())
     key = _content_key({"train": [file]})
-    return datasets.load_dataset(kind, data_files=file, split="train", description=key, **more)
+    pattern = glob.escape(file)
+    return datasets.load_dataset(kind, data_files=pattern, split="train", description=key, **more)
 
 
 def _separator(path: Path) -> str:
@@ -353,12 +393,22 @@ def _separator(path: Path) -> str:
 def _content_key(data_files: Mapping[Any, Iterable[str]] | None) -> str:
     """A digest of the files of all splits: the library notices only changes of their times. Raises
     ValueError for JSON that holds no rows."""
+    files = [file for split in (data_files or {}).values() for file in split]
+    for file in files:
+        if file.endswith((".json", ".jsonl")):
+            _check_json(file)
+    return _digest(files)
+
+
+def _digest(files: Iterable[str]) -> str:
+    """A digest of the content of files. One that cannot be read counts as such: whoever needs it
+    says why."""
     digest = hashlib.sha256()
-    for files in (data_files or {}).values():
-        for file in files:
+    for file in files:
+        try:
             digest.update(content_key(file).encode())
-            if file.endswith((".json", ".jsonl")):
-                _check_json(file)
+        except (OSError, ValueError):  # ValueError: a name with a NUL
+            digest.update(b"unreadable")
     return digest.hexdigest()[:32]
 
 
@@ -420,14 +470,18 @@ def _only_class_folder(dataset: Dataset, ref: str | Path, column: str) -> str | 
     `datasets` makes labels of class folders only if there are several. None if the pictures lie in
     several folders or in none but that of their split, and for data sets of other kinds.
     """
-    from datasets.data_files import SPLIT_KEYWORDS
-
     folders = picture_folders(dataset, ref, column)
     if len(folders) != 1:
         return None
     (folder,) = folders
-    not_classes = {word for words in SPLIT_KEYWORDS.values() for word in words} | {"data"}
-    return None if folder.name in {"", *not_classes} else folder.name
+    return None if folder.name in _not_classes() else folder.name
+
+
+def _not_classes() -> set[str]:
+    """Names of folders that are not those of classes."""
+    from datasets.data_files import SPLIT_KEYWORDS
+
+    return {word for words in SPLIT_KEYWORDS.values() for word in words} | {"data", ""}
 
 
 class _Rows:
@@ -464,13 +518,7 @@ class _Rows:
         is a part of the data set's own fingerprint."""
         if not self._of_paths:
             return ""
-        digest = hashlib.sha256()
-        for row in self.part(0, len(self)):
-            try:
-                digest.update(content_key(row["path"] or "").encode())
-            except (OSError, ValueError):  # ValueError: a name with a NUL
-                digest.update(b"unreadable")
-        return f"-{digest.hexdigest()[:32]}"
+        return f"-{_digest(row['path'] or '' for row in self.part(0, len(self)))}"
 
     def name(self, number: int) -> str:
         """The path of a row in the data set, or else its number."""
@@ -545,10 +593,20 @@ class _Reader:
     @property
     def key(self) -> str:
         """What tells results from those of other readers."""
-        skipping = "-readable" if self.skips else ""
+        formats = hashlib.sha256("-".join(known_formats()).encode()).hexdigest()[:8]
+        skipping = f"-readable-{formats}" if self.skips else ""
         most = self.rows.max_pixels
         limit = "" if most == MAX_PIXELS else f"-max{most}"
         return f"{self.size or 'full'}{f'-{self.fit}' if self.fit else ''}{skipping}{limit}"
+
+    def why_unreadable(self, row: dict[str, Any]) -> str:
+        """Why a row cannot be read, and what to do: also one of an earlier process, from the
+        cache."""
+        try:
+            self.rows.decode(row)
+        except InputError as error:
+            return error.message + (f" ({error.hint})" if error.hint else "")
+        return "it has changed since"
 
     def read(self, row: dict[str, Any], number: int) -> np.ndarray | None:
         """uint8 [H, W, 3] of a row; None if it is unreadable and left out."""

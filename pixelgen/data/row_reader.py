@@ -53,16 +53,25 @@ class RowReader:
         and where its path leads out of the data set."""
         self._where = where
         try:
-            with self._open(row) as file:
-                return np.asarray(decode_image(file, self.max_pixels, self._note))
-        except (InputError, OSError, ValueError) as error:  # the last for names with a zero byte
-            reason = error.strerror if isinstance(error, OSError) else str(error).strip()
-            known = error if isinstance(error, InputError) else InputError("")
-            hint = "" if known.code else known.hint  # it names a parameter of `read_image`
+            return self.decode(row)
+        except InputError as error:
             self.error = PixelgenError(
-                f"{where} is not a readable picture: {reason}", hint, code=known.code
+                f"{where} is not a readable picture: {error.message}", error.hint, code=error.code
             )
             raise self.error from error
+
+    def decode(self, row: dict[str, Any] | None) -> np.ndarray:
+        """What `read` returns. Raises InputError, whose message does not name the row."""
+        try:
+            with self._open(row) as file:
+                return np.asarray(decode_image(file, self.max_pixels, self._note))
+        except InputError as error:
+            if error.code:  # the hint names a parameter of `read_image`
+                raise InputError(error.message, code=error.code) from error
+            raise
+        except (OSError, ValueError) as error:  # the last for names with a zero byte
+            strerror = error.strerror if isinstance(error, OSError) else None
+            raise InputError(strerror or str(error).strip()) from error
 
     def _note(self, remark: str) -> None:
         self.remarks.append(f"{self._where}: {remark}")
@@ -94,8 +103,11 @@ class RowReader:
                 self._archive = zipfile.ZipFile(archive)
             with self._archive.open(name) as file:
                 return io.BytesIO(read_up_to(cast(BinaryIO, file), _LARGEST_IN_ZIP))
-        except (zipfile.BadZipFile, KeyError, NotImplementedError, RuntimeError) as error:
-            raise InputError(f"it cannot be read from {Path(archive).name}: {error}") from error
+        except OSError:
+            raise
+        except Exception as error:  # `zipfile` and its decompressors raise many kinds
+            reason = "its end is missing" if isinstance(error, EOFError) else error
+            raise InputError(f"it cannot be read from {Path(archive).name}: {reason}") from error
 
 
 def _folders_of(ref: str | Path) -> Sequence[Path]:

@@ -28,7 +28,9 @@ _MAX_JPEG_WORK = 3 * 10**9
 _MAX_QOI_BYTES = 40 * 10**6
 _STORE_OTHERWISE = "store it as PNG"
 _BLOCK = 2**20
-_START_OF_SCAN = b"\xff\xda"
+_START_OF_SCAN, _END = b"\xff\xda", b"\xff\xd9"
+# What begins a segment of a JPEG, or ends it all: not a byte of pixels, nor a restart among them.
+_JPEG_MARKER = re.compile(rb"\xff[^\x00\x01\xff\xd0-\xd8]")
 # What begins the segments that say how a JPEG 2000, or one component of it, is divided.
 _CODING_STYLE = re.compile(rb"(?=\xff[\x52\x53]\x00)")
 # Smaller blocks take over a kilobyte of memory for each pixel. Logarithms of sides.
@@ -97,12 +99,12 @@ def check_size(kind: str, size: tuple[int, int], max_pixels: int) -> None:
     )
 
 
-def check_work(image: ImageFile.ImageFile, file: BinaryIO) -> None:
+def check_work(image: ImageFile.ImageFile, file: BinaryIO | TimedFile) -> None:
     """Raises InputError for an opened picture whose `file` would take too long, or too much memory,
     for its size. The position in the file stays."""
     place = file.tell()
     if image.format in ("JPEG", "MPO"):
-        _check_scans(_count(file, _START_OF_SCAN), image.size)
+        _check_scans(_jpeg_scans(file), image.size)
     elif isinstance(image, TiffImagePlugin.TiffImageFile) and "jpeg" in image.info.get(
         "compression", ""
     ):
@@ -153,7 +155,31 @@ def _check_division(data: bytes) -> None:
             )
 
 
-def _count(file: BinaryIO, marker: bytes) -> int:
+def _jpeg_scans(file: BinaryIO | TimedFile) -> int:
+    """How many scans a JPEG has up to its end. What follows it, such as the film of a motion photo,
+    and what its segments hold, such as a thumbnail, is not decoded."""
+    file.seek(2)
+    scans = 0
+    while (marker := _next_marker(file)) not in (_END, b""):
+        scans += marker == _START_OF_SCAN
+        length = int.from_bytes(file.read(2), "big")
+        file.seek(max(length - 2, 0), os.SEEK_CUR)
+    return scans
+
+
+def _next_marker(file: BinaryIO | TimedFile) -> bytes:
+    """The next marker of a JPEG, behind which the file is then; empty at the end of the file."""
+    size, last = 64, b""  # at first little: it may be the next two bytes
+    while block := file.read(size):
+        block = last + block
+        if found := _JPEG_MARKER.search(block):
+            file.seek(found.end() - len(block), os.SEEK_CUR)
+            return found[0]
+        last, size = block[-1:], min(2 * size, _BLOCK)
+    return b""
+
+
+def _count(file: BinaryIO | TimedFile, marker: bytes) -> int:
     """How often the two bytes `marker` occur in a file."""
     file.seek(0)
     count, last = 0, b""
@@ -163,7 +189,7 @@ def _count(file: BinaryIO, marker: bytes) -> int:
     return count
 
 
-def _size(file: BinaryIO) -> int:
+def _size(file: BinaryIO | TimedFile) -> int:
     place = file.tell()
     size = file.seek(0, os.SEEK_END)
     file.seek(place)

@@ -179,15 +179,16 @@ def _decode(file: BinaryIO, max_pixels: int, on_note: OnNote, keep_alpha: bool) 
         unread = Image.open(timed or file, formats=known_formats())
     with unread as image:
         check_size(image.format or "", image.size, max_pixels)
-        check_work(image, file)
         if timed is not None:
             timed.opened()
+        check_work(image, timed or file)
         stored = unpacked_mode(image)
         if image.format == "PPM":
             from pixelgen.imaging.pnm import use_fast_decoder  # imports numpy
 
             use_fast_decoder(image)
-        image.load()
+        with allow_any_size():  # Pillow looks at the size of a TIFF once more
+            image.load()
         transpose = _ORIENTATIONS.get(_orientation(image))
         if keep_alpha and has_alpha(image):
             rgb = to_rgba(image)

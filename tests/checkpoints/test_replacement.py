@@ -13,10 +13,11 @@ from typing import Any
 
 import pytest
 
-from pixelgen.checkpoints import load_checkpoint, read_config, save_checkpoint
+from pixelgen.checkpoints import load_checkpoint, read_config, save_checkpoint, storage
 from pixelgen.checkpoints.digests import verify
+from pixelgen.checkpoints.replacement import new_version
 from pixelgen.checkpoints.source import Source, resolve_local
-from pixelgen.errors import UsageError
+from pixelgen.errors import UsageError, WeightsError
 from pixelgen.models import build_model
 from pixelgen.publishing import export
 
@@ -126,3 +127,54 @@ def test_files_that_appear_meanwhile_are_kept(
 
 def _no_links(*_: object) -> None:
     raise OSError(errno.EPERM, "not here")
+
+
+@pytest.mark.parametrize("times", [1, 2, 3])
+@pytest.mark.parametrize("alike", [True, False])
+def test_weights_that_are_replaced_while_they_are_read(
+    weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, times: int, alike: bool
+) -> None:
+    """They are the new ones altogether: tensors may fit the configuration of the old ones."""
+    folder = tmp_path / "w"
+    shutil.copytree(weights, folder)
+    left = list(range(times))
+
+    def replaced_meanwhile(path: Path, name: str) -> Any:
+        config = read_config(path, name)
+        if left:
+            model = build_model(config.model) if alike else wider(folder)
+            save_checkpoint(folder, model, labels=[left.pop(), 9])
+        return config
+
+    monkeypatch.setattr(storage, "read_config", replaced_meanwhile)
+    if times == 3:
+        with pytest.raises(WeightsError, match="weights w were replaced while they were read"):
+            load_checkpoint(folder)
+        return
+    loaded = load_checkpoint(folder)
+    monkeypatch.undo()
+    assert loaded.config == read_config(folder, "w")
+    for name, tensor in load_checkpoint(folder).network.state_dict().items():
+        assert tensor.equal(loaded.network.state_dict()[name])
+
+
+def test_weights_that_are_put_into_place_while_they_are_read(
+    weights: Path, old: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = Source(old, "old")
+    for number in range(1000):
+        with killed_at(number), suppress(Killed):
+            save_checkpoint(old, wider(weights), labels=[1, 2])
+        source = resolve_local(old) or source
+        if source.path != old:
+            break
+
+    def finished_meanwhile(path: Path, name: str) -> Any:
+        config = read_config(path, name)
+        with suppress(Killed), new_version(old):
+            raise Killed
+        return config
+
+    monkeypatch.setattr(storage, "read_config", finished_meanwhile)
+    loaded = load_checkpoint(source)
+    assert (loaded.path, loaded.config.labels) == (old, (1, 2))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
+import shutil
 import sys
 import zipfile
 from pathlib import Path
@@ -15,6 +17,7 @@ import pytest
 import torch
 from PIL import Image
 
+from pixelgen import files
 from pixelgen.data import average_down, images, load_images
 from pixelgen.data.row_reader import RowReader, pictures_up_to
 from pixelgen.errors import PixelgenError
@@ -181,6 +184,86 @@ def test_one_class_folder_is_one_label(tmp_path: Path) -> None:
 def test_without_class_folders_there_are_no_labels(folder: str, tmp_path: Path) -> None:
     save_in_folders(tmp_path, {folder: 2})
     assert load_images(tmp_path, "train").labels is None
+
+
+def test_folders_of_splits_are_not_classes(tmp_path: Path) -> None:
+    save_in_folders(tmp_path, {"train": 3, "val": 2})
+    for split, count in (("train", 3), ("validation", 2)):
+        data = load_images(tmp_path, split)
+        assert (len(data), data.labels) == (count, None)
+
+
+def test_files_beside_the_pictures_are_ignored(tmp_path: Path) -> None:
+    """`datasets` reads a folder as what most of its files are."""
+    others = {
+        "captions": ["0.txt", "1.txt", "2.txt"],
+        "sidecars": ["0.png.json", "1.png.json", "0.png.txt"],
+        "films": ["0.MOV", "1.MOV", "2.mp4"],
+        "cat": ["0.xml", "1.xml"],
+        "train": ["train_captions/0.txt", "train_captions/1.txt", "train.txt"],
+    }
+    for name, beside in others.items():
+        save_in_folders(tmp_path / name, {name if name in ("cat", "train") else "": 2})
+        for file in beside:
+            inside = tmp_path / name / (f"cat/{file}" if name == "cat" else file)
+            inside.parent.mkdir(exist_ok=True)
+            inside.write_text("{}")
+        data = load_images(tmp_path / name, "train")
+        assert len(data) == 2, name
+        assert data.label_names == (("cat",) if name == "cat" else ()), name
+    # What `datasets` itself knows of pictures still counts.
+    rows = [{"file_name": "0.png", "label": "pizza"}, {"file_name": "1.png", "label": "ramen"}]
+    lines = "".join(f"{json.dumps(row)}\n" for row in rows)
+    (tmp_path / "captions" / "metadata.jsonl").write_text(lines)
+    assert load_images(tmp_path / "captions", "train").label_names == ("pizza", "ramen")
+
+
+def test_a_folder_may_hold_a_list_for_each_split(tmp_path: Path) -> None:
+    save_in_folders(tmp_path, {"pictures": 3})
+    for split, numbers in (("train", (0, 1)), ("test", (2,))):
+        lines = ["image", *(f"pictures/{number}.png" for number in numbers)]
+        (tmp_path / f"{split}.csv").write_text("\n".join(lines))
+        assert len(load_images(tmp_path, split)) == len(numbers)
+
+
+def test_a_picture_beside_parquet_files_is_not_the_data(
+    tmp_path: Path, write_pictures: WritePictures
+) -> None:
+    (file,) = (write_pictures(tmp_path / "written", "train", noise(3)) / "data").iterdir()
+    save_in_folders(tmp_path / "data", {"": 1})
+    for name in ("a.parquet", "b.parquet"):
+        shutil.copy(file, tmp_path / "data" / name)
+    assert len(load_images(tmp_path / "data", "train")) == 6
+
+
+def test_paths_with_the_characters_of_patterns(tmp_path: Path) -> None:
+    folder = tmp_path / "photos [2023]*?"
+    save_in_folders(folder, {"train/a [1]": 2, "train/b": 1, "test/b": 1})
+    data = load_images(folder, "train")
+    assert (len(data), data.label_names) == (3, ("a [1]", "b"))
+    (folder / "list[1].csv").write_text("image\ntrain/b/0.png\n")
+    assert len(load_images(folder / "list[1].csv", "train")) == 1
+
+
+def test_a_file_that_must_not_be_read_is_one_picture_less(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_in_folders(tmp_path, {"": 3})
+    open_anything = files._open_file
+
+    def denied(path: str, flags: int) -> int:
+        if path.endswith("1.png"):
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return open_anything(path, flags)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "_open_file", denied)
+        notes: list[str] = []
+        assert len(load_images(tmp_path, "train", skip_unreadable=True, note=notes.append)) == 2
+        assert notes[0].endswith("left out: 1.png; the first: Permission denied")
+        with pytest.raises(PixelgenError, match=r"row 1 of .*: Permission denied"):
+            load_images(tmp_path, "train")
+    assert len(load_images(tmp_path, "train", skip_unreadable=True)) == 3
 
 
 def test_a_limit_is_spread_over_the_split(tmp_path: Path, write_pictures: WritePictures) -> None:
@@ -362,6 +445,16 @@ def test_texts_are_names_of_classes(tmp_path: Path) -> None:
     assert (data.labels.tolist(), data.label_names) == ([1, 0, 1], ("cat", "pizza"))
 
 
+@pytest.mark.parametrize("blank", ["", " "])
+def test_an_empty_text_is_no_name_of_a_class(blank: str, tmp_path: Path) -> None:
+    Image.fromarray(noise(1)[0]).save(tmp_path / "a.png")
+    rows = [{"image": "a.png", "label": label} for label in ("cat", blank)]
+    (tmp_path / "list.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    with pytest.raises(PixelgenError, match=r"'label' of .* holds an empty text for row 1"):
+        load_images(tmp_path / "list.jsonl", "train")
+    assert len(load_images(tmp_path / "list.jsonl", "train", label_column="")) == 2
+
+
 @pytest.mark.parametrize(
     "labels", [[[1], [2]], [[1], [2, 3]], [[[1]], [[2]]], [True, False], [0.5, 1]]
 )
@@ -445,6 +538,25 @@ def test_names_that_are_not_utf_8(tmp_path: Path) -> None:
         load_images(tmp_path, "train")
 
 
+def test_splits_of_what_datasets_saved(tmp_path: Path) -> None:
+    import datasets
+
+    pictures = [Image.fromarray(picture) for picture in noise(2)]
+    one = datasets.Dataset.from_dict({"image": pictures})
+    datasets.DatasetDict({"train": one, "test": one}).save_to_disk(str(tmp_path / "splits"))
+    assert len(load_images(tmp_path / "splits", "test")) == 2
+    with pytest.raises(PixelgenError, match=r"split 'validation' of .*: it has: train, test"):
+        load_images(tmp_path / "splits", "validation")
+    one.save_to_disk(str(tmp_path / "one"))
+    pictures[0].save(tmp_path / "a.png")
+    (tmp_path / "list.csv").write_text("image\na.png\n")
+    for name, says in (("one", "2 rows are"), ("list.csv", "1 row are")):
+        notes: list[str] = []
+        load_images(tmp_path / name, "train", note=notes.append)
+        load_images(tmp_path / name, "test", note=notes.append)
+        assert notes == [f"{tmp_path / name} has no splits: its {says} taken as 'test'"]
+
+
 def test_pictures_in_archives(tmp_path: Path) -> None:
     png = io.BytesIO()
     Image.fromarray(noise(1)[0]).save(png, "PNG")
@@ -454,12 +566,17 @@ def test_pictures_in_archives(tmp_path: Path) -> None:
         for name in ("a/1.png", "b/2.png"):
             file.writestr(name, png.getvalue())
         file.writestr("bomb.png", bytes(2**20))
+    damaged = tmp_path / "zipped" / "damaged.zip"
+    content = archive.read_bytes()
+    start = content.index(b"a/1.png") + len(b"a/1.png")
+    damaged.write_bytes(content[:start] + b"\xff" * 9 + content[start + 9 :])
     reader = RowReader(tmp_path / "zipped")
     data = load_images(tmp_path / "zipped", "train", skip_unreadable=True)
     assert torch.equal(data.images[1], torch.from_numpy(noise(1)[0]).permute(2, 0, 1))
     assert len(data) == 2
     for path, why in {
         f"zip://c.png::{archive}": "no item named 'c.png'",
+        f"zip://a/1.png::{damaged}": r"it cannot be read from damaged\.zip: Error -3 while",
         f"zip://a/1.png::{tmp_path}/other.zip": "outside of the data set",
         f"zip://a/1.png::{tmp_path}/zipped/none.zip": "No such file",
         "zip://a/1.png": "outside of the data set",
@@ -528,7 +645,25 @@ def test_folders_hold_all_kinds_of_pictures_that_are_read(tmp_path: Path) -> Non
     notes: list[str] = []
     assert len(load_images(tmp_path, "train", skip_unreadable=True, note=notes.append)) == 4
     assert "3 of 7 pictures cannot be read" in notes[0]
+    assert "; the first: it is a HEIC picture, which cannot be read here (`pip" in notes[0]
     assert known == ImageFolder.EXTENSIONS
+
+
+def test_pictures_left_out_are_read_once_their_decoder_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_in_folders(tmp_path, {"": 2})
+    known = images.known_formats()
+    new = tmp_path / "new.jxl"
+    Image.fromarray(noise(1)[0]).save(new, "QOI")
+    monkeypatch.setattr(images, "known_formats", lambda: known)
+    with monkeypatch.context() as patch:
+        without = tuple(name for name in known if name != "QOI")
+        patch.setattr(images, "known_formats", lambda: without)
+        patch.setattr("pixelgen.imaging.read.known_formats", lambda: without)
+        for _ in range(2):
+            assert len(load_images(tmp_path, "train", skip_unreadable=True)) == 2
+    assert len(load_images(tmp_path, "train", skip_unreadable=True)) == 3
 
 
 def test_a_folder_of_nothing_but_such_pictures(tmp_path: Path) -> None:

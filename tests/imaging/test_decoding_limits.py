@@ -49,6 +49,25 @@ def test_jpegs_of_very_many_scans_are_refused() -> None:
     assert scans * 10**8 < decoding_limits._MAX_JPEG_WORK / 2
 
 
+def test_only_what_is_decoded_of_a_jpeg_counts_as_scans() -> None:
+    """Not the film behind a motion photo, nor a thumbnail or whatever else a segment holds."""
+    plain = stored(Image.new("RGB", (900, 900)), "JPEG", progressive=True, restart_marker_blocks=1)
+    scans = b"\xff\xda" * 20_000
+    read_image(plain + scans)
+    read_image(plain[:2] + b"\xff\xe5" + struct.pack(">H", 40_002) + scans + plain[2:])
+    end_in_comment = b"\xff\xfe\0\x06\xff\xd9\xff\xd9"
+    many = scans_over(900, 8000)
+    last = many.rindex(b"\xff\xda")
+    for refused in (
+        many[:2] + end_in_comment + many[2:],
+        many[:last] + end_in_comment + many[last:],
+        many[:last] + b"\xff" * 200 + many[last:],
+        many + scans,
+    ):
+        with pytest.raises(InputError, match=r"its 80\d\d scans of 900×900 pixels"):
+            read_image(refused)
+
+
 def test_scans_in_a_tiff_count_too() -> None:
     data = stored(Image.new("RGB", (900, 900)), "TIFF", compression="jpeg")
     read_image(data)
@@ -69,8 +88,9 @@ def test_scans_in_a_tiff_count_too() -> None:
             + [(b"IDAT", b"")] * 10**5
         ),
         b"GIF89a" + bytes((9, 0, 9, 0, 0, 0, 0)) + b"!\xfe\x01a\x00" * 10**6 + b";",
+        stored(NOISE, "JPEG")[:-2] + b"\xff\xfe\0\2" * 10**6 + b"\xff\xd9",
     ],
-    ids=["comments", "digits", "qoi", "chunks", "extensions"],
+    ids=["comments", "digits", "qoi", "chunks", "extensions", "segments"],
 )
 def test_reading_a_file_takes_no_longer_than_the_limit(
     content: bytes, monkeypatch: pytest.MonkeyPatch

@@ -330,6 +330,14 @@ def test_square_knows_two_ways() -> None:
         square(PHOTO, 4, "pad")  # type: ignore[arg-type]
 
 
+def test_pillow_has_no_limit_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It looks at the size of a TIFF a second time, when its pixels are loaded."""
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 8)
+    for compression in (None, "tiff_lzw", "jpeg"):
+        assert read_image(stored(PHOTO, "TIFF", compression=compression)).size == PHOTO.size
+    assert Image.MAX_IMAGE_PIXELS == 8
+
+
 def test_what_may_be_read_may_be_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pillow looks at the size of every crop, too."""
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 8)

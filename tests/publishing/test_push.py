@@ -77,7 +77,7 @@ def test_the_card_is_made_of_recipe_and_figures(hub: Hub, mine: Path) -> None:
     assert "pixelgen sample --weights owner/name --class 8" in card
     again = "`pixelgen evaluate owner/name --data pictures --split s`"
     assert f"| bits/dim, conditional, s split, 9 pictures | 3.2100 ± 0.0100 | {again} |" in card
-    held_out = "given the class of each, 7 pictures held out of the train split"
+    held_out = "given the class, 7 pictures held out of the train split"
     assert f"| bits/dim, {held_out} | 4.5000 |" in card
     assert "30 steps" in card
     assert RECIPE in card

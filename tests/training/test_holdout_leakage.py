@@ -21,6 +21,7 @@ from pixelgen.training.loop import TrainingRun, train
 from pixelgen.training.recipe import load_recipe
 from pixelgen.training.state import read_state
 from pixelgen.training.tasks.likelihood import (
+    class_keys,
     with_class_tables,
     with_classes,
     with_more_layers,
@@ -41,6 +42,13 @@ class Notes:
 
     def progress(self, *more: Any) -> None:
         pass
+
+
+def test_numbers_are_not_names_of_ilsvrc() -> None:
+    names = ["1", "25", "3-3", "Goldfish", "n02099601", "my cat"]
+    assert class_keys(range(6), names) == ["1", "25", "3-3", 1, 207, "my cat"]
+    assert class_keys([1, 25], []) == [1, 25]
+    assert class_keys([0, 1], ["goldfish", "n01443537"]) == ["goldfish", "n01443537"]
 
 
 @pytest.mark.parametrize("kind", [GatedPixelCNNConfig, PixelCNNConfig])

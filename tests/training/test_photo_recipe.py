@@ -167,7 +167,10 @@ def test_pictures_of_any_sizes_are_made_square(tmp_path: Path) -> None:
     assert data.images.shape == again.images.shape == (9, 3, 32, 32)
     assert data.labels is not None
     assert data.labels.tolist() == [0] * 5 + [1] * 4
-    expected = "1 of 10 pictures cannot be read and are left out: cat/broken.jpg"
+    expected = (
+        "1 of 10 pictures cannot be read and are left out: cat/broken.jpg; the first: it is not a "
+        "picture in a known format"
+    )
     assert notes == [expected, expected]
     padded = load_images(folder, "train", size=32, fit="pad", skip_unreadable=True)
     with Image.open(folder / "dog" / "1.jpg") as photo:
@@ -269,7 +272,8 @@ def test_columns_are_guessed_and_said(tmp_path: Path) -> None:
         note=notes.append,
     )
     assert len(loaded) == 3
-    assert notes == ["1 of 4 pictures cannot be read and are left out: row 2"]
+    (note,) = notes
+    assert note == "1 of 4 pictures cannot be read and are left out: row 2; the first: it is empty"
     (folder / "list.csv").write_text("Who;Picture File\n")
     with pytest.raises(PixelgenError, match=r"list.csv has no rows"):
         summarise(folder / "list.csv")

@@ -41,8 +41,8 @@ def test_one_task_fits(path: Path) -> None:
 @pytest.mark.parametrize(
     ("recipe", "given"),
     [
-        ("imagenet32", "given class and features of each"),
-        ("gated32-paper", "given the class of each"),
+        ("imagenet32", "given class and condition vector"),
+        ("gated32-paper", "given the class"),
         ("faces64", "given another photo of the person"),
         ("cifar10", ""),
         ("tokenizer64", ""),

@@ -321,12 +321,12 @@ def with_more_layers(weights: dict[str, Tensor], model: GatedPixelCNN) -> dict[s
 
 def class_keys(labels: Sequence[int], names: Sequence[str]) -> list[int | str]:
     """What tells the classes of weights or data from those of others: the ILSVRC index, also of a
-    class of its own that is called as one of ILSVRC, or else the name."""
+    class of its own that is called as one of ILSVRC, or else the name. A number is no such name."""
     if not names:
         return list(labels)
     keys: list[int | str] = []
     for name in names:
-        index = imagenet_catalogue().find(name)
+        index = imagenet_catalogue().find(name) if any(map(str.isalpha, name)) else None
         keys.append(name if index is None else index)
     # Two classes that are called as one of ILSVRC are not both the same.
     return keys if len({*keys}) == len(keys) else list(names)
