@@ -11,8 +11,8 @@ from PIL import Image
 from torch import Tensor, nn
 
 from pixelgen.checkpoints import LoadedCheckpoint
-from pixelgen.data import ImageData
-from pixelgen.evaluation.dataset import evenly_spread, load_matching_images
+from pixelgen.data import ImageData, evenly_spread
+from pixelgen.evaluation.dataset import load_matching_images
 from pixelgen.evaluation.results import (
     AutoencoderScores,
     BitsPerDim,

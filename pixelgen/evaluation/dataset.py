@@ -7,9 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal, get_args
 
-import torch
-from torch import Tensor
-
 from pixelgen.checkpoints import LoadedCheckpoint
 from pixelgen.data import (
     IMAGE_COLUMN,
@@ -85,8 +82,3 @@ def load_matching_images(
 def label_column(weights: LoadedCheckpoint) -> str:
     """The column that held the labels when the weights were trained."""
     return str(weights.config.data.get("label") or "label")
-
-
-def evenly_spread(total: int, count: int) -> Tensor:
-    """Up to `count` of `total` rows, evenly spread, int64."""
-    return torch.linspace(0, total - 1, min(total, count)).round().long()
