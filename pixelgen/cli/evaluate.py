@@ -283,6 +283,9 @@ def _check(chosen: Mapping[str, object], name: str, config: CheckpointConfig) ->
     for option in _INEFFECTIVE.get(config.kind, ()):
         if option in chosen:
             raise UsageError(f"{_flag(option)} has no effect here", what)
+    if "unconditional" in chosen and not config.unconditional:
+        never = f"{name} was never trained without a class"
+        raise UsageError(never, "leave out --unconditional")
     if "reconstructions" in chosen and not config.bottlenecks:
         raise UsageError("--reconstructions requires auto-encoders", what)
     if "code_steps" in chosen and not config.can_encode:
