@@ -56,8 +56,11 @@ def evaluate(
     if (
         config.kind == "face-embedder" or config.embedder is not None
     ) and images.labels is not None:
+        embeddings = embed(weights.embedder, images.images, batch)
+        if not embeddings.isfinite().all():
+            raise weights.not_finite_error()
         try:
-            verification = verify(embed(weights.embedder, images.images, batch), images.labels)
+            verification = verify(embeddings, images.labels)
         except ValueError as error:
             # Data of too few people still have a likelihood.
             if config.kind == "face-embedder":
