@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable
 
 import torch
+from timing import synchronise
 
 from pixelgen.models import GatedPixelCNNConfig, build_model
 from pixelgen.models.autoregressive import AutoregressiveModel
@@ -41,12 +42,11 @@ def load(config: str, device: str) -> AutoregressiveModel:
     return load_checkpoint(config, device).model
 
 
-def seconds(work: Callable[[], object]) -> float:
-    """Wall-clock seconds of one call."""
+def seconds(work: Callable[[], object], device: torch.device) -> float:
+    """Wall-clock seconds of one call, which computes on `device`."""
     start = time.perf_counter()
     work()
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
+    synchronise(device)
     return time.perf_counter() - start
 
 
@@ -63,14 +63,14 @@ def measure(
     pictures = torch.randint(config.levels, shape, generator=generator).to(device)
 
     def forward() -> float:
-        return seconds(lambda: model(pictures))
+        return seconds(lambda: model(pictures), device)
 
     with torch.inference_mode():
         forward()  # allocations and first-call set-up
         times = [forward() for _ in range(passes)]
         request = build_request(model, None, uniforms, SamplingOptions())
-        naive = seconds(lambda: sample_naive(request, naive_steps)) * values / naive_steps
-        incremental = seconds(lambda: sample(model, None, uniforms))
+        naive = seconds(lambda: sample_naive(request, naive_steps), device) * values / naive_steps
+        incremental = seconds(lambda: sample(model, None, uniforms), device)
         times += [forward() for _ in range(passes)]
     full = statistics.median(times)
     return {

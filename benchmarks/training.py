@@ -17,6 +17,7 @@ from typing import Annotated, Any
 
 import torch
 import typer
+from timing import synchronise
 
 from pixelgen.models import GatedPixelCNNConfig, PixelCNNConfig, build_model
 from pixelgen.models.precision import autocast
@@ -31,18 +32,13 @@ SIDE = 2048
 
 def rate(step: Callable[[], object], device: torch.device, seconds: float) -> float:
     """Calls per second of `step`, after two calls that are not counted."""
-
-    def finish() -> None:
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-
     for _ in range(2):
         step()
-    finish()
+    synchronise(device)
     start, calls = time.perf_counter(), 0
     while calls < 2 or time.perf_counter() - start < seconds:
         step()
-        finish()
+        synchronise(device)
         calls += 1
     return calls / (time.perf_counter() - start)
 

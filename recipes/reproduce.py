@@ -6,10 +6,11 @@
 
 A model starts as soon as those that it builds on are exported; on a GPU, models that do not depend
 on each other train side by side. The budget counts from the start of the script: each model gets
-what is left when it starts, shared with those that wait for it. Models with bundled weights of the
-same build start from them; with --fresh from scratch. States are saved every minute, so a run that
-is cut short can be resumed, with the budget that is left, and exported. Every model is exported in
-half precision to OUTPUT/NAME-weights, beside its log and its run folder OUTPUT/NAME.
+what is left when it starts, shared with those that wait for it, or for a place among --jobs. Models
+with bundled weights of the same build start from them; with --fresh from scratch. States are saved
+every minute, so a run that is cut short can be resumed, with the budget that is left, and exported.
+Every model is exported in half precision to OUTPUT/NAME-weights, beside its log and its run folder
+OUTPUT/NAME.
 
 DATA holds the folders imagenet64/ and faces64/ (docs/training.md says what lies in them) and, where
 the model cifar10 is wanted, cifar10/ (docs/tables.md).
@@ -18,9 +19,11 @@ the model cifar10 is wanted, cifar10/ (docs/tables.md).
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
@@ -55,6 +58,8 @@ class Model:
     """KEY=VALUE for the recipe."""
     gpu: tuple[str, ...] = ()
     """KEY=VALUE for the recipe on a GPU, where launching costs more than computing."""
+    fresh: tuple[str, ...] = ()
+    """KEY=VALUE for the recipe with --fresh."""
     inputs: dict[str, str] = field(default_factory=dict)
     """Recipe keys that name weights, with the model that makes these."""
     smoothing: float | None = None
@@ -78,8 +83,9 @@ LARGE = ("optimiser.batch=256", "optimiser.ema=0.998")
 
 MODELS = (
     Model(
-        "decoder", "tokenizer64", "imagenet64", "imagenet64", settings=DECODER, smoothing=0.4,
+        "decoder", "tokenizer64", "imagenet64", "imagenet64", share=0.5, settings=DECODER,
         gpu=("losses.decoder_only=false", "losses.classifier=0.2", "optimiser.batch=128"),
+        fresh=("losses.decoder_only=false",), smoothing=0.4,
     ),
     Model("embedder", "embedder64", "faces64", share=0.3),
     Model(
@@ -110,6 +116,15 @@ MODELS = (
     ),
 )  # fmt: skip
 """In the order in which they start where not all can."""
+
+
+def minutes_for(model: Model, waiting: Sequence[Model], jobs: int, seconds: float) -> float:
+    """Minutes of training that a model gets of the `seconds` that are left when it starts, and
+    other models wait. `jobs` run side by side: those that start later share what is left."""
+    rounds = math.ceil((1 + len(waiting)) / jobs)
+    wanted = any(model.name in other.needs for other in waiting)
+    left = seconds / rounds - EXPORT_SECONDS
+    return max(left / 60 * (model.share if wanted else 1.0), SHORTEST)
 
 
 def command(model: Model, output: Path, data: Path, minutes: float, gpu: bool) -> list[str]:
@@ -226,16 +241,12 @@ def main(
             ready = [model for model in waiting if exported.issuperset(model.needs)]
             for model in ready[: jobs - len(running)]:
                 waiting.remove(model)
-                # One after the other they share what is left; side by side they all have it.
-                after = 0 if jobs > 1 else len(waiting)
-                left = (end - time.monotonic()) / (1 + after) - EXPORT_SECONDS
-                wanted = any(model.name in other.needs for other in waiting)
-                budget = max(left / 60 * (model.share if wanted else 1.0), SHORTEST)
+                budget = minutes_for(model, waiting, jobs, end - time.monotonic())
                 going_on = resume and (output / model.name / "state.safetensors").exists()
                 before = minutes_trained(output / model.name) if going_on else 0.0
                 words = command(model, output, data, before + budget, gpu)
-                fixed = ["losses.decoder_only=false"] if fresh and model.name == "decoder" else []
-                words += [word for key in (*fixed, *(settings or ())) for word in ("--set", key)]
+                more = (*(model.fresh if fresh else ()), *(settings or ()))
+                words += [word for key in more for word in ("--set", key)]
                 if going_on:
                     words.append("--resume")
                 elif model.start and not fresh:

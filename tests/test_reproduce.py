@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 import typer
@@ -46,7 +47,7 @@ def test_every_model_has_a_recipe_that_takes_its_settings(reproduce: ModuleType,
         words = reproduce.command(model, Path("out"), Path("data"), 2.5, gpu)
         assert words[:1] == ["train"]
         overrides = [words[i + 1] for i, word in enumerate(words) if word == "--set"]
-        recipe = load_recipe(Path(words[1]), overrides)
+        recipe = load_recipe(Path(words[1]), [*overrides, *model.fresh])
         assert recipe.schedule.minutes == 2.5
         assert recipe.intervals.checkpoint == 1
         assert recipe.data.path == str(Path("data") / model.data)
@@ -65,6 +66,54 @@ def test_models_are_exported_with_what_belongs_to_them(reproduce: ModuleType) ->
     assert ensemble[:4] == ["export", weights, "-o", weights]
     assert ensemble[ensemble.index("--faces") + 1] == str(Path("d", "faces64"))
     assert str(Path("o", "embedder-2-weights")) in ensemble
+
+
+@pytest.mark.parametrize("jobs", [1, 2, 9])
+def test_all_models_share_the_budget(
+    reproduce: ModuleType,
+    app: typer.Typer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    jobs: int,
+) -> None:
+    now = 0.0
+    started: dict[str, list[str]] = {}
+    minutes: dict[str, float] = {}
+
+    class Clock:
+        @staticmethod
+        def monotonic() -> float:
+            return now
+
+        @staticmethod
+        def sleep(_: float) -> None:
+            nonlocal now
+            now += 5
+
+    class Run:
+        def __init__(self, model: Any, _: Path, commands: list[list[str]]) -> None:
+            self.model = model
+            started[model.name] = commands[0]
+            (given,) = (word for word in commands[0] if word.startswith("schedule.minutes="))
+            minutes[model.name] = float(given.partition("=")[2])
+            self.end = now + 60 * minutes[model.name] + reproduce.EXPORT_SECONDS
+
+        def done(self) -> bool:
+            return now >= self.end
+
+    monkeypatch.setattr(reproduce, "time", Clock)
+    monkeypatch.setattr(reproduce, "Run", Run)
+    for name in ("imagenet64", "faces64", "cifar10"):
+        (tmp_path / name).mkdir()
+    words = [str(tmp_path / "out"), "--data", str(tmp_path), "--minutes", "60", "--fresh"]
+    result = CliRunner().invoke(app, [*words, "--jobs", str(jobs)])
+    assert result.exit_code == 0, result.output
+    assert now / 60 == pytest.approx(60, abs=1)
+    assert minutes.keys() == {model.name for model in reproduce.MODELS}
+    assert min(minutes.values()) > 2
+    assert min(minutes["faces"], minutes["prior"]) > 8
+    assert not any("--init" in command for command in started.values())
+    assert "losses.decoder_only=false" in started["decoder"]
 
 
 def test_minutes_trained_are_read_from_the_log(reproduce: ModuleType, tmp_path: Path) -> None:

@@ -197,6 +197,7 @@ def evaluate(
         "identity": identity or None,
         "classify": classify,
         "no_likelihood": no_likelihood or None,
+        "limit": limit,
         "samples_per_class": samples_per_class,
         "reconstructions": reconstructions,
         "code_steps": code_steps,
@@ -287,6 +288,9 @@ def _check(chosen: Mapping[str, object], name: str, config: CheckpointConfig) ->
     for option in _INEFFECTIVE.get(config.kind, ()):
         if option in chosen:
             raise UsageError(f"{_flag(option)} has no effect here", what)
+    if "unconditional" in chosen and not config.unconditional:
+        never = f"{name} was never trained without a class"
+        raise UsageError(never, "leave out --unconditional")
     if "reconstructions" in chosen and not config.bottlenecks:
         raise UsageError("--reconstructions requires auto-encoders", what)
     if "code_steps" in chosen and not config.can_encode:
@@ -295,6 +299,12 @@ def _check(chosen: Mapping[str, object], name: str, config: CheckpointConfig) ->
         raise UsageError("--importance-samples requires a PixelVAE", what)
     if "classify" in chosen and not (config.labels and config.can_sample):
         raise UsageError(f"{name} knows no classes to rank")
+    only_ranks = {"classify", "no_likelihood"} <= chosen.keys()
+    if only_ranks and not {"quality", "identity"} & chosen.keys():
+        for option in ("limit", "code_steps"):
+            if option in chosen:
+                ranked = "only --classify is measured, which says of how many pictures"
+                raise UsageError(f"{_flag(option)} has no effect here", ranked)
 
 
 def _measure(

@@ -18,9 +18,8 @@ from torch import Tensor, nn
 from pixelgen.checkpoints.instantiate import initialised_network, memory_size
 from pixelgen.comparison.entries import Entry
 from pixelgen.comparison.slices import RUNS, run_folder
-from pixelgen.data import ImageData, cut
+from pixelgen.data import ImageData, cut, evenly_spread
 from pixelgen.errors import InputError, PixelgenError, counted
-from pixelgen.evaluation.dataset import evenly_spread
 from pixelgen.evaluation.results import BitsPerDim, result_from_dict
 from pixelgen.files import read_file, write_atomically
 from pixelgen.imaging import read_image

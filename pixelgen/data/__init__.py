@@ -8,6 +8,7 @@ from pixelgen.data.images import (
     load_images,
     open_dataset,
 )
+from pixelgen.data.spread import evenly_spread
 from pixelgen.data.summary import DataSummary, guess_image_column, summarise
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "ImageData",
     "average_down",
     "cut",
+    "evenly_spread",
     "guess_image_column",
     "load_images",
     "open_dataset",

@@ -11,8 +11,8 @@ from PIL import Image
 from torch import Tensor, nn
 
 from pixelgen.checkpoints import LoadedCheckpoint
-from pixelgen.data import ImageData
-from pixelgen.evaluation.dataset import evenly_spread, load_matching_images
+from pixelgen.data import ImageData, evenly_spread
+from pixelgen.evaluation.dataset import load_matching_images, with_ilsvrc_labels
 from pixelgen.evaluation.results import (
     AutoencoderScores,
     BitsPerDim,
@@ -24,7 +24,6 @@ from pixelgen.evaluation.results import (
     SamplingSettings,
 )
 from pixelgen.evaluation.shared_samples import draw_shared
-from pixelgen.labels import imagenet
 from pixelgen.metrics.bits_per_dim import image_bits
 from pixelgen.metrics.judge import CALIBRATION_IMAGES, Judge, load_judge
 from pixelgen.metrics.kid import kernel_distance
@@ -168,13 +167,12 @@ def measure_autoencoders(
 
 def _calibrate(judge: Judge, images: ImageData, progress: OnProgress | None) -> None:
     """Lets the judge find its best size, where the labels are ILSVRC classes."""
-    if images.labels is None:
+    named = with_ilsvrc_labels(images)
+    if named is None or named.labels is None:
         return
-    if not 0 <= int(images.labels.min()) <= int(images.labels.max()) < len(imagenet()):
-        return
-    some = evenly_spread(len(images), CALIBRATION_IMAGES)
-    known = images.occurring_labels()
-    judge.calibrate(images.images[some], images.labels[some], known, progress=progress)
+    some = evenly_spread(len(named), CALIBRATION_IMAGES)
+    known = named.occurring_labels()
+    judge.calibrate(named.images[some], named.labels[some], known, progress=progress)
 
 
 def _bits(

@@ -13,6 +13,7 @@ from pixelgen.errors import PixelgenError, UsageError
 from pixelgen.evaluation.results import BitsPerDim
 from pixelgen.metrics.bits_per_dim import image_bits
 from pixelgen.models.conditioning import Condition
+from pixelgen.models.config import GridConfig
 
 if TYPE_CHECKING:
     from pixelgen.models.autoregressive import AutoregressiveModel
@@ -46,7 +47,7 @@ def evaluate(
     Raises UsageError for batches that do not fit the model and for a loader without pictures,
     PixelgenError where the network gives no numbers.
     """
-    if not hasattr(model, "log_prob") or not hasattr(model, "config"):
+    if not hasattr(model, "log_prob") or not isinstance(getattr(model, "config", None), GridConfig):
         raise UsageError(
             f"{type(model).__name__} is not an autoregressive network",
             "give a network of pixelgen.models, such as the checkpoint.model of loaded weights",

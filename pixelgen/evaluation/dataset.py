@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal, get_args
-
-import torch
-from torch import Tensor
 
 from pixelgen.checkpoints import LoadedCheckpoint
 from pixelgen.data import (
@@ -21,6 +19,7 @@ from pixelgen.data import (
 )
 from pixelgen.errors import PixelgenError
 from pixelgen.imaging import DataFit
+from pixelgen.labels import imagenet, imagenet_catalogue
 from pixelgen.metrics.progress import OnNote, OnProgress, ignore_note
 
 Part = Literal["all", "tune", "report"]
@@ -87,6 +86,13 @@ def label_column(weights: LoadedCheckpoint) -> str:
     return str(weights.config.data.get("label") or "label")
 
 
-def evenly_spread(total: int, count: int) -> Tensor:
-    """Up to `count` of `total` rows, evenly spread, int64."""
-    return torch.linspace(0, total - 1, min(total, count)).round().long()
+def with_ilsvrc_labels(images: ImageData) -> ImageData | None:
+    """The same with labels that are ILSVRC indices: those of the names that the data set declares,
+    or, where it declares none, the labels as they are. None where they are other classes, and
+    without labels."""
+    with suppress(PixelgenError):  # for a name that is none of ILSVRC's
+        images = images.relabelled(imagenet_catalogue())
+        labels = images.occurring_labels()
+        if labels and 0 <= labels[0] <= labels[-1] < len(imagenet()):
+            return images
+    return None

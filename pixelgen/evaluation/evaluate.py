@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pixelgen.checkpoints import LoadedCheckpoint
-from pixelgen.errors import PixelgenError
+from pixelgen.errors import PixelgenError, UsageError
 from pixelgen.evaluation.autoencoders import measure_autoencoders
 from pixelgen.evaluation.dataset import label_column, load_matching_images
 from pixelgen.evaluation.likelihood import Likelihoods, measure_likelihood
@@ -35,9 +35,12 @@ def evaluate(
     the training. `limit` takes at most that many images, evenly spread. With `unconditional`,
     class-conditional weights are measured without classes only. Reconstructions are of codes that
     are improved in `code_steps` steps. `progress(part, done, total)` is called after every batch.
-    Raises PixelgenError where the data do not fit the weights.
+    Raises PixelgenError where the data do not fit the weights, and where the network gives no
+    numbers; UsageError for `unconditional` with weights that were never trained without a class.
     """
     config = weights.config
+    if unconditional and not config.unconditional:
+        raise UsageError(f"{weights.name} was never trained without a class")
     if config.bottlenecks:
         return measure_autoencoders(
             weights, data, split, limit=limit, batch=batch, progress=progress
@@ -53,8 +56,11 @@ def evaluate(
     if (
         config.kind == "face-embedder" or config.embedder is not None
     ) and images.labels is not None:
+        embeddings = embed(weights.embedder, images.images, batch)
+        if not embeddings.isfinite().all():
+            raise weights.not_finite_error()
         try:
-            verification = verify(embed(weights.embedder, images.images, batch), images.labels)
+            verification = verify(embeddings, images.labels)
         except ValueError as error:
             # Data of too few people still have a likelihood.
             if config.kind == "face-embedder":

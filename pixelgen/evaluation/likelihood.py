@@ -41,8 +41,9 @@ def measure_likelihood(
     of_part: Callable[[str], OnProgress | None],
 ) -> Likelihoods:
     """Bits per dimension of the images, or of their codes, with and without their conditions; with
-    `unconditional` without only. Raises PixelgenError where the data, which errors call `data`, do
-    not fit the weights, and where the network gives no numbers."""
+    `unconditional` without only. Weights that were never trained without a class have none without.
+    Raises PixelgenError where the data, which errors call `data`, do not fit the weights, and where
+    the network gives no numbers."""
     model, grids = weights.model, images.images
     if weights.config.can_encode:
         grids = encode(weights.codec, grids, batch, progress=of_part("codes"))
@@ -66,7 +67,8 @@ def measure_likelihood(
             if vectors is not None:
                 both = Condition(condition.classes, vectors)
                 given_vectors = bits("given vectors", grids, both)
-    return Likelihoods(conditional, bits("unconditional", grids, None), given_vectors)
+    without = bits("unconditional", grids, None) if weights.config.unconditional else None
+    return Likelihoods(conditional, without, given_vectors)
 
 
 def _condition(
@@ -79,8 +81,11 @@ def _condition(
     if not config.labels and config.embedder is None:
         return None, slice(None)
     if images.labels is None:
+        message = f"{data} has no column of labels"
+        if not config.unconditional:
+            raise PixelgenError(message, f"{weights.name} was never trained without a class")
         raise PixelgenError(
-            f"{data} has no column of labels",
+            message,
             "set unconditional=True to measure without them",
             code="evaluate-without-labels",
         )

@@ -13,11 +13,15 @@ from torch import Tensor
 
 from pixelgen.checkpoints import LoadedCheckpoint
 from pixelgen.errors import PixelgenError, UsageError
-from pixelgen.evaluation.dataset import Part, classes_of, load_matching_images
+from pixelgen.evaluation.dataset import (
+    Part,
+    classes_of,
+    load_matching_images,
+    with_ilsvrc_labels,
+)
 from pixelgen.evaluation.reconstructions import reconstruct_with
 from pixelgen.evaluation.results import ClassSamplingSettings, Quality, QualityScores
 from pixelgen.evaluation.shared_samples import draw_shared
-from pixelgen.labels import imagenet
 from pixelgen.metrics.judge import CALIBRATION_IMAGES, Judge, best_labels, load_judge
 from pixelgen.metrics.kid import kernel_distance
 from pixelgen.metrics.progress import OnNote, OnPartProgress, OnProgress, ignore_note, part_progress
@@ -48,11 +52,12 @@ def measure_quality(
     `samples_per_class` samples of each of these classes.
 
     Sampling options that are None take the weights' defaults. A tokenizer draws no samples; its
-    classes are those that occur in the split. Labels are ILSVRC indices. `limit` takes at most that
-    many images of the split, evenly spread; classes without an image are left out. Reconstructions
-    are of codes that are improved in `code_steps` steps. `judge` is by default that of
-    `load_judge`. `progress(part, done, total)` is called after every batch. Raises UsageError for
-    weights without classes, and PixelgenError for data without labels.
+    classes are those that occur in the split. Labels are ILSVRC indices, or of classes with the
+    names of ILSVRC's. `limit` takes at most that many images of the split, evenly spread; classes
+    without an image are left out. Reconstructions are of codes that are improved in `code_steps`
+    steps. `judge` is by default that of `load_judge`. `progress(part, done, total)` is called after
+    every batch. Raises UsageError for weights without classes, and PixelgenError for data without
+    labels or with those of other classes.
     """
     config, name = weights.config, weights.name
     device = next(weights.network.parameters()).device
@@ -63,7 +68,7 @@ def measure_quality(
         raise UsageError(f"{name} is a tokenizer: it draws no samples")
     if not is_tokenizer and not config.labels:
         raise UsageError(f"{name} has no classes, which quality is measured by")
-    if config.class_names:
+    if config.labels and not config.has_imagenet_classes:
         raise UsageError(
             f"{name} has classes of its own: quality is judged by a classifier of ILSVRC's"
         )
@@ -85,18 +90,20 @@ def measure_quality(
     if not is_tokenizer:
         request_samples(config.labels[:1])
     judge = judge or load_judge(device, batch)
-    pictures = load_matching_images(weights, data, split, limit, note, of_part("decoding"))
-    if pictures.labels is None:
+    loaded = load_matching_images(weights, data, split, limit, note, of_part("decoding"))
+    if loaded.labels is None:
         raise PixelgenError(
             f"{data} has no column of labels",
             "quality is measured by ILSVRC class",
         )
-    known = sorted(config.labels or pictures.occurring_labels())
-    if not 0 <= known[0] <= known[-1] < len(imagenet()):
+    # Of weights with classes the labels have the numbers of these.
+    pictures = loaded if config.labels else with_ilsvrc_labels(loaded)
+    if pictures is None or pictures.labels is None:
         raise PixelgenError(
-            f"labels must be indices of the {len(imagenet())} ILSVRC classes, "
-            f"not {known[0]} … {known[-1]}"
+            f"the labels of {data} are of other classes than those of ILSVRC",
+            "quality is measured by ILSVRC class",
         )
+    known = sorted(config.labels or pictures.occurring_labels())
     wanted = torch.tensor(classes_of(part, known), dtype=torch.int64)
     rows = torch.isin(pictures.labels, wanted).nonzero()[:, 0]
     images, labels = pictures.images[rows], pictures.labels[rows]

@@ -265,7 +265,7 @@ class Evaluation:
     of the same person (people with one photo are left out); None for weights without conditions,
     or if not asked for."""
     unconditional: BitsPerDim | None = None
-    """Without a condition; None for weights that draw nothing."""
+    """Without a condition; None for weights that draw nothing, or never without a class."""
     reconstruction: ReconstructionScores | None = None
     """Of the tokenizer; None for weights that model pixels."""
     code_steps: int | None = None

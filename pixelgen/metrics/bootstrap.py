@@ -21,13 +21,14 @@ class Estimate:
 
     value: float
     standard_error: float | None
-    """None for a single person."""
+    """None for a single person, and where the statistic is not finite for most of the resampled
+    people."""
 
 
 def estimate(people: int, figure: Callable[[Tensor], Tensor], seed: int = 0) -> Estimate:
     """The estimate of `figure`, a function from weights of the people float64 [R, P] to R
     values: the value is that of equal weights, the error the standard deviation over resampled
-    counts."""
+    counts, but for those that give no finite value, such as 0 / 0."""
     value = float(figure(torch.ones(1, people, dtype=torch.float64))[0])
     if people < 2:
         return Estimate(value, None)
@@ -35,7 +36,9 @@ def estimate(people: int, figure: Callable[[Tensor], Tensor], seed: int = 0) -> 
     resampled = torch.randint(people, (REPLICATES, people), generator=generator)
     weights = torch.zeros(REPLICATES, people, dtype=torch.float64)
     weights.scatter_add_(1, resampled, torch.ones_like(weights))
-    return Estimate(value, float(figure(weights).std()))
+    replicates = figure(weights)
+    finite = replicates[replicates.isfinite()]
+    return Estimate(value, float(finite.std()) if 2 * len(finite) > REPLICATES else None)
 
 
 def mean(values: Tensor) -> Estimate:

@@ -10,6 +10,8 @@ from torch import Tensor
 
 ORDINARY = 0.01
 """Share of the pairs of photos of one person that are nearer than the threshold for copies."""
+SAME = 5e-3
+"""Distance up to which two photos are the same one: 0, and rounding."""
 _CELLS = 15
 _ROWS = 256
 
@@ -45,14 +47,16 @@ def _look(images: Tensor) -> Tensor:
 
 def copy_distance(photos: Tensor, who: Tensor) -> float:
     """The threshold for copies: the `ORDINARY` quantile of the distances between two photos of one
-    person, over all pairs of photos uint8 [N, 3, S, S] of people `who` int64 [N]."""
+    person, over all pairs of photos uint8 [N, 3, S, S] of people `who` int64 [N], but for pairs of
+    the same photo twice: these are copies. `SAME` where there are no others."""
     pairs = []
     for person in torch.unique(who).tolist():
         own = photos[who == person]
         first, second = torch.triu_indices(len(own), len(own), 1)
         pairs.append(distances(own, own)[first, second])
     ordered = torch.cat(pairs).sort().values
-    return float(ordered[int(ORDINARY * len(ordered))])
+    ordered = ordered[ordered > SAME]
+    return float(ordered[int(ORDINARY * len(ordered))]) if len(ordered) else SAME
 
 
 def are_copies(

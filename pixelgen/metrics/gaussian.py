@@ -15,6 +15,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from pixelgen.data import evenly_spread
+
 _BLOCK = 1000
 _OFFSET = 127.5
 """Subtracted before sums, so that they lose nothing in float64."""
@@ -102,15 +104,16 @@ def fit_gaussian(images: Tensor) -> Gaussian:
     """The Gaussian of pictures uint8 [N, …]: their mean and full covariance.
 
     How far the covariance is shrunk to a multiple of the identity is chosen by the likelihood of
-    every tenth picture under a fit to the others: hardly where there are many more pictures than
-    values. Raises ValueError for fewer than two pictures.
+    every tenth picture, or 1000 of these, under a fit to the others: hardly where there are many
+    more pictures than values. Raises ValueError for fewer than two pictures.
     """
     x = images.flatten(1)
     if len(x) < 2:
         raise ValueError("a covariance needs two pictures")
     aside = torch.arange(len(x)) % _HELD == 0
-    held, rest = Moments.of(x[aside]), Moments.of(x[~aside])
-    shown = x[aside][:_MOST_HELD]
+    tenth = x[aside]
+    held, rest = Moments.of(tenth), Moments.of(x[~aside])
+    shown = tenth[evenly_spread(len(tenth), _MOST_HELD)]  # data may be sorted by class
     best, lowest = SHRINKAGES[0], math.inf
     for shrinkage in SHRINKAGES:
         bits = float(Gaussian.of(rest, shrinkage).bits_per_dim(shown).mean())

@@ -28,7 +28,7 @@ def evaluation_figures(report: EvaluationReport, name: str, unit: str) -> list[F
     result, split = report.result, f"{report.split} split"
     where = f"{split}, {result.images} pictures"
     words = ("pixelgen", "evaluate", name, "--data", report.data, "--split", report.split)
-    command = shlex.join(map(str, words))
+    whole = command = shlex.join(map(str, words))
     if report.limit is not None:
         command += f" --limit {report.limit}"
     figures = [
@@ -45,15 +45,13 @@ def evaluation_figures(report: EvaluationReport, name: str, unit: str) -> list[F
     if result.reconstruction is not None:
         figures += _reconstruction(result.reconstruction, where, command, result.code_steps)
     if result.autoencoders is not None:
-        figures += _autoencoders(result.autoencoders, where, split, command)
-    if result.bound is not None:
-        figures += _bound(result.bound, where, command)
+        figures += _autoencoders(result.autoencoders, result.bound, where, split, command)
     if report.quality is not None:
         figures += _quality(report.quality, split, command)
     if report.identity is not None:
         figures += _identity(report.identity, split, command)
     if report.classification is not None:
-        figures.append(_classification(report.classification, split, command))
+        figures.append(_classification(report.classification, split, whole))
     return figures
 
 
@@ -90,9 +88,13 @@ def _reconstruction(
     return figures
 
 
-def _autoencoders(scores: AutoencoderScores, where: str, split: str, command: str) -> list[Figure]:
+def _autoencoders(
+    scores: AutoencoderScores, bound: LatentBound | None, where: str, split: str, command: str
+) -> list[Figure]:
     figures = []
     options = f"{command} --reconstructions {scores.pictures}"
+    if bound is not None:  # a seed draws its latents
+        command += f" --importance-samples {bound.samples} --seed {scores.sampling.seed}"
     sampling = _options(asdict(scores.sampling))
     for each in scores.bottlenecks:
         numbers = f"{each.bottleneck} numbers"
@@ -119,11 +121,10 @@ def _autoencoders(scores: AutoencoderScores, where: str, split: str, command: st
                 hits = "original's top class ranked first / in the top five"
                 figures.append(Figure(f"{hits}, {what}", value, measure))
                 figures += _kid(judged.kid, what, measure)
-    return figures
+    return figures + ([] if bound is None else _bound(bound, where, command))
 
 
 def _bound(bound: LatentBound, where: str, command: str) -> list[Figure]:
-    command += f" --importance-samples {bound.samples}"
     return [
         Figure(f"bits/dim, {what}, {where}", _bits(bits), command)
         for what, bits in (
@@ -228,21 +229,21 @@ def _bits(bits: BitsPerDim) -> str:
     return _with_error(bits.bits_per_dim, bits.standard_error)
 
 
-def _with_error(value: float, error: float | None) -> str:
-    """A value and its standard error, if that is known."""
-    return f"{value:.4f}" if error is None else f"{value:.4f} ± {error:.4f}"
-
-
 def _number(estimate: Estimate) -> str:
-    return f"{estimate.value:.3f} ± {estimate.standard_error or 0:.3f}"
+    return _with_error(estimate.value, estimate.standard_error, ".3f")
 
 
 def _decimal(estimate: Estimate) -> str:
-    return f"{estimate.value:.1f} ± {estimate.standard_error or 0:.1f}"
+    return _with_error(estimate.value, estimate.standard_error, ".1f")
 
 
 def _share(estimate: Estimate) -> str:
-    return f"{estimate.value:.1%} ± {estimate.standard_error or 0:.1%}"
+    return _with_error(estimate.value, estimate.standard_error, ".1%")
+
+
+def _with_error(value: float, error: float | None, style: str = ".4f") -> str:
+    """A value and its standard error, if that is known, in the format `style`."""
+    return f"{value:{style}}" if error is None else f"{value:{style}} ± {error:{style}}"
 
 
 def _options(sampling: dict[str, Any]) -> str:

@@ -22,8 +22,8 @@ from pixelgen.comparison.compare import ComparisonOutcome, compare
 from pixelgen.comparison.entries import prepare_entry, read_recipes
 from pixelgen.comparison.measure import draw_samples
 from pixelgen.comparison.results import Comparison
+from pixelgen.data import evenly_spread
 from pixelgen.errors import PixelgenError, UsageError
-from pixelgen.evaluation.dataset import evenly_spread
 from pixelgen.metrics.bits_per_dim import image_bits
 from pixelgen.models import AutoencoderConfig, GatedPixelCNNConfig, build_model
 from pixelgen.models.autoregressive import GridNetwork

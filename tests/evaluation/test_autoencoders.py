@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from typer.testing import CliRunner
 
 from pixelgen.checkpoints import LoadedCheckpoint, load_checkpoint, save_checkpoint
@@ -130,13 +131,22 @@ def test_originals_agree_with_themselves(
     assert told.judge_size == judge.size == 160  # without labels nothing calibrates it
 
 
-def test_quality_alone(grey: Path, weights: LoadedCheckpoint, judge: Judge) -> None:
+def test_quality_alone(grey: Path, weights: LoadedCheckpoint, judge: Judge, tmp_path: Path) -> None:
     found = measure_autoencoders(
         weights, grey, "validation", likelihood=False, quality=True, judge=judge, reconstructions=10
     )
     each = figures(found).bottlenecks[0]
     assert (each.given, each.shuffled, each.without) == (None, None, None)
     assert figures(found).judge_size == 96  # that of the labels
+    other = tmp_path / "other"
+    for name in ("airplane", "truck"):
+        (other / name).mkdir(parents=True)
+        Image.new("RGB", (8, 8)).save(other / name / "0.png")
+    judge.size = 160
+    found = measure_autoencoders(
+        weights, other, "train", likelihood=False, quality=True, judge=judge
+    )
+    assert figures(found).judge_size == 160  # that of no label of ILSVRC
     with pytest.raises(PixelgenError, match="auto is an autoencoder"):
         measure_quality(weights, grey, "validation", judge=judge)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 import pixelgen
+from pixelgen.checkpoints import load_checkpoint
 from pixelgen.models import GatedPixelCNNConfig, PixelCNNConfig, build_model
 from pixelgen.models.conditioning import Condition
 from pixelgen.models.config import GridConfig
@@ -81,12 +83,15 @@ def test_batches_that_do_not_fit(batch: Any, message: str) -> None:
         pixelgen.evaluate(model_of_classes(), [fits, batch])
 
 
-def test_nothing_to_measure() -> None:
+def test_nothing_to_measure(autoencoders: Path) -> None:
     with pytest.raises(pixelgen.UsageError, match="no pictures"):
         pixelgen.evaluate(model_of_classes(), [])
     other: Any = nn.Linear(2, 2)
     with pytest.raises(pixelgen.UsageError, match="Linear is not an autoregressive network"):
         pixelgen.evaluate(other, [])
+    autoencoder: Any = load_checkpoint(autoencoders).network
+    with pytest.raises(pixelgen.UsageError, match="Autoencoder is no autoregressive network"):
+        pixelgen.evaluate(autoencoder, torch.zeros(2, 3, 8, 8, dtype=torch.uint8))
 
 
 def test_outputs_that_are_not_finite() -> None:

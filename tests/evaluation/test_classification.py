@@ -96,7 +96,11 @@ def test_what_cannot_be_measured(
 
 
 def test_the_command_and_what_score_makes_of_it(
-    pixels: LoadedCheckpoint, classless: LoadedCheckpoint, grey: Path, tmp_path: Path
+    pixels: LoadedCheckpoint,
+    coded: LoadedCheckpoint,
+    classless: LoadedCheckpoint,
+    grey: Path,
+    tmp_path: Path,
 ) -> None:
     def run(*words: object) -> str:
         done = CliRunner().invoke(app, [str(word) for word in words])
@@ -126,6 +130,14 @@ def test_the_command_and_what_score_makes_of_it(
     assert [one.probability for one in calibrated[0].ranking] == pytest.approx(
         [p / sum(powers) for p in powers], rel=1e-3
     )
+
+    both = json.loads(run(*command[:-1], "--limit", "5", "--json"))  # the likelihood is of five
+    assert (both["images"], both["classification"]["pictures"]) == (5, 6)
+    for option in ("--limit", "--code-steps"):
+        words = [*map(str, command), option, "5"]
+        bad = CliRunner().invoke(app, ["evaluate", str(coded.path), *words[2:]])
+        assert isinstance(bad.exception, UsageError)
+        assert bad.exception.message == f"{option} has no effect here"
 
     bad = CliRunner().invoke(
         app, ["evaluate", str(classless.path), "--data", str(grey), "--classify", "6"]

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from pixelgen.checkpoints import LoadedCheckpoint, load_checkpoint, save_checkpoint
 from pixelgen.cli.app import app
 from pixelgen.data import cut, load_images
-from pixelgen.errors import PixelgenError
+from pixelgen.errors import PixelgenError, UsageError
 from pixelgen.evaluation.dataset import load_matching_images
 from pixelgen.evaluation.evaluate import evaluate
 from pixelgen.imaging import DataFit
@@ -90,6 +90,28 @@ def test_without_classes(data: Path, weights: LoadedCheckpoint) -> None:
     assert alone.unconditional == both.unconditional
     with pytest.raises(PixelgenError, match="no column of labels"):
         evaluate(weights, data / "bare", "validation")
+
+
+def test_weights_that_were_never_trained_without_a_class(
+    data: Path, weights: LoadedCheckpoint, tmp_path: Path
+) -> None:
+    training = {"class_dropout": 0.0}
+    save_checkpoint(tmp_path / "w", weights.model, labels=LABELS, training=training)
+    always = load_checkpoint(tmp_path / "w")
+    found = evaluate(always, data / "labelled", "validation")
+    assert found.conditional is not None
+    assert found.unconditional is None
+    for message, unconditional in (
+        ("w was never trained without a class", True),
+        ("no column of labels", False),
+    ):
+        with pytest.raises(PixelgenError, match=message) as error:
+            evaluate(always, data / "bare", "validation", unconditional=unconditional)
+        assert "unconditional" not in error.value.hint
+    words = ["evaluate", str(tmp_path / "w"), "--data", str(data / "bare"), "--unconditional"]
+    refused = CliRunner().invoke(app, words)
+    assert isinstance(refused.exception, UsageError)
+    assert refused.exception.message == "w was never trained without a class"
 
 
 def test_pictures_are_averaged_and_cut_as_in_training(

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor
 from typer.testing import CliRunner
 
@@ -177,7 +178,7 @@ def test_what_cannot_be_judged(
     fails(foreign, grey, "no pictures of the classes that the weights know")
     fails(foreign, grey, "no pictures of the classes of the part tune", part="tune")
     beyond = replace(pixels, config=replace(pixels.config, labels=(2, 5, 6, 1000)))
-    fails(beyond, grey, "indices of the 1000 ILSVRC classes")
+    assert isinstance(fails(beyond, grey, "has classes of its own"), UsageError)
 
 
 def test_labels_that_are_no_classes(
@@ -188,13 +189,34 @@ def test_labels_that_are_no_classes(
     tokenizer = load_checkpoint(tmp_path / "tokenizer")
     pictures = [np.zeros((8, 8, 3), np.uint8)] * 3
     unknown = write_pictures(tmp_path / "unknown", "validation", pictures, [-1, -1, -1])
-    with pytest.raises(PixelgenError, match="indices of the 1000 ILSVRC classes"):
+    with pytest.raises(PixelgenError, match="of other classes than those of ILSVRC"):
         measure_quality(tokenizer, unknown, "validation", judge=judge)
     for option in (["--seed", "1"], ["--samples-per-class", "2"]):
         words = ["evaluate", str(tokenizer.path), "--data", str(unknown), "--quality", *option]
         refused = CliRunner().invoke(app, words)
         assert isinstance(refused.exception, PixelgenError)
         assert refused.exception.message == f"{option[0]} has no effect here"
+
+
+def test_a_tokenizer_is_judged_by_the_names_of_classes(
+    tokenizer: LoadedCheckpoint, judge: Judge, tmp_path: Path
+) -> None:
+    """Numbers of other classes say nothing to the judge; ILSVRC's have their own by any number."""
+
+    def labelled(first: str, second: str) -> Path:
+        for number, name in enumerate((first, second)):
+            folder = tmp_path / first / name
+            folder.mkdir(parents=True)
+            Image.new("RGB", (8, 8), (100 * number,) * 3).save(folder / "0.png")
+            Image.new("RGB", (8, 8), (100 * number,) * 3).save(folder / "1.png")
+        return tmp_path / first
+
+    other = labelled("airplane", "truck")
+    with pytest.raises(PixelgenError, match="of other classes than those of ILSVRC"):
+        measure_quality(tokenizer, other, "train", judge=judge)
+    known = labelled("Tench", "electric ray")  # of the numbers 0 and 5 among the 1000
+    result = measure_quality(tokenizer, known, "train", judge=judge)
+    assert (result.classes, result.real.top1) == (2, 1)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pixelgen.metrics.copies import are_copies, copy_distance, distances
+from pixelgen.metrics.copies import ORDINARY, SAME, are_copies, copy_distance, distances
 
 PEOPLE, EACH = 10, 8
 
@@ -77,6 +77,21 @@ def test_the_limit_is_what_one_pair_in_a_hundred_is_below() -> None:
     assert (pairs < limit).double().mean() <= 0.01
     assert (pairs <= limit).double().mean() > 0.01
     assert 0 < limit < float(pairs.median())
+
+
+def test_a_photo_that_is_there_twice_does_not_hide_copies() -> None:
+    real = photos()
+    real[SOURCES + 2] = real[SOURCES + 1]
+    apart = distances(real, real)
+    first, second = torch.triu_indices(len(real), len(real), 1)
+    pairs = apart[first, second][WHO[first] == WHO[second]]
+    assert (pairs < SAME).double().mean() > ORDINARY
+    limit = copy_distance(real, WHO)
+    assert limit == pytest.approx(float(pairs[pairs > SAME].quantile(ORDINARY)), rel=0.05)
+    assert are_copies(real[SOURCES], SOURCES, real, limit).all()
+    alone = torch.tensor([0, 0])
+    limit = copy_distance(real[:1].repeat(2, 1, 1, 1), alone)
+    assert are_copies(real[:1], alone[:1], real, limit).all()
 
 
 @pytest.mark.parametrize("side", [2, 4, 16, 32, 72])

@@ -111,6 +111,13 @@ def test_the_error_is_the_spread_over_other_people() -> None:
     assert found.value == pytest.approx(0.5)
     assert found.standard_error == pytest.approx(0, abs=1e-12)
     assert ratio(shares[0], torch.zeros(40)) is None
+    # Draws of people of whom none has a denominator say nothing.
+    some = torch.tensor([0.0, 1.0, 1.0])
+    found = ratio(some * torch.tensor([0.0, 2.0, 4.0]), some)
+    assert found is not None
+    assert found.value == 3
+    assert found.standard_error == pytest.approx(0.751, abs=0.05)  # that of the other 26 of 27
+    assert mean(torch.tensor([1.0, torch.nan])).standard_error is None
     assert estimate(3, lambda weights: weights.sum(1)).standard_error == 0
 
 

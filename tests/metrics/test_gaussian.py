@@ -68,6 +68,21 @@ def test_fewer_pictures_than_values() -> None:
     assert unseen < min(plain, 8)
 
 
+def test_data_sorted_by_class(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pictures of all classes choose the shrinkage, not those of the first alone."""
+    shown: list[Tensor] = []
+
+    def bits(_: Gaussian, images: Tensor) -> Tensor:
+        shown.append(images[:, 0])
+        return torch.zeros(len(images))
+
+    monkeypatch.setattr(Gaussian, "bits_per_dim", bits)
+    monkeypatch.setattr("pixelgen.metrics.gaussian._MOST_HELD", 5)
+    classes = torch.arange(4, dtype=torch.uint8).repeat_interleave(20)
+    fit_gaussian(torch.stack([classes, torch.arange(80, dtype=torch.uint8)], 1))
+    assert shown[0].tolist() == [0, 1, 2, 2, 3]
+
+
 def test_one_picture_has_no_covariance() -> None:
     with pytest.raises(ValueError, match="two pictures"):
         fit_gaussian(torch.zeros(1, 3, 2, 2, dtype=torch.uint8))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -276,6 +277,11 @@ def test_it_learns_and_is_exported(faces: Path, tmp_path: Path, losses: str) -> 
     assert figures.verification is not None
     assert figures.verification.auc > 0.9
     assert figures.verification.pairs == 12 * 28
+    broken = copy.deepcopy(loaded.embedder)
+    for parameter in broken.parameters():
+        parameter.data.fill_(torch.nan)
+    with pytest.raises(PixelgenError, match="outputs of the network are not finite"):
+        evaluate(replace(loaded, network=broken), faces, "train")
     measured = {"data": "d", "split": "s", **asdict(figures)}
     (tmp_path / "e.json").write_text(json.dumps(measured), encoding="utf-8")
     export(run, tmp_path / "weights", evaluation=tmp_path / "e.json", overwrite=True)
