@@ -23,7 +23,7 @@ from torch import Tensor
 from pixelgen.checkpoints.instantiate import memory_size
 from pixelgen.data.picture_endings import all_picture_endings, files_with_pictures
 from pixelgen.data.row_reader import RowReader
-from pixelgen.errors import InputError, PixelgenError, UsageError, install_hint
+from pixelgen.errors import InputError, PixelgenError, UsageError, counted, install_hint
 from pixelgen.files import MAX_PIXELS, content_key, expanded, open_file, write_atomically
 from pixelgen.imaging.formats import known_formats
 from pixelgen.imaging.padding import pad_square
@@ -170,8 +170,9 @@ def load_images(
     pictures all lie in one class folder has one label; without either there are no labels. Decoded
     splits are cached in the user's cache folder, by the content of their files: see `content_key`.
     `progress(done, total)` is called while decoding, `note` where pictures may not look as they
-    were meant. Pictures are read as by `read_image`. `dataset` is the split itself, from
-    `open_dataset`, if it is open already.
+    were meant, and where another split than "train" is asked for of data without splits. Pictures
+    are read as by `read_image`. `dataset` is the split itself, from `open_dataset`, if it is open
+    already.
 
     Raises PixelgenError for a data set, split or column that does not exist, and for pictures that
     are unreadable, of different sizes, or not a whole multiple of `size`.
@@ -185,6 +186,8 @@ def load_images(
     total = len(dataset)
     if total == 0:
         raise PixelgenError(f"{name} has no rows")
+    if split != "train" and _has_no_splits(ref):
+        note(f"{ref} has no splits: its {counted(total, 'row')} are taken as {split!r}")
     labels = read_labels(dataset, ref, image_column, label_column)  # texts are numbered among all
     if limit is not None and limit < total:
         chosen = [i * total // limit for i in range(limit)]
@@ -313,7 +316,11 @@ def open_dataset(ref: str | Path, split: str) -> Dataset:
                 return _listed_in_file(path)
             if any((path / name).is_file() for name in SAVED_BY_DATASETS):
                 saved = datasets.load_from_disk(str(path))
-                return saved if isinstance(saved, datasets.Dataset) else saved[split]
+                if isinstance(saved, datasets.Dataset):
+                    return saved
+                if split not in saved:
+                    raise ValueError(f"it has: {', '.join(saved)}")
+                return saved[split]
             return _in_folder(str(path.resolve()), split)
     except FileNotFoundError as error:
         if not local:
@@ -333,9 +340,17 @@ def _unreadable(text: str, error: Exception, local: bool) -> PixelgenError:
 
 
 SAVED_BY_DATASETS = ("dataset_dict.json", "state.json")
-"""Files of a folder that `save_to_disk` of `datasets` wrote."""
+"""Files of a folder that `save_to_disk` of `datasets` wrote: of several splits, and of one data
+set."""
 LISTS = {".csv": "csv", ".tsv": "csv", ".jsonl": "json", ".json": "json", ".parquet": "parquet"}
 """Endings of files that hold or list pictures, and how `datasets` calls their format."""
+
+
+def _has_no_splits(ref: str | Path) -> bool:
+    """Whether all rows of `ref` are those of any split: of a file of `LISTS`, or of one data set
+    that `save_to_disk` wrote."""
+    path = expanded(ref)
+    return path.is_file() or (path / SAVED_BY_DATASETS[1]).is_file()
 
 
 def _in_folder(folder: str, split: str) -> Dataset:

@@ -538,6 +538,25 @@ def test_names_that_are_not_utf_8(tmp_path: Path) -> None:
         load_images(tmp_path, "train")
 
 
+def test_splits_of_what_datasets_saved(tmp_path: Path) -> None:
+    import datasets
+
+    pictures = [Image.fromarray(picture) for picture in noise(2)]
+    one = datasets.Dataset.from_dict({"image": pictures})
+    datasets.DatasetDict({"train": one, "test": one}).save_to_disk(str(tmp_path / "splits"))
+    assert len(load_images(tmp_path / "splits", "test")) == 2
+    with pytest.raises(PixelgenError, match=r"split 'validation' of .*: it has: train, test"):
+        load_images(tmp_path / "splits", "validation")
+    one.save_to_disk(str(tmp_path / "one"))
+    pictures[0].save(tmp_path / "a.png")
+    (tmp_path / "list.csv").write_text("image\na.png\n")
+    for name, says in (("one", "2 rows are"), ("list.csv", "1 row are")):
+        notes: list[str] = []
+        load_images(tmp_path / name, "train", note=notes.append)
+        load_images(tmp_path / name, "test", note=notes.append)
+        assert notes == [f"{tmp_path / name} has no splits: its {says} taken as 'test'"]
+
+
 def test_pictures_in_archives(tmp_path: Path) -> None:
     png = io.BytesIO()
     Image.fromarray(noise(1)[0]).save(png, "PNG")
