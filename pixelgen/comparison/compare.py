@@ -165,7 +165,7 @@ def compare(
         threads=torch.get_num_threads(),
         rows=tuple(rows),
     )
-    _write(comparison, entries, folder)
+    _write(comparison, folder)
     return ComparisonOutcome(reason, comparison)
 
 
@@ -259,11 +259,12 @@ def _row(
     )
 
 
-def _write(comparison: Comparison, entries: Sequence[Entry], folder: Path) -> None:
+def _write(comparison: Comparison, folder: Path) -> None:
     """The files of a finished comparison."""
+    trained = [row for row in comparison.rows if row.kind == "trained"]
     if comparison.samples:
-        stack_sheets(folder, entries, folder / SAMPLES)
-    curves = [Curve(row.title, row.curve) for row in comparison.rows if row.kind == "trained"]
+        stack_sheets(folder, [row.name for row in trained], folder / SAMPLES)
+    curves = [Curve(row.title, row.curve) for row in trained]
     text = json.dumps(finite(comparison.to_dict()), ensure_ascii=False, indent=1) + "\n"
     shown = markdown(comparison, CURVES, SAMPLES if comparison.samples else "")
     write_atomically(folder / CURVES, draw_curves(curves).encode())

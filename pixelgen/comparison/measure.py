@@ -100,7 +100,7 @@ def measure_trained(
 ) -> Measured:
     """The figures of a model's averaged weights, and a sheet of `samples` pictures. Raises
     PixelgenError for a run that cannot be read, and where its network gives no numbers."""
-    run, sheet = run_folder(folder, entry), sample_sheet(folder, entry)
+    run, sheet = run_folder(folder, entry), sample_sheet(folder, entry.name)
     state, tensors = read_state(run)
     key = {
         "step": state.counters.step,
@@ -146,9 +146,9 @@ def measure_trained(
     return _once(folder, entry.name, split, key, measure, sheet if samples else None)
 
 
-def sample_sheet(folder: Path, entry: Entry) -> Path:
+def sample_sheet(folder: Path, name: str) -> Path:
     """Where the samples of a model are, beside each other."""
-    return folder / _SAMPLES / f"{entry.name}.png"
+    return folder / _SAMPLES / f"{name}.png"
 
 
 def _training_rows(recipe: Recipe, split: EvaluationSplit, note: OnNote) -> ImageData:
@@ -220,9 +220,9 @@ def measure_gaussian(
     return _once(folder, "gaussian", split, key, measure)
 
 
-def stack_sheets(folder: Path, entries: Sequence[Entry], path: Path) -> None:
-    """Writes the samples of all models as one sheet, a row each."""
-    stacked = stack_rows([[read_image(sample_sheet(folder, entry))] for entry in entries])
+def stack_sheets(folder: Path, names: Sequence[str], path: Path) -> None:
+    """Writes the samples of models as one sheet, a row each."""
+    stacked = stack_rows([[read_image(sample_sheet(folder, name))] for name in names])
     write_atomically(path, lambda part: stacked.save(part, format="png"))
 
 

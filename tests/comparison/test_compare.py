@@ -116,6 +116,18 @@ def test_files(finished: tuple[Path, ComparisonOutcome]) -> None:
         assert sheet.size == (2 * 4, 4 + 2 + 4)
 
 
+def test_samples_are_in_the_order_of_the_table(
+    finished: tuple[Path, ComparisonOutcome], recipes: list[str], pictures: Path, tmp_path: Path
+) -> None:
+    whole, outcome = finished
+    folder = tmp_path / "out"
+    shutil.copytree(whole, folder)
+    again = run(recipes[::-1], pictures, folder).comparison
+    assert again is not None
+    assert [row.name for row in again.rows] == [row.name for row in outcome.comparison.rows]
+    assert (folder / "samples.png").read_bytes() == (whole / "samples.png").read_bytes()
+
+
 def test_interrupted_and_continued_is_the_same(
     finished: tuple[Path, ComparisonOutcome], recipes: list[str], pictures: Path, tmp_path: Path
 ) -> None:
