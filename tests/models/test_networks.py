@@ -205,8 +205,8 @@ def test_a_linear_mean_adds_up_numbers_alone(embedding: str) -> None:
         embedding=embedding,  # type: ignore[arg-type]
         embedding_features=1,
     )
-    coupling = build_model(config).head.linear_mean.coupling.weight
-    assert coupling.any() == (embedding == "scalar")
+    model: Any = build_model(config)
+    assert model.head.linear_mean.coupling.weight.any() == (embedding == "scalar")
 
 
 def test_every_parameter_is_trained() -> None:

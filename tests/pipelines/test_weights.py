@@ -413,18 +413,19 @@ def test_numbers_of_numpy_are_numbers(weights: Path) -> None:
 def test_numbers_of_numpy_are_recorded_as_plain_ones(
     weights: Path, pixel_weights: Path, face_weights: Path, autoencoders: Path
 ) -> None:
-    one, two, three = (np.int64(number) for number in (1, 2, 3))
+    numbers: list[Any] = [np.int64(number) for number in (1, 2, 3)]
+    one, two, three = numbers
     drawn: dict[str, Any] = {"seed": one, "batch_size": two}
     some = pixelgen.load(weights, "cpu")
     faces, auto = pixelgen.load(face_weights, "cpu"), pixelgen.load(autoencoders, "cpu")
     candidates = replace(some.config, sampling=SamplingOptions(candidates=4))
     requests: list[Any] = [
-        SampleRequest.from_options(candidates, "tiny", classes=[np.int64(8)], n=two, **drawn),
+        SampleRequest.from_options(candidates, "tiny", classes=[two * 4], n=two, **drawn),
         some.interpolate(classes=[8, 207], steps=three, **drawn),
         pixelgen.load(pixel_weights, "cpu").complete(A, keep="top:50%", n=two, refine=two, **drawn),
         PortraitRequest.for_person(faces.config, "faces", 1, two, candidates=two, **drawn),
         PortraitRequest.for_path(faces.config, "faces", 2, three, **drawn),
-        auto.reconstruct(A, one, bottlenecks=np.array([2, 5]), **drawn),
+        auto.reconstruct(A, one, bottlenecks=[two], **drawn),
         InterpolationRequest.from_options(auto.config, "a", 2, three, bottleneck=two, **drawn),
     ]
     for request in requests:
