@@ -220,6 +220,7 @@ class Finder:
         if name == "typer":
             os.kill(os.getpid(), signal.SIGINT)
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # it may be ignored here
 sys.meta_path.insert(0, Finder())
 pixelgen.__main__.main()
 """

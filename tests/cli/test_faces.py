@@ -120,7 +120,7 @@ def test_the_other_photos_are_done(run: Run, pair: Path, blank: Path) -> None:
     outcome = run("faces", "missing.jpg", pair, "-q")
     assert (outcome.code, outcome.out.count("\n")) == (3, 2)
     assert outcome.err == (
-        "note: cannot read missing.jpg: No such file or directory\n"
+        "warning: cannot read missing.jpg: No such file or directory\n"
         "error: 1 of 2 photos could not be read\n"
     )
     outcome = run("faces", blank, blank, "--quiet")

@@ -90,7 +90,7 @@ def test_nothing_to_measure(autoencoders: Path) -> None:
     with pytest.raises(pixelgen.UsageError, match="Linear is not an autoregressive network"):
         pixelgen.evaluate(other, [])
     autoencoder: Any = load_checkpoint(autoencoders).network
-    with pytest.raises(pixelgen.UsageError, match="Autoencoder is no autoregressive network"):
+    with pytest.raises(pixelgen.UsageError, match="Autoencoder is not an autoregressive network"):
         pixelgen.evaluate(autoencoder, torch.zeros(2, 3, 8, 8, dtype=torch.uint8))
 
 
