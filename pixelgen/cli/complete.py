@@ -98,8 +98,8 @@ def complete(
     weights with a tokenizer code by code, of 4×4 pixels in imagenet64), each
     given all before it, above and to the left, known or just drawn. Pixels
     below the hole, or after it in its last row, do NOT influence what is
-    drawn, except with --refine. (Of a model of two scales the known pixels of its
-    sub-sampled picture do.) Hidden pixels influence nothing.
+    drawn, except with --refine. (Of a model of two scales the known pixels of
+    its sub-sampled picture do.) Hidden pixels influence nothing.
 
     A pixel of the weights is filled if at least half of what it covers is
     hidden. Weights with a tokenizer redraw every code whose cell the hole
