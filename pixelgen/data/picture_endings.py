@@ -26,7 +26,6 @@ def all_picture_endings() -> Iterator[None]:
     from datasets.packaged_modules.imagefolder.imagefolder import ImageFolder
 
     files_module: Any = data_files
-    resolve_pattern = files_module.resolve_pattern
     endings = tuple(picture_endings())
 
     def resolve(pattern: str, base_path: str, *arguments: Any, **options: Any) -> list[str]:
@@ -37,6 +36,7 @@ def all_picture_endings() -> Iterator[None]:
         return [f for f in files if f in pictures or f.rpartition(".")[0] not in pictures]
 
     with _lock:
+        resolve_pattern = files_module.resolve_pattern  # not what another thread has put there
         library: Any = packaged_modules
         modules: dict[str, Any] = library._EXTENSION_TO_MODULE
         # Versions differ in which lists they have.
