@@ -121,12 +121,13 @@ def _check_same_pictures(recipes: Mapping[str, Recipe]) -> None:
         same = ("split", "image", "size", "fit", "crop")
         return of_model | {f"data.{name}": getattr(recipe.data, name) for name in same}
 
-    (first, like), *others = recipes.items()
-    for name, recipe in others:
+    first, like = next(iter(recipes.items()))
+    expected = pictures(like)
+    for name, recipe in recipes.items():
         for key, value in pictures(recipe).items():
-            if value != (expected := pictures(like)[key]):
+            if value != expected[key]:
                 raise UsageError(
-                    f"{first} and {name} take different pictures: {key} is {expected!r} and "
+                    f"{first} and {name} take different pictures: {key} is {expected[key]!r} and "
                     f"{value!r}",
                     "set it for all of them",
                 )

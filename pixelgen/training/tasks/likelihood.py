@@ -301,9 +301,9 @@ def with_more_layers(weights: dict[str, Tensor], model: GatedPixelCNN) -> dict[s
     with the same probabilities: the new layers, those of the stacks before the last, add 0 to
     residual and skip connections until they are trained. Weights of as many layers are returned as
     they are, and so are those of stacks without residual connections, which have no such start."""
-    new = {name: tensor.detach().clone().float() for name, tensor in model.state_dict().items()}
+    new = model.state_dict()
     of_head = [name for name in new if name.startswith("head.hidden.") and name not in weights]
-    extended = weights | {name: torch.zeros_like(new[name]) for name in of_head}
+    extended = weights | {name: torch.zeros_like(new[name]).float() for name in of_head}
     old = 1 + max((int(n.split(".")[1]) for n in weights if n.startswith("layers.")), default=-1)
     layers = model.config.layers
     if not 0 < old < layers or not model.config.vertical_residual:
@@ -311,11 +311,12 @@ def with_more_layers(weights: dict[str, Tensor], model: GatedPixelCNN) -> dict[s
     last, moved = f"layers.{old - 1}.", f"layers.{layers - 1}."
     for name in [name for name in weights if name.startswith(last)]:
         extended[moved + name.removeprefix(last)] = extended.pop(name)
-    adds = ("vertical_out", "out", "skip")
-    for index in range(old - 1, layers - 1):
-        for name in (name for name in new if name.startswith(f"layers.{index}.")):
+    for name in new.keys() - extended.keys():
+        if name.startswith("layers."):
             part = name.split(".")[2]
-            extended[name] = torch.zeros_like(new[name]) if part in adds else new[name]
+            extended[name] = new[name].detach().clone().float()
+            if part in ("vertical_out", "out", "skip"):
+                extended[name].zero_()
     return extended
 
 
