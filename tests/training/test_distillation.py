@@ -319,7 +319,10 @@ def test_features_of_the_pictures_as_they_are_trained_on(recipe_file: Path, tmp_
         ([*SEMANTIC, "model.semantic_place_features=0"], "semantic_place_features must be at"),
         (["autoencoder.semantic_weight=1"], "autoencoder.semantic_weight needs model.semantic"),
         (["autoencoder.semantic_dropout=0.1"], "semantic_dropout needs model.semantic"),
-        ([*SEMANTIC, "autoencoder.semantic_dropout=1"], "semantic_dropout must be at least 0"),
+        (
+            [*SEMANTIC, "autoencoder.semantic_dropout=1"],
+            "semantic_dropout must be at least 0 and below 1",
+        ),
         (["autoencoder.semantic_weight=-1"], "semantic_weight must not be negative"),
         (["autoencoder.bits_weight=-1"], "bits_weight must not be negative"),
         (["autoencoder.semantic_size=-1"], "semantic_size must not be negative"),
