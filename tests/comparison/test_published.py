@@ -17,7 +17,7 @@ def test_figures_of_cifar10() -> None:
         "diagonal_bilstm": 3.00, "gated_pixelcnn": 3.03, "pixelcnn_pp": 2.92,
     }  # fmt: skip
     assert {key for key, figure in figures.items() if figure.bound} == {
-        "deep_diffusion", "draw", "conv_draw",
+        "deep_diffusion", "draw", "conv_draw", "pixelvae",
     }  # fmt: skip
     assert figures["gated_pixelcnn"].train == 2.90
     assert all(figure.test is None for figure in published_figures(None).values())
@@ -26,6 +26,7 @@ def test_figures_of_cifar10() -> None:
 def test_imagenet() -> None:
     assert published_figures("imagenet32")["gated_pixelcnn"].test == 3.83
     assert published_figures("imagenet64")["pixelrnn"].test == 3.63
+    assert published_figures("imagenet64")["pixelvae"].test == 3.66
 
 
 @pytest.mark.parametrize(

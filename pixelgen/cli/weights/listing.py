@@ -144,8 +144,9 @@ def _print_details(
         "classes": len(config.labels) or "none",
         "sampling": f"temperature {sampling.temperature:g}, top-p {sampling.top_p:g}, "
         f"guidance {sampling.guidance:g}"
-        + f", {sampling.candidates} candidates"
-        * (sampling.candidates > 1),
+        + f", vector temperature {sampling.vector_temperature:g}"
+        * (sampling.vector_temperature != 1)
+        + f", {sampling.candidates} candidates" * (sampling.candidates > 1),
         "trained": ", ".join(trained),
         "started from": str(training.get("started_from", "")),
         "revision": facts["revision"],
