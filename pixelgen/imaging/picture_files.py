@@ -14,6 +14,7 @@ from PIL import ExifTags, Image
 
 from pixelgen.errors import PixelgenError
 from pixelgen.files import MAX_PIXELS, IfExists, open_file, write_file
+from pixelgen.imaging.decoding_limits import TimedFile
 from pixelgen.imaging.png import allow_any_size, pixels_digest, png_bytes, png_text
 from pixelgen.imaging.provenance import xmp_packet
 from pixelgen.imaging.rgb import has_alpha, to_rgb
@@ -87,11 +88,12 @@ def description_exif(text: Mapping[str, str]) -> Image.Exif:
 
 
 def picture_text(path: Path) -> dict[str, str]:
-    """The text that pictures and animations of pixelgen store; empty for any other file."""
+    """The text that pictures and animations of pixelgen store; empty for any other file, and for
+    one that takes too long to open (`TimedFile`)."""
     if path.suffix.lower() == ".png":
         return png_text(path)
     try:
-        with _opened(path) as image:
+        with _opened(path, within_limits=True) as image:
             if image.format == "PNG":
                 return png_text(path)
             note = image.getexif().get(_DESCRIPTION) or image.info.get("comment", "")
@@ -146,14 +148,15 @@ def same_pixels(first: Path, second: Path) -> bool:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Any]:
+def _opened(path: Path, within_limits: bool = False) -> Iterator[Any]:
     """A picture of any size, whose pixels are not read yet, without Pillow's warnings about damaged
-    files."""
+    files; with `within_limits` reading raises as that of `TimedFile`."""
     with (
         warnings.catch_warnings(),
         allow_any_size(),
         open_file(path) as file,
     ):
         warnings.simplefilter("ignore")
-        with Image.open(file, formats=_READ) as image:
+        source: Any = TimedFile(file) if within_limits else file
+        with Image.open(source, formats=_READ) as image:
             yield image

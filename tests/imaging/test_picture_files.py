@@ -15,6 +15,7 @@ from pixelgen.imaging import (
     PICTURES,
     SOURCE_TYPE,
     TRAINED,
+    decoding_limits,
     is_unfinished,
     picture_text,
     same_picture,
@@ -103,3 +104,17 @@ def test_a_jpeg_shows_transparent_pixels_over_white(tmp_path: Path) -> None:
     with Image.open(file) as image:
         assert image.getextrema() == ((255, 255),) * 3
     assert picture_text(file) == TEXT
+
+
+@pytest.mark.parametrize("suffix", [".gif", ".jpg", ".webp", ".tif"])
+def test_a_file_that_takes_too_long_to_open_says_nothing(
+    tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / f"a{suffix}"
+    if suffix == ".gif":
+        save_animation(path, [NOISE], 8, TEXT)
+    else:
+        save_picture(path, NOISE, TEXT)
+    assert picture_text(path) == TEXT
+    monkeypatch.setattr(decoding_limits, "MAX_SECONDS", -1)
+    assert picture_text(path) == {}
