@@ -27,8 +27,7 @@ def use_fast_decoder(image: ImageFile.ImageFile) -> None:
     arguments = args if isinstance(args, tuple) else (args,)
     if _NAME not in Image.DECODERS:
         Image.register_decoder(_NAME, _Decoder)
-    tile: Any = getattr(ImageFile, "_Tile", lambda *fields: fields)  # plain before Pillow 11
-    image.tile = [tile(_NAME, extents, offset, (name, *arguments))]
+    image.tile = [ImageFile._Tile(_NAME, extents, offset, (name, *arguments))]
 
 
 class _Irregular(Exception):
