@@ -133,20 +133,22 @@ class InterpolationJob(DrawingJob):
         crops: list[Image.Image] = []
         inputs: dict[str, Any] = {}
         about = seed_text(request.drawing)
+        path_shown = request.drawing.pick is None  # and its sources with it, on a sheet
+        beside = view.grid and not target.animated and path_shown
         if isinstance(request, PortraitRequest):
             crops = choice.cut(photos, request.face_size, context)
             inputs = choice.parameters(photos, crops)
-            about = synthetic(view.grid and not target.animated) | about
+            about = synthetic(beside) | about
         elif isinstance(request, InterpolationRequest):
             # One at a time: a photo may be a thousand times as large as what is kept of it.
             crops = [square(read_photo(photo, context), size) for photo in photos]
             inputs["photos"] = [file_name(photo) for photo in photos]
             inputs["crops"] = [fingerprint([crop.tobytes()]) for crop in crops]
-            about |= {SOURCE_TYPE: COMPOSITE} if view.grid and not target.animated else {}
-        faces = isinstance(request, PortraitRequest)
-        preview_about = about | synthetic(True) if faces else dict(about)
-        if photos:  # previews show them too
-            preview_about[SOURCE_TYPE] = COMPOSITE
+            about |= {SOURCE_TYPE: COMPOSITE} if beside else {}
+        preview_about = dict(about)
+        if photos and path_shown:  # previews are sheets
+            faces = isinstance(request, PortraitRequest)
+            preview_about |= synthetic(True) if faces else {SOURCE_TYPE: COMPOSITE}
         parameters = request.parameters() | shown | inputs
         files = drawn_files(picks)
         placement = self.place(

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 import pixelgen
-from pixelgen.imaging import png_text
+from pixelgen.imaging import picture_text, png_text
 
 from .conftest import Run
 
@@ -160,9 +160,21 @@ def test_only_the_frame_is_shown_while_all_paths_are_drawn(run: Run, face_weight
     command = ["interpolate", A, B, "--steps", 3, "--no-align", "--candidates", 2, "--seed", 1]
     command += ["--weights", face_weights, "--pick", 2, "-o", "x.png", "--animate", "grown.gif"]
     assert run(*command).code == 0
+    for file in ("x.png", "grown.gif"):
+        text = picture_text(Path(file))
+        assert text["Synthetic"] == "All faces in this picture were drawn by a model."
+        assert text["DigitalSourceType"] == "trainedAlgorithmicMedia"
     with Image.open("grown.gif") as animation, Image.open("x.png") as picture:
         assert animation.n_frames > 2  # type: ignore[attr-defined]
         assert animation.size == picture.size
+
+
+def test_a_picture_between_two_others_is_no_composite(run: Run, autoencoders: Path) -> None:
+    command = ["interpolate", A, B, "--steps", 3, "--weights", autoencoders, "--seed", 1]
+    for more, kind in (["--pick", 2], "trained"), ([], "compositeWithTrained"):
+        run(*command, *more, "-o", "x.png", "--watch", "y.png", "--force")
+        for file in ("x.png", "y.png"):
+            assert png_text(Path(file))["DigitalSourceType"] == f"{kind}AlgorithmicMedia"
 
 
 def test_python_batch_and_the_command_line_agree(run: Run, pixel_weights: Path) -> None:
