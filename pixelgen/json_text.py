@@ -29,11 +29,13 @@ def whole_number(text: str) -> int:
     return int(text)
 
 
-def check_unicode(value: Any) -> None:
+def check_unicode(value: Any, *, names_of_files: bool = False) -> None:
     """Raises ValueError for half of a character (a lone surrogate) in a JSON value: escapes of JSON
-    can say it, files and names cannot hold it."""
+    can say it, files cannot hold it. With `names_of_files` those pass that stand for the bytes of a
+    name which are not UTF-8 (`os.fsdecode`)."""
+    errors = "surrogateescape" if names_of_files else "strict"
     try:
-        json.dumps(value, ensure_ascii=False).encode()
+        json.dumps(value, ensure_ascii=False).encode(errors=errors)
     except UnicodeEncodeError:
         raise ValueError("a string in it is not valid Unicode") from None
     except RecursionError:

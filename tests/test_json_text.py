@@ -37,6 +37,12 @@ def test_half_of_a_character(value: object) -> None:
         check_unicode(value)
 
 
+def test_names_of_files_may_have_bytes_that_are_not_utf8() -> None:
+    check_unicode({"photos": ["caf\udce9.jpg", "café.jpg"]}, names_of_files=True)
+    with pytest.raises(ValueError, match="not valid Unicode"):
+        check_unicode("\ud800", names_of_files=True)
+
+
 def test_numbers_that_are_not_finite_become_none() -> None:
     value = {"a": [math.nan, 1.5, (math.inf, 2)], "b": {"c": -math.inf}, "d": "nan"}
     assert finite(value) == {"a": [None, 1.5, (None, 2)], "b": {"c": None}, "d": "nan"}

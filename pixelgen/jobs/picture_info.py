@@ -15,6 +15,8 @@ from pixelgen.jobs.registry import DRAWING_JOBS, job_type
 from pixelgen.jobs.report import Report, json_field
 from pixelgen.json_text import check_unicode, parse_json
 
+PHOTO_KEYS = ("photos", "images", "image")
+"""Keys of jobs that are photos: arguments of their commands."""
 _COMMANDS = {
     "codes": "decode",
     "pictures": "score",
@@ -139,7 +141,7 @@ def _json_object(text: str) -> dict[str, Any] | None:
     """The JSON object in `text`; None for anything else."""
     try:
         value = parse_json(text)
-        check_unicode(value)
+        check_unicode(value, names_of_files=True)
     except ValueError:
         return None
     return value if isinstance(value, dict) else None
