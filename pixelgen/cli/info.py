@@ -11,12 +11,9 @@ import typer
 
 from pixelgen.cli.option_groups import PrintingGroup, with_option_groups
 from pixelgen.cli.run import print_report
-from pixelgen.jobs.picture_info import PictureInfo, picture_info
-
-_ARGUMENTS = ("image", "images", "photos")
-"""Keys of jobs that are arguments of commands."""
-_OPPOSITES = {"grid": "separate", "align": "no-align"}
-"""Options that are said only where the key is false."""
+from pixelgen.jobs.json_options import options_of
+from pixelgen.jobs.picture_info import PHOTO_KEYS, PictureInfo, picture_info
+from pixelgen.jobs.registry import job_type
 
 
 @with_option_groups
@@ -36,7 +33,7 @@ def info(
       pixelgen info lions.jpg --json
     """
     found = picture_info(picture)
-    print_report(found, printing, "\n".join(_lines(found)))
+    print_report(found, printing, _lines(found))
 
 
 def _lines(found: PictureInfo) -> list[str]:
@@ -59,13 +56,15 @@ def _lines(found: PictureInfo) -> list[str]:
 def _command_line(job: Mapping[str, Any]) -> str:
     """The command that does a job."""
     words, arguments = ["pixelgen", str(job["command"])], []
+    options = options_of(job_type(job["command"])).items()
+    opposites = {option.name: key for key, option in options if option.opposite}
     for name, value in job.items():
         key = {"out": "o"}.get(name, name)
         values = value if isinstance(value, list) else [value]
-        if key in _ARGUMENTS:
+        if key in PHOTO_KEYS:
             arguments += [str(one) for one in values]
-        elif key in _OPPOSITES:
-            words += [] if value else [f"--{_OPPOSITES[key]}"]
+        elif key in opposites:
+            words += [] if value else [f"--{opposites[key]}"]
         elif value is True:
             words.append(f"--{key}")
         elif key != "command" and value is not False:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import fields, replace
 from pathlib import Path
@@ -112,14 +112,18 @@ def loading_shown(printing: PrintingGroup) -> AbstractContextManager[None]:
 
 
 def print_report(
-    report: Report, printing: PrintingGroup, text: str = "", *, seconds: float | None = None
+    report: Report,
+    printing: PrintingGroup,
+    rows: Iterable[str] = (),
+    *,
+    seconds: float | None = None,
 ) -> None:
-    """Print a report as JSON; otherwise `text` and the paths of files on stdout, and details and
+    """Print a report as JSON; otherwise `rows` and the paths of files on stdout, and details and
     summary on stderr, with the `seconds` that all of it took."""
     if printing.as_json:
         terminal.json(report.to_dict(), quiet=printing.quiet)
         return
-    for row in text.splitlines():
+    for row in rows:
         terminal.line(row)
     for path in report.written():
         terminal.path(path)

@@ -87,7 +87,7 @@ def score(
     with loading_shown(printing):
         report = job.run(TerminalContext(printing))
     seconds = time.perf_counter() - started
-    print_report(report, printing, "\n".join(_table(report)), seconds=seconds)
+    print_report(report, printing, _table(report), seconds=seconds)
 
 
 def _table(report: ScoreReport) -> Iterator[str]:

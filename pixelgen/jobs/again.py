@@ -15,11 +15,10 @@ from pixelgen.jobs.drawing import PictureReport
 from pixelgen.jobs.job import ClassSampling, Job, option
 from pixelgen.jobs.json_options import build, options_of, read_options
 from pixelgen.jobs.output import names_folder
-from pixelgen.jobs.picture_info import PictureInfo, picture_info
+from pixelgen.jobs.picture_info import PHOTO_KEYS, PictureInfo, picture_info
 from pixelgen.jobs.preview import Preview
 from pixelgen.jobs.registry import job_type
 
-_PHOTO_KEYS = ("photos", "images", "image")
 _LOSSY = (".jpg", ".jpeg", ".gif")
 
 
@@ -81,10 +80,12 @@ class AgainJob(Job):
         kind = job_type(command)
         known = options_of(kind)
         files: dict[str, Any] = {}
-        for key in _PHOTO_KEYS:
+        for key in PHOTO_KEYS:
             if key in known and key in said:
                 photos = self._photos(said[key])
                 files[key] = photos if known[key].several else photos[0]
+        if self.photos and not files:
+            raise UsageError(f"{self.picture} was drawn without photos")
         if "mask" in said:
             files["mask"] = self._found([said["mask"]], [self.mask] if self.mask else [], "mask")[0]
         elif self.mask is not None:
@@ -192,6 +193,8 @@ class AgainJob(Job):
         if self._changes() or not alone:
             return
         before, after = expanded(self.picture), Path(report.files[0])
+        if before.exists() and before.samefile(after):  # what was there is replaced
+            return
         if any(path.suffix.lower() in _LOSSY for path in (before, after)):
             return
         if same_pixels(before, after):

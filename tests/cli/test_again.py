@@ -128,6 +128,49 @@ def test_photos_may_have_names_that_no_job_takes(run: Run, draw: Any) -> None:
     assert same_pixels(Path("x.png"), Path("y.png"))
 
 
+def test_a_photo_whose_name_is_not_utf8(run: Run, pixel_weights: Path) -> None:
+    name = os.fsdecode(b"caf\xe9.jpg")
+    try:
+        shutil.copy(ASSETS / A, name)
+    except (OSError, ValueError):
+        pytest.skip("the file system does not take this name")
+    common = ["--weights", pixel_weights, "--device", "cpu"]
+    outcome = run("complete", name, "--keep", "top:50%", "-n", 1, *common, "-o", "x.png")
+    assert outcome.code == 0, outcome.err
+    assert " 'caf?.jpg' " in run("info", "x.png").out
+    assert json.loads(run("info", "x.png", "--json").out)["job"]["image"] == name
+    outcome = run("again", "x.png", *common, "-o", "y.png")
+    assert (outcome.code, "the same pixels as x.png" in outcome.err) == (0, True)
+
+
+def test_a_picture_that_is_replaced_is_compared_to_nothing(run: Run, draw: Any) -> None:
+    weights = draw("sample", "-o", "x.png")
+    with Image.open("x.png") as image:
+        info = PngImagePlugin.PngInfo()
+        for key, value in png_text(Path("x.png")).items():
+            info.add_itxt(key, value)
+        image.transpose(Image.Transpose.ROTATE_90).save("x.png", pnginfo=info)
+    outcome = run("again", "x.png", "--weights", weights, "-o", "x.png", "--force")
+    assert (outcome.code, "pixels" in outcome.err.replace(str(weights), "")) == (0, False)
+
+
+def test_photos_have_no_effect_on_pictures_without_them(run: Run, draw: Any) -> None:
+    weights = draw("sample", "-o", "x.png")
+    outcome = run("again", "x.png", "--weights", weights, "-o", "y.png", "--photo", A)
+    assert (outcome.code, outcome.err) == (2, "error: x.png was drawn without photos\n")
+    assert not Path("y.png").exists()
+
+
+def test_text_of_a_file_makes_no_lines_of_its_own(run: Run) -> None:
+    info = PngImagePlugin.PngInfo()
+    forged = {"weights": "w\nseed        9\u2028seed        9", "revision": "r"}
+    for key, value in (forged | {"parameters": '{"classes": [8], "n": 1}'}).items():
+        info.add_itxt(key, value)
+    Image.new("RGB", (4, 4)).save("x.png", pnginfo=info)
+    lines = run("info", "x.png").out.splitlines()
+    assert [line.split()[0] for line in lines] == ["drawn", "weights", "revision"]
+
+
 def test_info(run: Run, draw: Any) -> None:
     draw("portrait", "-o", "x.jpg", "--separate")
     outcome = run("info", "x-2.jpg")
