@@ -76,4 +76,5 @@ def check_range(name: str, value: float | None, low: float, high: float | None =
     if value is None or (low <= value and (high is None or value <= high)):
         return
     limits = f"at least {low:g}" if high is None else f"{low:g} to {high:g}"
-    raise UsageError(f"{name} must be {limits}, not {value:g}")
+    shown = str(value) if isinstance(value, int) else f"{value:g}"  # of any size
+    raise UsageError(f"{name} must be {limits}, not {shown}")

@@ -421,6 +421,10 @@ BAD = {
         "'temperature' must be a number, not 'x'",
     ),
     "range": ('{"command": "sample", "scale": 65}', "scale must be 1 to 64, not 65"),
+    "far out of range": (
+        '{"command": "sample", "scale": "1' + "0" * 400 + '"}',
+        "scale must be 1 to 64, not 1" + "0" * 400,
+    ),
     "flag": ('{"command": "sample", "grid": 1}', "'grid' is true or false, not 1"),
     "no flag": ('{"command": "sample", "seed": true}', "'seed' takes text or numbers, not true"),
     "object": ('{"command": "sample", "class": {}}', "takes text or numbers, not a list or object"),
