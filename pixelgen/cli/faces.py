@@ -24,7 +24,12 @@ def faces(
             "-o", "--output", metavar="DIR", help="Write every face, aligned, into this folder."
         ),
     ] = None,
-    size: Annotated[int, typer.Option(min=8, max=1024, help="Write faces of this side.")] = 64,
+    size: Annotated[
+        int | None,
+        typer.Option(
+            min=8, max=1024, help="Write faces of this side. Default: 64.", show_default=False
+        ),
+    ] = None,
     printing: PrintingGroup,
     force: options.Force = False,
 ) -> None:

@@ -99,8 +99,11 @@ class AgainJob(Job):
             if key not in known:
                 raise UsageError(f"{key} has no effect: {self.picture} was made by {command}")
             said[key] = value
+        # What the picture had, and has no effect any more, is left out.
         if said.get("guidance") == 1 and self.sampling.guidance_schedule is None:
-            said.pop("guidance-schedule", None)  # which would have no effect
+            said.pop("guidance-schedule", None)
+        if said.get("scale") == 1 and self.resample is None:
+            said.pop("resample", None)
         animation = said.pop("out", None)
         output = self.output or animation
         if animation is not None:

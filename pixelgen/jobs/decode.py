@@ -82,7 +82,7 @@ class DecodeJob(Job):
 
     def __post_init__(self) -> None:
         check_range("pick", self.pick, 1)
-        self._view()
+        self._view().check()
 
     def run(self, context: JobContext | None = None) -> DecodeReport:
         """Decode and write them; see `Job.run`."""

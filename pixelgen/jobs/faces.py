@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pixelgen._version import __version__
-from pixelgen.errors import InputError, PixelgenError
+from pixelgen.errors import InputError, PixelgenError, UsageError
 from pixelgen.files import expanded, folded
 from pixelgen.imaging import Face, FaceDetector, IfExists, align, detect_faces, residual, save_png
 from pixelgen.jobs.context import JobContext
@@ -20,6 +20,8 @@ from pixelgen.jobs.report import JsonFields, Report, json_field
 
 if TYPE_CHECKING:
     from PIL import Image
+
+_SIZE = 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,13 +81,15 @@ class FacesJob(Job):
     """Paths; - is the input stream."""
     output: str | None = option(None, endings=())
     """A folder for every face, aligned; None: they are not written."""
-    size: int = 64
-    """Side of a written face in pixels, 8 … 1024."""
+    size: int | None = None
+    """Side of a written face in pixels, 8 … 1024; None: 64."""
     force: bool = False
     """Whether existing files are replaced."""
 
     def __post_init__(self) -> None:
         check_range("size", self.size, 8, 1024)
+        if self.size is not None and self.output is None:
+            raise UsageError("size requires output", "give a folder", code="size-without-output")
 
     def run(
         self,
@@ -160,16 +164,16 @@ class FacesJob(Job):
         written: set[str],
     ) -> list[str]:
         """Write faces as NAME-1.png, NAME-2.png, … and add the files to `written`."""
-        files = []
+        files, size = [], self.size or _SIZE
         for number, face in enumerate(faces, start=1):
             path = folder / f"{Path(name).stem}-{number}.png"
             # Photos of one name in different folders never replace each other's faces.
             if_exists: IfExists = (
                 "replace" if self.force and folded(path) not in written else "number"
             )
-            parameters = {"photo": Path(name).name, "face": number, "size": self.size}
+            parameters = {"photo": Path(name).name, "face": number, "size": size}
             text = {"Software": f"pixelgen {__version__}", "parameters": json.dumps(parameters)}
-            path = save_png(path, align(image, face.landmarks, self.size), text, if_exists)
+            path = save_png(path, align(image, face.landmarks, size), text, if_exists)
             written.add(folded(path))
             files.append(str(path))
         return files

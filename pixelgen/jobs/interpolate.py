@@ -89,6 +89,7 @@ class InterpolationJob(DrawingJob):
         check_range("bottleneck", self.bottleneck, 1)
         check_range("candidates", self.candidates, 1)
         check_range("fps", self.fps, 0.1, 50)
+        self.view.check()
 
     def run(self, context: JobContext | None = None) -> InterpolationReport:
         """Draw and write them; see `Job.run`."""

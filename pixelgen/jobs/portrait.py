@@ -58,6 +58,7 @@ class PortraitJob(DrawingJob):
 
     def __post_init__(self) -> None:
         check_range("candidates", self.candidates, 1)
+        self.view.check()
 
     def run(self, context: JobContext | None = None) -> PortraitReport:
         """Draw and write them; see `Job.run`."""

@@ -132,6 +132,7 @@ class ReconstructionJob(DrawingJob):
     def __post_init__(self) -> None:
         check_range("max_side", self.max_side, 1)
         check_range("code_steps", self.code_steps, 0)
+        self.view.check()
 
     def run(self, context: JobContext | None = None) -> ReconstructionReport:
         """Draw and write them; see `Job.run`."""

@@ -57,6 +57,7 @@ class SampleJob(DrawingJob):
 
     def __post_init__(self) -> None:
         check_range("candidates", self.candidates, 1)
+        self.view.check()
 
     def run(self, context: JobContext | None = None) -> SampleReport:
         """Draw and write them; see `Job.run`."""

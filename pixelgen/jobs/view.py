@@ -8,6 +8,7 @@ from typing import Any
 
 from PIL import Image
 
+from pixelgen.errors import UsageError
 from pixelgen.imaging import Resample, enlarge
 from pixelgen.jobs.job import check_range, option
 
@@ -25,6 +26,13 @@ class View:
 
     def __post_init__(self) -> None:
         check_range("scale", self.scale, 1, 64)
+
+    def check(self) -> None:
+        """Raise UsageError for what has no effect."""
+        if self.scale == 1 and self.resample != "nearest":
+            raise UsageError(
+                "resample requires a scale above 1", "set scale", code="resample-without-scale"
+            )
 
     @property
     def gap(self) -> int:

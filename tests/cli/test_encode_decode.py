@@ -160,6 +160,7 @@ def test_grid_and_scale(run: Run, near: Path, photos: Sequence[Path]) -> None:
     assert facts == {"grid": True, "scale": 2}
     words = ["decode", "c.safetensors", "-o", "one.png", "--pick", 1, "--scale", 2]
     assert run(*words, "--resample", "learned").code == 0
+    assert run("decode", "c.safetensors", "--resample", "learned").code == 2
     facts = json.loads(png_text(Path("one.png"))["parameters"])
     del facts["codes"]
     assert facts == {"grid": True, "scale": 2, "resample": "learned"}

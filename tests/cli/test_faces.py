@@ -140,6 +140,7 @@ BAD = [
     (["PHOTO", "-o", "x.png"], 2, "no folder x.png"),
     (["PHOTO", "-o", "-"], 2, "no folder -"),
     (["PHOTO", "-o", ".", "--size", "0"], 2, "--size"),
+    (["PHOTO", "--size", "64"], 2, "size requires output (-o DIR)"),
 ]
 
 

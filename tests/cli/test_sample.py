@@ -206,6 +206,13 @@ def test_a_learned_enlargement(run: Run, weights: Path, monkeypatch: pytest.Monk
     assert (parameters["scale"], parameters["resample"]) == (4, "learned")
     outcome = run("again", "x-2.png", "--weights", weights, "--device", "cpu", "-o", "y.png")
     assert "the same pixels as x-2.png" in outcome.err
+    again = ["again", "x-2.png", "--weights", weights, "--device", "cpu", "--scale", 1]
+    run(*again, "-o", "z.png")
+    assert Image.open("z.png").tobytes() == small.tobytes()
+    for words in (["sample", "-c", 8, "--weights", weights], again):
+        outcome = run(*words, "--resample", "learned", "-o", "bad.png")
+        says = "error: resample requires a scale above 1 (--scale N)\n"
+        assert (outcome.code, outcome.err, Path("bad.png").exists()) == (2, says, False)
 
 
 def test_separate_files_hold_the_pictures_of_the_grid(run: Run, weights: Path) -> None:
