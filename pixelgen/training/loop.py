@@ -97,9 +97,11 @@ def train(
     of the recipe, if it is open already. `tracker` is one that `accelerate` knows, such as "wandb"
     or "trackio", and gets all numbers too. Devices and processes are those of `accelerate`. A stop
     signal (Ctrl-C, SIGTERM, SIGHUP) ends the run after its state is saved; another one, seconds
-    later, raises StopRequested at once. Raises PixelgenError where recipe, data, weights and folder
-    do not fit together.
+    later, raises StopRequested at once. Raises UsageError for `max_minutes` below 0, PixelgenError
+    where recipe, data, weights and folder do not fit together.
     """
+    if max_minutes is not None and not max_minutes >= 0:  # nor nan
+        raise UsageError(f"max_minutes must be at least 0, not {max_minutes}")
     try:
         import tensorboard  # noqa: F401
         from accelerate import Accelerator, DistributedDataParallelKwargs

@@ -113,6 +113,13 @@ def test_the_time_before_the_first_step_counts(recipe_file: Path, tmp_path: Path
     assert run(recipe_file, tmp_path / "early", began=began, max_minutes=2).step == 30
 
 
+@pytest.mark.parametrize("minutes", [float("nan"), -1])
+def test_minutes_that_are_none(recipe_file: Path, tmp_path: Path, minutes: float) -> None:
+    with pytest.raises(PixelgenError, match=f"max_minutes must be at least 0, not {minutes}"):
+        run(recipe_file, tmp_path / "run", max_minutes=minutes)
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_short_schedule_is_not_compiled(
     recipe_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
