@@ -338,7 +338,8 @@ def _same_codes(codec: Tokenizer | None, ref: str) -> LoadedCheckpoint:
     ):
         raise UsageError(
             f"{ref} has another encoder than the tokenizer of this model",
-            "its codes differ: give weights of a run with losses.decoder_only = true",
+            "its codes differ, or it was stored in 8 bits: give weights of a run with "
+            "losses.decoder_only = true, exported in float16",
         )
     loaded.codec.encoder.load_state_dict(ours)
     return loaded
