@@ -36,14 +36,20 @@ def evaluate(
     class-conditional weights are measured without classes only. Reconstructions are of codes that
     are improved in `code_steps` steps. `progress(part, done, total)` is called after every batch.
     Raises PixelgenError where the data do not fit the weights, and where the network gives no
-    numbers; UsageError for `unconditional` with weights that were never trained without a class.
+    numbers; UsageError for `unconditional` with weights that were never trained without a class,
+    and for it and `code_steps` with auto-encoders.
     """
     config = weights.config
     if unconditional and not config.unconditional:
         raise UsageError(f"{weights.name} was never trained without a class")
     if config.bottlenecks:
+        if unconditional or code_steps:
+            option = "unconditional" if unconditional else "code_steps"
+            raise UsageError(
+                f"{option} has no effect: {weights.name} is {config.kind_with_article}"
+            )
         return measure_autoencoders(
-            weights, data, split, limit=limit, batch=batch, progress=progress
+            weights, data, split, limit=limit, batch=batch, note=note, progress=progress
         )
     of_part = part_progress(progress)
     images = load_matching_images(weights, data, split, limit, note, of_part("decoding"))
@@ -81,7 +87,7 @@ def evaluate(
     return Evaluation(
         images=len(images),
         reconstruction=reconstruction,
-        code_steps=code_steps or None,
+        code_steps=None if reconstruction is None else code_steps or None,
         verification=verification,
         **likelihoods._asdict(),
     )

@@ -83,6 +83,10 @@ def test_every_row_counts_once(data: Path, weights: LoadedCheckpoint) -> None:
         assert result.main == result.conditional
 
 
+def test_steps_without_codes_are_not_recorded(data: Path, weights: LoadedCheckpoint) -> None:
+    assert evaluate(weights, data / "labelled", "validation", code_steps=3).code_steps is None
+
+
 def test_without_classes(data: Path, weights: LoadedCheckpoint) -> None:
     both = evaluate(weights, data / "labelled", "validation")
     alone = evaluate(weights, data / "bare", "validation", unconditional=True)
