@@ -13,13 +13,16 @@ if TYPE_CHECKING:
     from pixelgen.evaluation.results import (
         AutoencoderScores,
         BitsPerDim,
+        ClassSamplingSettings,
         DecoderScores,
         Evaluation,
         Identity,
         IdentityScores,
         LatentBound,
+        PortraitSamplingSettings,
         Quality,
         QualityScores,
+        SamplingSettings,
     )
     from pixelgen.metrics.bootstrap import Estimate
     from pixelgen.metrics.face_similarity import IdentityMatch
@@ -73,13 +76,20 @@ def _likelihood_rows(likelihoods: dict[str, BitsPerDim | None], unit: str) -> li
     ]
 
 
+def _guidance(
+    drawn: SamplingSettings | ClassSamplingSettings | PortraitSamplingSettings,
+) -> str:
+    schedule = "" if drawn.guidance_schedule is None else f" ({drawn.guidance_schedule})"
+    return f"guidance {drawn.guidance:g}{schedule}"
+
+
 def _print_autoencoders(figures: AutoencoderScores) -> None:
     """Print likelihoods and a table of both decoders for every bottleneck."""
     drawn, size = figures.sampling, figures.judge_size
     judged = "" if size is None else f", judged at {size}×{size}"
     terminal.line(
         f"{figures.pictures} pictures reconstructed, one sample each: temperature "
-        f"{drawn.temperature:g}, top-p {drawn.top_p:g}, guidance {drawn.guidance:g}, "
+        f"{drawn.temperature:g}, top-p {drawn.top_p:g}, {_guidance(drawn)}, "
         f"seed {drawn.seed}{judged}"
     )
     for bottleneck in figures.bottlenecks:
@@ -111,7 +121,7 @@ def print_quality(quality: Quality) -> None:
     if (drawn := quality.sampling) is not None:
         text += (
             f"; samples: {drawn.samples_per_class} a class, temperature {drawn.temperature:g}, "
-            f"top-p {drawn.top_p:g}, guidance {drawn.guidance:g}, seed {drawn.seed}"
+            f"top-p {drawn.top_p:g}, {_guidance(drawn)}, seed {drawn.seed}"
         )
         if drawn.vector_temperature is not None:
             text += f", vector temperature {drawn.vector_temperature:g}"
@@ -138,7 +148,7 @@ def print_identity(identity: Identity) -> None:
     terminal.line(
         f"{drawn.people} people{part}, {drawn.portraits} portraits each from one photo{nearest}, "
         f"compared to {identity.gallery} other photos of {identity.gallery_people} people; "
-        f"temperature {drawn.temperature:g}, top-p {drawn.top_p:g}, guidance {drawn.guidance:g}, "
+        f"temperature {drawn.temperature:g}, top-p {drawn.top_p:g}, {_guidance(drawn)}, "
         f"seed {drawn.seed}"
     )
     rows = {"photo": identity.sources, "portraits": identity.portraits}

@@ -156,7 +156,11 @@ def measure_autoencoders(
         autoencoders=AutoencoderScores(
             pictures=len(rows),
             sampling=SamplingSettings(
-                options.temperature, options.top_p, options.guidance, drawing.seed
+                options.temperature,
+                options.top_p,
+                options.guidance,
+                drawing.seed,
+                options.effective_schedule,
             ),
             judge_size=None if judge is None else judge.size,
             bottlenecks=tuple(scores),

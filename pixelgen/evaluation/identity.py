@@ -126,8 +126,9 @@ def measure_identity(
             top_p=options.top_p,
             guidance=options.guidance,
             seed=request.drawing.seed,
+            guidance_schedule=options.effective_schedule,
         ),
-        code_steps=code_steps or None,
+        code_steps=None if reconstructed is None else code_steps or None,
     )
 
 

@@ -137,7 +137,7 @@ def measure_quality(
         reconstructed=reconstructed,
         samples=samples,
         sampling=None if request is None else _sampling_settings(request),
-        code_steps=code_steps or None,
+        code_steps=None if reconstructed is None else code_steps or None,
     )
 
 
@@ -170,6 +170,7 @@ def _sampling_settings(request: SampleRequest) -> ClassSamplingSettings:
         drawing.seed,
         options.vector_temperature if drawing.uses_vectors else None,
         request.candidates if request.candidates > 1 else None,
+        options.effective_schedule,
     )
 
 

@@ -90,6 +90,8 @@ class SamplingSettings:
     top_p: float
     guidance: float
     seed: int
+    guidance_schedule: str | None = None
+    """Where guidance applies (`SamplingOptions`); None: everywhere."""
 
 
 @dataclass(frozen=True)
@@ -152,6 +154,8 @@ class ClassSamplingSettings:
     """None for weights without class priors."""
     candidates: int | None = None
     """Pictures drawn for each sample; None: one."""
+    guidance_schedule: str | None = None
+    """Where guidance applies (`SamplingOptions`); None: everywhere."""
 
 
 @dataclass(frozen=True)
@@ -221,6 +225,8 @@ class PortraitSamplingSettings:
     guidance: float
     seed: int
     """Of the portraits, and of the choice of the source photos."""
+    guidance_schedule: str | None = None
+    """Where guidance applies (`SamplingOptions`); None: everywhere."""
 
 
 @dataclass(frozen=True)

@@ -96,6 +96,12 @@ class SamplingOptions:
             ) from None
         return start, end
 
+    @property
+    def effective_schedule(self) -> str | None:
+        """`guidance_schedule`; None where it has no effect, and where guidance is constant."""
+        constant = self.guidance == 1 or self.guidance_schedule == "constant"
+        return None if constant else self.guidance_schedule
+
     def guidance_at(self, share: float) -> float:
         """The guidance where `share` (0 … 1, 1 excluded) of the positions are sampled."""
         if self.guidance_schedule == "constant":

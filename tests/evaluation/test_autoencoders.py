@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,6 +29,7 @@ from pixelgen.metrics.reconstruction import psnr
 from pixelgen.models.likelihood import bits_per_dim, to_signed
 from pixelgen.pipelines import Weights
 from pixelgen.pipelines.conversion import to_images, to_tensor
+from pixelgen.sampling import SamplingOptions
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +71,39 @@ def test_bits_are_exact_whatever_the_batches(data: Path, weights: LoadedCheckpoi
             assert each.without.bits_per_dim == pytest.approx(float(null.mean()), abs=1e-5)
             assert each.shuffled is not None
             assert each.shuffled.bits_per_dim != pytest.approx(each.given.bits_per_dim, abs=1e-4)
+
+
+@pytest.mark.parametrize("option", [{"unconditional": True}, {"code_steps": 2}])
+def test_options_without_effect(
+    data: Path, weights: LoadedCheckpoint, option: dict[str, Any]
+) -> None:
+    says = f"{next(iter(option))} has no effect: .* is an autoencoder"
+    with pytest.raises(UsageError, match=says):
+        evaluate(weights, data, "validation", **option)
+
+
+def test_the_schedule_of_guidance_is_recorded(data: Path, weights: LoadedCheckpoint) -> None:
+    for guidance, recorded in ((2.0, "linear"), (1.0, None)):
+        defaults = SamplingOptions(guidance=guidance, guidance_schedule="linear")
+        guided = replace(weights, config=replace(weights.config, sampling=defaults))
+        found = measure_autoencoders(
+            guided, data, "validation", limit=1, reconstructions=1, likelihood=False
+        )
+        assert figures(found).sampling.guidance_schedule == recorded
+
+
+def test_remarks_are_passed_on(
+    data: Path, weights: LoadedCheckpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, notes = module.load_matching_images, list[str]()
+
+    def load(*args: Any) -> Any:
+        args[4]("remark")
+        return real(*args)
+
+    monkeypatch.setattr(module, "load_matching_images", load)
+    evaluate(weights, data, "validation", limit=1, note=notes.append)
+    assert notes == ["remark"]
 
 
 def test_no_picture_keeps_its_own_code(

@@ -126,7 +126,8 @@ def test_a_machine_that_is_blind(
 def test_the_weights_draw(faces: LoadedCheckpoint, album: Path) -> None:
     told: list[str] = []
     found = measured(
-        faces, album, portraits=3, temperature=0.9, guidance=1.5, seed=2,
+        faces, album, portraits=3, temperature=0.9, guidance=1.5, guidance_schedule="linear",
+        seed=2,
         progress=lambda what, done, total: told.append(what) if done == total else None,
     )  # fmt: skip
     assert (found.part, found.judge, found.photos) == ("all", "colours", sum(PHOTOS))
@@ -139,6 +140,7 @@ def test_the_weights_draw(faces: LoadedCheckpoint, album: Path) -> None:
         "top_p": 1.0,
         "guidance": 1.5,
         "seed": 2,
+        "guidance_schedule": "linear",
     }
     assert found.reconstructed is not None
     assert found.sources.pictures == found.reconstructed.pictures == HEADS - 1

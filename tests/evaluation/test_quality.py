@@ -241,6 +241,7 @@ def test_the_command(command: list[str], grey: Path, coded: LoadedCheckpoint, ju
         "guidance": 1.0,
         "seed": 3,
         "vector_temperature": None,
+        "guidance_schedule": None,
     }
     expected = measure_quality(
         coded, grey, "validation", part="report", samples_per_class=2, top_p=0.9, seed=3,

@@ -67,6 +67,9 @@ def test_a_guidance_schedule_says_where_guidance_applies() -> None:
     assert [linear.guidance_at(s) for s in (0.0, 0.5, 0.75)] == [1.0, 2.0, 2.5]
     interval = SamplingOptions(guidance=3.0, guidance_schedule="0.25:0.5")
     assert [interval.guidance_at(s) for s in (0.2, 0.25, 0.49, 0.5)] == [1.0, 3.0, 3.0, 1.0]
+    schedules = [one.effective_schedule for one in (constant, linear, interval)]
+    assert schedules == [None, "linear", "0.25:0.5"]
+    assert SamplingOptions(guidance_schedule="linear").effective_schedule is None
     assert "guidance_schedule" not in constant.to_dict()
     assert SamplingOptions.from_dict(interval.to_dict()) == interval
     assert constant.with_overrides(guidance_schedule="linear") == linear
