@@ -18,12 +18,21 @@ from pixelgen.models.likelihood import to_signed
 from pixelgen.models.precision import autocast
 from pixelgen.models.tokenizer import Tokenizer, to_bytes
 
+_PSNR_BLOCK = 500
+"""Pictures that are float64 at a time."""
+
 
 def psnr(images: Tensor, others: Tensor) -> Tensor:
     """Peak signal-to-noise ratio of images uint8 [N, C, H, W], float64 [N] in dB: 10 log10 of 255²
     over the mean squared difference; `BEST_PSNR` for equal images."""
-    difference = images.double() - others.double()
-    error = difference.square().flatten(1).mean(1)
+
+    def errors(pair: tuple[Tensor, Tensor]) -> Tensor:
+        difference = pair[0].double() - pair[1].double()
+        return difference.square().flatten(1).mean(1)
+
+    blocks = max(-(-len(images) // _PSNR_BLOCK), 1)
+    pairs = zip(images.tensor_split(blocks), others.tensor_split(blocks), strict=True)
+    error = torch.cat([errors(pair) for pair in pairs])
     return (10 * torch.log10(255**2 / error)).clamp(max=BEST_PSNR)
 
 
