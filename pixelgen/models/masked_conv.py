@@ -34,39 +34,6 @@ def channel_mask(
     return allowed.float()
 
 
-class MaskedConv2d(nn.Conv2d):
-    """A convolution whose weight is multiplied by a fixed mask when it is used.
-
-    The parameter itself is never changed, so that an optimiser sees plain gradients. Padding is
-    (left, right, top, bottom), zeros.
-    """
-
-    mask: Tensor
-    padding: tuple[int, int, int, int]
-
-    def __init__(
-        self,
-        in_features: int,
-        out_features: int,
-        kernel_size: tuple[int, int],
-        mask: Tensor,
-        padding: tuple[int, int, int, int] = (0, 0, 0, 0),
-        bias: bool = True,
-    ) -> None:
-        super().__init__(in_features, out_features, kernel_size, bias=bias)
-        self.padding = padding
-        self.register_buffer("mask", mask.expand_as(self.weight).clone(), persistent=False)
-
-    def masked_weight(self) -> Tensor:
-        """The weight that the convolution applies, [out, in, rows, columns]."""
-        return self.weight * self.mask
-
-    def forward(self, x: Tensor) -> Tensor:
-        if any(self.padding):
-            x = F.pad(x, self.padding)
-        return F.conv2d(x, self.masked_weight(), self.bias)
-
-
 class PaddedConv2d(nn.Conv2d):
     """A convolution with its own zero padding on each side: (left, right, top, bottom)."""
 
@@ -85,7 +52,34 @@ class PaddedConv2d(nn.Conv2d):
         self.padding = padding
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.conv2d(F.pad(x, self.padding), self.weight, self.bias, self.stride)
+        if any(self.padding):  # a padding of nothing would copy x
+            x = F.pad(x, self.padding)
+        return F.conv2d(x, effective_weight(self), self.bias, self.stride)
+
+
+class MaskedConv2d(PaddedConv2d):
+    """A convolution whose weight is multiplied by a fixed mask when it is used.
+
+    The parameter itself is never changed, so that an optimiser sees plain gradients.
+    """
+
+    mask: Tensor
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        kernel_size: tuple[int, int],
+        mask: Tensor,
+        padding: tuple[int, int, int, int] = (0, 0, 0, 0),
+        bias: bool = True,
+    ) -> None:
+        super().__init__(in_features, out_features, kernel_size, padding, bias)
+        self.register_buffer("mask", mask.expand_as(self.weight).clone(), persistent=False)
+
+    def masked_weight(self) -> Tensor:
+        """The weight that the convolution applies, [out, in, rows, columns]."""
+        return self.weight * self.mask
 
 
 def effective_weight(conv: nn.Conv2d) -> Tensor:

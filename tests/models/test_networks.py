@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from pixelgen.models import GatedPixelCNNConfig, GridConfig, build_model
+from pixelgen.models.masked_conv import effective_weight, pointwise
 
 from .cases import (
     TRIPLES,
@@ -176,6 +177,18 @@ def test_weights_make_the_model() -> None:
             assert not torch.equal(first.log_prob(x, condition), second.log_prob(x, condition))
             second.load_state_dict(first.state_dict())
             assert torch.equal(first.log_prob(x, condition), second.log_prob(x, condition))
+
+
+def test_convolutions_without_padding_do_not_copy_their_input(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("pixelgen.models.masked_conv.F.pad", pytest.fail)
+    x = torch.randn(2, 4, 3, 3)
+    for groups in (1, 2):
+        conv = pointwise(4, 6, groups)
+        expected = torch.einsum("oi,bihw->bohw", effective_weight(conv)[..., 0, 0], x)
+        assert conv.bias is not None
+        torch.testing.assert_close(conv(x), expected + conv.bias[:, None, None])
 
 
 def test_passes_do_not_change_the_weights() -> None:
