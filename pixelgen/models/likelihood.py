@@ -180,19 +180,21 @@ class CoupledLogisticMixture(Mixture):
         known = to_signed(before[..., :channel], self.levels)[..., None]  # [..., channel, 1]
         return mean[..., channel, :] + (pair[..., start : start + channel, :] * known).sum(-2)
 
-    def _joint(self, split: tuple[Tensor, ...], x: Tensor, until: int) -> Tensor:
-        """log(π_k · Π_{c<until} p_k(x_c | x_<c)), [..., K]."""
+    def _joints(self, split: tuple[Tensor, ...], x: Tensor, until: int) -> list[Tensor]:
+        """log(π_k · Π_{c<n} p_k(x_c | x_<c)) for n of 0 … until, each [..., K]."""
         joint, mean, log_scale, pair = split
+        joints = [joint]
         for c in range(until):
             joint = joint + logistic_bins(
                 self._mean(mean, pair, x, c), log_scale[..., c, :], x[..., c, None], self.levels
             )
-        return joint
+            joints.append(joint)
+        return joints
 
     def log_prob(self, parameters: Tensor, x: Tensor) -> Tensor:
-        split = self._split(parameters)
+        joints = self._joints(self._split(parameters), x, self.channels)
         totals = [torch.zeros_like(x[..., 0], dtype=torch.float32)]
-        totals += [torch.logsumexp(self._joint(split, x, c + 1), -1) for c in range(self.channels)]
+        totals += [torch.logsumexp(joint, -1) for joint in joints[1:]]
         return torch.stack(totals, -1).diff(dim=-1)
 
     def components(
@@ -200,7 +202,7 @@ class CoupledLogisticMixture(Mixture):
     ) -> tuple[Tensor, Tensor, Tensor]:
         split = self._split(parameters)
         _, mean, log_scale, pair = split
-        posterior = F.log_softmax(self._joint(split, before, channel), dim=-1)
+        posterior = F.log_softmax(self._joints(split, before, channel)[-1], dim=-1)
         return posterior, self._mean(mean, pair, before, channel), log_scale[:, channel]
 
 

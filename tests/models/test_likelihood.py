@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from pixelgen.models import GatedPixelCNNConfig
-from pixelgen.models.likelihood import Likelihood, bits_per_dim, build_likelihood
+from pixelgen.models.likelihood import Likelihood, bits_per_dim, build_likelihood, logistic_bins
 
 KINDS = ["softmax", "logistic", "coupled"]
 MIXTURES = 3
@@ -167,6 +168,19 @@ def test_coupled_mixture_is_equations_2_and_3(channels: int, levels: int) -> Non
         for c in range(channels):
             expected = math.log(joint[c + 1]) - math.log(joint[c])
             assert found[n, c].item() == pytest.approx(expected, abs=2e-3)
+
+
+def test_coupled_mixture_computes_each_bin_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    bins: list[Tensor] = []
+
+    def counted(*arguments: Any) -> Tensor:
+        bins.append(logistic_bins(*arguments))
+        return bins[-1]
+
+    monkeypatch.setattr("pixelgen.models.likelihood.logistic_bins", counted)
+    likelihood = likelihood_of("coupled", 3, 256)
+    likelihood.log_prob(parameters_for(likelihood, 2), values_for(likelihood, 2))
+    assert len(bins) == 3
 
 
 def test_coupled_joint_of_all_values_adds_up_to_one() -> None:
