@@ -16,7 +16,7 @@ from pixelgen.metrics.reconstruction import encode
 from pixelgen.metrics.shared_batches import in_batches
 from pixelgen.pipelines.class_posterior import (
     bits_of_classes,
-    class_probabilities,
+    class_bits,
     fit_temperature,
 )
 
@@ -66,7 +66,7 @@ def score_classes(bits: Tensor, rows: Tensor) -> ClassificationScores:
     halves = (slice(0, None, 2), slice(1, None, 2))
     own = torch.cat(
         [
-            class_probabilities(bits[half], fit_temperature(bits[other], rows[other])).gather(
+            class_bits(bits[half], fit_temperature(bits[other], rows[other])).gather(
                 1, rows[half, None]
             )
             for half, other in (halves, halves[::-1])
@@ -78,5 +78,5 @@ def score_classes(bits: Tensor, rows: Tensor) -> ClassificationScores:
         top1=float((better < 1).double().mean()),
         top5=float((better < 5).double().mean()),
         temperature=fit_temperature(bits, rows),
-        bits=-float(own.log2().mean()),
+        bits=float(own.mean()),
     )

@@ -55,6 +55,12 @@ def class_probabilities(bits: Tensor, temperature: float = 1.0) -> Tensor:
     return torch.softmax(bits * (-math.log(2.0) / temperature), -1)
 
 
+def class_bits(bits: Tensor, temperature: float = 1.0) -> Tensor:
+    """-log2 of `class_probabilities`, finite also for probabilities that are too small for a
+    number."""
+    return torch.log_softmax(bits * (-math.log(2.0) / temperature), -1) / -math.log(2.0)
+
+
 def fit_temperature(bits: Tensor, rows: Tensor) -> float:
     """The temperature at which the right classes, rows [N] of bits [N, K], are likeliest.
 

@@ -18,7 +18,11 @@ from pixelgen.cli.app import app
 from pixelgen.data import load_images
 from pixelgen.errors import PixelgenError, UsageError
 from pixelgen.evaluation.classification import measure_classification, score_classes
-from pixelgen.pipelines.class_posterior import class_probabilities, fit_temperature
+from pixelgen.pipelines.class_posterior import (
+    class_bits,
+    class_probabilities,
+    fit_temperature,
+)
 
 
 def test_shares_by_hand() -> None:
@@ -57,6 +61,20 @@ def test_bits_that_say_nothing_are_a_guess() -> None:
     scores = score_classes(bits, torch.arange(400) % 8)
     assert scores.bits == pytest.approx(math.log2(8), abs=0.02)
     assert 0 < scores.temperature < math.inf
+
+
+def test_bits_of_a_surely_wrong_class_are_finite() -> None:
+    """exp(-150 / 0.12 · ln 2) is 0 in float64, its logarithm is not."""
+    bits = torch.tensor([[0.0, 150]] * 2, dtype=torch.float64)
+    assert class_bits(bits, 0.12)[0].tolist() == pytest.approx([0, 1250])
+    probabilities = class_probabilities(bits / 100, 2)
+    assert torch.allclose(class_bits(bits / 100, 2), -probabilities.log2())
+    # The even rows, all right by little, ask for a low temperature, at which row 1 is hopeless.
+    near = torch.tensor([[0.0, 0.5], [150.0, 0.0]] * 4, dtype=torch.float64)
+    scores = score_classes(near, torch.zeros(8, dtype=torch.int64))
+    assert 1000 < scores.bits < math.inf
+    training = {"evaluation": {"classification": asdict(scores)}}
+    assert ClassificationScores.from_training(training) == scores
 
 
 def test_the_bits_are_those_of_the_score(pixels: LoadedCheckpoint, grey: Path) -> None:
