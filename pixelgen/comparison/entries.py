@@ -47,7 +47,7 @@ class Entry:
     """The name of its recipe, or of the peer."""
     recipe: Recipe
     parameters: int
-    """Trained numbers."""
+    """Weights and biases, also the weights that a mask always sets to 0."""
     flops: float
     """Floating-point operations per picture of a forward and a backward pass."""
     pictures: int

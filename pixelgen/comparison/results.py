@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from pixelgen.errors import counted
 from pixelgen.evaluation.results import BitsPerDim, result_from_dict
 
 Kind = Literal["closed form", "trained", "published"]
@@ -136,11 +137,12 @@ def notes(comparison: Comparison) -> list[str]:
         f"Data: {c.data}, {c.training_pictures} training pictures{classes}; test: split "
         f"{c.split}, {c.test_total} pictures{limited}.",
         f"Every model was trained for {c.budget}, in turns on one machine ({c.device}, "
-        f"{c.threads} threads)"
+        f"{counted(c.threads, 'thread')})"
         + (", in the size of its paper." if c.paper else "; these are small models."),
         "test, train: bits per dimension ± standard error of the mean over pictures, of the "
         f"averaged weights. train is of {c.train_measured} training pictures, evenly spread. "
         "≤: an upper bound; without it, a figure is exact.",
+        "parameters: weights that a mask always sets to 0 are counted, too.",
         "GFLOP/picture: a forward and a backward pass, matrix products and convolutions counted. "
         "PFLOP, minutes, pictures/s: of the training, compiling included.",
     ]

@@ -47,6 +47,8 @@ def test_figures_are_put_between_their_marks(folder: Path) -> None:
         )
         assert "| PixelCNN | 3.500 ± 0.010 | 3.400 ± 0.020 | 3.14 |" in text
         assert "old" not in text
+        assert "in turns on one machine (cpu, 1 thread);" in text
+        assert "- parameters: weights that a mask always sets to 0 are counted, too.\n" in text
     assert "PixelCNN" in (folder / "page" / "one-curves.svg").read_text("utf-8")
     with Image.open(folder / "page" / "one-samples.webp") as sheet:
         assert sheet.size == (12, 8)
