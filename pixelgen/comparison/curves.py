@@ -9,11 +9,16 @@ from html import escape
 
 WIDTH, HEIGHT = 760, 460
 LEFT, TOP, RIGHT, BOTTOM = 64, 16, 190, 48
+"""Margins; names that are too long for RIGHT make the drawing wider than WIDTH."""
 COLOURS = (
     "#1f77b4", "#d62728", "#2ca02c", "#9467bd", "#ff7f0e", "#17becf", "#8c564b", "#e377c2",
 )  # fmt: skip
 _TALLEST = 2.5
 """Bits per dimension above the lowest point that are shown: an untrained network has 8."""
+_KEY = 40
+"""From the frame to a name: the line of its colour, and space."""
+_LETTER = 7
+"""About as wide as a letter."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,8 @@ def draw_curves(curves: Sequence[Curve]) -> str:
     first = math.floor(math.log10(min(x for x, _ in everything)) * 2) / 2
     last = math.ceil(math.log10(max(x for x, _ in everything)) * 2 + 1e-9) / 2
     across, down = WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM
+    longest = max((len(curve.name) for curve in shown), default=0)
+    width = LEFT + across + max(RIGHT, _KEY + _LETTER * longest + 8)
 
     def x_of(flops: float) -> float:
         return LEFT + across * (math.log10(flops) - first) / max(last - first, 0.5)
@@ -48,7 +55,7 @@ def draw_curves(curves: Sequence[Curve]) -> str:
         return TOP + down * (high - bits) / (high - low)
 
     parts = [
-        f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#ffffff"/>',
+        f'<rect width="{width}" height="{HEIGHT}" fill="#ffffff"/>',
         f'<rect x="{LEFT}" y="{TOP}" width="{across}" height="{down}" fill="none" '
         'stroke="#444444"/>',
     ]
@@ -79,10 +86,10 @@ def draw_curves(curves: Sequence[Curve]) -> str:
             ]
         y, x = TOP + 14 + 20 * number, LEFT + across + 14
         parts.append(f'<path d="M{x} {y - 4}h18" stroke="{colour}" stroke-width="3"/>')
-        parts.append(_text(x + 26, y, curve.name, "start"))
+        parts.append(_text(LEFT + across + _KEY, y, curve.name, "start"))
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" '
-        f'width="{WIDTH}" height="{HEIGHT}" font-family="sans-serif" font-size="12">\n'
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {HEIGHT}" '
+        f'width="{width}" height="{HEIGHT}" font-family="sans-serif" font-size="12">\n'
         + "\n".join(parts)
         + "\n</svg>\n"
     )

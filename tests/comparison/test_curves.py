@@ -36,3 +36,13 @@ def test_a_decade_is_always_as_wide() -> None:
 def test_one_point_and_none() -> None:
     for points in ((), ((1e12, 3.0),), ((1e12, float("nan")), (1e13, 3.0))):
         assert "</svg>" in draw_curves([Curve("a", points)])
+
+
+def test_the_drawing_is_as_wide_as_its_names() -> None:
+    for name in ("a", "Gated PixelCNNs of two scales", "x" * 60):
+        root = ElementTree.fromstring(draw_curves([Curve(name, ((1e12, 3.0),))]))
+        (text,) = (text for text in root.iter(f"{SVG}text") if text.text == name)
+        width = float(root.get("width", ""))
+        assert float(text.get("x", "")) + 7 * len(name) < width
+        assert root.get("viewBox") == f"0 0 {width:.0f} {HEIGHT}"
+        assert (width == WIDTH) == (name == "a")
