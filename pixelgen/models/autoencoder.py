@@ -32,7 +32,7 @@ from pixelgen.models.config import AutoencoderConfig
 from pixelgen.models.encoder import VectorEncoder
 from pixelgen.models.gated_pixelcnn import GatedPixelCNN
 from pixelgen.models.hub_methods import HubMethods
-from pixelgen.models.layers import ChannelNorm, ResidualBlock, residual_blocks, upsample
+from pixelgen.models.layers import ResidualBlock, residual_blocks, upsample
 from pixelgen.models.precision import full_precision
 
 
@@ -105,11 +105,7 @@ class MeanDecoder(nn.Module):
         self.stem = nn.Linear(config.bottleneck, deep * self.side**2)
         self.deep = nn.Sequential(residual_blocks(deep, config.deep_blocks), upsample(deep, wide))
         self.wide = residual_blocks(wide, config.wide_blocks)
-        self.patches = nn.Sequential(
-            ChannelNorm(wide, 1),
-            nn.Conv2d(wide, config.output_features * config.patch**2, 3, padding=1),
-            nn.PixelShuffle(config.patch),
-        )
+        self.patches = upsample(wide, config.output_features, config.patch, kernel=3)
         self.out = nn.Conv2d(config.output_features, config.channels, 3, padding=1)
 
     def forward(self, h: Tensor) -> Tensor:

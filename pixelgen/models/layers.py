@@ -62,10 +62,11 @@ def downsample(in_features: int, out_features: int) -> nn.Module:
     return nn.Sequential(nn.PixelUnshuffle(2), nn.Conv2d(4 * in_features, out_features, 1))
 
 
-def upsample(in_features: int, out_features: int) -> nn.Module:
-    """Twice the resolution by depth-to-space: [B, in, N, N] → [B, out, 2N, 2N]."""
+def upsample(in_features: int, out_features: int, factor: int = 2, kernel: int = 1) -> nn.Module:
+    """`factor` times the resolution by depth-to-space, with an odd `kernel`: [B, in, N, N] →
+    [B, out, factor * N, factor * N]."""
     return nn.Sequential(
         ChannelNorm(in_features, 1),
-        nn.Conv2d(in_features, 4 * out_features, 1),
-        nn.PixelShuffle(2),
+        nn.Conv2d(in_features, factor**2 * out_features, kernel, padding=kernel // 2),
+        nn.PixelShuffle(factor),
     )

@@ -143,11 +143,7 @@ class Decoder(nn.Module):
             else nn.Sequential(residual_blocks(deep, config.deep_blocks), upsample(deep, wide))
         )
         self.wide = residual_blocks(wide, config.wide_blocks)
-        self.patches = nn.Sequential(
-            ChannelNorm(wide, 1),
-            nn.Conv2d(wide, config.output_features * config.patch**2, 3, padding=1),
-            nn.PixelShuffle(config.patch),
-        )
+        self.patches = upsample(wide, config.output_features, config.patch, kernel=3)
         self.fine = FineStage(config) if config.fine_features else None
         self.out = nn.Conv2d(config.output_features, config.channels, 3, padding=1)
         self.smoothing = config.smoothing
