@@ -89,7 +89,10 @@ def label_column(weights: LoadedCheckpoint) -> str:
 def with_ilsvrc_labels(images: ImageData) -> ImageData | None:
     """The same with labels that are ILSVRC indices: those of the names that the data set declares,
     or, where it declares none, the labels as they are. None where they are other classes, and
-    without labels."""
+    without labels. Names that are numbers are ILSVRC's only if there are 1000 of them."""
+    names = images.label_names
+    if 0 < len(names) < len(imagenet()) and all(name.isdecimal() for name in names):
+        return None  # digits, say
     with suppress(PixelgenError):  # for a name that is none of ILSVRC's
         images = images.relabelled(imagenet_catalogue())
         labels = images.occurring_labels()

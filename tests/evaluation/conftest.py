@@ -57,7 +57,7 @@ def grey(tmp_path_factory: pytest.TempPathFactory, write_pictures: Callable[...,
     ]
     folder = tmp_path_factory.mktemp("grey")
     write_pictures(folder / "bare", "validation", pictures)
-    return write_pictures(folder / "labelled", "validation", pictures, labels)
+    return write_pictures(folder / "labelled", "validation", pictures, labels, classes=1000)
 
 
 TINY: dict[str, Any] = {

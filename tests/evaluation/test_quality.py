@@ -17,9 +17,10 @@ from typer.testing import CliRunner
 from pixelgen.checkpoints import LoadedCheckpoint, load_checkpoint, save_checkpoint
 from pixelgen.cli.app import app
 from pixelgen.cli.errors import exit_code_of
+from pixelgen.data import ImageData
 from pixelgen.errors import PixelgenError, UsageError
 from pixelgen.evaluation import quality as module
-from pixelgen.evaluation.dataset import Part, classes_of
+from pixelgen.evaluation.dataset import Part, classes_of, with_ilsvrc_labels
 from pixelgen.evaluation.quality import measure_quality
 from pixelgen.evaluation.reconstructions import reconstruct_with
 from pixelgen.evaluation.results import Quality
@@ -188,7 +189,7 @@ def test_labels_that_are_no_classes(
     save_checkpoint(tmp_path / "tokenizer", coded.codec)
     tokenizer = load_checkpoint(tmp_path / "tokenizer")
     pictures = [np.zeros((8, 8, 3), np.uint8)] * 3
-    unknown = write_pictures(tmp_path / "unknown", "validation", pictures, [-1, -1, -1])
+    unknown = write_pictures(tmp_path / "unknown", "validation", pictures, [-1] * 3, classes=1000)
     with pytest.raises(PixelgenError, match="of other classes than those of ILSVRC"):
         measure_quality(tokenizer, unknown, "validation", judge=judge)
     for option in (["--seed", "1"], ["--samples-per-class", "2"]):
@@ -211,12 +212,26 @@ def test_a_tokenizer_is_judged_by_the_names_of_classes(
             Image.new("RGB", (8, 8), (100 * number,) * 3).save(folder / "1.png")
         return tmp_path / first
 
-    other = labelled("airplane", "truck")
-    with pytest.raises(PixelgenError, match="of other classes than those of ILSVRC"):
-        measure_quality(tokenizer, other, "train", judge=judge)
+    for other in (labelled("airplane", "truck"), labelled("0", "5")):  # digits, no tench
+        with pytest.raises(PixelgenError, match="of other classes than those of ILSVRC"):
+            measure_quality(tokenizer, other, "train", judge=judge)
     known = labelled("Tench", "electric ray")  # of the numbers 0 and 5 among the 1000
     result = measure_quality(tokenizer, known, "train", judge=judge)
     assert (result.classes, result.real.top1) == (2, 1)
+
+
+def test_numbers_are_those_of_ilsvrc_where_all_are_declared() -> None:
+    """A folder has its classes in the order of their names: 0, 1, 10, 100, 101, …"""
+    names = tuple(sorted(map(str, range(1000))))
+    data = ImageData(torch.zeros(2, 3, 8, 8, dtype=torch.uint8), torch.tensor([2, 999]), names)
+    found = with_ilsvrc_labels(data)
+    assert found is not None
+    assert found.labels is not None
+    assert found.labels.tolist() == [10, 999]
+    assert with_ilsvrc_labels(replace(data, label_names=names[:999])) is None
+    nameless = with_ilsvrc_labels(replace(data, label_names=()))
+    assert nameless is not None
+    assert nameless.labels is data.labels
 
 
 @pytest.fixture
