@@ -9,6 +9,7 @@ import glob
 import hashlib
 import logging
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -25,7 +26,7 @@ from pixelgen.data.picture_endings import all_picture_endings, files_with_pictur
 from pixelgen.data.row_reader import RowReader
 from pixelgen.errors import InputError, PixelgenError, UsageError, counted, install_hint
 from pixelgen.files import MAX_PIXELS, content_key, expanded, open_file, write_atomically
-from pixelgen.imaging.formats import known_formats
+from pixelgen.imaging.formats import known_formats, picture_endings
 from pixelgen.imaging.padding import pad_square
 from pixelgen.imaging.read import DataFit, square
 from pixelgen.labels import ClassCatalogue, imagenet_catalogue, imagenet_indices
@@ -464,6 +465,23 @@ def picture_folders(dataset: Dataset, ref: str | Path, column: str) -> list[Path
     return sorted(folders)
 
 
+def pictures_in_no_split(dataset: Dataset, ref: str | Path, column: str) -> Counter[Path]:
+    """How many pictures of a folder `ref` are in no split, by the folder in it that holds them,
+    where the split `dataset` is a folder of it; none for data sets of other kinds."""
+    first = picture_folders(dataset.select(range(min(len(dataset), 1))), ref, column)
+    splits = _split_folders()
+    found: Counter[Path] = Counter()
+    if not first or splits.isdisjoint(first[0].parts):
+        return found
+    root, endings = expanded(ref).resolve(), tuple(picture_endings())
+    for parent, folders, files in os.walk(root):
+        folders[:] = [f for f in folders if f not in splits and not f.startswith((".", "__"))]
+        shown = [f for f in files if f.lower().endswith(endings) and not f.startswith(".")]
+        if shown:
+            found[Path(parent).relative_to(root)] = len(shown)
+    return found
+
+
 def _only_class_folder(dataset: Dataset, ref: str | Path, column: str) -> str | None:
     """The name of the class folder that holds all pictures of a folder of pictures.
 
@@ -479,9 +497,14 @@ def _only_class_folder(dataset: Dataset, ref: str | Path, column: str) -> str | 
 
 def _not_classes() -> set[str]:
     """Names of folders that are not those of classes."""
+    return _split_folders() | {"data", ""}
+
+
+def _split_folders() -> set[str]:
+    """Names of folders that are splits."""
     from datasets.data_files import SPLIT_KEYWORDS
 
-    return {word for words in SPLIT_KEYWORDS.values() for word in words} | {"data", ""}
+    return {word for words in SPLIT_KEYWORDS.values() for word in words}
 
 
 class _Rows:

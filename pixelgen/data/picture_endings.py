@@ -13,6 +13,8 @@ from pixelgen.imaging.formats import picture_endings
 _MODULE = "imagefolder"
 _HOLD_PICTURES = {_MODULE, "parquet", "arrow", "webdataset", "hdf5", "lance", "vortex"}
 """The library's readers of files that are pictures or hold some."""
+_LISTS = {"csv", "json"}
+"""Its readers of files that may list pictures."""
 _lock = threading.RLock()
 
 
@@ -20,8 +22,9 @@ _lock = threading.RLock()
 def all_picture_endings() -> Iterator[None]:
     """A context in which `datasets` finds the files of all `picture_endings` in folders, whatever
     characters their paths have, without what belongs to one of them, such as a.png.txt to a.png.
-    Its own list of endings lacks some, such as .heic, .avif and .jxl. One thread at a time: the
-    lists are global."""
+    Its own list of endings lacks some, such as .heic, .avif and .jxl. Pictures in a folder are of a
+    split only by a folder with exactly its name: the library also takes "steam train" or "test.jpg"
+    for one. One thread at a time: the lists are global."""
     from datasets import data_files, packaged_modules
     from datasets.packaged_modules.imagefolder.imagefolder import ImageFolder
 
@@ -29,16 +32,25 @@ def all_picture_endings() -> Iterator[None]:
     endings = tuple(picture_endings())
 
     def resolve(pattern: str, base_path: str, *arguments: Any, **options: Any) -> list[str]:
-        if "://" not in base_path:  # a folder, which is not a pattern
+        local = "://" not in base_path
+        if local:  # a folder, which is not a pattern
             base_path = glob.escape(base_path)
         files: list[str] = resolve_pattern(pattern, base_path, *arguments, **options)
         pictures = {file for file in files if file.lower().endswith(endings)}
-        return [f for f in files if f in pictures or f.rpartition(".")[0] not in pictures]
+        files = [f for f in files if f in pictures or f.rpartition(".")[0] not in pictures]
+        if local and part_of_name in pattern:
+            captioned = {picture.rpartition(".")[0] for picture in pictures}
+            files = [f for f in files if f.lower().endswith(named_by_split)]
+            files = [f for f in files if f.rpartition(".")[0] not in captioned]
+        return files
 
     with _lock:
         resolve_pattern = files_module.resolve_pattern  # not what another thread has put there
         library: Any = packaged_modules
         modules: dict[str, Any] = library._EXTENSION_TO_MODULE
+        part_of_name = f"[{files_module.NON_WORDS_CHARS}"  # in a pattern: what a name is split at
+        tables = (_HOLD_PICTURES - {_MODULE}) | _LISTS
+        named_by_split = (".zip", *(e for e, module in modules.items() if module[0] in tables))
         # Versions differ in which lists they have.
         lists: list[list[str]] = [
             ImageFolder.EXTENSIONS,

@@ -13,6 +13,7 @@ from pixelgen.data.images import (
     holds_texts,
     open_dataset,
     picture_folders,
+    pictures_in_no_split,
     read_labels,
 )
 from pixelgen.errors import PixelgenError
@@ -45,6 +46,8 @@ class DataSummary:
     folders: tuple[Path, ...] = ()
     """Where in a folder its pictures lie, if they lie at different depths, and so have no
     classes."""
+    in_no_split: Mapping[Path, int] = field(default_factory=dict)
+    """Pictures of a folder that are in none of its splits, by the folder in it that holds them."""
     dataset: Dataset | None = field(default=None, compare=False, repr=False)
     """The split itself, open."""
 
@@ -90,6 +93,7 @@ def summarise(
         counts,
         tuple(dataset.column_names),
         tuple(folders) if len(folders) > 1 else (),
+        pictures_in_no_split(dataset, ref, images),
         dataset,
     )
 

@@ -208,7 +208,8 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _remarks(data: DataSummary) -> list[str]:
-    """How columns were chosen, and why there are no classes where some may be expected."""
+    """How columns were chosen, which pictures are not read, and why there are no classes where some
+    may be expected."""
     remarks = []
     if others := {*data.columns} - {data.image_column, data.label_column}:
         classes = f"classes from {data.label_column!r}" if data.counts else "no classes"
@@ -221,6 +222,13 @@ def _remarks(data: DataSummary) -> list[str]:
         remarks.append(
             f"no classes, since pictures lie at different depths, in {first} and in {last}: move "
             "each into the folder of its class"
+        )
+    if data.in_no_split:
+        left_out = counted(sum(data.in_no_split.values()), "picture")
+        where = _listed([str(Path(data.path) / folder) for folder in sorted(data.in_no_split)])
+        remarks.append(
+            f"not read: {left_out} in {where}, outside of the folders of splits (train, "
+            "validation, test); rename such a folder if it is no split"
         )
     return remarks
 

@@ -193,6 +193,22 @@ def test_folders_of_splits_are_not_classes(tmp_path: Path) -> None:
         assert (len(data), data.labels) == (count, None)
 
 
+def test_parts_of_names_are_not_splits(tmp_path: Path) -> None:
+    save_in_folders(tmp_path / "a", {"steam train": 2, "bus": 3, "test-drive": 1})
+    data = load_images(tmp_path / "a", "train")
+    assert (len(data), data.label_names) == (6, ("bus", "steam train", "test-drive"))
+    save_in_folders(tmp_path / "b", {"cat": 3})
+    for name in ("train 1", "test", "0_val"):
+        shutil.copy(tmp_path / "b" / "cat" / "0.png", tmp_path / "b" / "cat" / f"{name}.png")
+        for caption in ("txt", "json"):
+            (tmp_path / "b" / "cat" / f"{name}.{caption}").write_text("{}")
+    assert len(load_images(tmp_path / "b", "train")) == 6
+    save_in_folders(tmp_path / "c", {"train/steam train": 2, "val/steam train": 1})
+    (tmp_path / "c" / "train_captions").mkdir()
+    (tmp_path / "c" / "train_captions" / "0.txt").write_text("x")
+    assert [len(load_images(tmp_path / "c", name)) for name in ("train", "validation")] == [2, 1]
+
+
 def test_files_beside_the_pictures_are_ignored(tmp_path: Path) -> None:
     """`datasets` reads a folder as what most of its files are."""
     others = {

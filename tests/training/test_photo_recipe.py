@@ -289,6 +289,20 @@ def test_places_without_pictures(tmp_path: Path) -> None:
     assert "unpack the archive" in caught.value.hint
 
 
+def test_a_plan_names_pictures_outside_of_the_splits(tmp_path: Path) -> None:
+    folder = photos(tmp_path / "mine", {"train": 4, "bus": 3, "tram/old": 1, "test/bus": 2})
+    plan = plan_training(str(folder), tmp_path / "run")
+    assert plan.lines[:2] == (
+        "4 pictures",
+        f"not read: 4 pictures in {folder / 'bus'}, {folder / 'tram' / 'old'}, outside of the "
+        "folders of splits (train, validation, test); rename such a folder if it is no split",
+    )
+    whole = photos(tmp_path / "whole", {"steam train": 3, "bus": 2})
+    assert plan_training(str(whole), tmp_path / "run").lines[0] == (
+        "5 pictures of 2 classes: bus (2), steam train (3)"
+    )
+
+
 def test_pictures_at_different_depths_have_no_classes(tmp_path: Path) -> None:
     folder = photos(tmp_path / "mine", {"": 2, "cat": 2})
     plan = plan_training(str(folder), tmp_path / "run")
