@@ -206,6 +206,10 @@ def test_verify(run: Run, hub: Hub, weights: Path, tmp_path: Path) -> None:
     assert outcome.code == 0
     assert outcome.out.startswith("ok       tiny/model.safetensors  ")
     hub.add("owner/name", weights)
+    for looked_at in (("show", "owner/name"), ("pull", "owner/name", "--dry-run")):
+        assert run("weights", *looked_at).code == 0
+        assert run("weights", "verify", "-q").code == 0
+        assert run("weights", "remove", "owner/name", "--yes").code == 0
     folder = Path(run("weights", "pull", "owner/name").out.strip())
     rows = json.loads(run("weights", "verify", "owner/name", "--json").out)
     assert {row["state"] for row in rows} == {"ok"}

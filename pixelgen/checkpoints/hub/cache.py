@@ -147,7 +147,8 @@ def not_cached_error(ref: HubRef, message: str = "not in the cache") -> Pixelgen
 
 
 def cached_weights() -> list[CachedWeights]:
-    """All checkpoints of pixelgen in the cache, by name."""
+    """All checkpoints of pixelgen in the cache, by name, without those of which only the
+    configuration was read: there is nothing in them yet."""
     entries: list[CachedWeights] = []
     if not os.path.isdir(cache_root()):  # or its permissions hide it
         return entries
@@ -155,9 +156,11 @@ def cached_weights() -> list[CachedWeights]:
         folder, home = path.parent, path.parents[2]
         repo = home.name.removeprefix("models--").replace("--", "/")
         try:
-            read_config(folder, repo)
+            config = read_config(folder, repo)
         except PixelgenError:
             continue  # of another library, like most of the cache
+        if not any((folder / name).is_file() for name in tensor_files(config)):
+            continue
         source = Source(folder, repo, folder.name)
         entries.append(CachedWeights(source, _refs(home, folder.name), is_complete(folder)))
     return entries
