@@ -91,6 +91,7 @@ def export(
     """
     from pixelgen.publishing.export import export as export_run
     from pixelgen.publishing.export import export_weights
+    from pixelgen.training.state import state_path
 
     run, *others = runs
     output = expanded(output)
@@ -109,7 +110,8 @@ def export(
             f"no run {run}, and no weights of this name{did_you_mean(run, bundled())}",
             f"give the folder of a run or of weights, or a bundled name: {', '.join(bundled())}",
         )
-    if source is not None and (source.path / CONFIG_FILE).is_file():
+    is_run = source is not None and state_path(source.path) is not None  # perhaps exported into
+    if source is not None and (source.path / CONFIG_FILE).is_file() and not is_run:
         folder = export_weights(run, output, **shared, ensemble=ensemble or (), faces=faces)
     elif ensemble or faces is not None:
         raise UsageError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -63,3 +64,11 @@ def test_bad_options(run: Run, coded: Path, weights: Path) -> None:
     )
     assert outcome.err == f"error: {says}\n"
     assert not Path("out").exists()
+
+
+def test_a_run_that_was_exported_into_is_a_run(run: Run, weights: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(weights, tmp_path / "run")
+    (folder / "state.safetensors").touch()
+    outcome = run("export", folder, "-o", "out")
+    assert outcome.code == 1
+    assert "state.safetensors is damaged" in outcome.err
