@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+from typing import Any
+
+import torch
 
 from pixelgen.errors import UsageError
 
@@ -17,3 +20,25 @@ def launch_error(error: Exception) -> UsageError:
     lines = str(error).strip().splitlines() or [type(error).__name__]
     hint = f"unset {', '.join(found)}, unless a launcher set them" if found else ""
     return UsageError(f"`accelerate` cannot start: {lines[0]}", hint)
+
+
+def several_on_processors() -> bool:
+    """Whether a launcher started several processes where there is no GPU or the like: `accelerate`
+    connects them only if it is told to use the CPU. Raises ValueError for a WORLD_SIZE that is no
+    number."""
+    accelerators: Any = getattr(torch, "accelerator", torch.cuda)  # torch 2.6 brought all of them
+    return _started() > 1 and not accelerators.is_available()
+
+
+def check_processes(connected: int) -> None:
+    """Raises UsageError where a launcher started several processes but `accelerate` has `connected`
+    only one: each would train on its own."""
+    if connected == 1 and _started() > 1:
+        raise UsageError(
+            f"WORLD_SIZE is {_started()}, but `accelerate` cannot connect processes on this device",
+            "unset WORLD_SIZE, or set ACCELERATE_USE_CPU=true to train on processors",
+        )
+
+
+def _started() -> int:
+    return int(os.environ.get("WORLD_SIZE") or 1)

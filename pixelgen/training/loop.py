@@ -23,7 +23,7 @@ from pixelgen.signals import StopSignals
 from pixelgen.training.batches import Batch, network_seed
 from pixelgen.training.folder import check_folder, clean_up, locked, mark_start, unmark_start
 from pixelgen.training.holdout_leakage import holdout_may_leak
-from pixelgen.training.launch import launch_error
+from pixelgen.training.launch import check_processes, launch_error, several_on_processors
 from pixelgen.training.logs import RunLog, SilentWatcher, Watcher
 from pixelgen.training.optimiser import averaged, build_optimiser
 from pixelgen.training.recipe import Recipe, recipe_text
@@ -110,16 +110,19 @@ def train(
             f"training needs the `{error.name}` package", install_hint("train")
         ) from None
     # The last layer's vertical output leads nowhere: replicas must not wait for its gradient.
-    # The recipe alone decides what is computed in bf16, not `accelerate config`.
+    # The recipe alone decides what is computed in bf16 and compiled, not `accelerate config`.
     tracking = _tracking(tracker)
     try:
         accelerator = Accelerator(
+            cpu=several_on_processors(),
             mixed_precision="no",
+            dynamo_backend="no",
             kwargs_handlers=[DistributedDataParallelKwargs(static_graph=True)],
             **tracking,
         )
     except Exception as error:  # it reads dozens of variables, and raises whatever these cause
         raise launch_error(error) from error
+    check_processes(accelerator.num_processes)
     watcher = watcher if watcher is not None and accelerator.is_main_process else SilentWatcher()
     with locked(folder) if accelerator.is_main_process else nullcontext():
         saved = check_folder(recipe, folder, resume, init)
