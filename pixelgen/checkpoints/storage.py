@@ -410,7 +410,8 @@ def _read_network(path: Path, config: AnyConfig) -> AnyNetwork:
                     _check_scale(scale_name(name), scale)
                     tensors[name] = dequantize(tensor, scale)
                 else:
-                    tensors[name] = tensor.to(torch.float32)
+                    # Not a part of the file, which Windows could not replace while it is used.
+                    tensors[name] = tensor.to(torch.float32, copy=True)
                 if not _is_finite(tensors[name]):
                     raise ValueError(f"tensor {name} holds values that are not finite")
             network.load_state_dict(tensors, assign=True)

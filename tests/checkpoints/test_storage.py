@@ -6,6 +6,7 @@ import json
 import pickle
 import shutil
 import struct
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -74,6 +75,18 @@ def test_what_is_saved_comes_back(config: Any, dtype: Any, tmp_path: Path) -> No
         torch.testing.assert_close(
             tensor, expected[name].to(getattr(torch, dtype)).float(), rtol=0, atol=0
         )
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_network_does_not_use_the_file_of_its_weights(tmp_path: Path) -> None:
+    """Windows could not replace it."""
+    path = tmp_path / "in-one-piece"
+    save_checkpoint(
+        path, build_model(PixelCNNConfig(height=4, width=4, features=66)), dtype="float32"
+    )
+    loaded = load_checkpoint(path)
+    assert "in-one-piece" not in Path("/proc/self/maps").read_text()
+    assert next(loaded.model.parameters()).dtype == torch.float32
 
 
 def test_values_beyond_half_precision_survive(tmp_path: Path) -> None:
