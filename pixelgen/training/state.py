@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from pixelgen.checkpoints.config import RUN_STATES
 from pixelgen.errors import PixelgenError
+from pixelgen.files import umask
 from pixelgen.json_text import parse_json
 from pixelgen.models.state_renames import renamed
 
@@ -146,6 +147,7 @@ def save_state(
     path, part = folder / STATE, folder / PART
     try:
         save_file(tensors, part, metadata={"run": json.dumps(header)})
+        os.chmod(part, 0o666 & ~umask())  # safetensors lets nobody else read it
         _sync(part)
         if path.exists():
             path.replace(folder / PREVIOUS)  # `read_state` reads it if the next line never runs

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,14 @@ def test_the_header_keeps_its_keys(tmp_path: Path) -> None:
     assert (header["averaged"], header["origin"], header["before"]) == (7, "weights", {"steps": 4})
     assert header["counters"].keys() == {f.name for f in fields(Counters)}
     assert read_state(tmp_path)[0] == run
+
+
+@pytest.mark.skipif(os.name == "nt", reason="permissions of POSIX")
+def test_the_state_has_the_permissions_of_other_files(tmp_path: Path) -> None:
+    model, ema = nn.Linear(2, 1), nn.Linear(2, 1)
+    save_state(tmp_path, RUN, model, ema, torch.optim.AdamW(model.parameters()))
+    (tmp_path / "other").touch()
+    assert (tmp_path / STATE).stat().st_mode == (tmp_path / "other").stat().st_mode
 
 
 RUN = RunState(recipe={"seed": 1}, labels=[], counters=Counters(), ema_updates=0)
