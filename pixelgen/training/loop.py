@@ -175,7 +175,8 @@ def _train(
     try:
         if saved is None and accelerator.is_main_process:
             mark_start(folder)
-        run = TrainingRun(recipe, folder, data, accelerator, watcher, saved is not None)
+        state = None if saved is None else saved[0]
+        run = TrainingRun(recipe, folder, data, accelerator, watcher, state)
         if saved is not None:
             run.restore(*saved)
         else:
@@ -208,17 +209,21 @@ class TrainingRun:
         data: ImageData,
         accelerator: Any,
         watcher: Watcher,
-        resumed: bool = False,
+        resumed: RunState | None = None,
     ) -> None:
+        """With the state of the run that is `resumed`, if one is. Raises PixelgenError for data
+        that do not fit."""
         self.recipe, self.folder = recipe, folder
         self.accelerator, self.watcher = accelerator, watcher
         self.counters = Counters()
         self.started_from, self.history = "", dict[str, Any]()
+        self.pictures, self.data_digest = len(data), data.digest(labels=True)
+        if resumed is not None:  # before the run's cached results are replaced by those of others
+            self._check_pictures(resumed)
         self.task = task_of(recipe)
         with accelerator.main_process_first():
-            context = RunContext(folder, watcher.note, accelerator.device, resumed)
+            context = RunContext(folder, watcher.note, accelerator.device, resumed is not None)
             self.data = self.task.prepare(data, context)
-        self.pictures, self.data_digest = len(data), data.digest(labels=True)
         self.batches = self.data.batches.to(accelerator.device)
         if recipe.compute.precision == "bf16" and not bf16_is_fast(accelerator.device):
             watcher.note("this processor has no fast bf16: training in fp32 instead")
@@ -240,30 +245,39 @@ class TrainingRun:
         self.flops = 0.0
         """Floating-point operations of a step per picture; counted when the steps begin."""
 
+    def _check_pictures(self, state: RunState) -> None:
+        """Raises PixelgenError where the run was started with other pictures: others would be held
+        out."""
+        changed = ""
+        if state.pictures and state.pictures != self.pictures:
+            changed = (
+                f"the data has {self.pictures} pictures, the run was started with {state.pictures}"
+            )
+        elif state.data_digest not in ("", self.data_digest):
+            changed = (
+                f"the pictures of {self.recipe.data.path}, or their labels, are not those that the "
+                "run was started with"
+            )
+        if changed:
+            raise PixelgenError(
+                changed,
+                "restore them, or start a new run from weights exported from this one",
+                code="data-changed",
+            )
+
     def restore(self, state: RunState, tensors: dict[str, Tensor]) -> None:
-        """Continues from a saved state."""
+        """Continues from a saved state, and empties `tensors`: the run will replace their file."""
         source = f"the saved state in {self.folder}"
         names_differ = state.class_names and state.class_names != self.data.class_names
         if state.labels != self.data.labels or names_differ:
             raise PixelgenError("the data has other labels than the run was started with")
-        # Other images would be held out.
-        if state.pictures and state.pictures != self.pictures:
-            raise PixelgenError(
-                f"the data has {self.pictures} pictures, the run was started with {state.pictures}"
-            )
-        if state.data_digest not in ("", self.data_digest):
-            raise PixelgenError(
-                f"the pictures of {self.recipe.data.path}, or their labels, are not those that the "
-                "run was started with",
-                "restore them, or start a new run from weights exported from this one",
-                code="data-changed",
-            )
         load_weights(self.model, part_of(tensors, "model"), source)
         load_weights(self.ema.module, part_of(tensors, "ema"), source)
         critic = part_of(tensors, "critic")
         if self.task.critic is not None and critic:  # without one its loss is new in this part
             load_weights(self.task.critic, critic, source)
         load_optimiser(self.optimiser, self.model, tensors, self.task.critic)
+        tensors.clear()
         self.ema.n_averaged.fill_(state.ema_updates)
         self.counters = replace(state.counters)
         if self.counters.held_out_step is None:  # not saved by earlier versions

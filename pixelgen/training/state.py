@@ -185,7 +185,8 @@ def state_path(folder: Path) -> Path | None:
 
 
 def read_state(folder: Path) -> tuple[RunState, dict[str, Tensor]]:
-    """The last state in `folder`, on the CPU. Raises PixelgenError if there is no readable one."""
+    """The last state in `folder`, on the CPU. Its tensors may lie in the file itself, which Windows
+    cannot replace until they are gone. Raises PixelgenError if there is no readable one."""
     return _read(folder, with_tensors=True)
 
 
@@ -261,6 +262,6 @@ def load_optimiser(
                 state[key] = torch.empty_like(parameter).copy_(value)
             else:
                 fused = optimiser.defaults.get("fused")
-                state[key] = value.to(parameter.device if fused else "cpu")
+                state[key] = value.to(parameter.device if fused else "cpu", copy=True)
         if state:
             optimiser.state[parameter] = state

@@ -385,6 +385,23 @@ def test_a_run_that_was_killed_before_its_first_state_can_start_again(
     assert len(log(folder, "start")) == 1
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_resumed_run_does_not_use_the_file_of_its_state(
+    recipe_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Windows could not replace it."""
+    folder = tmp_path / "run"
+    run(recipe_file, folder, "schedule.steps=1")
+    go = loop.TrainingRun.go
+
+    def checked(self: loop.TrainingRun, *given: Any) -> Any:
+        assert "/run/state" not in Path("/proc/self/maps").read_text()
+        return go(self, *given)
+
+    monkeypatch.setattr(loop.TrainingRun, "go", checked)
+    assert run(recipe_file, folder, "schedule.steps=2", resume=True).step == 2
+
+
 def test_a_run_goes_on_with_its_own_pictures(
     recipe_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -395,8 +412,12 @@ def test_a_run_goes_on_with_its_own_pictures(
     monkeypatch.setattr(
         loop, "load_pictures", lambda *a, **k: load(*a, **k).subset(torch.arange(38))
     )
-    with pytest.raises(PixelgenError, match="has 38 pictures, the run was started with 40"):
+    monkeypatch.setattr(loop, "task_of", lambda recipe: pytest.fail("began to prepare them"))
+    with pytest.raises(
+        PixelgenError, match="has 38 pictures, the run was started with 40"
+    ) as caught:
         run(recipe_file, folder, "schedule.steps=2", resume=True)
+    assert caught.value.code == "data-changed"
 
 
 @pytest.mark.parametrize("changed", ["images", "labels"])
@@ -413,6 +434,7 @@ def test_a_run_notices_other_pictures_of_the_same_number(
 
     with monkeypatch.context() as patch:
         patch.setattr(loop, "load_pictures", others)
+        patch.setattr(loop, "task_of", lambda recipe: pytest.fail("began to prepare them"))
         with pytest.raises(PixelgenError, match="are not those that the run was started") as caught:
             run(recipe_file, folder, "schedule.steps=2", resume=True)
     assert caught.value.code == "data-changed"
