@@ -38,7 +38,7 @@ HINTS: dict[str, str] = {
     "no-card-to-keep": "leave out --keep-card",
     "no-face-found": "--no-align for an already aligned crop",
     "no-preview": "leave out --watch and --animate",
-    "no-run": "start a run with pixelgen train",
+    "no-run": "start a run with `pixelgen train`, without --resume",
     "no-such-face": "--face N",
     "no-such-picture": "give -n and all other options as in the call that drew it",
     "no-tokenizer-to-store": "--storage is for the model itself",

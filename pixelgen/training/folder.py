@@ -61,8 +61,13 @@ def check_folder(
 ) -> tuple[RunState, dict[str, Tensor]] | None:
     """The saved state to resume from, or None for a new run in a new or empty folder. Raises
     PixelgenError where neither is possible."""
+    if recipe.sampling.guidance != 1 and not recipe.data.class_dropout:
+        raise UsageError(
+            "sampling.guidance needs a model that is also trained without its condition",
+            "set data.class_dropout, or sampling.guidance = 1",
+        )
     if resume:
-        if init is not None:
+        if init is not None and state_path(folder) is not None:
             raise UsageError(
                 "init starts a new run, resume continues one: give one of them",
                 code="init-and-resume",
@@ -95,11 +100,6 @@ def check_folder(
         resolve_weights(init)  # raises before the work begins
         return None
     kind_of_task(recipe).check_cold_start(recipe)
-    if recipe.sampling.guidance != 1 and not recipe.data.class_dropout:
-        raise UsageError(
-            "sampling.guidance needs a model that is also trained without its condition",
-            "set data.class_dropout, or sampling.guidance = 1",
-        )
     return None
 
 

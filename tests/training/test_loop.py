@@ -309,13 +309,21 @@ def test_folders_and_recipes_that_do_not_fit(recipe_file: Path, tmp_path: Path) 
         ((folder, "model.features=16"), {"resume": True}, "another model.features"),
         ((folder, "seed=4"), {"resume": True}, "another seed"),
         ((folder,), {"resume": True, "init": "x"}, "give one of them"),
+        ((tmp_path / "f",), {"resume": True, "init": "x"}, "no run in"),
         ((tmp_path / "a", "model.classes=3"), {}, "the data has 2 labels"),
         ((tmp_path / "b", "model.height=8"), {}, "the model.s grid 256 of"),
         ((tmp_path / "c", "data.holdout=40"), {}, "data.holdout is 40"),
-        (
-            (tmp_path / "e", "sampling.guidance=2", "data.class_dropout=0"),
-            {},
-            "also trained without its condition",
+        *(
+            (
+                (place, "sampling.guidance=2", "data.class_dropout=0"),
+                options,
+                "also trained without its condition",
+            )
+            for place, options in (
+                (tmp_path / "e", {}),
+                (tmp_path / "e", {"init": "x"}),
+                (folder, {"resume": True}),
+            )
         ),
     ]:
         with pytest.raises(PixelgenError, match=words):
