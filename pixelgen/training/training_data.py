@@ -135,6 +135,11 @@ def by_picture(
     classes: Tensor | None = None
     if config.classes:
         labels = data.occurring_labels()
+        if data.labels is None and options.label:
+            raise PixelgenError(
+                f"{options.path} has no column {options.label!r}",
+                "set data.label, or model.classes = 0",
+            )
         if labels and labels[0] < 0:
             raise PixelgenError(
                 f"label {labels[0]} of the data is not a class",

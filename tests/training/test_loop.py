@@ -457,7 +457,7 @@ def test_pictures_without_labels_are_of_one_class(
     run(recipe_file, tmp_path / "run", *overrides, "model.classes=1")
     state, _ = read_state(tmp_path / "run")
     assert (state.labels, state.class_names) == ([0], ["my.photos"])
-    with pytest.raises(PixelgenError, match=r"model\.classes is 2, the data has 0 labels"):
+    with pytest.raises(PixelgenError, match=r"my\.photos has no column 'label'"):
         run(recipe_file, tmp_path / "two", *overrides)
 
 
