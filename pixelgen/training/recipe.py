@@ -77,7 +77,9 @@ class DataRecipe:
     """Standard deviation of the noise on each dimension of a condition vector."""
     vector_dropout: float = 0.15
     """With model.vector_components: share of the pictures trained on with their class but without
-    their vector, beside those of `class_dropout`, so that p(picture | class) is learned too."""
+    their vector, beside those of `class_dropout`, so that p(picture | class) is learned too. With 0
+    the network never sees a class alone: figures given that, and the choice among candidates of own
+    classes, then use a vector that was not trained for it."""
     vectors: str = ""
     """Weights (name, folder or Hub id) with model.vector_features, whose projection to vectors and
     p(h | class) are reused; empty: both are fitted to the pictures. A run that starts from weights
