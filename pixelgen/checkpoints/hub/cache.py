@@ -156,10 +156,10 @@ def cached_weights() -> list[CachedWeights]:
         folder, home = path.parent, path.parents[2]
         repo = home.name.removeprefix("models--").replace("--", "/")
         try:
-            config = read_config(folder, repo)
+            read_config(folder, repo)
         except PixelgenError:
             continue  # of another library, like most of the cache
-        if not any((folder / name).is_file() for name in tensor_files(config)):
+        if [file.name for file in folder.iterdir()] == [CONFIG_FILE]:
             continue
         source = Source(folder, repo, folder.name)
         entries.append(CachedWeights(source, _refs(home, folder.name), is_complete(folder)))
