@@ -32,7 +32,7 @@ def test_two_processes_equal_one_with_the_doubled_batch(recipe_file: Path, tmp_p
     command += [f"--set={s}" for s in [*shared, "optimiser.batch=4"]]
     # The variables that `accelerate launch` and `torchrun` set.
     place = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
-    place |= {**os.environ, **place, "OMP_NUM_THREADS": "1"}
+    place = {**os.environ, **place, "OMP_NUM_THREADS": "1"}
     if not torch.cuda.is_available():  # they find out that there is none
         del place["ACCELERATE_USE_CPU"]
     processes = [
