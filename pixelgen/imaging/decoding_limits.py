@@ -2,14 +2,19 @@
 
 Decoders are bounded by what a file says before its pixels are decoded: how large the picture is,
 how often a JPEG goes over all of it, how finely a JPEG 2000 is divided. What they read piece by
-piece ends with `TimedFile`.
+piece ends with `TimedFile`, and the EXIF data of a picture with `limited_exif`.
 """
 
 from __future__ import annotations
 
+import functools
+import io
 import os
 import re
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, BinaryIO
 
 from PIL import Image, ImageFile, TiffImagePlugin
@@ -66,6 +71,52 @@ class TimedFile:
         if self._left < 0:
             raise InputError("its header is larger than the file")
         return data
+
+
+class _LimitedFile:
+    """A file in memory that ends once it gave more than twice what it holds."""
+
+    def __init__(self, file: io.BytesIO) -> None:
+        self._file = file
+        self._left = 2 * len(file.getbuffer())
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+    def read(self, size: int = -1) -> bytes:
+        """As the `read` of any file."""
+        data = self._file.read(self._left if size < 0 else min(size, self._left))
+        self._left -= len(data)
+        return data
+
+
+_exif_is_limited = ContextVar("_exif_is_limited", default=False)
+
+
+@contextmanager
+def limited_exif() -> Iterator[None]:
+    """Within this context, EXIF data that refer to one piece of themselves a thousand times are
+    read as broken ones: before version 13, Pillow copies the piece for every tag, gigabytes for a
+    file of two megabytes, for a JPEG even when it is opened."""
+    _wrap_loading()
+    token = _exif_is_limited.set(True)
+    try:
+        yield
+    finally:
+        _exif_is_limited.reset(token)
+
+
+@functools.cache
+def _wrap_loading() -> None:
+    """Lets Pillow read tags of EXIF data through `_LimitedFile`; outside of `limited_exif` nothing
+    changes."""
+    load = TiffImagePlugin.ImageFileDirectory_v2.load
+
+    def limited(self: TiffImagePlugin.ImageFileDirectory_v2, fp: Any) -> None:
+        of_exif = _exif_is_limited.get() and isinstance(fp, io.BytesIO)
+        load(self, _LimitedFile(fp) if of_exif else fp)  # type: ignore[arg-type]
+
+    TiffImagePlugin.ImageFileDirectory_v2.load = limited  # type: ignore[method-assign]
 
 
 def check_before_opening(start: bytes, max_pixels: int) -> None:

@@ -14,7 +14,7 @@ from PIL import ExifTags, Image
 
 from pixelgen.errors import PixelgenError
 from pixelgen.files import MAX_PIXELS, IfExists, open_file, write_file
-from pixelgen.imaging.decoding_limits import TimedFile
+from pixelgen.imaging.decoding_limits import TimedFile, limited_exif
 from pixelgen.imaging.png import allow_any_size, pixels_digest, png_bytes, png_text
 from pixelgen.imaging.provenance import xmp_packet
 from pixelgen.imaging.rgb import has_alpha, to_rgb
@@ -154,6 +154,7 @@ def _opened(path: Path, within_limits: bool = False) -> Iterator[Any]:
     with (
         warnings.catch_warnings(),
         allow_any_size(),
+        limited_exif(),
         open_file(path) as file,
     ):
         warnings.simplefilter("ignore")

@@ -20,6 +20,7 @@ from pixelgen.imaging.decoding_limits import (
     check_before_opening,
     check_size,
     check_work,
+    limited_exif,
     unpacked_mode,
 )
 from pixelgen.imaging.downscale import downscale
@@ -99,7 +100,7 @@ def decode_image(
     """What `read_image` makes of an open file that allows seeking. Raises InputError, whose message
     does not name the picture."""
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), limited_exif():
             warnings.simplefilter("ignore")
             return _decode(file, max_pixels, on_note, keep_alpha)
     except PixelgenError:
