@@ -78,7 +78,7 @@ class _LimitedFile:
 
     def __init__(self, file: io.BytesIO) -> None:
         self._file = file
-        self._left = 2 * len(file.getbuffer())
+        self._left = 2 * _size(file)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._file, name)
